@@ -1,0 +1,1 @@
+"""Threshold-signature wallets whose shares only an HSM can open."""

@@ -1,0 +1,77 @@
+"""libsodium by pointer: the only importer of PyNaCl.
+
+Every `int` argument is an address inside an open window; every `bytes` argument is public.
+Lengths are in bytes. The functions are constant time in the secret by libsodium's design
+(step 1.8.2); that was not measured here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from nacl._sodium import ffi, lib
+
+from hsm_mpc.errors import BackendError
+
+if lib.sodium_init() < 0:
+    raise BackendError("libsodium cannot be initialised on this machine", retryable=False)
+
+ED25519_SIGNATURE_BYTES: Final = 64
+
+_BYTES: Final = ffi.typeof("unsigned char *")
+
+
+def _at(address: int) -> Any:
+    return ffi.cast(_BYTES, address)
+
+
+def sha256(out: int, message: int, length: int) -> None:
+    """SHA-256 of `length` bytes at `message` into 32 bytes at `out`; they may overlap."""
+    lib.crypto_hash_sha256(_at(out), _at(message), length)
+
+
+def sha512(out: int, message: int, length: int) -> None:
+    """SHA-512 of `length` bytes at `message` into 64 bytes at `out`; they may overlap."""
+    lib.crypto_hash_sha512(_at(out), _at(message), length)
+
+
+def equal(one: int, other: int, length: int) -> bool:
+    """Whether both memories are equal, in constant time."""
+    return bool(lib.sodium_memcmp(_at(one), _at(other), length) == 0)
+
+
+def random_bytes(out: int, length: int) -> None:
+    """`length` bytes of the operating system's generator at `out`."""
+    lib.randombytes(_at(out), length)
+
+
+def ed25519_keypair(seed: int, secret_key: int) -> bytes:
+    """The public key of the 32 bytes at `seed`; 64 for `ed25519_sign` go to `secret_key`."""
+    public = ffi.new("unsigned char[32]")
+    lib.crypto_sign_seed_keypair(public, _at(secret_key), _at(seed))
+    return bytes(ffi.buffer(public))
+
+
+def ed25519_sign(secret_key: int, message: bytes) -> bytes:
+    """The Ed25519 signature (64 bytes) of a public message under the 64 bytes at `secret_key`."""
+    signed = ffi.new("unsigned char[]", ED25519_SIGNATURE_BYTES + len(message))
+    length = ffi.new("unsigned long long *")
+    lib.crypto_sign(signed, length, message, len(message), _at(secret_key))
+    return bytes(ffi.buffer(signed, ED25519_SIGNATURE_BYTES))
+
+
+def ed25519_verifies(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether the 64-byte `signature` of `message` is good under the 32-byte `public_key`."""
+    if len(public_key) != 32 or len(signature) != ED25519_SIGNATURE_BYTES:
+        return False
+    opened = ffi.new("unsigned char[]", ED25519_SIGNATURE_BYTES + len(message))
+    length = ffi.new("unsigned long long *")
+    signed = signature + message
+    return bool(lib.crypto_sign_open(opened, length, signed, len(signed), public_key) == 0)
+
+
+def x25519_public(secret: int) -> bytes:
+    """The X25519 public key (32 bytes) of the 32 secret bytes at `secret`."""
+    public = ffi.new("unsigned char[32]")
+    lib.crypto_scalarmult_base(public, _at(secret))
+    return bytes(ffi.buffer(public))
