@@ -1,0 +1,1 @@
+"""PKCS#11: module, token, keys, and the direct path from an HSM into protected memory."""

@@ -1,0 +1,68 @@
+"""python-pkcs11 on the module that we initialised: for making keys, never for using them.
+
+The only importer of python-pkcs11. Left to itself it initialises the module without locks, so it
+is given a library whose `initialize` does nothing. That leans on a private class of the pinned
+version; tests/hsm/test_administration.py says what we rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pkcs11
+from pkcs11 import _pkcs11
+
+from hsm_mpc.errors import BackendError, HsmMpcError
+from hsm_mpc.hsm import failures
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.token import Token
+
+
+class _SharedLibrary(_pkcs11.lib):
+    """The module as python-pkcs11 sees it; dropping this does not finalise the module."""
+
+    def initialize(self) -> None:
+        """Done before, with locks, by `Module`."""
+
+
+def library(module: Module) -> _pkcs11.lib:
+    """python-pkcs11's face of a module that is initialised."""
+    return _SharedLibrary(module.path)
+
+
+@contextmanager
+def administration(token: Token) -> Iterator[pkcs11.Session]:
+    """A read-write session of python-pkcs11 that inherits the login.
+
+    Session objects made in it end with it.
+
+    Raises:
+        BackendError: what python-pkcs11 raised in the body, by its return code.
+    """
+    token.info()
+    try:
+        session = _token_in(library(token.module), token).open(rw=True)
+        try:
+            yield session
+        finally:
+            with suppress(pkcs11.PKCS11Error):
+                session.close()
+    except HsmMpcError:
+        raise
+    except (pkcs11.PKCS11Error, ValueError, OverflowError, MemoryError) as error:
+        raise _translated(error, token) from error
+
+
+def _token_in(shared: _pkcs11.lib, token: Token) -> pkcs11.Token:
+    for slot in shared.get_slots(token_present=True):
+        if slot.slot_id == token.slot:
+            return slot.get_token()
+    raise BackendError(f"{token.where}: its slot is gone")
+
+
+def _translated(error: Exception, token: Token) -> BackendError:
+    code = failures.code_named(type(error).__name__)
+    if code is None:
+        return BackendError(f"{token.where}: {type(error).__name__}: {error}", retryable=False)
+    return failures.failure(code, "python-pkcs11", token.where)

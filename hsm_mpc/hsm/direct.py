@@ -1,0 +1,177 @@
+"""The direct path: what the HSM decrypts lands in protected memory, and nowhere else of ours.
+
+python-pkcs11's `decrypt` gives `bytes`, which nobody can wipe. Here the module writes to an
+address inside an open window. Every length is checked before the call; the lengths of IV and tag
+are fixed (`sessions`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hsm_mpc.errors import BackendError, BadInput, Tampered
+from hsm_mpc.hsm import failures
+from hsm_mpc.hsm.cryptoki import BYTES, ffi
+from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.sessions import IV_BYTES, TAG_BYTES
+from hsm_mpc.hsm.token import Token
+
+DIGEST_BYTES: Final = 32
+P256_SIGNATURE_BYTES: Final = 64
+
+_REFUSED: Final = frozenset(
+    {
+        failures.AEAD_DECRYPT_FAILED,
+        failures.ENCRYPTED_DATA_INVALID,
+        failures.ENCRYPTED_DATA_LEN_RANGE,
+    }
+)
+_AMBIGUOUS: Final = frozenset(
+    {
+        failures.GENERAL_ERROR,
+        failures.FUNCTION_FAILED,
+        failures.DATA_INVALID,
+        failures.DATA_LEN_RANGE,
+    }
+)
+"""SoftHSM answers CKR_GENERAL_ERROR to a wrong tag and to a broken token alike."""
+
+
+class CiphertextRefused(Tampered):
+    """The token works, and does not accept this ciphertext under this key, IV and data."""
+
+
+class AmbiguousAnswer(BackendError):
+    """The ciphertext is wrong or the token is broken; the module's answer does not say which."""
+
+
+def decrypt_gcm_into(
+    token: Token,
+    key: Key,
+    iv: bytes,
+    associated: bytes,
+    ciphertext: bytes,
+    pointer: int,
+    capacity: int,
+) -> int:
+    """Decrypt AES-256-GCM to `pointer`; the length of the plaintext, always 16 less than given.
+
+    On failure the memory may hold anything: the caller wipes it.
+
+    Args:
+        iv: 12 bytes.
+        ciphertext: with its tag of 16 bytes at the end, 17 bytes or more.
+        capacity: bytes that may be written at `pointer`: the length of the ciphertext or more
+            (SoftHSM wants room for the tag too).
+
+    Raises:
+        BadInput: a length is wrong.
+        CiphertextRefused: ciphertext, IV, associated data and key do not belong together.
+        StaleHandle: the key is gone.
+        BackendError: the token does not answer as it should; also a refusal without a canary that
+            could tell it from a broken token.
+    """
+    try:
+        return decrypt_once(token, key, iv, associated, ciphertext, pointer, capacity)
+    except AmbiguousAnswer as error:
+        if token.canary is None or not token.canary.is_decrypted_by(token):
+            raise
+        raise CiphertextRefused(f"{token.where}: ciphertext refused by {key.name}") from error
+
+
+def decrypt_once(
+    token: Token,
+    key: Key,
+    iv: bytes,
+    associated: bytes,
+    ciphertext: bytes,
+    pointer: int,
+    capacity: int,
+) -> int:
+    """`decrypt_gcm_into` without asking the canary: it raises `AmbiguousAnswer` as it is."""
+    if len(iv) != IV_BYTES or len(ciphertext) <= TAG_BYTES or capacity < len(ciphertext):
+        raise BadInput(f"AES-GCM: {len(iv)} of IV, {len(ciphertext)} bytes into {capacity}")
+    session = token.take_session()
+    try:
+        calls = token.calls
+        session.set_gcm(iv, associated)
+        code = calls.C_DecryptInit(session.handle, session.gcm, key.handle)
+        if code:
+            raise failures.failure(code, "C_DecryptInit", token.where)
+        session.length[0] = capacity
+        code = calls.C_Decrypt(
+            session.handle, ciphertext, len(ciphertext), ffi.cast(BYTES, pointer), session.length
+        )
+        if code:
+            raise _decryption_failure(code, token)
+        length: int = session.length[0]
+        if length != len(ciphertext) - TAG_BYTES:
+            raise BackendError(f"{token.where}: C_Decrypt wrote {length} bytes", retryable=False)
+    except BaseException:
+        token.pool.drop(session)
+        raise
+    token.pool.give_back(session)
+    return length
+
+
+def _decryption_failure(code: int, token: Token) -> Tampered | BackendError:
+    if code in _REFUSED:
+        return CiphertextRefused(f"{token.where}: C_Decrypt answered {failures.name_of(code)}")
+    if code in _AMBIGUOUS:
+        return AmbiguousAnswer(f"{token.where}: C_Decrypt answered {failures.name_of(code)}")
+    return failures.failure(code, "C_Decrypt", token.where)
+
+
+def encrypt_gcm(
+    token: Token, key: Key, iv: bytes, associated: bytes, pointer: int, length: int
+) -> bytes:
+    """Encrypt `length` bytes at `pointer` by AES-256-GCM: ciphertext ‖ tag[16].
+
+    Args:
+        iv: 12 bytes, never used before with this key.
+
+    Raises:
+        BadInput: a length is wrong.
+        StaleHandle: the key is gone.
+        BackendError: the token does not answer as it should, or put an IV of its own in place.
+    """
+    if len(iv) != IV_BYTES or length < 1:
+        raise BadInput(f"AES-GCM: {len(iv)} bytes of IV, {length} of plaintext")
+    sealed = ffi.new("CK_BYTE[]", length + TAG_BYTES)
+    with token.session() as session:
+        session.set_gcm(iv, associated)
+        code = token.calls.C_EncryptInit(session.handle, session.gcm, key.handle)
+        failures.check(code, "C_EncryptInit", token.where)
+        session.length[0] = len(sealed)
+        code = token.calls.C_Encrypt(
+            session.handle, ffi.cast(BYTES, pointer), length, sealed, session.length
+        )
+        failures.check(code, "C_Encrypt", token.where)
+        if session.length[0] != len(sealed) or bytes(session.iv) != iv:
+            # Some HSMs choose the IV themselves and write it over ours.
+            raise BackendError(
+                f"{token.where}: C_Encrypt changed the IV or the length", retryable=False
+            )
+    return bytes(sealed)
+
+
+def sign_digest(token: Token, key: Key, digest: bytes) -> bytes:
+    """ECDSA P-256 over a digest of 32 bytes: r ‖ s, 64 bytes, as the token gives it.
+
+    Raises:
+        BadInput: the digest is not 32 bytes.
+        StaleHandle: the key is gone.
+        BackendError: the token does not answer as it should.
+    """
+    if len(digest) != DIGEST_BYTES:
+        raise BadInput(f"ECDSA signs a digest of {DIGEST_BYTES} bytes, not {len(digest)}")
+    signature = ffi.new("CK_BYTE[]", P256_SIGNATURE_BYTES)
+    with token.session() as session:
+        code = token.calls.C_SignInit(session.handle, session.ecdsa, key.handle)
+        failures.check(code, "C_SignInit", token.where)
+        session.length[0] = len(signature)
+        code = token.calls.C_Sign(session.handle, digest, len(digest), signature, session.length)
+        failures.check(code, "C_Sign", token.where)
+        if session.length[0] != len(signature):
+            raise BackendError(f"{token.where}: a signature of a wrong length", retryable=False)
+    return bytes(signature)

@@ -1,0 +1,86 @@
+"""Keys made inside the token, with every attribute said: what is left out, each module fills in.
+
+Through python-pkcs11, in a session of `administration`; what came out is read back by
+`attributes.require`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, MechanismFlag
+
+from hsm_mpc.hsm.attributes import AES_BYTES, P256_PARAMETERS
+from hsm_mpc.steps import step
+
+Template = dict[Attribute, bool]
+
+_FIXED: Final[Template] = {Attribute.MODIFIABLE: False}
+_NEVER_LEAVES: Final[Template] = {
+    **_FIXED,
+    Attribute.PRIVATE: True,
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+}
+_NO_COPIES: Final[Template] = {Attribute.COPYABLE: False}
+
+
+def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True) -> int:
+    """The handle of a new AES-256 key that encrypts and decrypts.
+
+    Args:
+        stored: in the token; else a session object, gone with the session.
+
+    Raises:
+        pkcs11.PKCS11Error: the token does not make it; `administration` turns it into ours.
+    """
+
+    def make(more: Template) -> Any:
+        return session.generate_key(
+            KeyType.AES,
+            8 * AES_BYTES,
+            id=key_id,
+            label=label,
+            store=stored,
+            capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
+            template={**_NEVER_LEAVES, Attribute.DERIVE: False, **more},
+        )
+
+    return int(_made(make).handle)
+
+
+def p256_key_pair(
+    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+) -> tuple[int, int]:
+    """The handles of a new P-256 pair, private and public half, that signs and verifies.
+
+    Raises:
+        pkcs11.PKCS11Error: as `aes_key`.
+    """
+    curve = session.create_domain_parameters(
+        KeyType.EC, {Attribute.EC_PARAMS: P256_PARAMETERS}, local=True
+    )
+
+    def make(more: Template) -> Any:
+        return curve.generate_keypair(
+            id=key_id,
+            label=label,
+            store=stored,
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            public_template={**_FIXED, Attribute.DERIVE: False, **more},
+            private_template={**_NEVER_LEAVES, **more},
+        )
+
+    public, private = _made(make)
+    return int(private.handle), int(public.handle)
+
+
+def _made(make: Callable[[Template], Any]) -> Any:
+    """What `make` makes, without COPYABLE where the module is older than that attribute."""
+    with step("key.generate"):
+        try:
+            return make(_NO_COPIES)
+        except pkcs11.AttributeTypeInvalid:
+            return make({})

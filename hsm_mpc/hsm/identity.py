@@ -1,0 +1,66 @@
+"""A holder's identity key at work: it signs rarely, and only what must prove something later."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
+from hsm_mpc.hsm import objects
+from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.direct import sign_digest
+from hsm_mpc.hsm.keys import KeyPair
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
+from hsm_mpc.tags import Tag, tagged_hash
+
+_POINT_BYTES: Final = 65
+_OCTET_STRING: Final = bytes((0x04, _POINT_BYTES))
+
+
+class Identity:
+    """The identity key pair of a token (step 1.6.1): P-256 ECDSA."""
+
+    def __init__(self, token: Token, pair: KeyPair) -> None:
+        """Read the public half.
+
+        Raises:
+            BadEncoding: the token's public half is no point of the curve.
+            BackendError: the token does not answer, or does not tell the point.
+        """
+        self._token = token
+        self._private = pair.private
+        self.key: Final = VerifyingKey(Algorithm.P256, _point(token, pair))
+
+    def sign(self, tag: Tag, message: bytes) -> bytes:
+        """`IdSign(tag, message)`: 64 bytes r ‖ s with s at most half the order (step 1.6.2).
+
+        Verified under the public half before it is returned.
+
+        Raises:
+            Tampered: the private half is not that of the public half.
+            BackendError: the token does not answer.
+        """
+        signature = _low_s(sign_digest(self._token, self._private, tagged_hash(tag, message)))
+        try:
+            self.key.verify(tag, message, signature)
+        except InvalidSignature as error:
+            raise Tampered(
+                f"{self._token.where}: the halves of the identity key do not belong together"
+            ) from error
+        return signature
+
+
+def _point(token: Token, pair: KeyPair) -> bytes:
+    """65 bytes; a module gives them bare or as a DER OCTET STRING."""
+    with token.session() as session:
+        point = objects.read_attribute(token, session, pair.public.handle, Attribute.EC_POINT)
+    if point is None:
+        raise BackendError(f"{token.where}: the identity key's point is not told", retryable=False)
+    return point.removeprefix(_OCTET_STRING) if len(point) > _POINT_BYTES else point
+
+
+def _low_s(signature: bytes) -> bytes:
+    s = int.from_bytes(signature[32:], "big")
+    if s > P256_ORDER // 2:
+        s = P256_ORDER - s
+    return signature[:32] + s.to_bytes(32, "big")

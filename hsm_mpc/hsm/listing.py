@@ -1,0 +1,78 @@
+"""All keys of a token, for `inventory` and `doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hsm_mpc.hsm import objects
+from hsm_mpc.hsm.attributes import OF_CLASS, differences
+from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
+from hsm_mpc.hsm.keys import CANARY, IDENTITY, WRAPPING_LABEL_PREFIX
+from hsm_mpc.hsm.token import Token
+
+
+@dataclass(frozen=True, slots=True)
+class KeyListing:
+    """One key as the token describes it."""
+
+    object_class: ObjectClass
+    key_type: str
+    """`AES`, `EC`, …; a number in hex for a type unknown here; empty if the token does not tell."""
+    key_id: bytes
+    label: str
+    differences: tuple[str, ...]
+    """For a key that bears a name of ours: what does not hold of step 6.2.3."""
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether class and label are those of an identity, canary or wrapping key."""
+        if self.object_class is ObjectClass.SECRET_KEY:
+            return self.label == CANARY or self.label.startswith(WRAPPING_LABEL_PREFIX)
+        return self.label == IDENTITY
+
+
+def listing(token: Token) -> tuple[KeyListing, ...]:
+    """Every secret, private and public key, sorted by class, label and id.
+
+    Raises:
+        BackendError: the token does not answer.
+    """
+    found = [
+        _described(token, object_class, handle)
+        for object_class in ObjectClass
+        for handle in objects.matching(
+            token,
+            {
+                Attribute.CLASS: objects.number(object_class),
+                Attribute.TOKEN: objects.TRUE,
+            },
+        )
+    ]
+    return tuple(sorted(found, key=lambda key: (-key.object_class, key.label, key.key_id)))
+
+
+def _described(token: Token, object_class: ObjectClass, handle: int) -> KeyListing:
+    with token.session() as session:
+        key_id, label, key_type = (
+            objects.read_attribute(token, session, handle, kind)
+            for kind in (Attribute.ID, Attribute.LABEL, Attribute.KEY_TYPE)
+        )
+    described = KeyListing(
+        object_class,
+        _type_name(objects.as_number(key_type)),
+        key_id or b"",
+        (label or b"").decode("utf-8", "replace"),
+        (),
+    )
+    if not described.is_ours:
+        return described
+    return replace(described, differences=differences(token, handle, OF_CLASS[object_class]))
+
+
+def _type_name(number: int | None) -> str:
+    if number is None:
+        return ""
+    try:
+        return KeyType(number).name
+    except ValueError:
+        return hex(number)

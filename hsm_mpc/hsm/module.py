@@ -1,0 +1,147 @@
+"""A PKCS#11 module in this process: loaded and initialised once, with locks, never finalised.
+
+PKCS#11 keeps its state by process and library, so does this: `Module.load` of the same file gives
+the same object. python-pkcs11 is handed the module as we initialised it (`administration`): by
+itself it would initialise it without locks, and threads would crash SoftHSM.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import ClassVar, Final
+
+from hsm_mpc.errors import BackendError, BadConfig
+from hsm_mpc.hsm import cryptoki, failures, loading
+from hsm_mpc.hsm.cryptoki import ULONG, ffi
+from hsm_mpc.hsm.provisioning import create_token
+from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
+from hsm_mpc.secure.arena import Secret
+
+_NONE: Final[Mapping[str, str]] = {}
+
+
+class Module:
+    """A loaded and initialised module. Made by `load` only."""
+
+    _loaded: ClassVar[dict[str, Module]] = {}
+    _loading: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, path: str, environment: Mapping[str, str]) -> None:
+        self.path: Final = path
+        self.where: Final = f"pkcs11 module {path}"
+        self.environment: Final = dict(environment)
+        os.environ.update(environment)
+        self.library: Final = loading.load(path)
+        self.calls: Final = self.library.calls
+        self._process: Final = os.getpid()
+        self._tokens: dict[tuple[int, bytes], Token] = {}
+        self._initialise()
+
+    @classmethod
+    def load(cls, path: str, environment: Mapping[str, str] = _NONE) -> Module:
+        """The module at an absolute path.
+
+        Args:
+            environment: variables that the module reads when it is initialised (SOFTHSM2_CONF);
+                they are set for this process.
+
+        Raises:
+            BadConfig: the path is not absolute, or the same module was loaded with other variables.
+            BackendError: not loadable; or initialised by other code, or before a fork.
+        """
+        path = loading.real_path(path)
+        with cls._loading:
+            known = cls._loaded.get(path)
+            if known is None:
+                return cls._loaded.setdefault(path, cls(path, environment))
+        known.refuse_after_fork()
+        if known.environment != dict(environment):
+            raise BadConfig(f"{known.where}: loaded in this process with other variables")
+        return known
+
+    def _initialise(self) -> None:
+        arguments = ffi.new("CK_C_INITIALIZE_ARGS *", {"flags": cryptoki.OS_LOCKING_OK})
+        code = self.calls.C_Initialize(arguments)
+        if code == failures.CRYPTOKI_ALREADY_INITIALIZED:
+            raise BackendError(
+                f"{self.where}: other code of this process initialised it, perhaps without locks",
+                retryable=False,
+            )
+        failures.check(code, "C_Initialize", self.where)
+
+    def refuse_after_fork(self) -> None:
+        """A child has the parent's login and sessions but not its threads' locks.
+
+        Raises:
+            BackendError: this is not the process that loaded the module.
+        """
+        if os.getpid() != self._process:
+            raise BackendError(
+                f"{self.where}: not usable after a fork; start a new process instead",
+                retryable=False,
+            )
+
+    def slots(self) -> tuple[TokenInfo, ...]:
+        """What is in the slots: tokens, and tokens that were never initialised.
+
+        An empty slot is passed over, a slot that does not answer is not: the token in it could be
+        the one that is looked for, or its double.
+
+        Raises:
+            BackendError: the module or a slot does not answer.
+        """
+        self.refuse_after_fork()
+        count = ffi.new(ULONG)
+        # Asking for the count first makes SoftHSM offer a new empty token.
+        code = self.calls.C_GetSlotList(1, ffi.NULL, count)
+        failures.check(code, "C_GetSlotList", self.where)
+        numbers = ffi.new("CK_ULONG[]", count[0])
+        code = self.calls.C_GetSlotList(1, numbers, count)
+        failures.check(code, "C_GetSlotList", self.where)
+        found = []
+        for slot in numbers[0 : count[0]]:
+            with suppress(failures.TokenAbsent):
+                found.append(read_token_info(self.calls, slot, f"{self.where}, slot {slot}"))
+        return tuple(found)
+
+    def tokens(self) -> tuple[TokenInfo, ...]:
+        """All initialised tokens."""
+        return tuple(found for found in self.slots() if found.initialised)
+
+    def find(self, label: str, serial: str | None = None) -> TokenInfo:
+        """The one token with this label, and this serial number if one is given.
+
+        Raises:
+            BackendError: there is none (it may come back).
+            BadConfig: there are several.
+        """
+        found = [
+            token
+            for token in self.tokens()
+            if token.label == label and serial in (None, token.serial_text)
+        ]
+        wanted = f"token {label!r}" + (f" with serial {serial}" if serial else "")
+        if not found:
+            raise BackendError(f"{self.where}: no {wanted}")
+        if len(found) > 1:
+            serials = ", ".join(token.serial_text for token in found)
+            mend = "mend: name one as `serial` in the configuration"
+            raise BadConfig(f"{self.where}: {len(found)} {wanted}, serials {serials}; {mend}")
+        return found[0]
+
+    def token(self, label: str, serial: str | None = None) -> Token:
+        """The token of `find`: one object for each token, which keeps its login.
+
+        Raises:
+            BackendError, BadConfig: as `find`.
+        """
+        found = self.find(label, serial)
+        with self._loading:
+            return self._tokens.setdefault((found.slot, found.serial), Token(self, found))
+
+    def create_token(self, label: str, so_pin: Secret, user_pin: Secret) -> TokenInfo:
+        """Initialise an empty token and set its PINs; see `provisioning.create_token`."""
+        return create_token(self, label, so_pin, user_pin)

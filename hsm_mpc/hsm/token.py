@@ -1,0 +1,204 @@
+"""One token: its login, which lasts as long as the process, and the work done through it."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Final
+
+from hsm_mpc.errors import BackendError, PinRefused
+from hsm_mpc.hsm import cryptoki, failures, uri
+from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
+from hsm_mpc.hsm.sessions import Session, SessionPool, open_session
+from hsm_mpc.secure.arena import Secret
+from hsm_mpc.steps import step
+
+if TYPE_CHECKING:
+    from hsm_mpc.hsm.canary import Canary
+    from hsm_mpc.hsm.module import Module
+
+
+class PinState(Enum):
+    """What the token says of its user PIN."""
+
+    READY = "ready"
+    FEW_TRIES_LEFT = "a wrong PIN was tried since the last login"
+    LAST_TRY = "one more wrong PIN locks it"
+    LOCKED = "locked: only the security officer can set a new PIN"
+    NOT_SET = "no user PIN was ever set"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What a token says of itself, without login."""
+
+    slot: int
+    """The slot's number now; SoftHSM gives a token a new one when it initialises it."""
+    label: str
+    serial: bytes
+    """16 bytes, with their blanks (step 2.6.2)."""
+    manufacturer: str
+    model: str
+    flags: TokenFlag
+    pin_lengths: range
+    """Lengths that the token accepts, in bytes."""
+    free_private_bytes: int | None
+    """Room left for keys; None where the module does not tell."""
+
+    @property
+    def serial_text(self) -> str:
+        """The serial as people write it, without the blanks."""
+        return _text(self.serial)
+
+    @property
+    def initialised(self) -> bool:
+        return bool(self.flags & TokenFlag.TOKEN_INITIALIZED)
+
+    @property
+    def pin_state(self) -> PinState:
+        if self.flags & TokenFlag.USER_PIN_LOCKED:
+            return PinState.LOCKED
+        if not self.flags & TokenFlag.USER_PIN_INITIALIZED:
+            return PinState.NOT_SET
+        if self.flags & TokenFlag.USER_PIN_FINAL_TRY:
+            return PinState.LAST_TRY
+        if self.flags & TokenFlag.USER_PIN_COUNT_LOW:
+            return PinState.FEW_TRIES_LEFT
+        return PinState.READY
+
+
+def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
+    """What the token in `slot` says now.
+
+    Raises:
+        BackendError: there is none, or it does not answer.
+    """
+    raw = ffi.new("CK_TOKEN_INFO *")
+    failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
+    free = raw.ulFreePrivateMemory
+    return TokenInfo(
+        slot=slot,
+        label=_text(bytes(raw.label)),
+        serial=bytes(raw.serialNumber),
+        manufacturer=_text(bytes(raw.manufacturerID)),
+        model=_text(bytes(raw.model)),
+        flags=TokenFlag(raw.flags),
+        pin_lengths=range(raw.ulMinPinLen, raw.ulMaxPinLen + 1),
+        free_private_bytes=None if free == cryptoki.UNAVAILABLE else free,
+    )
+
+
+def _text(padded: bytes) -> str:
+    return padded.rstrip(b" \0").decode("utf-8", "replace")
+
+
+class Token:
+    """One initialised token of a loaded module. Used by several threads at once.
+
+    There is one object for each token and process (`Module.token`): the module counts the login by
+    process, and whoever closes the session that logged in would log everybody out.
+    """
+
+    def __init__(self, module: Module, found: TokenInfo) -> None:
+        self.module: Final = module
+        self.calls: Final = module.calls
+        self.slot: Final = found.slot
+        self.label: Final = found.label
+        self.serial: Final = found.serial
+        self.where: Final = f"token {found.label!r}, serial {found.serial_text}"
+        self.pool: Final = SessionPool(module.calls, found.slot, self.where)
+        self.canary: Canary | None = None
+        """Tells a refused ciphertext from a broken device; set by `canary.arm`."""
+        self._login_lock = threading.Lock()
+        self._login_session: int | None = None
+
+    @property
+    def uri_prefix(self) -> str:
+        """`pkcs11:token=…;serial=…`."""
+        return uri.token_part(self.label, self.serial)
+
+    @property
+    def logged_in(self) -> bool:
+        return self._login_session is not None
+
+    def info(self) -> TokenInfo:
+        """What the token says now.
+
+        Raises:
+            BackendError: the token is gone, or another one is in its place.
+        """
+        self.module.refuse_after_fork()
+        now = read_token_info(self.calls, self.slot, self.where)
+        if (now.label, now.serial) != (self.label, self.serial):
+            raise BackendError(f"{self.where}: another token is in its place")
+        return now
+
+    def login(self, pin: Secret, *, despite_warning: bool = False) -> None:
+        """Log the process in, for as long as it runs. The PIN is tried once, never repeated here.
+
+        A second call does nothing, and does not look at its PIN. After a refused PIN the caller
+        records the refusal before anything else.
+
+        Args:
+            despite_warning: try although the token warns that few tries are left (a person typed
+                the PIN anew: `holder login`). A right PIN clears the warning.
+
+        Raises:
+            PinRefused: the PIN is wrong, locked, expired or not set; or the token warns.
+            BackendError: the token does not answer, or other code of this process has logged in.
+        """
+        with self._login_lock:
+            if self.logged_in:
+                return
+            self._refuse_a_risky_try(self.info().pin_state, despite_warning)
+            session = open_session(self.calls, self.slot, self.where)
+            try:
+                with step("token.login"):
+                    self._login(session, pin)
+            except BaseException:
+                self.calls.C_CloseSession(session)
+                raise
+            self._login_session = session
+
+    def _refuse_a_risky_try(self, state: PinState, despite_warning: bool) -> None:
+        if state in (PinState.LOCKED, PinState.NOT_SET):
+            raise PinRefused(f"{self.where}: {state.value}")
+        if state is not PinState.READY and not despite_warning:
+            raise PinRefused(f"{self.where}: {state.value}; mend: hsm-mpc holder login")
+
+    def _login(self, session: int, pin: Secret) -> None:
+        with pin.open() as pointer:
+            code = self.calls.C_Login(session, User.USER, ffi.cast(BYTES, pointer), pin.size)
+        if code == failures.USER_ALREADY_LOGGED_IN:
+            # Whoever did it can log everybody out again, and this PIN was not looked at.
+            raise BackendError(
+                f"{self.where}: other code of this process has logged in", retryable=False
+            )
+        failures.check(code, "C_Login", self.where)
+
+    def take_session(self) -> Session:
+        """As `session`, without the block: to be followed by `pool.give_back` or `pool.drop`."""
+        self.module.refuse_after_fork()
+        return self.pool.take()
+
+    def session(self) -> AbstractContextManager[Session]:
+        """`with token.session() as session`: one that nobody else uses; dropped if the body raises.
+
+        Raises:
+            BackendError: all are busy, or the token opens no more.
+        """
+        self.module.refuse_after_fork()
+        return self.pool.session()
+
+    def fill_random(self, pointer: int, length: int) -> None:
+        """Write `length` bytes of the token's generator at `pointer` (step 1.8.6).
+
+        Raises:
+            BackendError: the token has no generator, or does not answer.
+        """
+        with self.session() as session:
+            code = self.calls.C_GenerateRandom(session.handle, ffi.cast(BYTES, pointer), length)
+            failures.check(code, "C_GenerateRandom", self.where)

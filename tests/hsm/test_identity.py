@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hsm_mpc.errors import BackendError, BadEncoding, Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.cryptoki import Attribute, ffi
+from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import P256_ORDER, Algorithm
+from hsm_mpc.tags import Tag
+from tests.hsm.lying import Answer, lie
+
+
+@pytest.fixture
+def identity(token: Token) -> Identity:
+    return Identity(token, keys.generate_identity_key(token))
+
+
+def test_the_key_is_a_p256_point_that_stays_the_same(token: Token, identity: Identity) -> None:
+    pair = keys.find_identity_key(token)
+    assert pair is not None
+    assert identity.key.algorithm is Algorithm.P256
+    assert len(identity.key.encoded) == 65
+    assert Identity(token, pair).key == identity.key
+
+
+def test_signatures_verify_and_have_low_s(identity: Identity) -> None:
+    for number in range(24):
+        message = bytes((number,))
+        signature = identity.sign(Tag.CARD, message)
+        assert len(signature) == 64
+        assert 1 <= int.from_bytes(signature[32:], "big") <= P256_ORDER // 2
+        identity.key.verify(Tag.CARD, message, signature)
+
+
+@pytest.mark.parametrize("high", [True, False])
+def test_a_high_s_is_negated_and_a_low_one_left(
+    token: Token, identity: Identity, answer: Answer, high: bool
+) -> None:
+    honest = token.calls.C_Sign
+    given: list[bytes] = []
+
+    def signing(session: int, digest: bytes, length: int, out: Any, written: Any) -> int:
+        code: int = honest(session, digest, length, out, written)
+        s = int.from_bytes(bytes(out[32:64]), "big")
+        if (s > P256_ORDER // 2) is not high:
+            ffi.memmove(out + 32, (P256_ORDER - s).to_bytes(32, "big"), 32)
+        given.append(bytes(out[0:64]))
+        return code
+
+    answer("C_Sign", signing)
+    signature = identity.sign(Tag.CARD, b"message")
+    assert (signature == given[0]) is not high
+    assert signature[:32] == given[0][:32]
+
+
+def test_halves_that_do_not_belong_together_are_tampering(
+    token: Token, identity: Identity, answer: Answer
+) -> None:
+    honest = token.calls.C_Sign
+
+    def corrupting(session: int, digest: bytes, length: int, out: Any, written: Any) -> int:
+        code: int = honest(session, digest, length, out, written)
+        out[0] ^= 1
+        return code
+
+    answer("C_Sign", corrupting)
+    with pytest.raises(Tampered, match="halves of the identity key"):
+        identity.sign(Tag.CARD, b"message")
+
+
+def test_a_module_may_give_the_point_bare(token: Token, identity: Identity, answer: Answer) -> None:
+    pair = keys.find_identity_key(token)
+    assert pair is not None
+    lie(answer, token, Attribute.EC_POINT, identity.key.encoded)
+    assert Identity(token, pair).key == identity.key
+
+
+def test_a_point_that_is_not_told_is_an_unavailable_identity(
+    token: Token, identity: Identity, answer: Answer
+) -> None:
+    pair = keys.find_identity_key(token)
+    assert pair is not None
+    lie(answer, token, Attribute.EC_POINT, None)
+    with pytest.raises(BackendError, match="point is not told") as caught:
+        Identity(token, pair)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\x04\x41", b"\x04\x40"])
+def test_what_is_no_point_is_refused(
+    token: Token, identity: Identity, answer: Answer, prefix: bytes
+) -> None:
+    pair = keys.find_identity_key(token)
+    assert pair is not None
+    wrong = identity.key.encoded[:-1] + bytes((identity.key.encoded[-1] ^ 1,))
+    lie(answer, token, Attribute.EC_POINT, prefix + wrong)
+    with pytest.raises(BadEncoding, match="p-256 public key"):
+        Identity(token, pair)

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pkcs11
+import pytest
+
+from hsm_mpc import steps
+from hsm_mpc.errors import BackendError, BadConfig, BadInput, Refused, Tampered
+from hsm_mpc.hsm import attributes, failures, generation, keys, objects
+from hsm_mpc.hsm.administration import administration
+from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.failures import StaleHandle
+from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.secure.arena import Arena
+from tests.hsm.lying import WALLET_LABEL, Answer, lie
+from tests.softhsm import USER_PIN, create_token, secret_of
+
+KEY_ID = bytes(range(20))
+
+
+def all_keys(token: Token) -> set[int]:
+    return set(objects.matching(token, {Attribute.TOKEN: objects.TRUE}))
+
+
+def test_the_label_of_a_wrapping_key_names_the_wallet() -> None:
+    assert keys.wrapping_label(bytes(range(16))) == ("hsm-mpc/kek/000102030405060708090a0b0c0d0e0f")
+
+
+def test_a_generated_key_is_found_by_its_name(token: Token) -> None:
+    made = keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    assert keys.wrapping_key(token, KEY_ID, WALLET_LABEL) == made
+    assert keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL) == made
+    assert hash(made) == hash(keys.wrapping_key(token, KEY_ID, WALLET_LABEL))
+
+
+def test_a_generated_key_has_a_uri_with_token_serial_and_id(token: Token) -> None:
+    key_id = "".join(f"%{byte:02X}" for byte in KEY_ID)
+    assert keys.key_uri(token, KEY_ID) == f"{token.uri_prefix};id={key_id};type=secret-key"
+
+
+@pytest.mark.parametrize(
+    ("key_id", "label"),
+    [(bytes(20), WALLET_LABEL), (KEY_ID, keys.wrapping_label(bytes(range(16))))],
+)
+def test_a_key_of_another_id_or_label_is_not_found(token: Token, key_id: bytes, label: str) -> None:
+    keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    assert keys.find_wrapping_key(token, key_id, label) is None
+
+
+def test_a_key_that_a_record_names_and_that_is_missing_is_tampering(token: Token) -> None:
+    with pytest.raises(keys.MissingKey, match=f"id {KEY_ID.hex()} is missing") as caught:
+        keys.wrapping_key(token, KEY_ID, WALLET_LABEL)
+    assert isinstance(caught.value, Tampered)
+
+
+def test_a_second_key_with_the_same_name_is_a_refusal(token: Token) -> None:
+    with administration(token) as session:
+        for _ in range(2):
+            generation.aes_key(session, KEY_ID, WALLET_LABEL)
+    with pytest.raises(BadConfig, match="2 keys, where one is wanted"):
+        keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL)
+
+
+def test_a_token_that_went_away_has_not_lost_a_key(
+    private_module: Module, pin_arena: Arena
+) -> None:
+    token = create_token(private_module, pin_arena)
+    token.login(secret_of(pin_arena, USER_PIN))
+    key = keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    configuration = Path(private_module.environment["SOFTHSM2_CONF"])
+    shutil.rmtree(configuration.parent / "tokens")
+    with pytest.raises(BackendError, match="C_GetTokenInfo answered") as caught:
+        keys.wrapping_key(token, key.key_id, key.label)
+    assert caught.value.retryable
+
+
+def test_a_name_that_is_taken_is_not_given_again(token: Token) -> None:
+    keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    before = all_keys(token)
+    with pytest.raises(BadConfig, match="is there already"):
+        keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    with pytest.raises(BadConfig, match="is there already"):
+        keys.generate_canary_key(token)
+    assert all_keys(token) == before
+
+
+@pytest.mark.parametrize("length", [0, 19, 21])
+def test_the_id_of_a_wrapping_key_has_twenty_bytes(token: Token, length: int) -> None:
+    with pytest.raises(BadInput, match=f"20 bytes, not {length}"):
+        keys.generate_wrapping_key(token, bytes(length), WALLET_LABEL)
+
+
+def test_generating_and_destroying_are_steps(token: Token) -> None:
+    seen: list[str] = []
+    steps.observe(lambda when, name: seen.append(f"{when} {name}"))
+    keys.destroy(token, keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL))
+    steps.observe(None)
+    assert seen == [
+        "before key.generate",
+        "after key.generate",
+        "before key.destroy",
+        "after key.destroy",
+    ]
+
+
+def test_a_key_with_other_attributes_is_refused_and_destroyed(token: Token, answer: Answer) -> None:
+    before = all_keys(token)
+    lie(answer, token, Attribute.EXTRACTABLE, objects.TRUE)
+    with pytest.raises(Refused, match=r"secret key .*: CKA_EXTRACTABLE is true"):
+        keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    assert all_keys(token) == before
+
+
+def test_a_key_that_the_module_makes_wrongly_is_refused_and_destroyed(
+    token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = all_keys(token)
+    monkeypatch.setattr(generation, "_FIXED", {})
+    monkeypatch.setattr(
+        generation,
+        "_NEVER_LEAVES",
+        {
+            kind: value
+            for kind, value in generation._NEVER_LEAVES.items()
+            if kind is not pkcs11.Attribute.MODIFIABLE
+        },
+    )
+    with pytest.raises(Refused, match="CKA_MODIFIABLE is true"):
+        keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    with pytest.raises(Refused, match="CKA_MODIFIABLE is true"):
+        keys.generate_identity_key(token)
+    assert all_keys(token) == before
+
+
+def test_the_identity_key_has_two_halves_with_the_attributes_of_step_6_2_3(token: Token) -> None:
+    made = keys.generate_identity_key(token)
+    assert keys.find_identity_key(token) == made
+    for half, required in (
+        (made.private, attributes.IDENTITY_PRIVATE),
+        (made.public, attributes.IDENTITY_PUBLIC),
+    ):
+        assert half.key_id == b"hsm-mpc/identity"
+        assert half.label == "hsm-mpc/identity"
+        assert attributes.differences(token, half.handle, required) == ()
+
+
+def test_there_is_one_identity_key(token: Token) -> None:
+    assert keys.find_identity_key(token) is None
+    keys.generate_identity_key(token)
+    with pytest.raises(BadConfig, match="is there already"):
+        keys.generate_identity_key(token)
+
+
+def test_a_private_half_without_its_public_half_is_tampering(token: Token) -> None:
+    keys.destroy(token, keys.generate_identity_key(token).public)
+    with pytest.raises(keys.MissingKey, match="the public half of the identity key"):
+        keys.find_identity_key(token)
+
+
+def test_a_public_half_that_a_killed_generation_left_is_replaced(token: Token) -> None:
+    left = keys.generate_identity_key(token)
+    keys.destroy(token, left.private)
+    assert keys.find_identity_key(token) is None
+    made = keys.generate_identity_key(token)
+    assert made.public != left.public
+    assert keys.find_identity_key(token) == made
+
+
+def test_a_private_half_is_never_replaced(token: Token) -> None:
+    left = keys.generate_identity_key(token)
+    keys.destroy(token, left.public)
+    with pytest.raises(BadConfig, match="private key 'hsm-mpc/identity' is there already"):
+        keys.generate_identity_key(token)
+
+
+def test_a_destroyed_key_is_gone_by_name_and_by_handle(token: Token, key: Key) -> None:
+    keys.destroy(token, key)
+    assert keys.find_wrapping_key(token, key.key_id, key.label) is None
+    with pytest.raises(StaleHandle):
+        keys.destroy(token, key)
+
+
+def test_a_key_that_is_still_named_after_its_destruction_is_an_error(
+    token: Token, key: Key, answer: Answer
+) -> None:
+    answer("C_DestroyObject", 0)
+    with pytest.raises(BackendError, match="was destroyed and is still there"):
+        keys.destroy(token, key)
+
+
+def test_a_key_that_only_its_name_still_gives_is_an_error(
+    token: Token, key: Key, answer: Answer
+) -> None:
+    answer("C_DestroyObject", 0)
+    answer("C_GetAttributeValue", failures.OBJECT_HANDLE_INVALID)
+    with pytest.raises(BackendError, match="was destroyed and is still there"):
+        keys.destroy(token, key)
+
+
+def test_a_key_that_its_handle_still_gives_is_an_error(
+    token: Token, key: Key, answer: Answer
+) -> None:
+    def found_nothing(_: int, __: Any, ___: int, count: Any) -> int:
+        count[0] = 0
+        return 0
+
+    answer("C_DestroyObject", 0)
+    answer("C_FindObjects", found_nothing)
+    with pytest.raises(BackendError, match="was destroyed and is still there"):
+        keys.destroy(token, key)
+
+
+def test_two_wallets_have_a_key_each(token: Token) -> None:
+    names = [(os.urandom(20), keys.wrapping_label(bytes((number,)) * 16)) for number in range(2)]
+    made = [keys.generate_wrapping_key(token, *name) for name in names]
+    assert made[0].handle != made[1].handle
+    assert [keys.wrapping_key(token, *name) for name in names] == made

@@ -1,0 +1,124 @@
+"""SoftHSM for tests: one private folder of tokens for the whole run.
+
+Import the fixtures into the `conftest.py` where they are needed, with those they build on:
+
+    from tests.softhsm import hsm_module, pin_arena, shared_token, token     # logged in
+    from tests.softhsm import hsm_module, locked_token, own_token, pin_arena # one for each test
+
+They build on the fixture `softhsm_module` of tests/conftest.py. A module that is missing fails the
+run: it never skips.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.hsm import canary, keys, objects
+from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.secure.arena import Arena, Secret, move_bytes
+
+SO_PIN = b"security officer's pin"
+USER_PIN = b"user pin 12345678"
+
+_numbers = itertools.count(1)
+
+
+def softhsm_environment(folder: Path) -> dict[str, str]:
+    """Variables under which SoftHSM keeps its tokens in `folder`; what it needs is made."""
+    tokens = folder / "tokens"
+    tokens.mkdir(mode=0o700, parents=True, exist_ok=True)
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(
+        f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n"
+    )
+    return {"SOFTHSM2_CONF": str(configuration)}
+
+
+def secret_of(arena: Arena, value: bytes) -> Secret:
+    """A slot that holds `value`: a test's PIN is no secret."""
+    secret = arena.take(len(value))
+    with secret.open() as pointer:
+        move_bytes(pointer, value, len(value))
+    return secret
+
+
+def create_token(module: Module, arena: Arena, label: str | None = None) -> Token:
+    """A new token with the PINs above, nobody logged in."""
+    label = label or f"test {next(_numbers)}"
+    module.create_token(label, secret_of(arena, SO_PIN), secret_of(arena, USER_PIN))
+    return module.token(label)
+
+
+@pytest.fixture(scope="session")
+def pin_arena() -> Iterator[Arena]:
+    """Protected memory for the PINs of tests."""
+    arena = Arena(16 * 1024)
+    yield arena
+    arena.close()
+
+
+@pytest.fixture(scope="session")
+def hsm_module(softhsm_module: str, tmp_path_factory: pytest.TempPathFactory) -> Module:
+    """SoftHSM, loaded in this process; it can be so only once, so the folder is the run's.
+
+    Each conftest that imports this has a session fixture of its own: hence the cache.
+    """
+    in_memory = Path("/dev/shm")  # where fsync costs nothing
+    parent = in_memory if os.access(in_memory, os.W_OK) else tmp_path_factory.getbasetemp()
+    return Module.load(softhsm_module, _environment_of_the_run(parent))
+
+
+@cache
+def _environment_of_the_run(parent: Path) -> dict[str, str]:
+    folder = tempfile.mkdtemp(prefix="softhsm-", dir=parent)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return softhsm_environment(Path(folder))
+
+
+@pytest.fixture
+def locked_token(hsm_module: Module, pin_arena: Arena) -> Token:
+    """A new token of its own, nobody logged in."""
+    return create_token(hsm_module, pin_arena)
+
+
+@pytest.fixture
+def own_token(locked_token: Token, pin_arena: Arena) -> Token:
+    """A new token of its own, logged in, with a canary: for a test that spoils it."""
+    locked_token.login(secret_of(pin_arena, USER_PIN))
+    empty(locked_token)
+    return locked_token
+
+
+@pytest.fixture(scope="session")
+def shared_token(hsm_module: Module, pin_arena: Arena) -> Token:
+    token = create_token(hsm_module, pin_arena)
+    token.login(secret_of(pin_arena, USER_PIN))
+    return token
+
+
+@pytest.fixture
+def token(shared_token: Token) -> Token:
+    """A logged in token with a canary and nothing else. Others use it before and after."""
+    empty(shared_token)
+    return shared_token
+
+
+def empty(token: Token) -> None:
+    """Leave a new canary key in the token, and no session open but the one that logged in."""
+    for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
+        objects.destroy(token, handle)
+    keys.generate_canary_key(token)
+    assert canary.arm(token)
+    while token.pool._idle:
+        token.pool.drop(token.pool._idle.pop())
