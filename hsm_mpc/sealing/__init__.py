@@ -1,0 +1,1 @@
+"""The sealed blob: CMS AuthEnvelopedData in a strict profile of ours (step 1.11)."""

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+from tests.softhsm import hsm_module as hsm_module
+from tests.softhsm import pin_arena as pin_arena
+from tests.softhsm import shared_token as shared_token
+from tests.softhsm import token as token
+from tests.wrapping.softhsm import make_softhsm_key as make_softhsm_key

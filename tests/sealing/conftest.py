@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hsm_mpc.secure.arena import Arena
+from tests.sealing.blobs import assert_nothing_left
+from tests.softhsm import hsm_module as hsm_module
+from tests.softhsm import pin_arena as pin_arena
+from tests.softhsm import shared_token as shared_token
+from tests.softhsm import token as token
+from tests.wrapping.softhsm import make_softhsm_key as make_softhsm_key
+
+
+@pytest.fixture
+def arena() -> Iterator[Arena]:
+    """An arena that has to be empty and zero when the test is over."""
+    made = Arena(16 * 1024)
+    yield made
+    assert_nothing_left(made)
+    made.close()
