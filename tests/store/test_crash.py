@@ -1,0 +1,298 @@
+"""SIGKILL before and after every durable step: the store is in the old state or in the new.
+
+Each scenario is a list of operations. A run in which nothing is killed tells the state before and
+after each; then a child process is killed at every step of it, and the store that it leaves, opened
+again, must be in one of the two, must hold no temporary file and a whole audit log, and where it
+is in the old one, the same operation must lead to the new.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc import audit, steps
+from hsm_mpc.errors import BadConfig
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.store import audit_log
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.holder import ALL_STEPS, HolderStore
+from hsm_mpc.store.proposals import SessionDocument
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.tags import Tag, tagged_hash
+from tests.store.children import killed
+from tests.store.records import INDEX, KEY, WALLET, H, record
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+PROPOSAL = b"a proposal"
+PH = tagged_hash(Tag.PROPOSAL, PROPOSAL)
+H2 = EpochHash(b"i" * 32)
+BLOB = os.urandom(700)
+REWRAPPED = os.urandom(700)
+
+Operation = Callable[[Path], None]
+State = dict[str, object]
+
+
+def wallet_of(store: HolderStore) -> Epochs:
+    return store.wallet(WALLET, INDEX, KEY.sign, KEY.public.verify)
+
+
+def in_store(work: Callable[[HolderStore], object]) -> Operation:
+    def operation(place: Path) -> None:
+        with HolderStore.open(place) as store:
+            work(store)
+
+    return operation
+
+
+def in_wallet(work: Callable[[Epochs], object]) -> Operation:
+    return in_store(lambda store: work(wallet_of(store)))
+
+
+def keep_session_document(document: SessionDocument) -> Operation:
+    return in_store(lambda store: store.proposals.keep(PH, document, b"content"))
+
+
+def keep_epoch_document(document: EpochDocument) -> Operation:
+    return in_wallet(lambda epochs: epochs.keep(H, document, b"content"))
+
+
+def to_state(h: EpochHash, state: EpochState) -> Operation:
+    return in_wallet(
+        lambda epochs: epochs.change(dataclasses.replace(epochs.record(h), state=state))
+    )
+
+
+def prepare(epochs: Epochs) -> None:
+    for document in (EpochDocument.BODY, EpochDocument.POLICY, EpochDocument.CLIENTS):
+        epochs.keep(H, document, b"content")
+    epochs.seal(record(), BLOB)
+
+
+def create(place: Path) -> None:
+    HolderStore.create(place).close()
+
+
+def leave_a_mess(place: Path) -> None:
+    """What a crash may leave, for the scenario that opens the store after it."""
+    with HolderStore.open(place) as store:
+        store.audit.append("x", NOW, {})
+        wallet_of(store).seal(record(), BLOB)
+    inner = place / "wallets" / WALLET.hex() / "epochs" / H.hex()
+    for name in (f"blob-{bytes(32).hex()}", ".tmp-1"):
+        (inner / name).touch(mode=0o600)
+    (place / ".tmp-2").mkdir(mode=0o700)
+    for name in ("proposals", "wallets"):
+        (place / name / bytes(32 if name == "proposals" else 16).hex()).mkdir(mode=0o700)
+    with (place / "audit" / "log").open("ab") as log:
+        log.write(b"{torn")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    before: tuple[Operation, ...]
+    operations: tuple[Operation, ...]
+
+
+SCENARIOS = {
+    "store creation": Scenario((), (create, in_store(lambda s: s.keep_card(b"card")))),
+    "epoch 0": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.proposals.begin(PROPOSAL)),
+            *(keep_session_document(document) for document in SessionDocument),
+            in_wallet(prepare),
+            keep_epoch_document(EpochDocument.CERTIFICATE),
+            to_state(H, EpochState.CERTIFIED),
+            keep_epoch_document(EpochDocument.DONE),
+            keep_epoch_document(EpochDocument.DONES),
+            to_state(H, EpochState.ACTIVE),
+            in_store(lambda s: s.proposals.end(PH)),
+        ),
+    ),
+    "prepare and seal": Scenario(
+        (create,),
+        (
+            in_wallet(lambda e: e.reserve(record(EpochState.STAGED))),
+            in_wallet(lambda e: e.seal(record(EpochState.STAGED), BLOB)),
+            to_state(H, EpochState.ACKED),
+        ),
+    ),
+    "rewrap": Scenario(
+        (create, in_wallet(lambda e: e.seal(record(), BLOB))),
+        (in_wallet(lambda e: e.seal(record(key_generation=1), REWRAPPED)),),
+    ),
+    "discard": Scenario(
+        (
+            create,
+            in_store(lambda s: s.proposals.begin(PROPOSAL)),
+            in_wallet(lambda e: e.seal(record(), BLOB)),
+            in_wallet(lambda e: e.seal(record(h=H2), BLOB)),
+        ),
+        (
+            in_wallet(lambda e: e.discard(H)),
+            in_wallet(lambda e: e.discard(H2)),
+            in_store(lambda s: s.proposals.end(PH)),
+        ),
+    ),
+    "audit": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.audit.append("partial", NOW, {"k": 0})),
+            in_store(lambda s: s.audit.append("partial", NOW, {"k": 1})),
+            in_store(lambda s: s.audit.checkpoint(NOW, lambda *_: b"signature")),
+        ),
+    ),
+    "refused pin": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.refused_pin.remember((1, 2))),
+            in_store(lambda s: s.refused_pin.remember((1, 4))),
+            in_store(lambda s: s.refused_pin.forget()),
+        ),
+    ),
+    "opening after a crash": Scenario((create, leave_a_mess), (in_wallet(lambda _: None),)),
+}
+
+
+@contextmanager
+def observed(observer: steps.Observer) -> Iterator[None]:
+    steps.observe(observer)
+    try:
+        yield
+    finally:
+        steps.observe(None)
+
+
+def state_of(place: Path) -> State | None:
+    """What the store says after it was opened again, or None where it is not made yet."""
+    try:
+        store = HolderStore.open(place)
+    except BadConfig:
+        return None
+    with store:
+        if store.wallet_ids():
+            wallet_of(store)  # cleans: a wallet of which nothing came to be is gone
+        wallets = {bytes(i): wallet_of(store) for i in store.wallet_ids()}
+        state: State = {
+            "card": store.card(),
+            "audit": store.audit.tail,
+            "pin refused": [source for source in range(6) if _is_refused(place, source)],
+            "proposals": {
+                ph: (
+                    store.proposals.load(ph),
+                    [store.proposals.kept(ph, d) for d in SessionDocument],
+                )
+                for ph in store.proposals.hashes()
+            },
+            "wallets": {i: epochs.records() for i, epochs in wallets.items()},
+            "blobs": {
+                one.epoch_hash: epochs.blob(one.epoch_hash)
+                for epochs in wallets.values()
+                for one in epochs.records()
+                if one.blob_digest != bytes(32)
+            },
+        }
+        file, floor = audit_log.open_to_read(place / "audit")
+        with file:
+            assert len(audit.last_lines(file, 1000, floor)) == store.audit.tail.seq
+    state["files"] = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+    assert not [name for name in state["files"] if ".tmp-" in name]  # type: ignore[attr-defined]
+    return state
+
+
+def _is_refused(place: Path, source: int) -> bool:
+    """Looked at without `check`, which forgets."""
+    path = place / "refused-pin"
+    return path.exists() and path.read_bytes() == f"1 {source}\n".encode()
+
+
+@dataclass(frozen=True)
+class Step:
+    """One durable step of a scenario, and what surrounds the operation that it is part of."""
+
+    name: str
+    number: int  # within the operation
+    operation: Operation
+    start: Path  # a copy of the store before the operation
+    old: State | None
+    new: State | None
+
+
+def steps_of(scenario: Scenario, folder: Path) -> list[Step]:
+    """Every step of a run in which nothing is killed."""
+    place, found = folder / "store", []
+    for operation in scenario.before:
+        operation(place)
+    for count, operation in enumerate(scenario.operations):
+        seen: list[str] = []
+        start = copied(place, folder / f"start-{count}")
+        old = state_of(copied(place, folder / f"old-{count}"))
+        with observed(recorder(seen)):
+            operation(place)
+        new = state_of(copied(place, folder / f"new-{count}"))
+        found += [Step(name, n, operation, start, old, new) for n, name in enumerate(seen)]
+    return found
+
+
+def recorder(seen: list[str]) -> steps.Observer:
+    return lambda when, name: seen.append(name) if when == "before" else None
+
+
+def copied(place: Path, copy: Path) -> Path:
+    """Opening cleans, so it is never done to the store that the run goes on with."""
+    if place.exists():
+        shutil.copytree(place, copy)
+    return copy
+
+
+def run_and_die(step: Step, place: Path, moment: str) -> bool:
+    """Run the operation in a child that kills itself before or after this step."""
+
+    def work() -> None:
+        seen = 0
+
+        def observer(when: str, _: str) -> None:
+            nonlocal seen
+            if when == moment:
+                if seen == step.number:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                seen += 1
+
+        with observed(observer):
+            step.operation(place)
+
+    return killed(work)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_kill_at_any_step_leaves_the_old_state_or_the_new(name: str, folder: Path) -> None:
+    for step in steps_of(SCENARIOS[name], folder):
+        for moment in ("before", "after"):
+            where = f"killed {moment} {step.name} (step {step.number} of its operation)"
+            place = copied(step.start, folder / "killed")
+            assert run_and_die(step, place, moment), where
+            found = state_of(place)
+            assert found in (step.old, step.new), where
+            if found == step.old:
+                step.operation(place)
+            assert state_of(place) == step.new, where
+            shutil.rmtree(place)
+
+
+def test_the_scenarios_pass_every_durable_step_of_the_store(folder: Path) -> None:
+    seen: set[str] = set()
+    for name, scenario in SCENARIOS.items():
+        (folder / name).mkdir()
+        seen |= {step.name for step in steps_of(scenario, folder / name)}
+    assert seen == set(ALL_STEPS)
