@@ -1,0 +1,91 @@
+"""holder.yaml is read strictly: what it does not know or cannot trust it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.config import load_holder
+from hsm_mpc.errors import BadConfig
+
+REPOSITORY = Path(__file__).parents[1]
+MINIMAL = """\
+version: 1
+name: h1
+store: store
+hsm: {module: m.so, token: h1, pin_source: "file:pin"}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "holder.yaml"
+    path.write_text(text, "utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def test_relative_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
+    text = MINIMAL.replace("}", ", environment: {SOFTHSM2_CONF: ./s.conf, OTHER: plain}}")
+    config = load_holder(written(tmp_path, text))
+    assert config.store == tmp_path / "store"
+    assert config.hsm.module == str(tmp_path / "m.so")
+    assert config.hsm.pin_source == f"file:{tmp_path}/pin"
+    assert config.hsm.environment == {"SOFTHSM2_CONF": f"{tmp_path}/s.conf", "OTHER": "plain"}
+
+
+def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
+    config = load_holder(written(tmp_path, MINIMAL.replace("m.so", "/opt/m.so")))
+    assert config.hsm.module == "/opt/m.so"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        ("version: 1", "version: 2", "version"),
+        ("version: 1", "version: 1\npin: 1234", "pin"),
+        ("name: h1", "name: H1", "name"),
+        ("token: h1", "token: h1, slot: 3", "slot"),
+        ("store: store", "", "store"),
+        ("version: 1", "version: 1\nmemory: {kib: 1}", "kib"),
+        ("version: 1", 'version: 1\nlab: "yes"', "lab"),
+    ],
+)
+def test_an_unknown_or_wrong_key_is_named(
+    tmp_path: Path, before: str, after: str, named: str
+) -> None:
+    with pytest.raises(BadConfig, match=named):
+        load_holder(written(tmp_path, MINIMAL.replace(before, after)))
+
+
+def test_a_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, MINIMAL)
+    path.chmod(0o622)
+    with pytest.raises(BadConfig, match="chmod go-w"):
+        load_holder(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"a: [", "not YAML"),
+        (b"- 1", "mapping"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"#" * 65537, "larger"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = written(tmp_path, "")
+    path.write_bytes(content)
+    with pytest.raises(BadConfig, match=said):
+        load_holder(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"holder\.yaml"):
+        load_holder(tmp_path / "holder.yaml")
+
+
+def test_the_example_in_the_repository_is_read(tmp_path: Path) -> None:
+    text = (REPOSITORY / "config" / "holder.softhsm.yaml").read_text("utf-8")
+    assert load_holder(written(tmp_path, text)).hsm.token == "h1"
