@@ -1,0 +1,1 @@
+"""Curves, polynomial sharing and proofs of knowledge."""

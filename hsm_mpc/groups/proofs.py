@@ -1,0 +1,92 @@
+"""The Schnorr signature of COCKTAIL-DKG as everybody verifies it (section 2.2): no secret here.
+
+Proofs of possession and the signatures of the transcript. It is neither BIP 340 nor EdDSA.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from hsm_mpc.encoding import Reader, u32le, u64be
+from hsm_mpc.errors import BadEncoding, InvalidSignature
+from hsm_mpc.groups.base import Group
+from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1, Secp256k1
+from hsm_mpc.tags import Tag, tagged_hash
+
+
+class PublicSuite(Protocol):
+    """The half of a suite (section 2.1) that needs no secret."""
+
+    @property
+    def suite_id(self) -> bytes:
+        """ASCII, verbatim."""
+
+    @property
+    def group(self) -> Group:
+        """Scalars and points."""
+
+    def hash(self, message: bytes) -> bytes:
+        """H of public bytes, HL bytes."""
+
+    def challenge(self, commitment: bytes, public_key: bytes, message: bytes) -> int:
+        """chal(R, pk, m), a public scalar (step 2.2.2)."""
+
+
+class PublicCocktailSecp256k1:
+    """COCKTAIL(secp256k1, SHA-256)."""
+
+    __slots__ = ()
+
+    suite_id: Final = b"COCKTAIL(secp256k1, SHA-256)"
+    group: Final[Secp256k1] = SECP256K1
+
+    def hash(self, message: bytes) -> bytes:
+        """SHA-256."""
+        return hashlib.sha256(message).digest()
+
+    def challenge(self, commitment: bytes, public_key: bytes, message: bytes) -> int:
+        """int_be(TH("COCKTAIL-DKG/H7", R ‖ pk ‖ m)) mod q (step 2.2.2)."""
+        digest = tagged_hash(Tag.COCKTAIL_H7, commitment + public_key + message)
+        return int.from_bytes(digest, "big") % ORDER
+
+
+COCKTAIL_SECP256K1: Final = PublicCocktailSecp256k1()
+
+
+def signature_length(suite: PublicSuite) -> int:
+    """GL = PL + SL bytes: R ‖ z."""
+    return suite.group.point_length + suite.group.scalar_length
+
+
+def verify(suite: PublicSuite, signature: bytes, public_key: bytes, message: bytes) -> None:
+    """Check R ‖ z: z·B − c·pk has the encoding R, so R is a valid point as well (step 2.2.4).
+
+    Raises:
+        InvalidSignature: wrong length, z not canonical, or the equation fails.
+    """
+    group = suite.group
+    reader = Reader(signature, "a signature of the key generation")
+    try:
+        commitment = reader.take(group.point_length)
+        answer = group.parse_scalar(reader.take(group.scalar_length))
+        reader.end()
+    except BadEncoding as malformed:
+        raise InvalidSignature(str(malformed)) from malformed
+    challenge = suite.challenge(commitment, public_key, message)
+    if group.multiply_with_base(public_key, -challenge, answer) != commitment:
+        raise InvalidSignature("a signature of the key generation does not verify")
+
+
+def context_of(suite: PublicSuite, session: bytes, static_keys: Sequence[bytes]) -> bytes:
+    """What every signature of the session `session` (sid) is bound to, HL bytes (step 2.4.2)."""
+    return suite.hash(
+        b"COCKTAIL-DKG-CONTEXT"
+        + u64be(len(session))
+        + session
+        + u64be(len(suite.suite_id))
+        + suite.suite_id
+        + u32le(len(static_keys))
+        + b"".join(static_keys)
+    )

@@ -1,0 +1,91 @@
+"""Shamir sharing with Feldman's commitments (sections 1.2 and 1.8): f(x) = Σ a_k·x^k, C_k = a_k·B.
+
+The x-coordinate of a holder is its index, 1..n; the secret stands at 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Final
+
+from hsm_mpc.errors import BadInput, ProtocolAbort
+from hsm_mpc.groups.base import Group
+from hsm_mpc.secure.arena import Secret
+
+MAX_HOLDERS: Final = 255
+
+DrawScalars = Callable[[Secret], None]
+"""Fills a slot with fresh scalars other than 0 (step 1.8.6). Tests inject their scalars here."""
+
+
+def require_index(index: int, holders: int) -> int:
+    """`index` if it is one of 1..holders (step 1.2.2), else `BadInput`."""
+    if not 1 <= index <= holders:
+        raise BadInput(f"holder {index}: indices run from 1 to {holders}")
+    return index
+
+
+def require_ascending(indices: Sequence[int], holders: int) -> None:
+    """Refuse a list that is not strictly ascending within 1..holders (step 1.2.2).
+
+    Raises:
+        BadInput: an index out of range, one twice, or one before a smaller one.
+    """
+    for index in indices:
+        require_index(index, holders)
+    if any(left >= right for left, right in pairwise(indices)):
+        raise BadInput(f"holders {list(indices)}: not strictly ascending")
+
+
+def lagrange(index: int, indices: Iterable[int], order: int, at: int = 0) -> int:
+    """λ_index(indices; at) = Π (at − j)/(index − j) mod `order` (step 1.2.5), all of it public.
+
+    Raises:
+        BadInput: an index outside 1..255, one twice, `index` not among them, or `at` among them.
+    """
+    others = sorted(indices)
+    require_ascending(others, MAX_HOLDERS)
+    if at:
+        require_index(at, MAX_HOLDERS)
+    if index not in others or at in others:
+        raise BadInput(f"no factor of holder {index} at {at} over the set {others}")
+    others.remove(index)
+    numerator = denominator = 1
+    for other in others:
+        numerator *= at - other
+        denominator *= index - other
+    return numerator * pow(denominator, -1, order) % order
+
+
+def sum_of_commitments(group: Group, dealt: Iterable[Sequence[bytes]]) -> tuple[bytes, ...]:
+    """A_k = Σ_j C_{j,k}: commitments to the sum of the polynomials, all of one degree.
+
+    Raises:
+        ProtocolAbort: one of them is the identity; nobody is to blame.
+    """
+    sums = []
+    for k, column in enumerate(zip(*dealt, strict=True)):
+        total = group.combine(column)
+        if total is None:
+            raise ProtocolAbort(f"the sum of the commitments to coefficient {k} is the identity")
+        sums.append(total)
+    return tuple(sums)
+
+
+def evaluate_public(group: Group, commitments: Sequence[bytes], index: int) -> bytes:
+    """A(index) = Σ index^k·C_k: the public share of a holder (step 1.6.6).
+
+    Raises:
+        BadInput: not an index.
+        ProtocolAbort: it is the identity.
+    """
+    point = group.evaluate(commitments, require_index(index, MAX_HOLDERS))
+    if point is None:
+        raise ProtocolAbort(f"the public share of holder {index} is the identity")
+    return point
+
+
+def share_is_committed(group: Group, share: int, commitments: Sequence[bytes], index: int) -> bool:
+    """Feldman's check: whether share·B = Σ index^k·C_k (step 2.5.8); `share` is an address."""
+    return group.public_point_at(share) == group.evaluate(commitments, index)

@@ -1,0 +1,1 @@
+"""Rounds of the protocols: pure functions; bytes, randomness and time are arguments."""

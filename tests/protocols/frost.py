@@ -1,0 +1,126 @@
+"""Wallets in memory for the tests of signing: dealt by the test, signed with by the product.
+
+Secrets of test data are Python integers here; the product never does that.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+
+from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
+from hsm_mpc.protocols.frost_bip340.aggregate import Signing
+from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
+from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
+from hsm_mpc.protocols.frost_bip340.signers import EpochKey
+from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
+from hsm_mpc.protocols.leases import Lease
+from hsm_mpc.protocols.signing_messages import Commitment, CommitPayload
+from hsm_mpc.secure.arena import Arena, Secret
+from hsm_mpc.secure.entropy import Entropy
+from tests.secure.bytes_of import filled
+
+WALLET = b"wallet of tests."
+REQUEST = b"request of the tests".ljust(32, b".")
+EPOCH = b"epoch of the tests".ljust(32, b".")
+MESSAGE = b"message of the tests"
+
+
+def be(scalar: int) -> bytes:
+    return (scalar % ORDER).to_bytes(32, "big")
+
+
+def times_g(scalar: int) -> bytes:
+    point = SECP256K1.base_multiple(scalar)
+    assert point is not None
+    return bytes(point)
+
+
+def anybody(_: frozenset[int]) -> bool:
+    """Any t sign."""
+    return True
+
+
+@dataclass(frozen=True)
+class Wallet:
+    """t-of-n; `coefficients` is the dealt polynomial, its constant term the whole secret."""
+
+    arena: Arena
+    n: int
+    coefficients: tuple[int, ...]
+    tweaks: tuple[tuple[bytes, bool], ...] = ()
+    epoch: EpochKey = field(init=False)
+
+    def __post_init__(self) -> None:
+        commitments = [times_g(coefficient) for coefficient in self.coefficients]
+        object.__setattr__(self, "epoch", EpochKey.of(EPOCH, self.n, commitments))
+
+    @classmethod
+    def dealt(cls, arena: Arena, t: int, n: int, seed: object = 0) -> Wallet:
+        numbers = random.Random(f"{seed}")
+        return cls(arena, n, tuple(numbers.randrange(1, ORDER) for _ in range(t)))
+
+    @property
+    def t(self) -> int:
+        return len(self.coefficients)
+
+    @property
+    def key(self) -> TweakedKey:
+        return TweakedKey.of(self.epoch.threshold_key, self.tweaks)
+
+    def share(self, index: int) -> int:
+        total = 0
+        for coefficient in reversed(self.coefficients):
+            total = (total * index + coefficient) % ORDER
+        return total
+
+    @contextmanager
+    def opened(self, index: int) -> Iterator[Secret]:
+        """The share as unsealing would give it."""
+        with self.arena.scope() as take:
+            yield filled(take(32), be(self.share(index)))
+
+    def task(self, index: int, message: bytes = MESSAGE) -> Task:
+        return Task(WALLET, REQUEST, 0, index, self.epoch, self.key, message, anybody)
+
+    def lease(self, index: int, message: bytes = MESSAGE, task: Task | None = None) -> Lease:
+        """Round 1 of one holder; its slot is wiped by `answer`, or with the arena."""
+        lease_id = random.randbytes(16)
+        with self.opened(index) as share:
+            return commit(
+                task or self.task(index, message), lease_id, Entropy(), share, envelope(index)
+            )
+
+    def answer(self, lease: Lease, listed: Sequence[Commitment], task: Task) -> bytes:
+        """Round 2 of one holder."""
+        return answer(task, lease, listed, self.opened(task.index))
+
+    def sign(self, indices: Iterable[int], message: bytes = MESSAGE) -> bytes:
+        """Both rounds of all of `indices`, and the aggregator."""
+        leases = {index: self.lease(index, message) for index in indices}
+        listed = [received(lease.commit) for lease in leases.values()]
+        partials = {
+            index: self.answer(lease, listed, self.task(index, message))
+            for index, lease in leases.items()
+        }
+        return Signing(self.epoch, self.key, message).open(listed).signature(partials)
+
+
+def envelope(index: int) -> Callable[[bytes], bytes]:
+    """Stands for header and signature of a holder: its index before the payload."""
+    return lambda payload: bytes([index]) + payload
+
+
+def received(message: bytes) -> Commitment:
+    """A COMMIT message as others get it: plain bytes."""
+    payload = CommitPayload.from_bytes(message[1:], PUBLIC_NONCE_BYTES)
+    return Commitment(message[0], payload.k, payload.lease_id, payload.public_nonce, message)
+
+
+def changed(commitment: Commitment, **fields: object) -> Commitment:
+    """A COMMIT with other contents, its message signed anew."""
+    other = replace(commitment, **fields)  # type: ignore[arg-type]
+    payload = CommitPayload(other.k, other.lease_id, bytes(other.public_nonce)).to_bytes()
+    return replace(other, message=envelope(other.index)(payload))
