@@ -1,0 +1,105 @@
+"""What a holder acts with and under: its place, its keys, its store, and whom it believes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from hsm_mpc.agent.channel import ChannelKeys
+from hsm_mpc.audit import Json
+from hsm_mpc.errors import BadEncoding
+from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import EpochHash, HolderIndex, WalletId
+from hsm_mpc.policy.rules import Policy
+from hsm_mpc.roster import Roster
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.entropy import Entropy
+from hsm_mpc.store.epochs import Epochs
+from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import Address, Message, parse_envelope, seal_envelope
+from hsm_mpc.wire.inbox import Inbox
+from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key, MessageKind
+
+_NO_WALLET = WalletId(bytes(16))
+_NO_SESSION = bytes(32)
+
+
+@dataclass(frozen=True, slots=True)
+class ActingHolder:
+    """One holder at work, in the one process that has its store's lock and its token's login."""
+
+    me: HolderIndex
+    roster: Roster
+    lab: bool
+    clients: frozenset[VerifyingKey]
+    """Whose keys a lab holder lets into a new wallet by itself."""
+    arena: Arena
+    entropy: Entropy
+    token: Token
+    identity: Identity
+    store: HolderStore
+    channel: ChannelKeys
+    keys: KeyBook
+    parse_policy: Callable[[bytes], Policy]
+    clock: Callable[[], int]
+    """Seconds since 1970 UTC."""
+
+    def epochs(self, wallet_id: WalletId) -> Epochs:
+        """This holder's epochs of one wallet."""
+        return self.store.wallet(wallet_id, self.me, self.identity.sign, self.identity.key.verify)
+
+    def audit(self, event: str, fields: Mapping[str, Json]) -> None:
+        """A durable line, before what it tells of takes effect (step 3.4.15).
+
+        Raises:
+            BackendError: the disk is full: then nothing takes effect.
+        """
+        moment = datetime.fromtimestamp(self.clock(), UTC)
+        self.store.audit.append(event, moment, fields)
+
+    def learn_channel(self, index: int, source: bytes) -> None:
+        """Take in a holder's CHANNEL message, whose payload proves itself (step 1.7.2).
+
+        Raises:
+            BadEncoding, InvalidSignature, Refused: no valid channel of holder `index`.
+        """
+        message = parse_envelope(source)
+        if message.kind is not CHANNEL or message.address.sender != index:
+            raise BadEncoding(f"not a CHANNEL message of holder {index}")
+        self.keys.learn(index, message.payload, self.clock())
+        self.keys.verify(message, self.clock())
+
+    def channel_announcement(self) -> bytes:
+        """The own CHANNEL message, for whoever asks."""
+        channel = self.channel.current(self.clock())
+        address = Address(_NO_WALLET, _NO_SESSION, EpochHash(bytes(32)), self.me, EVERYBODY)
+        return self.channel_message(CHANNEL, address, channel.to_bytes()).to_bytes()
+
+    def everybody(self) -> tuple[int, ...]:
+        """The indices of all holders."""
+        return tuple(range(1, self.roster.n + 1))
+
+    def inbox(self) -> Inbox:
+        """A fresh memory of what one session received."""
+        return Inbox(self.keys)
+
+    def identity_message(
+        self, kind: MessageKind, wallet_id: WalletId, session_id: bytes, payload: bytes
+    ) -> bytes:
+        """A message of epoch 0 in the making, signed inside the HSM (key 2)."""
+        address = Address(wallet_id, session_id, EpochHash(bytes(32)), self.me, EVERYBODY)
+        return seal_envelope(kind, address, payload, Key.IDENTITY, self.identity.sign).to_bytes()
+
+    def channel_message(self, kind: MessageKind, address: Address, payload: bytes) -> Message:
+        """A message signed with the channel key (key 1)."""
+        self.channel.current(self.clock())
+        return seal_envelope(kind, address, payload, Key.CHANNEL, self.channel_sign)
+
+    def channel_sign(self, tag: Tag, message: bytes) -> bytes:
+        """`ChSign`."""
+        return self.channel.sign(tag, message)

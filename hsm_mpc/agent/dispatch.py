@@ -1,0 +1,133 @@
+"""What a signer answers: one table from method to function, and nothing besides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.ceremonies import Ceremonies
+from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
+from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
+from hsm_mpc.wire.envelope import parse_envelope
+
+Parts = tuple[bytes, ...]
+Method = Callable[[Parts], Sequence[bytes]]
+"""Arguments to results; raises `HsmMpcError` for a reason that the caller is told."""
+
+Report = Callable[[Exception], None]
+"""Told of every exception that nobody foresaw."""
+
+_UNEXPECTED: Final = "an unexpected error; it stands in the signer's log"
+
+
+class Dispatch:
+    """Answers calls out of a table. Never raises: one bad call never ends a signer."""
+
+    def __init__(self, methods: Mapping[int, Method], report: Report) -> None:
+        self._methods = dict(methods)
+        self._report = report
+
+    def answer(self, source: bytes) -> bytes:
+        """The answer to a call, or the status that says why there is none."""
+        try:
+            call = Call.from_bytes(source)
+            method = self._methods.get(call.method)
+            if method is None:
+                raise BadEncoding(f"call: there is no method {call.method}")
+            answer = answer_of(method(call.parts))
+            if len(answer) > MOST_BYTES:
+                raise BackendError(f"an answer of {len(answer)} bytes", retryable=False)
+        except HsmMpcError as error:
+            return failure_of(error)
+        except Exception as unexpected:  # noqa: BLE001 - an outermost edge
+            self._report(unexpected)
+            return failure_of(HsmMpcError(_UNEXPECTED))
+        return answer
+
+
+class HolderDesk:
+    """The methods that coordinators may call at a holder (wire.calls.HolderMethod)."""
+
+    def __init__(
+        self,
+        holder: ActingHolder,
+        holdings: Holdings,
+        ceremonies: Ceremonies,
+        signing: SigningDesk,
+    ) -> None:
+        self._holder = holder
+        self._holdings = holdings
+        self._ceremonies = ceremonies
+        self._signing = signing
+
+    def methods(self) -> dict[int, Method]:
+        """The dispatch table."""
+        return {
+            HolderMethod.CHANNEL: self._channel,
+            HolderMethod.PROPOSE: self._propose,
+            HolderMethod.HELLOS: self._hellos,
+            HolderMethod.COMMITMENTS: self._dealings,
+            HolderMethod.CERTIFY: self._certify,
+            HolderMethod.DONES: self._dones,
+            HolderMethod.REQUEST: self._request,
+            HolderMethod.SIGN: self._sign,
+            HolderMethod.WALLETS: self._wallets,
+        }
+
+    def _channel(self, parts: Parts) -> Sequence[bytes]:
+        """Peers' CHANNEL messages → the own one."""
+        for source in parts:
+            self._holder.learn_channel(parse_envelope(source).address.sender, source)
+        return (self._holder.channel_announcement(),)
+
+    def _propose(self, parts: Parts) -> Sequence[bytes]:
+        """PROPOSAL, policy file → HELLO."""
+        proposal, policy_file = _exactly(2, parts)
+        return (self._ceremonies.propose(proposal, policy_file),)
+
+    def _hellos(self, parts: Parts) -> Sequence[bytes]:
+        """n HELLOs → msg1."""
+        return (self._ceremonies.take_hellos(parts),)
+
+    def _dealings(self, parts: Parts) -> Sequence[bytes]:
+        """n msg1, n CHANNELs → round 3."""
+        n = self._holder.roster.n
+        both = _exactly(2 * n, parts)
+        return (self._ceremonies.take_dealings(both[:n], both[n:]),)
+
+    def _certify(self, parts: Parts) -> Sequence[bytes]:
+        """CERT → DONE."""
+        (certificate,) = _exactly(1, parts)
+        return (self._ceremonies.certify(certificate),)
+
+    def _dones(self, parts: Parts) -> Sequence[bytes]:
+        """n DONEs → nothing: the wallet is active."""
+        self._ceremonies.activate(parts)
+        return ()
+
+    def _request(self, parts: Parts) -> Sequence[bytes]:
+        """REQUEST → a COMMIT for each signature that is asked for."""
+        (request,) = _exactly(1, parts)
+        return self._signing.request(request)
+
+    def _sign(self, parts: Parts) -> Sequence[bytes]:
+        """SIGN, CHANNELs of its signers → PARTIAL."""
+        if not parts:
+            raise BadEncoding("call: SIGN without its message")
+        return self._signing.sign(parts[0], parts[1:])
+
+    def _wallets(self, parts: Parts) -> Sequence[bytes]:
+        """Nothing, or the last wallet of the page before → the next page of what is held here."""
+        if not parts:
+            return self._holdings.page(None)
+        (last,) = _exactly(1, parts)
+        return self._holdings.page(last)
+
+
+def _exactly(count: int, parts: Parts) -> Parts:
+    if len(parts) != count:
+        raise BadEncoding(f"call: {len(parts)} parts where {count} are wanted")
+    return parts

@@ -1,0 +1,165 @@
+"""The wallets that this holder has a share of, as its store says, and the names in use."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.opener import OpenableShare
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.errors import BadInput, NameTaken, NotReady, Refused, Tampered
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.policy.rules import Policy
+from hsm_mpc.protocols.frost_bip340.signers import EpochKey
+from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
+from hsm_mpc.sealing.context import Context
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.taproot.derivation import ExtendedKey, Path, chain_code_of
+from hsm_mpc.taproot.output import SpendingKey
+
+_PATHS_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class HeldEpoch:
+    """One epoch of a wallet in this holder's store. All of it is public."""
+
+    body: EpochBody
+    record: EpochRecord
+
+    @property
+    def wallet_id(self) -> WalletId:
+        return self.body.terms.wallet_id
+
+
+class SigningWallet:
+    """An active epoch with all that a signature needs, derived once."""
+
+    def __init__(self, holder: ActingHolder, held: HeldEpoch) -> None:
+        """Raises: Tampered: the store does not hold what the epoch's body names."""
+        body, epochs = held.body, holder.epochs(held.wallet_id)
+        self.body = body
+        self.policy = _policy(holder, body, epochs.kept(body.hash, EpochDocument.POLICY))
+        self.clients = _clients(held, epochs.kept(body.hash, EpochDocument.CLIENTS))
+        self.epoch_key = EpochKey.of(body.hash, body.terms.sizes.n, body.commitments)
+        self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
+        root = ExtendedKey(body.group_key, chain_code_of(body.hash))
+        self._spending = lru_cache(_PATHS_KEPT)(lambda path: SpendingKey.derive(root, path))
+        self._tweaked = lru_cache(_PATHS_KEPT)(
+            lambda path: TweakedKey.of(body.group_key, self._spending(path).tweaks)
+        )
+
+    def signing_key(self, path: Path) -> TweakedKey:
+        """The key at `path` with the tweaks that lead to it (section 5.2)."""
+        return self._tweaked(path)
+
+
+class HeldWallets:
+    """All wallets of a store; safe to use from threads."""
+
+    def __init__(self, holder: ActingHolder) -> None:
+        self._holder = holder
+        self._lock = threading.Lock()
+        self._reserved: set[str] = set()
+        self._signing: dict[tuple[WalletId, EpochHash], SigningWallet] = {}
+
+    def all(self) -> tuple[HeldEpoch, ...]:
+        """Every epoch that has a body and a record."""
+        return tuple(self._held())
+
+    def find(self, wallet_id: WalletId, epoch_hash: EpochHash) -> HeldEpoch:
+        """One epoch.
+
+        Raises:
+            Refused: `unknown-wallet`.
+        """
+        for held in self._held(wallet_id):
+            if held.body.hash == epoch_hash:
+                return held
+        raise Refused("unknown-wallet", "this holder has no such epoch of such a wallet")
+
+    @contextmanager
+    def reserved(self, name: str) -> Iterator[None]:
+        """Nobody else takes `name` while the body runs; the store says it afterwards (1.6.5).
+
+        Raises:
+            NameTaken: a wallet or a key generation under way has it.
+        """
+        with self._lock:
+            if name in self._reserved or name in self._names():
+                raise NameTaken(f"a wallet called {name!r} is there already, or being made")
+            self._reserved.add(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved.discard(name)
+
+    def signing(self, wallet_id: WalletId, epoch_hash: EpochHash) -> SigningWallet:
+        """An epoch that may sign (step 6.5.8).
+
+        Raises:
+            Refused: `unknown-wallet`.
+            NotReady: it is not active: some holder has not confirmed it yet.
+        """
+        key = (wallet_id, epoch_hash)
+        known = self._signing.get(key)
+        if known is None:
+            held = self.find(wallet_id, epoch_hash)
+            if held.record.state is not EpochState.ACTIVE:
+                raise NotReady(f"wallet {held.body.terms.name} is not active yet")
+            known = self._signing[key] = SigningWallet(self._holder, held)
+        return known
+
+    def _names(self) -> set[str]:
+        return {held.body.terms.name for held in self._held()}
+
+    def _held(self, only: WalletId | None = None) -> Iterator[HeldEpoch]:
+        store = self._holder.store
+        for wallet_id in store.wallet_ids() if only is None else (only,):
+            epochs = self._holder.epochs(wallet_id)
+            for record in epochs.records():
+                encoded = epochs.kept(record.epoch_hash, EpochDocument.BODY)
+                if encoded is not None:
+                    yield HeldEpoch(_body(encoded, record), record)
+
+
+def context_of(holder: ActingHolder, body: EpochBody) -> Context:
+    """What this holder's blob of an epoch is bound to (step 1.11.3)."""
+    terms = body.terms
+    return Context(terms.wallet_id, holder.me, terms.scheme, body.epoch, terms.sizes.t, body.hash)
+
+
+def _body(encoded: bytes, record: EpochRecord) -> EpochBody:
+    try:
+        body = EpochBody.from_bytes(encoded)
+    except BadInput as broken:
+        raise Tampered(f"epoch {record.epoch_hash.hex()}: {broken}") from broken
+    if body.hash != record.epoch_hash:
+        raise Tampered(f"epoch {record.epoch_hash.hex()}: the body is another epoch's")
+    return body
+
+
+def policy_hash(policy_file: bytes) -> bytes:
+    """SHA-256 of the policy file's bytes (step 1.6.8)."""
+    return hashlib.sha256(policy_file).digest()
+
+
+def _policy(holder: ActingHolder, body: EpochBody, encoded: bytes | None) -> Policy:
+    if encoded is None or policy_hash(encoded) != body.terms.policy_hash:
+        raise Tampered(f"wallet {body.terms.name}: the policy is not the certified one")
+    return holder.parse_policy(encoded)
+
+
+def _clients(held: HeldEpoch, encoded: bytes | None) -> ClientList:
+    clients = ClientList.from_bytes(encoded or b"")
+    if (clients.version, clients.hash) != (held.record.clients_version, held.record.clients_hash):
+        raise Tampered(f"wallet {held.body.terms.name}: the client list is not the pinned one")
+    return clients

@@ -1,0 +1,88 @@
+"""An opened holder, made ready to act: channel keys drawn, peers known, desks open."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hsm_mpc import config as configuration
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.ceremonies import Ceremonies
+from hsm_mpc.agent.channel import ChannelKeys
+from hsm_mpc.agent.dispatch import HolderDesk
+from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.app.holder import OpenHolder
+from hsm_mpc.errors import BadConfig, BadEncoding
+from hsm_mpc.identity import Algorithm, VerifyingKey
+from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.roster import refuse_lab_mark_outside
+from hsm_mpc.secure.xaes import Xaes256Gcm
+from hsm_mpc.wire.channels import KeyBook
+
+
+@dataclass(frozen=True, slots=True)
+class Desks:
+    """A holder at work: what answers coordinators, and what answers its operator."""
+
+    holder: ActingHolder
+    wallets: HeldWallets
+    ceremonies: Ceremonies
+    signing: SigningDesk
+
+    def coordinators_desk(self) -> HolderDesk:
+        """What coordinators may call."""
+        holdings = Holdings(self.holder, self.wallets)
+        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing)
+
+    def close(self) -> None:
+        """Wipe the nonces and the channel keys. What else is secret goes with the arena."""
+        self.signing.forget()
+        self.holder.channel.wipe()
+
+
+def at_work(opened: OpenHolder) -> Desks:
+    """Draw channel keys, have them certified, and tidy up what a crash left. Shielded thread.
+
+    Raises:
+        NotReady: no identity key, or no roster is configured.
+        BadConfig: this holder does not stand in the roster, or a configured key is none.
+        Refused: a lab's roster outside a lab.
+    """
+    config, identity = opened.config, opened.identity()
+    me, roster = opened.index(), opened.roster()
+    refuse_lab_mark_outside(roster.lab, in_lab=config.lab, what="the configured roster")
+    coordinators = {entry.number: _key(entry.key, "coordinator") for entry in config.coordinators}
+    entropy = opened.entropy
+    holder = ActingHolder(
+        me=me,
+        roster=roster,
+        lab=config.lab,
+        clients=frozenset(_key(entry.key, "client") for entry in config.clients),
+        arena=opened.arena,
+        entropy=entropy,
+        token=opened.token,
+        identity=identity,
+        store=opened.store,
+        channel=ChannelKeys(opened.arena, entropy, identity.key, identity.sign, seconds()),
+        keys=KeyBook(roster, coordinators),
+        parse_policy=configuration.policy,
+        clock=seconds,
+    )
+    wallets = HeldWallets(holder)
+    ceremonies = Ceremonies(holder, wallets, CocktailSecp256k1(Xaes256Gcm()))
+    ceremonies.recover()
+    return Desks(holder, wallets, ceremonies, SigningDesk(holder, wallets, time.monotonic))
+
+
+def seconds() -> int:
+    """Since 1970 UTC."""
+    return int(time.time())
+
+
+def _key(hexadecimal: str, whose: str) -> VerifyingKey:
+    try:
+        return VerifyingKey(Algorithm.ED25519, bytes.fromhex(hexadecimal))
+    except BadEncoding as refused:
+        raise BadConfig(f"the key {hexadecimal} of a {whose}: {refused}") from refused

@@ -1,0 +1,129 @@
+"""`audit verify`, `tail`, `export`: under the key in the holder's card, without its HSM."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+from hsm_mpc import audit
+from hsm_mpc.card import Card
+from hsm_mpc.config import load_holder
+from hsm_mpc.errors import BackendError, BadInput, HsmMpcError, NotReady, Tampered
+from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.store import files
+from hsm_mpc.store.audit_log import open_to_read
+
+_CARD_CAP = 64 << 10
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where the log was signed last."""
+
+    sequence: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A log whose chain is whole."""
+
+    lines: int
+    line_hash: bytes
+    last_checkpoint: Checkpoint | None
+    lines_after_checkpoint: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The newest lines, as they stand in the file, without their hashes."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A copy that was verified while it was written."""
+
+    file: Path
+    lines: int
+
+
+def verify(config_path: Path) -> Verified:
+    """Check every line, every checkpoint's signature, and that the end is the one written last.
+
+    Raises:
+        Tampered: anything does not fit.
+        NotReady: there is no card yet.
+    """
+    key = _identity_key(config_path)
+    return _with_log(config_path, lambda log, floor: _shown(audit.verify(log, key.verify, floor)))
+
+
+def tail(config_path: Path, count: int) -> Tail:
+    """The last `count` lines of a log whose chain is whole."""
+
+    def read(log: BinaryIO, floor: audit.Tail) -> Tail:
+        lines = audit.last_lines(log, count, floor)
+        return Tail(tuple(line.in_file.rpartition(b" ")[0].decode() for line in lines))
+
+    return _with_log(config_path, read)
+
+
+def export(config_path: Path, out: Path) -> Exported:
+    """Copy the verified log to a new file.
+
+    Raises:
+        BadInput: the file is there already, or cannot be made.
+        BackendError: the disk fails; the half copy is removed.
+    """
+    key = _identity_key(config_path)
+    try:
+        descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as failure:
+        raise BadInput(f"{out}: {failure.strerror}") from failure
+
+    def copy(log: BinaryIO, floor: audit.Tail) -> Exported:
+        with os.fdopen(descriptor, "wb") as target:
+            verified = audit.export(log, target, key.verify, floor)
+            target.flush()
+            os.fsync(target.fileno())
+        return Exported(out, verified.tail.seq)
+
+    try:
+        return _with_log(config_path, copy)
+    except OSError as failure:
+        out.unlink()
+        raise BackendError(f"{out}: {failure.strerror}") from failure
+    except HsmMpcError:
+        out.unlink()
+        raise
+
+
+def _with_log(config_path: Path, read: Callable[[BinaryIO, audit.Tail], _Result]) -> _Result:
+    log, floor = open_to_read(load_holder(config_path).store / "audit")
+    with log:
+        return read(log, floor)
+
+
+def _identity_key(config_path: Path) -> VerifyingKey:
+    path = load_holder(config_path).store / "card"
+    encoded = files.read_if_present(path, _CARD_CAP)
+    if encoded is None:
+        raise NotReady("this holder has no card yet: run hsm-mpc holder init")
+    try:
+        return Card.from_bytes(encoded).content.key
+    except HsmMpcError as broken:
+        raise Tampered(f"{path}: {broken}") from broken
+
+
+def _shown(verified: audit.Verified) -> Verified:
+    checkpoint = None
+    if verified.checkpoint is not None:
+        sequence = verified.checkpoint.tail.seq
+        checkpoint = Checkpoint(sequence, str(verified.checkpoint.record["time"]))
+    return Verified(verified.tail.seq, verified.tail.line_hash, checkpoint, verified.following)

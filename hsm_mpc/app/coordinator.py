@@ -1,0 +1,126 @@
+"""`coordinator init` and `coordinator run`: one coordinator, from its key to its server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hsm_mpc.agent.sockets import clear_stale
+from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.config import CoordinatorConfig, load_coordinator
+from hsm_mpc.coordinator.evidence import EvidenceFolder
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.recovery import Recovery
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.service import CoordinatorService
+from hsm_mpc.errors import BadConfig
+from hsm_mpc.roster import Roster
+from hsm_mpc.secure import seed_file
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.wire.grpc_transport import (
+    COORDINATOR,
+    HOLDER,
+    GrpcServer,
+    GrpcTransport,
+    socket_address,
+)
+
+_ARENA_BYTES: Final = 16 * 1024
+_CALLS_AT_ONCE: Final = 64
+_ENDING: Final = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+
+
+@dataclass(frozen=True, slots=True)
+class CoordinatorKey:
+    """What a holder's configuration needs to know of a coordinator."""
+
+    number: int
+    key: str
+    """Ed25519 public key in hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A coordinator that listens."""
+
+    number: int
+    pid: int
+    socket: Path
+
+
+def init(config_path: Path) -> CoordinatorKey:
+    """Draw the key that coordinator.yaml names.
+
+    Raises:
+        NameTaken: there is one.
+    """
+    config = load_coordinator(config_path)
+    arena = Arena(_ARENA_BYTES)
+    made = seed_file.create(config.key, arena)
+    arena.close()
+    return CoordinatorKey(config.number, made.key.encoded.hex())
+
+
+def run(config_path: Path, ready: Callable[[Running], None]) -> None:
+    """Serve clients until SIGTERM, SIGINT or SIGHUP. Main thread, before any other is started.
+
+    Raises:
+        BadConfig: key, roster or addresses cannot be used.
+        BackendError: another process listens there, or the registry cannot be opened.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    config = load_coordinator(config_path)
+    with _serving(config):
+        ready(Running(config.number, os.getpid(), config.listen))
+        signal.sigwait(_ENDING)
+
+
+@contextmanager
+def _serving(config: CoordinatorConfig) -> Iterator[None]:
+    roster = pinned_roster(config.roster)
+    with ExitStack() as ending:
+        arena = Arena(_ARENA_BYTES)
+        ending.callback(arena.close)
+        key = seed_file.load(config.key, arena)
+        registry = Registry(config.registry)
+        ending.callback(registry.close)
+        links = HolderLinks(roster, _transports(config, roster))
+        ending.callback(links.close)
+        recovery = Recovery(links, registry, _seconds)
+        ending.callback(recovery.end)
+        service = CoordinatorService(
+            links=links,
+            registry=registry,
+            number=config.number,
+            sign=key.sign,
+            clock=_seconds,
+            recovery=recovery,
+            evidence=EvidenceFolder(config.registry.parent / "evidence", roster),
+        )
+        clear_stale(config.listen)
+        os.umask(0o177)  # the socket is this user's
+        address = socket_address(config.listen)
+        server = GrpcServer(COORDINATOR, address, service.answer, _CALLS_AT_ONCE)
+        ending.callback(server.stop)
+        recovery.begin()
+        yield
+
+
+def _transports(config: CoordinatorConfig, roster: Roster) -> dict[int, GrpcTransport]:
+    names = {member.name for member in roster.members}
+    if unknown := sorted(config.holders.keys() - names):
+        raise BadConfig(f"holders: {unknown[0]} does not stand in the roster")
+    return {
+        roster.index_of(name): GrpcTransport(HOLDER, socket_address(path))
+        for name, path in config.holders.items()
+    }
+
+
+def _seconds() -> int:
+    return int(time.time())

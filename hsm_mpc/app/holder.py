@@ -1,0 +1,267 @@
+"""A holder, opened: memory, store, token and identity key joined; `holder init`, `login`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from hsm_mpc.app.protection import protect
+from hsm_mpc.card import Card, UnsignedCard
+from hsm_mpc.config import HolderConfig, load_holder
+from hsm_mpc.errors import BadConfig, BadInput, NotReady, PinRefused, Tampered
+from hsm_mpc.hsm import attributes, canary, keys
+from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.pin import PinSource
+from hsm_mpc.hsm.selftest import require_capabilities
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import HolderIndex
+from hsm_mpc.roster import Roster
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.entropy import Entropy
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.tags import Tag
+
+__all__ = ["protect"]
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What `holder init` made. Everything is public."""
+
+    name: str
+    lab: bool
+    token: str
+    serial: str
+    algorithm: str
+    identity_key: bytes
+    card: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A token that took its PIN."""
+
+    token: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenHolder:
+    """A holder whose token is logged in and whose store is locked for this process."""
+
+    config: HolderConfig
+    arena: Arena
+    entropy: Entropy
+    token: Token
+    store: HolderStore
+
+    def index(self) -> HolderIndex:
+        """This holder's place in the roster that its operator trusts.
+
+        Raises:
+            NotReady: no roster is configured.
+            BadConfig: this holder's name and key are not in it.
+        """
+        return own_index(self._roster_file(), self.config.name, self.identity().key)
+
+    def roster(self) -> Roster:
+        """The roster that this holder's operator trusts.
+
+        Raises:
+            NotReady: no roster is configured.
+            BadConfig: the file cannot be read, or is no roster.
+        """
+        return read_roster(self._roster_file())
+
+    def identity(self) -> Identity:
+        """The identity key.
+
+        Raises:
+            NotReady: `holder init` was not run.
+            Tampered: it was, and the token has lost the key, or is another holder's.
+        """
+        pair = keys.find_identity_key(self.token)
+        if pair is None and self.store.card() is not None:
+            raise Tampered("the store has this holder's card, and the token lacks its identity key")
+        if pair is None:
+            raise NotReady("this holder has no identity key yet: run hsm-mpc holder init")
+        return Identity(self.token, pair)
+
+    def _roster_file(self) -> Path:
+        if self.config.roster is None:
+            raise NotReady("no roster is configured: holder.yaml names none")
+        return self.config.roster
+
+
+def now() -> datetime:
+    """The time, for audit lines and records."""
+    return datetime.fromtimestamp(time.time(), UTC)
+
+
+def shielded(work: Callable[[], _Result]) -> _Result:
+    """Run `work` where no signal can spill a register that holds a secret."""
+    return run_shielded(work)
+
+
+def find_token(config: HolderConfig) -> Token:
+    """The configured token, not logged in.
+
+    Raises:
+        BackendError: module not loadable, or token absent.
+        BadConfig: the token is there twice.
+    """
+    module = Module.load(config.hsm.module, config.hsm.environment)
+    return module.token(config.hsm.token, config.hsm.serial)
+
+
+def log_in(
+    config: HolderConfig, token: Token, store: HolderStore, arena: Arena, *, prompt: bool
+) -> None:
+    """Log in with the configured PIN, unless the token refused it before.
+
+    Raises:
+        PinRefused: it was refused now (and that is on disk), or before and did not change.
+        BadInput: it would have to be asked for, and nobody may be asked.
+    """
+    source = _pin_source(config, prompt)
+    changed = store.refused_pin.check(source.fingerprint())
+    _try_pin(source, token, store, arena, despite_warning=changed)
+
+
+def _try_pin(
+    source: PinSource, token: Token, store: HolderStore, arena: Arena, *, despite_warning: bool
+) -> None:
+    pin = source.read(arena, f"PIN of token {token.label}: ")
+    try:
+        shielded(lambda: token.login(pin.secret, despite_warning=despite_warning))
+    except PinRefused:
+        store.refused_pin.remember(pin.fingerprint)
+        raise
+    finally:
+        pin.secret.release()
+    store.refused_pin.forget()
+
+
+def _pin_source(config: HolderConfig, prompt: bool) -> PinSource:
+    source = PinSource.parse(config.hsm.pin_source)
+    if source.kind == "prompt" and not prompt:
+        raise BadInput("the PIN would be asked for on the terminal, and --no-input forbids it")
+    return source
+
+
+@contextmanager
+def opened(config_path: Path, *, prompt: bool, create: bool = False) -> Iterator[OpenHolder]:
+    """Open everything a holder's verb needs, close it at the end. It may prompt: main thread only.
+
+    Args:
+        create: make the store if it is not there (`holder init`).
+    """
+    config = load_holder(config_path)
+    with ExitStack() as stack:
+        arena = Arena(config.memory.kib * 1024, config.memory.backend)
+        stack.callback(arena.close)
+        open_store = HolderStore.create if create else HolderStore.open
+        store = stack.enter_context(open_store(config.store))
+        token = find_token(config)
+        log_in(config, token, store, arena, prompt=prompt)
+        canary.arm(token)
+        yield OpenHolder(config, arena, Entropy(token.fill_random), token, store)
+
+
+def read_roster(roster_file: Path) -> Roster:
+    """The roster in a file.
+
+    Raises:
+        BadConfig: the file cannot be read, or is no roster.
+    """
+    try:
+        return Roster.from_bytes(roster_file.read_bytes())
+    except (OSError, BadInput) as failure:
+        raise BadConfig(f"roster {roster_file}: {failure}") from failure
+
+
+def own_index(roster_file: Path, name: str, key: VerifyingKey) -> HolderIndex:
+    """The index of the holder `name` with identity key `key` in a roster file.
+
+    Raises:
+        BadConfig: the file cannot be read, is no roster, or has no such holder.
+    """
+    roster = read_roster(roster_file)
+    try:
+        index = roster.index_of(name)
+    except BadInput as absent:
+        raise BadConfig(f"roster {roster_file}: {absent}") from absent
+    if roster.member(index).key != key:
+        raise BadConfig(f"roster {roster_file}: {name} has another identity key there")
+    return index
+
+
+def init(config_path: Path, prompt: bool) -> Created:
+    """`holder init`: capabilities, identity key, canary key, card. What is there already stays.
+
+    Raises:
+        Refused: the token lacks a capability, or its keys have other attributes than they must.
+    """
+    with opened(config_path, prompt=prompt, create=True) as holder:
+        require_capabilities(holder.token)
+        identity = _identity_made(holder.token)
+        _canary_made(holder.token)
+        unsigned = UnsignedCard(
+            holder.config.lab, holder.config.name, identity.key, holder.config.address
+        )
+        kept = holder.store.card()
+        if kept is None or Card.from_bytes(kept).content != unsigned:
+            card = Card(unsigned, identity.sign(Tag.CARD, unsigned.to_bytes()))
+            fields = {"name": unsigned.name, "identity_key": identity.key.encoded.hex()}
+            holder.store.audit.append("holder-init", now(), fields)
+            holder.store.keep_card(card.to_bytes())
+            holder.store.audit.checkpoint(now(), identity.sign)
+        return Created(
+            name=holder.config.name,
+            lab=holder.config.lab,
+            token=holder.token.label,
+            serial=holder.token.info().serial_text,
+            algorithm=identity.key.algorithm.name,
+            identity_key=identity.key.encoded,
+            card=holder.config.store / "card",
+        )
+
+
+def _identity_made(token: Token) -> Identity:
+    pair = keys.find_identity_key(token)
+    if pair is None:
+        pair = keys.generate_identity_key(token)
+    for key in (pair.private, pair.public):
+        attributes.require(token, key.handle, attributes.OF_CLASS[key.object_class], key.name)
+    return Identity(token, pair)
+
+
+def _canary_made(token: Token) -> None:
+    key = keys.find_canary_key(token)
+    if key is None:
+        key = keys.generate_canary_key(token)
+    attributes.require(token, key.handle, attributes.OF_CLASS[key.object_class], key.name)
+    canary.arm(token)
+
+
+def login(config_path: Path, prompt: bool) -> Opened:
+    """`holder login`: somebody vouches for the PIN; it is tried once more, whatever was before."""
+    config = load_holder(config_path)
+    with ExitStack() as stack:
+        arena = Arena(config.memory.kib * 1024, config.memory.backend)
+        stack.callback(arena.close)
+        store = stack.enter_context(HolderStore.open(config.store))
+        token = find_token(config)
+        source = _pin_source(config, prompt)
+        _try_pin(source, token, store, arena, despite_warning=True)
+        return Opened(token.label, token.info().serial_text)

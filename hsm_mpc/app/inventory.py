@@ -1,0 +1,125 @@
+"""`inventory`: the keys in the HSM against what the store names."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+from hsm_mpc.agent.admin import AdminMethod
+from hsm_mpc.app.admin import asked
+from hsm_mpc.app.holder import OpenHolder, opened
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
+from hsm_mpc.config import load_holder
+from hsm_mpc.errors import Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.cryptoki import ObjectClass
+from hsm_mpc.hsm.listing import KeyListing, listing
+from hsm_mpc.hsm.uri import KeyUri
+
+OK = "ok"
+UNKNOWN = "unknown"
+ORPHANED = "orphaned"
+DIFFERENT = "different"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedKey:
+    """One key in the token.
+
+    `verdict`: "ok"; "unknown" (bears no name of ours); "orphaned" (a wrapping key that no record
+    and no key generation under way names); "different" (its attributes are not what they must be,
+    see `differences`).
+    """
+
+    verdict: str
+    purpose: str
+    label: str
+    id: str
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """`exit_code` is 6 where a key is missing or different, else 0."""
+
+    keys: tuple[ListedKey, ...]
+    missing: tuple[str, ...]
+    exit_code: int
+
+
+def take(config_path: Path, prompt: bool) -> Inventory:
+    """List all keys of the token, and the wrapping keys that records name and the token lacks.
+
+    The running signer is asked; without one, the store is opened.
+    """
+    running = asked(load_holder(config_path), AdminMethod.INVENTORY, Inventory)
+    if running is not None:
+        return running
+    with opened(config_path, prompt=prompt) as holder:
+        return of(holder)
+
+
+def of(holder: OpenHolder) -> Inventory:
+    """The inventory of an opened holder."""
+    found = listing(holder.token)
+    named = _named_wrapping_keys(holder)
+    expected = named.keys() | _keys_being_made(holder)
+    listed = tuple(_judged(key, expected) for key in found)
+    present = {key.key_id for key in found if key.object_class is ObjectClass.SECRET_KEY}
+    missing = tuple(
+        f"wrapping key of wallet {wallet}, id {key_id.hex()}"
+        for key_id, wallet in sorted(named.items())
+        if key_id not in present
+    )
+    labels = {key.label for key in found}
+    missing += tuple(f"key {name}" for name in (keys.IDENTITY, keys.CANARY) if name not in labels)
+    damaged = bool(missing) or any(key.verdict == DIFFERENT for key in listed)
+    return Inventory(listed, missing, Tampered.exit_code if damaged else 0)
+
+
+def _named_wrapping_keys(holder: OpenHolder) -> dict[bytes, str]:
+    """CKA_ID to wallet id in hex, for every wrapping key that an epoch record names."""
+    wallet_ids = holder.store.wallet_ids()
+    if not wallet_ids:
+        return {}
+    index, identity = holder.index(), holder.identity()
+    named: dict[bytes, str] = {}
+    for wallet_id in wallet_ids:
+        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
+        for record in epochs.records():
+            for uri in (record.kek_uri, *record.extra_uris):
+                named[KeyUri.parse(uri).key_id] = wallet_id.hex()
+    return named
+
+
+def _keys_being_made(holder: OpenHolder) -> set[bytes]:
+    """CKA_IDs of the wrapping keys of key generations that are under way (step 2.6.2)."""
+    proposals = holder.store.proposals
+    return {
+        wrapping_key_id(
+            Proposal.from_bytes(proposals.load(ph)).terms.wallet_id,
+            holder.index(),
+            ph,
+            Attempt.NONE,
+            0,
+        )
+        for ph in proposals.hashes()
+    }
+
+
+def _judged(key: KeyListing, expected: Container[bytes]) -> ListedKey:
+    wrapping = key.label.startswith(keys.WRAPPING_LABEL_PREFIX)
+    if not key.is_ours:
+        verdict = UNKNOWN
+    elif key.differences:
+        verdict = DIFFERENT
+    elif wrapping and key.key_id not in expected:
+        verdict = ORPHANED
+    else:
+        verdict = OK
+    purpose = key.label.removeprefix("hsm-mpc/").partition("/")[0] if key.is_ours else "foreign"
+    shown_id = key.key_id.hex() if wrapping or not key.is_ours else key.key_id.decode()
+    return ListedKey(verdict, purpose, key.label, shown_id, key.differences)

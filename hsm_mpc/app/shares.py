@@ -1,0 +1,225 @@
+"""`share inspect`, `list`, `discard`: sealed shares, looked at from outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hsm_mpc.agent.admin import AdminMethod
+from hsm_mpc.app.acting import Desks, at_work
+from hsm_mpc.app.admin import asked
+from hsm_mpc.app.holder import OpenHolder, opened, shielded
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.config import load_holder
+from hsm_mpc.errors import BadEncoding, BadInput, Refused
+from hsm_mpc.ids import Scheme, WalletId
+from hsm_mpc.sealing import sealed
+from hsm_mpc.sealing.cms import PAIR_CAP
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord
+from hsm_mpc.wrapping.recipients import KeyRecipient, Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class ShownContext:
+    """What the blob is bound to."""
+
+    wallet_id: bytes
+    holder: int
+    scheme: str
+    epoch: int
+    epoch_hash: bytes
+    threshold: int
+    created: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRecipient:
+    """Who can open it."""
+
+    mechanism: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """Read, not verified: only the HSM that opens a blob knows whether it is authentic."""
+
+    file: Path
+    sealed_bytes: int
+    content_bytes: int
+    sha256: bytes
+    context: ShownContext
+    recipients: tuple[ShownRecipient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPair:
+    """An ECDSA pair state beside a share."""
+
+    peer: str
+    gen: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListedShare:
+    """One sealed share in the store."""
+
+    wallet: str
+    """The wallet's name; its id in hex while the store does not say the name."""
+    scheme: str
+    epoch: int
+    state: str
+    """prepared, certified, active, staged, acked, adopted or retiring."""
+    file: str
+    pairs: tuple[ListedPair, ...]
+    """ECDSA only."""
+    recipients: tuple[ShownRecipient, ...]
+    sealed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """What `share list` shows."""
+
+    shares: tuple[ListedShare, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What `share discard` removed."""
+
+    wallet: str
+    wallet_id: str
+
+
+def inspect(file: Path) -> Inspected:
+    """The context and recipients of a blob.
+
+    Raises:
+        BadInput: the file cannot be read.
+        BadEncoding: it is no sealed blob of ours.
+    """
+    try:
+        with file.open("rb") as opened:
+            encoded = opened.read(PAIR_CAP + 1)
+    except OSError as failure:
+        raise BadInput(f"{file}: {failure.strerror}") from failure
+    try:
+        found = sealed.inspect(encoded)
+    except BadEncoding as broken:
+        raise BadEncoding(f"{file}: {broken}") from broken
+    context = found.context
+    return Inspected(
+        file=file,
+        sealed_bytes=found.blob_bytes,
+        content_bytes=found.content_bytes,
+        sha256=found.sha256,
+        context=ShownContext(
+            wallet_id=context.wallet_id,
+            holder=context.holder,
+            scheme=_scheme_name(context.scheme),
+            epoch=context.epoch,
+            epoch_hash=context.epoch_hash,
+            threshold=context.threshold,
+            created=datetime.fromtimestamp(found.created, UTC),
+        ),
+        recipients=tuple(_shown(recipient) for recipient in found.recipients),
+    )
+
+
+def list_all(config_path: Path, prompt: bool) -> Shares:
+    """Every share in the store; the running signer is asked, without one the store is opened."""
+    running = asked(load_holder(config_path), AdminMethod.SHARES, Shares)
+    if running is not None:
+        return running
+    with opened(config_path, prompt=prompt) as holder:
+        return of(holder)
+
+
+def of(holder: OpenHolder) -> Shares:
+    """The shares of an opened holder.
+
+    Raises:
+        Tampered: a record or a blob is not what it must be.
+    """
+    wallet_ids = holder.store.wallet_ids()
+    if not wallet_ids:
+        return Shares(())
+    index, identity = holder.index(), holder.identity()
+    found = []
+    for wallet_id in wallet_ids:
+        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
+        found += [
+            _listed(epochs, wallet_id, record)
+            for record in epochs.records()
+            if record.blob_digest != NOT_SEALED
+        ]
+    return Shares(tuple(found))
+
+
+def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
+    """Remove what an unfinished `create` left, and destroy its wrapping key (step 2.6.8).
+
+    Nothing of worth can go: a share that is prepared only belongs to a key that nobody was shown.
+
+    Raises:
+        Refused: `not-prepared`, or `unknown-wallet`.
+    """
+    running = asked(load_holder(config_path), AdminMethod.DISCARD, Discarded, wallet)
+    if running is not None:
+        return running
+    with opened(config_path, prompt=prompt) as holder:
+
+        def work() -> Discarded:
+            desks = at_work(holder)
+            try:
+                return discarded(holder, desks, wallet)
+            finally:
+                desks.close()
+
+        return shielded(work)
+
+
+def discarded(holder: OpenHolder, desks: Desks, wallet: str) -> Discarded:
+    """As `discard`, at a holder that is at work. `wallet` is a name, or an id in hex."""
+    names = {held.body.terms.name: held.wallet_id for held in desks.wallets.all()}
+    ids = {wallet_id.hex(): wallet_id for wallet_id in holder.store.wallet_ids()}
+    wallet_id = names.get(wallet, ids.get(wallet))
+    if wallet_id is None:
+        raise Refused("unknown-wallet", f"nothing of a wallet {wallet!r} is in this store")
+    desks.ceremonies.discard(wallet_id)
+    return Discarded(wallet, wallet_id.hex())
+
+
+def _listed(epochs: Epochs, wallet_id: WalletId, record: EpochRecord) -> ListedShare:
+    """One share, by the epoch's body and the blob's own context."""
+    h = record.epoch_hash
+    body = epochs.kept(h, EpochDocument.BODY)
+    name = wallet_id.hex() if body is None else EpochBody.from_bytes(body).terms.name
+    encoded = epochs.blob(h)
+    blob = sealed.inspect(encoded)
+    return ListedShare(
+        wallet=name,
+        scheme=_scheme_name(blob.context.scheme),
+        epoch=blob.context.epoch,
+        state=record.state.name.lower(),
+        file=str(epochs.blob_path(h)),
+        pairs=(),
+        recipients=tuple(_shown(recipient) for recipient in blob.recipients),
+        sealed_bytes=blob.blob_bytes,
+    )
+
+
+def _scheme_name(number: int) -> str:
+    known = {scheme.value: scheme.name.lower() for scheme in Scheme}
+    return known.get(number, f"scheme {number}")
+
+
+def _shown(recipient: Recipient) -> ShownRecipient:
+    if isinstance(recipient, KeyRecipient):
+        mechanism = recipient.fields.mechanism.name.lower().replace("_", "-")
+        return ShownRecipient(mechanism, recipient.name)
+    return ShownRecipient(f"rsa-oaep-{recipient.oaep_hash.value}", recipient.name)

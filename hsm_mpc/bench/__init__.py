@@ -1,0 +1,1 @@
+"""Measuring: CPU time, alternately with the operation that bounds it from below."""

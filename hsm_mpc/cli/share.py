@@ -1,0 +1,78 @@
+"""`hsm-mpc share …`: sealed shares, never opened here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsm_mpc.cli.output import Output
+
+if TYPE_CHECKING:
+    from hsm_mpc.app import shares
+
+verbs = typer.Typer(help="Sealed shares, looked at from outside.", no_args_is_help=True)
+
+
+@verbs.command()
+def inspect(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="A sealed blob.")],
+) -> None:
+    """Show what a blob is bound to and who can open it; never opens it."""
+    from hsm_mpc.app import shares
+
+    output: Output = context.obj
+    output.answer(shares.inspect(file), _inspected)
+
+
+@verbs.command("list")
+def list_all(context: typer.Context) -> None:
+    """List the shares in this holder's store."""
+    from hsm_mpc.app import holder, shares
+
+    output: Output = context.obj
+    holder.protect()
+    output.answer(shares.list_all(output.wanted_config(), output.prompt()), _listed)
+
+
+@verbs.command()
+def discard(
+    context: typer.Context,
+    wallet: Annotated[str, typer.Argument(help="The wallet's name, or its id in hex.")],
+) -> None:
+    """Remove what an unfinished `wallet create` left here, and destroy its wrapping key."""
+    from hsm_mpc.app import holder, shares
+
+    output: Output = context.obj
+    holder.protect()
+    discarded = shares.discard(output.wanted_config(), wallet, output.prompt())
+    output.answer(discarded, lambda gone: f"{gone.wallet} ({gone.wallet_id}): discarded")
+
+
+def _listed(found: shares.Shares) -> str:
+    lines = [
+        f"{share.wallet:<24}  {share.scheme:<8}  epoch {share.epoch}  {share.state:<9}  "
+        f"{share.sealed_bytes} bytes  {share.file}"
+        for share in found.shares
+    ]
+    return "\n".join(lines) or "no shares"
+
+
+def _inspected(shown: shares.Inspected) -> str:
+    context = shown.context
+    lines = [
+        f"file       {shown.file}, {shown.sealed_bytes} bytes",
+        f"sha256     {shown.sha256.hex()}",
+        f"wallet     {context.wallet_id.hex()}",
+        f"holder     {context.holder}  (threshold {context.threshold})",
+        f"scheme     {context.scheme}",
+        f"epoch      {context.epoch}  {context.epoch_hash.hex()}",
+        f"sealed at  {context.created:%Y-%m-%dT%H:%M:%SZ}",
+        f"content    {shown.content_bytes} bytes under AES-256-GCM",
+    ]
+    lines += [
+        f"recipient  {recipient.mechanism}  {recipient.uri}" for recipient in shown.recipients
+    ]
+    return "\n".join(lines)

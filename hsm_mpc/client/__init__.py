@@ -1,0 +1,1 @@
+"""Who asks for wallets and signatures. Believes the roster that it pinned, and nobody's word."""

@@ -1,0 +1,1 @@
+"""Ceremonies and quorums, seen from the relay: no secret, and nothing that can reach one."""

@@ -1,0 +1,44 @@
+"""What proves that a holder cheated, kept in files for the operators (step 7.3).
+
+One file per case: `LV32(message)` for each signed message, verbatim.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
+from hsm_mpc.encoding import lv32
+from hsm_mpc.roster import Roster
+
+
+class EvidenceFolder:
+    """Where cases are written. One that is there already is not written again."""
+
+    def __init__(self, folder: Path, roster: Roster) -> None:
+        self._folder = folder
+        self._roster = roster
+
+    def keep(self, case: Exclude | Suspect) -> None:
+        """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
+        content = b"".join(lv32(message) for message in case.evidence)
+        path = self._folder / hashlib.sha256(content).hexdigest()[:32]
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+        except FileExistsError:
+            return
+        except OSError as failure:
+            sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
+        sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")
+
+    def _said(self, case: Exclude | Suspect) -> str:
+        if isinstance(case, Exclude):
+            return f"holder {self._roster.member(case.index).name} is excluded: {case.reason}"
+        one, other = (self._roster.member(index).name for index in case.pair)
+        return f"holders {one} and {other} offered one nonce: one of them copied"

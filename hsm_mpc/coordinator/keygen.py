@@ -1,0 +1,87 @@
+"""Key generation at the relay: it carries signed messages and sees no secret (section 2.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.coordinator.certifying import assemble
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.errors import BadEncoding
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.envelope import Address, seal_envelope
+from hsm_mpc.wire.rounds import CERTIFICATE, EVERYBODY, PROPOSAL, Key, MessageKind
+
+_NO_SESSION: Final = bytes(32)
+_NO_EPOCH: Final = EpochHash(bytes(32))
+
+CoSign = Callable[[Tag, bytes], bytes]
+"""`CoSign_c(tag, message)` (step 1.6.10)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """The coordinator's side of a key generation. `number` is its own, from 0x8000 on."""
+
+    links: HolderLinks
+    number: int
+    sign: CoSign
+
+    def certificate(self, proposal: Proposal, policy_file: bytes) -> Certificate:
+        """All rounds up to the certificate, each with all holders at once.
+
+        Raises:
+            ProtocolAbort: a holder names who cheated.
+            Refused, NameTaken: a holder does not take part.
+            BackendError: a holder does not answer; which one is said.
+        """
+        wallet_id = proposal.terms.wallet_id
+        self._round(HolderMethod.CHANNEL, [])  # who has said HELLO keeps the name for a while
+        message = self._said(PROPOSAL, wallet_id, _NO_SESSION, proposal.to_bytes())
+        hellos = self._round(HolderMethod.PROPOSE, [message, policy_file])
+        dealings = self._round(HolderMethod.HELLOS, hellos)
+        channels = self._round(HolderMethod.CHANNEL, [])
+        confirmations = self._round(HolderMethod.COMMITMENTS, [*dealings, *channels])
+        return assemble(proposal, hellos, dealings, confirmations)
+
+    def confirm(self, certificate: Certificate) -> tuple[bytes, ...]:
+        """CERT to all, their DONEs to all: the wallet is active. The DONEs, in roster order.
+
+        May be repeated: holders answer with the same bytes.
+        """
+        dones = self._round(HolderMethod.CERTIFY, [self._certified(certificate)])
+        self.links.ask_all(HolderMethod.DONES, dones)
+        return tuple(dones)
+
+    def remind(self, index: int, certificate: Certificate, dones: Sequence[bytes]) -> None:
+        """CERT and DONEs to one holder that has missed them (step 2.6.8)."""
+        message = self._certified(certificate)
+        self.links.ask(index, HolderMethod.CERTIFY, [message])
+        self.links.ask(index, HolderMethod.DONES, dones)
+
+    def _certified(self, certificate: Certificate) -> bytes:
+        terms, session_id = certificate.body.terms, certificate.extension.session_id
+        return self._said(CERTIFICATE, terms.wallet_id, session_id, certificate.to_bytes())
+
+    def _round(self, method: HolderMethod, parts: list[bytes]) -> list[bytes]:
+        """One message of each holder."""
+        messages = []
+        for index, answer in enumerate(self.links.ask_all(method, parts), 1):
+            if len(answer) != 1:
+                raise BadEncoding(
+                    f"holder {self.links.name(index)} answers {method.name} "
+                    f"with {len(answer)} parts"
+                )
+            messages.append(answer[0])
+        return messages
+
+    def _said(
+        self, kind: MessageKind, wallet_id: WalletId, session_id: bytes, payload: bytes
+    ) -> bytes:
+        address = Address(wallet_id, session_id, _NO_EPOCH, self.number, EVERYBODY)
+        return seal_envelope(kind, address, payload, Key.COORDINATOR, self.sign).to_bytes()

@@ -1,0 +1,147 @@
+"""The holders of one roster, as a coordinator reaches them: asked all at once, by name blamed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Final, TypeVar
+
+from hsm_mpc.errors import (
+    BackendError,
+    HsmMpcError,
+    NotReady,
+    ProtocolAbort,
+    QuorumUnreachable,
+)
+from hsm_mpc.roster import Roster
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.transport import Transport
+
+ROUND_SECONDS: Final = 30.0
+"""How long a round waits for an answer, unless configured otherwise (step 1.6.7)."""
+
+CALLS_AT_ONCE: Final = 16
+"""As many as a front takes."""
+
+_Result = TypeVar("_Result")
+
+
+class HolderLinks:
+    """One link to the front of each holder that is known; used by several threads at once.
+
+    Each holder has threads of its own: one that never answers keeps nobody else waiting.
+    """
+
+    def __init__(
+        self, roster: Roster, links: Mapping[int, Transport], seconds: float = ROUND_SECONDS
+    ) -> None:
+        self.roster: Final = roster
+        self._links = dict(links)
+        self._seconds = seconds
+        self._pools = {
+            index: ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=self.name(index))
+            for index in self.indices
+        }
+
+    @property
+    def indices(self) -> range:
+        """Of all holders."""
+        return range(1, self.roster.n + 1)
+
+    def name(self, index: int) -> str:
+        """What people call holder `index`."""
+        return self.roster.member(index).name
+
+    def ask(
+        self,
+        index: int,
+        method: HolderMethod,
+        parts: Sequence[bytes],
+        seconds: float | None = None,
+    ) -> tuple[bytes, ...]:
+        """The answer of holder `index`.
+
+        Raises:
+            BackendError: it does not answer; the message names it.
+            HsmMpcError: what the holder says.
+        """
+        link = self._links.get(index)
+        if link is None:
+            raise BackendError(f"holder {self.name(index)} has no address here")
+        try:
+            return link.call(method, parts, self._seconds if seconds is None else seconds)
+        except BackendError as silent:
+            raise BackendError(
+                f"holder {self.name(index)}: {silent}", retryable=silent.retryable
+            ) from silent
+
+    def submit(self, index: int, work: Callable[[], _Result]) -> Future[_Result]:
+        """Do `work`, which asks holder `index`, on one of this holder's threads."""
+        return self._pools[index].submit(work)
+
+    def ask_all(
+        self,
+        method: HolderMethod,
+        parts: Sequence[bytes],
+        seconds: float | None = None,
+    ) -> list[tuple[bytes, ...]]:
+        """The answers of all holders, in roster order.
+
+        Raises:
+            HsmMpcError: the failure that says most, after all have answered or not: who cheated,
+                else who refuses, else (QuorumUnreachable) all that do not answer.
+        """
+        asked = self.ask_each(method, parts, seconds)
+        failures = {
+            index: answer for index, answer in asked.items() if isinstance(answer, HsmMpcError)
+        }
+        if failures:
+            raise self._most_telling(failures)
+        return [answer for answer in asked.values() if not isinstance(answer, HsmMpcError)]
+
+    def ask_each(
+        self,
+        method: HolderMethod,
+        parts: Sequence[bytes],
+        seconds: float | None = None,
+    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
+        """Answer or failure of each holder."""
+        futures = {
+            index: self.submit(index, partial(self.ask, index, method, parts, seconds))
+            for index in self.indices
+        }
+        return {index: _outcome(future) for index, future in futures.items()}
+
+    def close(self) -> None:
+        """Give all links up."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
+        for link in self._links.values():
+            link.close()
+
+    def _most_telling(self, failures: Mapping[int, HsmMpcError]) -> HsmMpcError:
+        aborts = {
+            index: failure
+            for index, failure in failures.items()
+            if isinstance(failure, ProtocolAbort)
+        }
+        if aborts:
+            said = "; ".join(f"{self.name(index)}: {abort}" for index, abort in aborts.items())
+            blamed = [culprit for abort in aborts.values() for culprit in abort.culprits]
+            return ProtocolAbort(said, blamed)
+        for failure in failures.values():
+            if not isinstance(failure, (BackendError, NotReady)):
+                return failure
+        reasons = "; ".join(str(failure) for failure in failures.values())
+        return QuorumUnreachable(
+            f"all {self.roster.n} holders are needed: {reasons}",
+            [self.name(index) for index in failures],
+        )
+
+
+def _outcome(future: Future[tuple[bytes, ...]]) -> tuple[bytes, ...] | HsmMpcError:
+    try:
+        return future.result()
+    except HsmMpcError as failure:
+        return failure

@@ -1,0 +1,110 @@
+"""The wallets that holders have and the registry does not: a coordinator that lost all finds all.
+
+Nothing that a holder tells is believed: a certificate proves itself under the roster.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.dones import check_all_done
+from hsm_mpc.wire.holdings import Holding
+
+_SECONDS: Final = 10.0
+"""How long one holder may take for one page."""
+_MOST: Final = 100_000
+"""Wallets that one holder may tell of."""
+_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+
+
+class Recovery:
+    """Asks holders for their wallets; used by several threads."""
+
+    def __init__(self, links: HolderLinks, registry: Registry, clock: Callable[[], int]) -> None:
+        self._links = links
+        self._registry = registry
+        self._clock = clock
+        self._keys = KeyBook(links.roster, {})
+        self._ending = threading.Event()
+
+    def begin(self) -> None:
+        """In the background: every holder until it has answered once."""
+        threading.Thread(target=self._run, name="recovery", daemon=True).start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ending.set()
+
+    def from_all(self) -> frozenset[int]:
+        """Ask all holders at once; the indices of those that answered."""
+        return self._from(set(self._links.indices))
+
+    def _run(self) -> None:
+        silent, pause = set(self._links.indices), _PAUSE
+        while silent and not self._ending.is_set():
+            silent -= self._from(silent)
+            self._ending.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _from(self, indices: set[int]) -> frozenset[int]:
+        asked = {
+            index: self._links.submit(index, partial(self._holdings, index))
+            for index in sorted(indices)
+        }
+        answered = set()
+        for index, future in asked.items():
+            try:
+                for holding in future.result():
+                    self._take(holding)
+                answered.add(index)
+            except (HsmMpcError, ValueError) as failure:
+                del failure  # it does not answer, or not with wallets: the others do
+        return frozenset(answered)
+
+    def _holdings(self, index: int) -> list[Holding]:
+        """All pages of what holder `index` has."""
+        holdings: list[Holding] = []
+        while True:
+            after = [holdings[-1].place] if holdings else []
+            page = self._links.ask(index, HolderMethod.WALLETS, after, _SECONDS)
+            if not page:
+                return holdings
+            for source in page:
+                holding = Holding.from_bytes(source)
+                if len(holdings) >= _MOST or (after and holding.place <= after[0]):
+                    raise BadEncoding(f"holder {self._links.name(index)} tells of wallets for ever")
+                holdings.append(holding)
+                after = [holding.place]
+
+    def _take(self, holding: Holding) -> None:
+        known = self._registry.with_id(holding.wallet_id)
+        if not holding.certificate or (known is not None and known.dones):
+            return
+        try:
+            certificate = Certificate.from_bytes(holding.certificate)
+            certificate.verify(self._links.roster)
+            dones = self._dones(certificate, holding)
+            terms = certificate.body.terms
+            if known is None:
+                encoded = certificate.to_bytes()
+                self._registry.add(Registered(terms.name, terms.wallet_id, encoded, dones))
+            elif dones:
+                self._registry.confirm(terms.wallet_id, dones)
+        except NameTaken as taken:
+            sys.stderr.write(f"{taken}\n")
+
+    def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:
+        if holding.dones:
+            check_all_done(self._keys, certificate, holding.dones, self._clock())
+        return holding.dones

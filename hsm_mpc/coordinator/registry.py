@@ -1,0 +1,118 @@
+"""What a coordinator remembers of wallets: certificates and confirmations, all public (SQLite).
+
+Losing it loses nothing: every holder has its part, and `WALLETS` gives it back.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hsm_mpc.encoding import Reader, lv32
+from hsm_mpc.errors import BackendError, NameTaken
+from hsm_mpc.ids import WalletId
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS wallets (
+    name TEXT PRIMARY KEY,
+    wallet_id BLOB NOT NULL UNIQUE,
+    certificate BLOB NOT NULL,
+    dones BLOB NOT NULL
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """One wallet as it was certified. Nobody believes this: readers verify it."""
+
+    name: str
+    wallet_id: WalletId
+    certificate: bytes
+    dones: tuple[bytes, ...]
+    """DONE messages in roster order; none while some holder has not confirmed yet."""
+
+
+class Registry:
+    """The wallets of one coordinator; used by several threads."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the database.
+
+        Raises:
+            BackendError: the file cannot be used.
+        """
+        try:
+            self._database = sqlite3.connect(path, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode = WAL")
+            self._database.execute("PRAGMA synchronous = FULL")
+            self._database.execute(_SCHEMA)
+        except sqlite3.Error as failure:
+            raise BackendError(f"registry {path}: {failure}", retryable=False) from failure
+        self._lock = threading.Lock()
+
+    def add(self, wallet: Registered) -> None:
+        """Remember a certified wallet.
+
+        Raises:
+            NameTaken: another wallet has this name.
+        """
+        row = (wallet.name, wallet.wallet_id, wallet.certificate, _joined(wallet.dones))
+        try:
+            with self._lock, self._database:
+                self._database.execute("INSERT INTO wallets VALUES (?, ?, ?, ?)", row)
+        except sqlite3.IntegrityError as taken:
+            raise NameTaken(f"a wallet called {wallet.name!r} is registered already") from taken
+
+    def confirm(self, wallet_id: WalletId, dones: Sequence[bytes]) -> None:
+        """All holders have confirmed the wallet."""
+        with self._lock, self._database:
+            self._database.execute(
+                "UPDATE wallets SET dones = ? WHERE wallet_id = ?", (_joined(dones), wallet_id)
+            )
+
+    def named(self, name: str) -> Registered | None:
+        """The wallet of this name."""
+        return self._one("name = ?", name)
+
+    def with_id(self, wallet_id: WalletId) -> Registered | None:
+        """The wallet of this id."""
+        return self._one("wallet_id = ?", wallet_id)
+
+    def all(self) -> tuple[Registered, ...]:
+        """All wallets, by name."""
+        with self._lock:
+            rows = self._database.execute("SELECT * FROM wallets ORDER BY name").fetchall()
+        return tuple(_registered(row) for row in rows)
+
+    def close(self) -> None:
+        """Nothing is lost without it."""
+        self._database.close()
+
+    def _one(self, condition: str, value: str | bytes) -> Registered | None:
+        with self._lock:
+            row = self._database.execute(
+                f"SELECT * FROM wallets WHERE {condition}", (value,)
+            ).fetchone()
+        return None if row is None else _registered(row)
+
+
+def _registered(row: tuple[str, bytes, bytes, bytes]) -> Registered:
+    name, wallet_id, certificate, joined = row
+    return Registered(name, WalletId(wallet_id), certificate, _split(joined))
+
+
+def _joined(messages: Sequence[bytes]) -> bytes:
+    return b"".join(lv32(message) for message in messages)
+
+
+def _split(joined: bytes) -> tuple[bytes, ...]:
+    reader = Reader(joined, "confirmations in the registry")
+    messages = []
+    while reader.consumed < len(joined):
+        messages.append(reader.lv32())
+    return tuple(messages)

@@ -1,0 +1,261 @@
+"""What a coordinator does for clients. It knows no secret, and nobody has to believe it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.terms import wallet_id_of
+from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.evidence import EvidenceFolder
+from hsm_mpc.coordinator.keygen import CoSign, Relay
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.recovery import Recovery
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.signing import SigningRun
+from hsm_mpc.errors import (
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    NameTaken,
+    NotReady,
+    QuorumUnreachable,
+)
+from hsm_mpc.policy.facts import facts_of
+from hsm_mpc.protocols.frost_bip340.aggregate import Signing
+from hsm_mpc.protocols.frost_bip340.signers import EpochKey
+from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
+from hsm_mpc.requests import Request
+from hsm_mpc.roster import FIRST_PREDECESSOR
+from hsm_mpc.taproot.derivation import ExtendedKey, Path, chain_code_of
+from hsm_mpc.taproot.output import SpendingKey
+from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
+from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
+
+CREATION_SECONDS: Final = 180
+"""How long a proposal is good for; a holder keeps the name that long for one that ended early."""
+
+SIGNING_SECONDS: Final = 30.0
+"""How long a signature may wait for holders that are too slow."""
+
+_STATUS_SECONDS: Final = 3.0
+
+_KEYS_KEPT: Final = 1024
+_WALLETS_KEPT: Final = 256
+
+
+class CoordinatorService:
+    """One coordinator: `answer` is what its server calls, from several threads."""
+
+    def __init__(
+        self,
+        links: HolderLinks,
+        registry: Registry,
+        number: int,
+        sign: CoSign,
+        clock: Callable[[], int],
+        recovery: Recovery,
+        evidence: EvidenceFolder,
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._number = number
+        self._sign = sign
+        self._clock = clock
+        self._relay = Relay(links, number, sign)
+        self._channels = AnnouncedChannels(links, clock)
+        self._recovery = recovery
+        self._evidence = evidence
+        self._lock = threading.Lock()
+        self._being_made: set[str] = set()
+        self._methods = {
+            CoordinatorMethod.CREATE: self._create,
+            CoordinatorMethod.LIST: self._list,
+            CoordinatorMethod.SHOW: self._show,
+            CoordinatorMethod.SIGN: self._sign_request,
+            CoordinatorMethod.STATUS: self._status,
+        }
+
+    def answer(self, source: bytes) -> bytes:
+        """The answer to a call; never raises."""
+        try:
+            call = Call.from_bytes(source)
+            if call.method not in self._methods:
+                raise BadEncoding(f"method {call.method} is unknown")
+            return answer_of(self._methods[CoordinatorMethod(call.method)](call.parts))
+        except HsmMpcError as error:
+            return failure_of(error)
+        except Exception as unexpected:
+            traceback.print_exception(unexpected, file=sys.stderr)
+            return failure_of(HsmMpcError(f"coordinator: {type(unexpected).__name__}"))
+
+    # Wallets
+
+    def _create(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[wish, policy file] → the wallet."""
+        wish_bytes, policy_file = _exactly(parts, 2)
+        wish = Wish.from_bytes(wish_bytes)
+        with self._reserved(wish.name):
+            proposal = self._proposal(wish, policy_file)
+            certificate = self._relay.certificate(proposal, policy_file)
+            encoded = certificate.to_bytes()
+            wallet = Registered(wish.name, certificate.body.terms.wallet_id, encoded, ())
+            self._registry.add(wallet)
+        return self._confirmed(wallet)
+
+    def _show(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name] → the wallet."""
+        (encoded,) = _exactly(parts, 1)
+        name = encoded.decode("ascii", "replace")
+        wallet = self._found(lambda: self._registry.named(name))
+        if wallet is None:
+            raise BadInput(f"no wallet called {name!r}")
+        return self._confirmed(wallet)
+
+    def _list(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[] → the names of all wallets."""
+        _exactly(parts, 0)
+        return tuple(wallet.name.encode("ascii") for wallet in self._registry.all())
+
+    def _confirmed(self, wallet: Registered) -> tuple[bytes, ...]:
+        """Certificate and all DONEs; what is missing is asked for again (step 2.6.8).
+
+        Raises:
+            NotReady: a holder has not confirmed, and does not answer now.
+        """
+        dones = wallet.dones
+        if not dones:
+            try:
+                dones = self._relay.confirm(Certificate.from_bytes(wallet.certificate))
+            except QuorumUnreachable as silent:
+                raise NotReady(
+                    f"wallet {wallet.name} is certified, not active: {silent}", silent.waiting_for
+                ) from silent
+            self._registry.confirm(wallet.wallet_id, dones)
+        return Shown(wallet.certificate, dones).to_parts()
+
+    def _found(self, look: Callable[[], Registered | None]) -> Registered | None:
+        """What `look` finds in the registry, after a second look at what holders have."""
+        wallet = look()
+        if wallet is None:
+            self._recovery.from_all()
+            wallet = look()
+        return wallet
+
+    def _proposal(self, wish: Wish, policy_file: bytes) -> Proposal:
+        nonce = os.urandom(32)
+        wallet_id = wallet_id_of(wish.name, nonce)
+        return Proposal(
+            nonce=nonce,
+            name=wish.name,
+            scheme=wish.scheme,
+            sizes=QuorumSizes.default(self._links.roster.n, wish.threshold),
+            roster=self._links.roster,
+            policy_hash=hashlib.sha256(policy_file).digest(),
+            clients=ClientList(wallet_id, 1, FIRST_PREDECESSOR, wish.clients),
+            deadline=self._clock() + CREATION_SECONDS,
+        )
+
+    @contextmanager
+    def _reserved(self, name: str) -> Iterator[None]:
+        with self._lock:
+            if name in self._being_made or self._registry.named(name) is not None:
+                raise NameTaken(f"a wallet called {name!r} is there already, or being made")
+            self._being_made.add(name)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._being_made.discard(name)
+
+    # Signatures
+
+    def _sign_request(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[REQ, signers or nothing] → [signature, signers, h_e]."""
+        encoded, wanted = _exactly(parts, 2)
+        request = Request.from_bytes(encoded)
+        if len(request.content.paths) != 1:
+            raise BadEncoding("a request for one signature names one path")
+        wallet_id = request.content.wallet_id
+        wallet = self._found(lambda: self._registry.with_id(wallet_id))
+        if wallet is None or not wallet.dones:
+            raise NotReady("no active wallet of that id is registered here")
+        key = _wallet_key(wallet.certificate)
+        body = key.body
+        candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
+        if not candidates.issubset(self._links.indices):
+            raise BadInput("signers that are not in the roster")
+        run = SigningRun(
+            links=self._links,
+            channels=self._channels,
+            number=self._number,
+            sign=self._sign,
+            clock=self._clock,
+            wallet_id=body.terms.wallet_id,
+            epoch_hash=body.hash,
+            session_id=request.session_id(body.hash),
+            request=encoded,
+            remind=self._reminder(wallet),
+            report=self._evidence.keep,
+        )
+        message = facts_of(request).message
+        signing = Signing(key.epoch, _tweaked(key, request.content.paths[0]), message)
+        signed = run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
+        return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+
+    def _reminder(self, wallet: Registered) -> Callable[[int], None]:
+        def remind(index: int) -> None:
+            certificate = Certificate.from_bytes(wallet.certificate)
+            self._relay.remind(index, certificate, wallet.dones)
+
+        return remind
+
+    def _status(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[] → the indices of the holders that answer."""
+        _exactly(parts, 0)
+        asked = self._links.ask_each(HolderMethod.CHANNEL, [], _STATUS_SECONDS)
+        there = [index for index, answer in asked.items() if not isinstance(answer, HsmMpcError)]
+        return (indices_to_bytes(there),)
+
+
+@dataclass(frozen=True, slots=True)
+class _WalletKey:
+    """What an aggregator computes from a certificate, once."""
+
+    body: EpochBody
+    epoch: EpochKey
+    root: ExtendedKey
+
+
+@lru_cache(_WALLETS_KEPT)
+def _wallet_key(certificate: bytes) -> _WalletKey:
+    body = Certificate.from_bytes(certificate).body
+    return _WalletKey(
+        body,
+        EpochKey.of(body.hash, body.terms.sizes.n, body.commitments),
+        ExtendedKey(body.group_key, chain_code_of(body.hash)),
+    )
+
+
+@lru_cache(_KEYS_KEPT)
+def _tweaked(key: _WalletKey, path: Path) -> TweakedKey:
+    return TweakedKey.of(key.body.group_key, SpendingKey.derive(key.root, path).tweaks)
+
+
+def _exactly(parts: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:
+    if len(parts) != count:
+        raise BadEncoding(f"a call with {len(parts)} parts instead of {count}")
+    return parts

@@ -1,0 +1,72 @@
+"""What a holder tells of a wallet that it holds: enough for a coordinator that lost everything.
+
+    holding = LV16(name) ‖ wallet_id[16] ‖ h_e[32] ‖ u8(state) ‖ LV32(certificate) ‖ LV32(own DONE)
+              ‖ u16be(count) ‖ Σ LV32(DONE of each holder) ‖ LV32(policy file)
+
+All of it is public, and nothing of it needs to be believed: the certificate proves itself. What
+there is not yet is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hsm_mpc.encoding import Reader, lv16, lv32, u8, u16be
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.roster import read_name
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One epoch of one wallet at one holder."""
+
+    name: str
+    wallet_id: WalletId
+    epoch_hash: EpochHash
+    state: int
+    """As in the epoch record (step 1.11.6): 1 prepared, 2 certified, 3 active."""
+    certificate: bytes
+    done: bytes
+    """The holder's own DONE message."""
+    dones: tuple[bytes, ...]
+    """The DONE messages of all holders, in roster order: they made the epoch active."""
+    policy_file: bytes
+
+    @property
+    def place(self) -> bytes:
+        """wallet_id ‖ h_e, 48 bytes: where the next page of WALLETS goes on."""
+        return self.wallet_id + self.epoch_hash
+
+    def to_bytes(self) -> bytes:
+        """The encoding above."""
+        return (
+            lv16(self.name.encode("ascii"))
+            + self.place
+            + u8(self.state)
+            + lv32(self.certificate)
+            + lv32(self.done)
+            + u16be(len(self.dones))
+            + b"".join(lv32(done) for done in self.dones)
+            + lv32(self.policy_file)
+        )
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Holding:
+        """Inverse of `to_bytes`.
+
+        Raises:
+            BadEncoding: anything else.
+        """
+        reader = Reader(source, "holding")
+        holding = cls(
+            name=read_name(reader, "holding"),
+            wallet_id=WalletId(reader.take(16)),
+            epoch_hash=EpochHash(reader.take(32)),
+            state=reader.u8(),
+            certificate=reader.lv32(),
+            done=reader.lv32(),
+            dones=tuple(reader.lv32() for _ in range(reader.u16be())),
+            policy_file=reader.lv32(),
+        )
+        reader.end()
+        return holding

@@ -1,0 +1,96 @@
+"""Receiving: the checks of step 1.7.3 in their order, and what finds equivocation (1.7.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.errors import BadEncoding, ProtocolAbort
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import Message, parse_envelope
+from hsm_mpc.wire.rounds import EVERYBODY, FIRST_COORDINATOR, MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the receiver waits for."""
+
+    kind: MessageKind
+    wallet_id: WalletId
+    session_id: bytes
+    epoch_hash: EpochHash
+    senders: Collection[int] | None
+    """Indices of holders that may have sent it; None: a coordinator in the own list."""
+    receiver: int = EVERYBODY
+
+
+class Equivocation(ProtocolAbort):
+    """Two different valid messages of one sender for one slot: both are the evidence."""
+
+    def __init__(self, one: Message, other: Message) -> None:
+        super().__init__(
+            f"holder {one.address.sender} sent two different messages {one.kind.name}",
+            () if one.address.sender >= FIRST_COORDINATOR else (one.address.sender,),
+        )
+        self.evidence: Final = (one.to_bytes(), other.to_bytes())
+
+
+Slot = tuple[bytes, int, int, int, int, bytes]
+
+
+class Inbox:
+    """Receives the messages of one session, or of one link."""
+
+    def __init__(self, keys: KeyBook) -> None:
+        self._keys = keys
+        self._slots: dict[Slot, Message] = {}
+
+    def receive(self, source: bytes, expected: Expected, now: int) -> Message:
+        """The message in `source`, if it is one that is waited for and its sender signed it.
+
+        Raises:
+            BadEncoding, InvalidSignature, BackendError: nobody's fault: drop it.
+        """
+        message = parse_envelope(source)
+        address = message.address
+        if message.kind is not expected.kind:
+            raise BadEncoding(f"a {message.kind.name} where a {expected.kind.name} is expected")
+        if address.wallet_id != expected.wallet_id:
+            raise BadEncoding(f"{message.kind.name}: of another wallet")
+        if address.session_id != expected.session_id:
+            raise BadEncoding(f"{message.kind.name}: of another session")
+        if address.epoch_hash != expected.epoch_hash:
+            raise BadEncoding(f"{message.kind.name}: of another epoch")
+        if not self._may_send(address.sender, expected.senders):
+            raise BadEncoding(f"{message.kind.name}: sender {address.sender} is not expected")
+        if address.receiver != expected.receiver:
+            raise BadEncoding(f"{message.kind.name}: for another receiver")
+        self._keys.verify(message, now)
+        return message
+
+    def remember(self, message: Message, sub: bytes = b"") -> bool:
+        """Put a valid message into its slot; False: exactly this one was there before.
+
+        Raises:
+            Equivocation: another valid message of this sender was there before.
+        """
+        address = message.address
+        slot = (
+            address.session_id,
+            message.kind.protocol,
+            message.kind.round,
+            address.sender,
+            address.receiver,
+            sub,
+        )
+        before = self._slots.setdefault(slot, message)
+        if before.signed_part != message.signed_part:
+            raise Equivocation(before, message)
+        return before is message
+
+    def _may_send(self, sender: int, allowed: Collection[int] | None) -> bool:
+        if allowed is None:
+            return self._keys.knows_coordinator(sender)
+        return sender in allowed

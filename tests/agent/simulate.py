@@ -1,0 +1,233 @@
+"""n holders and a relay in one process, on real tokens. Bytes go through `World.carry`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path as File
+
+import yaml
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.ceremonies import Ceremonies
+from hsm_mpc.agent.channel import ChannelKeys
+from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.clients import Client, ClientList
+from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.terms import wallet_id_of
+from hsm_mpc.coordinator.certifying import assemble
+from hsm_mpc.hsm import canary, keys
+from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.token import Token
+from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
+from hsm_mpc.policy.rules import Policy
+from hsm_mpc.protocols.signing_messages import SignPayload
+from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.requests import Request, RequestType, UnsignedRequest
+from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.entropy import Entropy
+from hsm_mpc.secure.xaes import Xaes256Gcm
+from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.tags import Tag
+from hsm_mpc.taproot.derivation import Path
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import Address, seal_envelope
+from hsm_mpc.wire.rounds import (
+    CERTIFICATE,
+    EVERYBODY,
+    FIRST_COORDINATOR,
+    PROPOSAL,
+    REQUEST,
+    SIGN,
+    Key,
+    MessageKind,
+)
+from tests.softhsm import USER_PIN, create_token, secret_of
+from tests.software_identity import SoftwareKey, ed25519_key
+
+LAB_POLICY = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
+NOTHING = bytes(32)
+
+
+@dataclass
+class Party:
+    """One holder with everything that its signer process has."""
+
+    acting: ActingHolder
+    wallets: HeldWallets
+    ceremonies: Ceremonies
+    desk: SigningDesk
+
+
+@dataclass
+class World:
+    """The holders' parties by index, and the keys of the one coordinator and the one client."""
+
+    parties: dict[int, Party]
+    roster: Roster
+    coordinator: SoftwareKey
+    client: SoftwareKey
+    now: list[int] = field(default_factory=lambda: [int(time.time())])
+
+    @classmethod
+    @contextmanager
+    def made(cls, module: Module, pins: Arena, folder: File, n: int) -> Iterator[World]:
+        """Tokens, stores, identities, roster; channels exchanged."""
+        coordinator, client = ed25519_key(b"1" * 32), ed25519_key(b"2" * 32)
+        world = cls({}, None, coordinator, client)  # type: ignore[arg-type]
+        arena = Arena(1024 * 1024)
+        tokens = [_token(module, pins) for _ in range(n)]
+        identities = [Identity(token, keys.generate_identity_key(token)) for token in tokens]
+        members = [
+            Member(f"h{index}", identity.key) for index, identity in enumerate(identities, 1)
+        ]
+        world.roster = Roster(True, 1, FIRST_PREDECESSOR, tuple(members))
+        for index in range(1, n + 1):
+            store = HolderStore.create(folder / f"h{index}")
+            world.parties[index] = world.party(
+                index, tokens[index - 1], identities[index - 1], store, arena
+            )
+        yield world
+        for party in world.parties.values():
+            party.acting.store.close()
+        arena.close()
+
+    def party(
+        self, index: int, token: Token, identity: Identity, store: HolderStore, arena: Arena
+    ) -> Party:
+        """A holder as after a start."""
+        entropy = Entropy(token.fill_random)
+        acting = ActingHolder(
+            me=HolderIndex(index),
+            roster=self.roster,
+            lab=True,
+            clients=frozenset({self.client.public}),
+            arena=arena,
+            entropy=entropy,
+            token=token,
+            identity=identity,
+            store=store,
+            channel=ChannelKeys(arena, entropy, identity.key, identity.sign, self.clock()),
+            keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),
+            parse_policy=lambda source: Policy.from_document(yaml.safe_load(source)),
+            clock=self.clock,
+        )
+        wallets = HeldWallets(acting)
+        ceremonies = Ceremonies(acting, wallets, CocktailSecp256k1(Xaes256Gcm()))
+        ceremonies.recover()
+        return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, time.monotonic))
+
+    def restarted(self, index: int) -> None:
+        """The signer of this holder died and starts again: nothing in memory is left."""
+        old = self.parties[index].acting
+        old.store.close()
+        store = HolderStore.open(old.store._folder)
+        self.parties[index] = self.party(index, old.token, old.identity, store, old.arena)
+
+    def clock(self) -> int:
+        return self.now[0]
+
+    def said(
+        self, kind: MessageKind, wallet_id: WalletId, session: bytes, h: bytes, payload: bytes
+    ) -> bytes:
+        """A message of the coordinator."""
+        address = Address(wallet_id, session, EpochHash(h), FIRST_COORDINATOR, EVERYBODY)
+        return seal_envelope(
+            kind, address, payload, Key.COORDINATOR, self.coordinator.sign
+        ).to_bytes()
+
+    def channels(self) -> list[bytes]:
+        return [party.acting.channel_announcement() for party in self.parties.values()]
+
+    def proposal(self, name: str, t: int, policy: bytes = LAB_POLICY) -> Proposal:
+        nonce = os.urandom(32)
+        clients = ClientList(
+            wallet_id_of(name, nonce), 1, FIRST_PREDECESSOR, (Client("me", self.client.public),)
+        )
+        return Proposal(
+            nonce=nonce,
+            name=name,
+            scheme=Scheme.TAPROOT,
+            sizes=QuorumSizes.default(len(self.parties), t),
+            roster=self.roster,
+            policy_hash=hashlib.sha256(policy).digest(),
+            clients=clients,
+            deadline=self.clock() + 600,
+        )
+
+    def proposed(self, proposal: Proposal, policy: bytes = LAB_POLICY) -> list[bytes]:
+        """PROPOSAL to all; their HELLOs."""
+        message = self.said(
+            PROPOSAL, proposal.terms.wallet_id, NOTHING, NOTHING, proposal.to_bytes()
+        )
+        return self.asked(lambda party: party.ceremonies.propose(message, policy))
+
+    def certified(self, certificate: Certificate) -> bytes:
+        """The CERT message."""
+        terms, session_id = certificate.body.terms, certificate.extension.session_id
+        return self.said(CERTIFICATE, terms.wallet_id, session_id, NOTHING, certificate.to_bytes())
+
+    def requested(
+        self, certificate: Certificate, message: bytes, path: Path | None = None
+    ) -> tuple[Request, bytes]:
+        """A request of the client for a signature of `message`, and the REQUEST message."""
+        wallet_id = certificate.body.terms.wallet_id
+        content = UnsignedRequest(
+            wallet_id,
+            RequestType.MESSAGE,
+            message,
+            (path or Path(),),
+            b"",
+            b"",
+            self.clock() + 600,
+            os.urandom(32),
+        )
+        key = self.client.public
+        signature = self.client.sign(Tag.CLIENT, content.signed_message(key))
+        request = Request(content, key, signature)
+        sent = self.said(REQUEST, wallet_id, NOTHING, certificate.body.hash, request.to_bytes())
+        return request, sent
+
+    def listed(self, certificate: Certificate, request: Request, commits: Sequence[bytes]) -> bytes:
+        """The SIGN message for these COMMITs."""
+        h = certificate.body.hash
+        payload = SignPayload(0, 0, tuple(commits)).to_bytes()
+        return self.said(SIGN, certificate.body.terms.wallet_id, request.session_id(h), h, payload)
+
+    def asked(self, question: Callable[[Party], bytes]) -> list[bytes]:
+        return [question(party) for party in self.parties.values()]
+
+
+def _token(module: Module, pins: Arena) -> Token:
+    token = create_token(module, pins)
+    token.login(secret_of(pins, USER_PIN))
+    keys.generate_canary_key(token)
+    canary.arm(token)
+    return token
+
+
+Worlds = Callable[[int], World]
+
+
+def made_wallet(world: World, t: int = 2, name: str = "treasury") -> Certificate:
+    """A wallet that all holders have, active. On a shielded thread."""
+    proposal = world.proposal(name, t)
+    hellos = world.proposed(proposal)
+    dealings = world.asked(lambda party: party.ceremonies.take_hellos(hellos))
+    channels = world.channels()
+    confirmations = world.asked(lambda party: party.ceremonies.take_dealings(dealings, channels))
+    certificate = assemble(proposal, hellos, dealings, confirmations)
+    message = world.certified(certificate)
+    dones = world.asked(lambda party: party.ceremonies.certify(message))
+    for party in world.parties.values():
+        party.ceremonies.activate(dones)
+    return certificate

@@ -1,0 +1,208 @@
+"""A holder's verbs as its operator meets them: what works, and what each mishap answers."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.card import Card
+from tests.cli.conftest import Run
+
+
+def edited(config: Path, before: str, after: str) -> Path:
+    text = config.read_text("utf-8")
+    assert before in text
+    config.write_text(text.replace(before, after), "utf-8")
+    return config
+
+
+def test_holder_init_writes_a_card_that_verifies(holder: Path) -> None:
+    card = Card.from_bytes((holder / "store" / "card").read_bytes())
+    assert (card.content.name, card.content.lab) == ("h1", True)
+
+
+def test_holder_init_again_changes_nothing(run: Run, holder: Path) -> None:
+    card = (holder / "store" / "card").read_bytes()
+    assert run("holder", "init", config=holder / "holder.yaml").code == 0
+    assert (holder / "store" / "card").read_bytes() == card
+
+
+def test_doctor_finds_nothing_wrong_with_a_fresh_holder(run: Run, holder: Path) -> None:
+    ran = run("doctor", "--json", config=holder / "holder.yaml")
+    assert ran.code == 0
+    levels = {finding["level"] for finding in ran.document["findings"]}
+    assert levels <= {"ok", "warn"}
+
+
+def test_status_of_a_fresh_holder_is_ready(run: Run, holder: Path) -> None:
+    ran = run("status", "--json", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["state"]) == (0, "ready")
+
+
+def test_inventory_lists_the_keys_that_init_made(run: Run, holder: Path) -> None:
+    ran = run("inventory", "--json", config=holder / "holder.yaml")
+    assert ran.code == 0
+    purposes = sorted(key["purpose"] for key in ran.document["keys"])
+    assert purposes == ["canary", "identity", "identity"]
+    assert {key["verdict"] for key in ran.document["keys"]} == {"ok"}
+
+
+def test_a_wrong_pin_is_tried_once_and_then_not_again(run: Run, holder: Path) -> None:
+    config, pin = holder / "holder.yaml", holder / "pin"
+    right = pin.read_bytes()
+    pin.write_bytes(b"wrong")
+    first = run("--json", "holder", "init", config=config)
+    assert (first.code, first.document["error"]["kind"]) == (4, "pin")
+    assert first.document["error"]["retryable"] is False
+    assert (holder / "store" / "refused-pin").exists()
+    second = run("--json", "holder", "init", config=config)
+    assert (second.code, second.document["error"]["kind"]) == (4, "pin")
+    assert "refused this PIN before" in second.document["error"]["message"]
+    pin.write_bytes(right)
+    assert run("holder", "init", config=config).code == 0
+    assert not (holder / "store" / "refused-pin").exists()
+
+
+def test_holder_login_tries_a_refused_pin_once_more(run: Run, holder: Path) -> None:
+    config, pin = holder / "holder.yaml", holder / "pin"
+    right = pin.read_bytes()
+    pin.write_bytes(b"wrong")
+    assert run("holder", "init", config=config).code == 4
+    state = pin.stat()
+    pin.write_bytes(right)
+    os.utime(pin, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert run("holder", "init", config=config).code == 4
+    assert run("holder", "login", config=config).code == 0
+    assert run("holder", "init", config=config).code == 0
+
+
+def test_a_pin_file_that_others_may_read_is_refused(run: Run, holder: Path) -> None:
+    (holder / "pin").chmod(0o644)
+    ran = run("--json", "status", config=holder / "holder.yaml")
+    assert ran.code == 2
+    assert "chmod 600" in ran.document["message"]
+
+
+def test_a_token_that_is_not_there_is_retryable(run: Run, holder: Path) -> None:
+    config = edited(holder / "holder.yaml", "token: h1", "token: other")
+    ran = run("--json", "holder", "init", config=config)
+    assert (ran.code, ran.document["error"]["kind"]) == (4, "unavailable")
+    assert ran.document["error"]["retryable"] is True
+
+
+def test_a_token_label_found_twice_is_refused(run: Run, holder: Path) -> None:
+    other = edited(holder / "holder.yaml", "token: h1", "token: h2")
+    assert run("token", "init", "--so-pin-source", f"file:{holder}/so-pin", config=other).code == 0
+    serials = [path for path in (holder / "tokens").iterdir() if path.is_dir()]
+    assert len(serials) == 2
+    for folder in serials:
+        token = folder / "token.object"
+        token.write_bytes(token.read_bytes().replace(b"h2 ", b"h1 "))
+    config = edited(other, "token: h2", "token: h1")
+    ran = run("--json", "holder", "init", config=config)
+    assert (ran.code, ran.document["error"]["kind"]) == (2, "bad-config")
+    assert "serial" in ran.document["error"]["message"]
+
+
+def test_a_module_that_cannot_be_loaded_is_unavailable(run: Run, holder: Path) -> None:
+    text = (holder / "holder.yaml").read_text("utf-8")
+    module = next(line for line in text.splitlines() if "module:" in line)
+    config = edited(holder / "holder.yaml", module, "  module: /nowhere/libnothing.so")
+    ran = run("--json", "holder", "init", config=config)
+    assert (ran.code, ran.document["error"]["kind"]) == (4, "unavailable")
+
+
+def test_a_missing_identity_key_is_not_ready(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "h2"
+    assert run("lab", "holder", "--dir", str(folder), "--name", "h2").code == 0
+    ran = run("--json", "status", config=folder / "holder.yaml")
+    assert (ran.code, ran.document["state"]) == (2, "bad-config")
+    assert "holder init" in ran.document["message"]
+
+
+@pytest.mark.parametrize("spoiled", ["store/card", "store/audit/log", "store/audit/state"])
+def test_a_file_of_the_store_with_a_wrong_mode_is_found(
+    run: Run, holder: Path, spoiled: str
+) -> None:
+    (holder / spoiled).chmod(0o644)
+    ran = run("--json", "audit", "verify", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["error"]["kind"]) == (6, "tampered")
+    assert "chmod" in ran.document["error"]["message"]
+
+
+def test_a_changed_audit_line_is_found(run: Run, holder: Path) -> None:
+    log = holder / "store" / "audit" / "log"
+    log.write_bytes(log.read_bytes().replace(b'"name":"h1"', b'"name":"h2"'))
+    ran = run("--json", "audit", "verify", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["error"]["kind"]) == (6, "tampered")
+
+
+def test_an_export_is_the_verified_log(run: Run, holder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exported"
+    assert run("audit", "export", "--out", str(out), config=holder / "holder.yaml").code == 0
+    assert out.read_bytes() == (holder / "store" / "audit" / "log").read_bytes()
+    again = run("--json", "audit", "export", "--out", str(out), config=holder / "holder.yaml")
+    assert again.code == 2
+
+
+def test_two_processes_do_not_share_a_store(run: Run, holder: Path) -> None:
+    import fcntl
+
+    with (holder / "store" / "lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ran = run("--json", "holder", "init", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["error"]["retryable"]) == (4, True)
+
+
+def test_a_holder_folder_is_made_only_once(run: Run, holder: Path) -> None:
+    ran = run("--json", "lab", "holder", "--dir", str(holder))
+    assert (ran.code, ran.document["error"]["kind"]) == (2, "bad-input")
+
+
+def test_a_lost_key_is_found_by_inventory(run: Run, finished_story: Path) -> None:
+    ran = run("--json", "inventory", config=finished_story / "holder.yaml")
+    assert ran.code == 6
+    assert len(ran.document["missing"]) == 1
+
+
+def test_share_inspect_shows_context_and_recipients(run: Run, finished_story: Path) -> None:
+    blob = next((finished_story / "store").rglob("blob-*"))
+    ran = run("--json", "share", "inspect", str(blob))
+    assert ran.code == 0
+    assert ran.document["sha256"] == blob.name.removeprefix("blob-")
+    assert ran.document["context"]["holder"] == 1
+    assert ran.document["recipients"][0]["mechanism"] == "aes-gcm"
+
+
+def test_share_inspect_refuses_a_flipped_bit_and_other_files(
+    run: Run, finished_story: Path, tmp_path: Path
+) -> None:
+    blob = next((finished_story / "store").rglob("blob-*"))
+    spoiled = tmp_path / "spoiled"
+    shutil.copy(blob, spoiled)
+    content = bytearray(spoiled.read_bytes())
+    content[0] ^= 1
+    spoiled.write_bytes(content)
+    for file in (spoiled, finished_story / "holder.yaml"):
+        ran = run("--json", "share", "inspect", str(file))
+        assert (ran.code, ran.document["error"]["kind"]) == (2, "bad-encoding")
+
+
+def test_help_is_there_without_a_configuration(run: Run) -> None:
+    assert "holder" in run("--help").out
+    assert run("no-such-verb").code == 2
+    assert run("doctor").code == 2
+
+
+def test_a_token_without_the_identity_key_of_the_card_is_tampering(run: Run, holder: Path) -> None:
+    """As if the HSM were replaced by an empty one of the same label."""
+    shutil.rmtree(holder / "tokens")
+    (holder / "tokens").mkdir(mode=0o700)
+    config = holder / "holder.yaml"
+    so_pin = f"file:{holder}/so-pin"
+    assert run("token", "init", "--so-pin-source", so_pin, config=config).code == 0
+    ran = run("--json", "status", config=config)
+    assert (ran.code, ran.document["state"]) == (6, "tampered")
