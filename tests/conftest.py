@@ -21,8 +21,9 @@ IN_GATE: Final = os.environ.get("HSM_MPC_GATE") == "1"
 NO_VECTORS: Final = "HSM_MPC_VECTORS is not set"
 LONG: Final = "takes minutes"
 NO_MEMFD_SECRET: Final = "this kernel gives out no memfd_secret memory"
+NO_LANDLOCK: Final = "this kernel's Landlock does not go that far"
 
-ALLOWED_IN_GATE: Final = frozenset({LONG, NO_MEMFD_SECRET})
+ALLOWED_IN_GATE: Final = frozenset({LONG, NO_MEMFD_SECRET, NO_LANDLOCK})
 
 WHAT_IS_LEFT_OUT: Final = {
     NO_VECTORS: "of published vectors (set HSM_MPC_VECTORS to the folder that holds them)",

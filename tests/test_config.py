@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.config import load_holder
+from hsm_mpc.config import load_holder, policy
 from hsm_mpc.errors import BadConfig
+from hsm_mpc.policy.rules import Permission
 
 REPOSITORY = Path(__file__).parents[1]
 MINIMAL = """\
@@ -16,6 +17,8 @@ name: h1
 store: store
 hsm: {module: m.so, token: h1, pin_source: "file:pin"}
 """
+KEY = "00" * 32
+TWO = [f"{{number: 32768, key: '{key}'}}" for key in (KEY, "11" * 32)]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -34,6 +37,26 @@ def test_relative_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -
     assert config.hsm.environment == {"SOFTHSM2_CONF": f"{tmp_path}/s.conf", "OTHER": "plain"}
 
 
+def test_sockets_are_relative_to_the_folder_of_the_file_too(tmp_path: Path) -> None:
+    config = load_holder(written(tmp_path, MINIMAL + "front: {socket: run/front}\n"))
+    assert config.front is not None
+    assert config.front.socket == tmp_path / "run" / "front"
+    assert config.admin_socket == tmp_path / "admin" / "socket"
+    other = load_holder(written(tmp_path, MINIMAL + "admin_socket: /run/h1/socket\n"))
+    assert (other.admin_socket, other.front) == (Path("/run/h1/socket"), None)
+
+
+def test_coordinators_and_clients_are_known_by_number_and_key(tmp_path: Path) -> None:
+    key = "0123456789abcdef" * 4
+    text = (
+        f"{MINIMAL}coordinators:\n- {{number: 32769, key: '{key}'}}\n"
+        f"clients:\n- {{name: me, key: '{key}'}}\n"
+    )
+    config = load_holder(written(tmp_path, text))
+    assert [(each.number, each.key) for each in config.coordinators] == [(32769, key)]
+    assert [(each.name, each.key) for each in config.clients] == [("me", key)]
+
+
 def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
     config = load_holder(written(tmp_path, MINIMAL.replace("m.so", "/opt/m.so")))
     assert config.hsm.module == "/opt/m.so"
@@ -49,6 +72,14 @@ def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
         ("store: store", "", "store"),
         ("version: 1", "version: 1\nmemory: {kib: 1}", "kib"),
         ("version: 1", 'version: 1\nlab: "yes"', "lab"),
+        ("version: 1", "version: 1\nversion: 1", "version"),
+        ("version: 1", "version: 1\nfront: {address: a}", "front"),
+        ("version: 1", f"version: 1\nfront: {{socket: {'x' * 108}}}", "107 bytes"),
+        ("version: 1", "version: 1\nfront: {socket: admin/front}", "folders of their own"),
+        ("version: 1", "version: 1\nworkers: 0", "workers"),
+        ("version: 1", f"version: 1\ncoordinators: [{{number: 1, key: '{KEY}'}}]", "number"),
+        ("version: 1", "version: 1\ncoordinators: [{number: 32768, key: AB}]", "key"),
+        ("version: 1", f"version: 1\ncoordinators: [{TWO[0]}, {TWO[1]}]", "twice"),
     ],
 )
 def test_an_unknown_or_wrong_key_is_named(
@@ -84,6 +115,30 @@ def test_what_is_no_configuration_is_refused(tmp_path: Path, content: bytes, sai
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match=r"holder\.yaml"):
         load_holder(tmp_path / "holder.yaml")
+
+
+def test_a_policy_file_is_read() -> None:
+    assert policy(b"version: 1\npermissions: [message]").permissions == {Permission.MESSAGE}
+    assert policy(b"").permissions == frozenset()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"version: 1\nversion: 1",
+        b"[" * 5000,
+        b"\xff\xfe\x00",
+        b"a: 2024-13-45",
+        b"a: !!int ''",
+        b"a: !!python/object:os.system x",
+        b"? [1]\n: 2",
+        b"version: 1\npermissions: [[raw]]",
+        b"version: 2",
+    ],
+)
+def test_what_is_no_policy_is_refused(source: bytes) -> None:
+    with pytest.raises(BadConfig, match="policy"):
+        policy(source)
 
 
 def test_the_example_in_the_repository_is_read(tmp_path: Path) -> None:

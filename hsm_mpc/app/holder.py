@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
+from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.app.protection import protect
 from hsm_mpc.card import Card, UnsignedCard
 from hsm_mpc.config import HolderConfig, load_holder
@@ -81,7 +82,7 @@ class OpenHolder:
             NotReady: no roster is configured.
             BadConfig: the file cannot be read, or is no roster.
         """
-        return read_roster(self._roster_file())
+        return pinned_roster(self._roster_file())
 
     def identity(self) -> Identity:
         """The identity key.
@@ -178,25 +179,13 @@ def opened(config_path: Path, *, prompt: bool, create: bool = False) -> Iterator
         yield OpenHolder(config, arena, Entropy(token.fill_random), token, store)
 
 
-def read_roster(roster_file: Path) -> Roster:
-    """The roster in a file.
-
-    Raises:
-        BadConfig: the file cannot be read, or is no roster.
-    """
-    try:
-        return Roster.from_bytes(roster_file.read_bytes())
-    except (OSError, BadInput) as failure:
-        raise BadConfig(f"roster {roster_file}: {failure}") from failure
-
-
 def own_index(roster_file: Path, name: str, key: VerifyingKey) -> HolderIndex:
     """The index of the holder `name` with identity key `key` in a roster file.
 
     Raises:
         BadConfig: the file cannot be read, is no roster, or has no such holder.
     """
-    roster = read_roster(roster_file)
+    roster = pinned_roster(roster_file)
     try:
         index = roster.index_of(name)
     except BadInput as absent:

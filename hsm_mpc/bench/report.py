@@ -5,11 +5,21 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-_MEASURED: Final = ("python-pkcs11", "coincurve", "PyNaCl", "cryptography", "asn1crypto")
+from hsm_mpc.bench.floor import AboveFloor, FloorLine
+
+_MEASURED: Final = (
+    "python-pkcs11",
+    "coincurve",
+    "PyNaCl",
+    "cryptography",
+    "asn1crypto",
+    "grpcio",
+    "frost_rs",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,14 +27,44 @@ class Row:
     """One measurement: medians in µs; what does not apply is None."""
 
     name: str
-    cpu_us: float
-    wall_us: float
-    floor_us: float | None
-    ratio_to_floor: float | None
     note: str
+    cpu_us: float | None = None
+    wall_us: float | None = None
+    floor_us: float | None = None
+    ratio_to_floor: float | None = None
     t: int | None = None
     n: int | None = None
     peers: dict[str, float] = field(default_factory=dict)
+    """CPU time of others for the same, in µs."""
+    floor: tuple[FloorLine, ...] = ()
+    """What `floor_us` is the sum of."""
+    in_flight: int | None = None
+    per_second: float | None = None
+    p50_us: float | None = None
+    p99_us: float | None = None
+    transport: str | None = None
+    spent_us: dict[str, float] = field(default_factory=dict)
+    """CPU time by process."""
+    pss_kib: dict[str, int] = field(default_factory=dict)
+    """Memory by process, pages of several processes shared out among them."""
+
+
+def row_above_floor(
+    name: str, measured: AboveFloor, note: str, t: int | None = None, n: int | None = None
+) -> Row:
+    """The row of something that has a floor."""
+    return Row(
+        name=name,
+        t=t,
+        n=n,
+        cpu_us=round(measured.whole.cpu_us, 1),
+        wall_us=round(measured.whole.wall_us, 1),
+        floor_us=round(measured.floor_us, 1),
+        ratio_to_floor=round(measured.ratio, 2),
+        peers={peer: round(cost.cpu_us, 1) for peer, cost in measured.others.items()},
+        floor=measured.lines,
+        note=note,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +83,9 @@ def report(rows: tuple[Row, ...]) -> Report:
         "python": platform.python_version(),
         "processor": _processor(),
         "cores": str(os.cpu_count()),
+        "load": " ".join(f"{load:.2f}" for load in os.getloadavg()),
     }
-    return Report(machine, {name: version(name) for name in _MEASURED}, rows)
+    return Report(machine, {name: _version(name) for name in _MEASURED}, rows)
 
 
 def _processor() -> str:
@@ -52,3 +93,10 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -7,8 +7,10 @@ import time
 from typing import Final
 
 from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.bench.measure import Batch, repeated, side_by_side
-from hsm_mpc.bench.report import Row
+from hsm_mpc.bench.floor import Count, above_floor
+from hsm_mpc.bench.measure import Batch, Measured, repeated
+from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench.report import Row, row_above_floor
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.cryptoki import BYTES, ffi
@@ -24,7 +26,6 @@ from hsm_mpc.wrapping.pkcs11 import IV_BYTES, WRAPPED_BYTES, Pkcs11Key
 
 NAME: Final = "signer.unseal"
 
-_ROUNDS: Final = 60
 _REPEATS: Final = 50
 
 
@@ -35,7 +36,7 @@ def fill_token(token: Token, count: int) -> None:
         keys.generate_wrapping_key(token, key_id, label)
 
 
-def row(token: Token, arena: Arena, entropy: Entropy, wallets: int) -> Row:
+def row(token: Token, arena: Arena, entropy: Entropy, wallets: int, *, rounds: int) -> Row:
     """Measure, on a shielded thread, with one wrapping key more than `fill_token` made."""
     wallet_id = WalletId(os.urandom(16))
     key_id = os.urandom(keys.KEY_ID_BYTES)
@@ -43,23 +44,14 @@ def row(token: Token, arena: Arena, entropy: Entropy, wallets: int) -> Row:
     with arena.scope() as take:
         content, scratch = take(SHARE_BYTES), take(WRAPPED_BYTES)
         share = _sealed(content, wallet_id, Pkcs11Key(token, key), entropy)
-        bare, whole = side_by_side(
-            (_bare_decryption(token, key, scratch), repeated(lambda: share.open_into(content))),
-            rounds=_ROUNDS,
-            repeats=_REPEATS,
+        measured = above_floor(
+            Measured(repeated(lambda: share.open_into(content)), _REPEATS),
+            [Count("1.11.4", bare_decryption(token, key, scratch), 1)],
+            rounds=rounds,
         )
-    above = whole.cpu_us - bare.cpu_us
-    return Row(
-        name=NAME,
-        cpu_us=whole.cpu_us,
-        wall_us=whole.wall_us,
-        floor_us=bare.cpu_us,
-        ratio_to_floor=round(whole.cpu_us / bare.cpu_us, 2),
-        note=(
-            f"floor: bare C_DecryptInit + C_Decrypt; {above:.1f} µs above it; "
-            f"{wallets} wrapping keys on the token"
-        ),
-    )
+    above = measured.whole.cpu_us - measured.floor_us
+    note = f"{above:.1f} µs above the bare decryption; {wallets} wrapping keys on the token"
+    return row_above_floor(NAME, measured, note)
 
 
 def _sealed(
@@ -71,8 +63,14 @@ def _sealed(
     return OpenableShare(sealed, key, context, sealed.digest)
 
 
-def _bare_decryption(token: Token, key: Key, scratch: Secret) -> Batch:
-    """The two calls and nothing else, of a ciphertext as long as a wrapped data key."""
+def bare_decryption(token: Token, key: Key, scratch: Secret) -> Operation:
+    """C_DecryptInit and C_Decrypt of a wrapped data key into `scratch`, and nothing else."""
+    return Operation(
+        "unwrapping a data key (C_DecryptInit, C_Decrypt)", lambda: _decrypting(token, key, scratch)
+    )
+
+
+def _decrypting(token: Token, key: Key, scratch: Secret) -> Batch:
     iv = os.urandom(IV_BYTES)
     with token.session() as session, scratch.open() as pointer:
         session.set_gcm(iv, b"")

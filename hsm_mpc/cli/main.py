@@ -13,7 +13,21 @@ from typing import Annotated
 import click
 import typer
 
-from hsm_mpc.cli import agent, audit, bench, demo, holder, host, lab, share, token
+from hsm_mpc.cli import (
+    agent,
+    audit,
+    bench,
+    client,
+    coordinator,
+    demo,
+    holder,
+    host,
+    lab,
+    share,
+    sign,
+    token,
+    wallet,
+)
 from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import BadInput, HsmMpcError
 
@@ -55,11 +69,16 @@ def _global_options(
     output.yes, output.no_input, output.verbose = yes, no_input, verbose
 
 
+app.add_typer(wallet.verbs, name="wallet")
+app.command()(sign.sign)
+app.command()(sign.verify)
 app.add_typer(holder.verbs, name="holder")
 app.add_typer(token.verbs, name="token")
 app.add_typer(agent.verbs, name="agent")
 app.add_typer(share.verbs, name="share")
 app.add_typer(audit.verbs, name="audit")
+app.add_typer(coordinator.verbs, name="coordinator")
+app.add_typer(client.verbs, name="client")
 app.add_typer(lab.verbs, name="lab")
 for verb in (host.doctor, host.inventory, host.status, demo.demo, bench.bench):
     app.command()(verb)

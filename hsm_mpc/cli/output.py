@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +31,7 @@ class Output:
     def wanted_config(self) -> Path:
         """The configuration file, which this verb cannot do without."""
         if self.config is None:
-            raise BadInput("which holder? say `--config holder.yaml` before the verb")
+            raise BadInput("no configuration: say `--config FILE` before the verb")
         return self.config
 
     def prompt(self) -> bool:
@@ -50,6 +50,16 @@ class Output:
         if self.verbose:
             print(line, file=sys.stderr, flush=True)
 
+    def tell(self, line: str) -> None:
+        """A line about what is being done, on stderr: for a person who waits at a terminal."""
+        if self.verbose or sys.stderr.isatty():
+            print(line, file=sys.stderr, flush=True)
+
+    def confirm_on_terminal(self, question: str) -> None:
+        """`confirm` where a person sits; a script has said what it wants."""
+        if sys.stdin.isatty() and not self.no_input:
+            self.confirm(question)
+
     def confirm(self, question: str) -> None:
         """Go on only after a yes.
 
@@ -62,6 +72,17 @@ class Output:
             raise BadInput(f"{question} say --yes to confirm")
         if not typer.confirm(question, err=True):
             raise BadInput("not confirmed")
+
+    def write(self, file: Path, content: bytes) -> None:
+        """Put `content` into a file.
+
+        Raises:
+            BadInput: it cannot be written.
+        """
+        try:
+            file.write_bytes(content)
+        except OSError as failure:
+            raise BadInput(f"{file}: {failure.strerror}") from failure
 
     def failure(self, kind: str, code: int, message: str, **facts: object) -> int:
         """Say what went wrong; returns the exit code."""
@@ -77,6 +98,17 @@ class Output:
         traceback.print_exception(unexpected, file=sys.stderr)
         text = f"unexpected error, please report it: {type(unexpected).__name__}: {unexpected}"
         return self.failure(HsmMpcError.kind, HsmMpcError.exit_code, text)
+
+
+def list_of(text: str | None) -> tuple[str, ...] | None:
+    """`a,b,c` as a tuple; None if the option was not given."""
+    return None if text is None else tuple(part for part in text.split(",") if part)
+
+
+def exactly_one(options: Mapping[str, object]) -> None:
+    """One of these options was given, else `BadInput`."""
+    if sum(value is not None for value in options.values()) != 1:
+        raise BadInput(f"one of {' and '.join(options)} is wanted")
 
 
 def _plain(value: Any) -> Any:

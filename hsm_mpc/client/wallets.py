@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,10 +13,19 @@ from hsm_mpc.certificates.asked import Asked
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.quorum import QuorumSizes
-from hsm_mpc.errors import BadEncoding, HsmMpcError, InvalidSignature, NotReady, Tampered
+from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.errors import (
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    NotReady,
+    ProtocolAbort,
+    Tampered,
+)
 from hsm_mpc.groups.secp256k1 import verify_bip340
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import Scheme
+from hsm_mpc.ids import Scheme, checked_name
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
@@ -39,6 +49,16 @@ class VerifiedWallet:
     """A wallet whose certificate and DONEs were verified under the pinned roster."""
 
     certificate: Certificate
+
+    @property
+    def name(self) -> str:
+        """The certified name."""
+        return self.certificate.body.terms.name
+
+    @property
+    def threshold(self) -> int:
+        """How many holders sign."""
+        return self.certificate.body.terms.sizes.t
 
     @property
     def root(self) -> ExtendedKey:
@@ -90,12 +110,17 @@ class WalletClient:
         """Have a wallet made by all holders of the roster.
 
         Raises:
+            BadInput: such a name, scheme or threshold is not possible.
             Tampered: what came back is not the wallet that was asked for.
             NameTaken, Refused, ProtocolAbort, NotReady, BackendError: what the holders say.
         """
+        checked_name(name, "wallet")
+        if scheme is not Scheme.TAPROOT:
+            raise BadInput(f"scheme {scheme.name.lower()}: this version makes taproot wallets")
         sizes = QuorumSizes.default(self.roster.n, threshold)
+        sizes.check_policy(scheme)
         wish = Wish(name, scheme, threshold, (self._client,))
-        parts = self._coordinator.call(
+        parts = self._called(
             CoordinatorMethod.CREATE, [wish.to_bytes(), policy_file], CREATE_SECONDS
         )
         wallet = self._verified(Shown.from_parts(parts))
@@ -116,17 +141,17 @@ class WalletClient:
             Tampered: it does not verify, or is another wallet's certificate.
             BadInput, NotReady, BackendError: there is none, it is not active, nobody answers.
         """
-        encoded = name.encode("ascii", "replace")
-        parts = self._coordinator.call(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS)
+        encoded = checked_name(name, "wallet").encode("ascii")
+        parts = self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS)
         wallet = self._verified(Shown.from_parts(parts))
-        if wallet.certificate.body.terms.name != name:
+        if wallet.name != name:
             raise Tampered(f"the certificate shown for {name!r} is another wallet's")
         return wallet
 
     def names(self) -> tuple[str, ...]:
         """The names of all wallets, as the coordinator says."""
-        parts = self._coordinator.call(CoordinatorMethod.LIST, [], SHOW_SECONDS)
-        return tuple(part.decode("ascii", "replace") for part in parts)
+        parts = self._called(CoordinatorMethod.LIST, [], SHOW_SECONDS)
+        return tuple(checked_name(part.decode("ascii", "replace"), "wallet") for part in parts)
 
     def sign(
         self,
@@ -138,12 +163,21 @@ class WalletClient:
     ) -> VerifiedSignature:
         """A signature by a quorum, verified here before anybody sees it.
 
+        Args:
+            signers: indices of the holders that may sign; none: all.
+
         Raises:
+            BadInput: so few signers are no quorum.
             Tampered: what came back is no signature of this message under this key.
-            Refused, QuorumUnreachable, BackendError: what holders and coordinator say.
+            Declined, QuorumUnreachable, ProtocolAbort, BackendError: what holders and
+                coordinator say.
         """
+        if signers and len(set(signers)) < wallet.threshold:
+            raise BadInput(
+                f"{len(set(signers))} signers: wallet {wallet.name} wants {wallet.threshold}"
+            )
         request = self._request(wallet, kind, content, path)
-        parts = self._coordinator.call(
+        parts = self._called(
             CoordinatorMethod.SIGN,
             [request.to_bytes(), indices_to_bytes(signers)],
             SIGN_SECONDS,
@@ -155,7 +189,31 @@ class WalletClient:
             verify_bip340(key, content, parts[0])
         except InvalidSignature as forged:
             raise Tampered("the coordinator gave a signature that does not verify") from forged
-        return VerifiedSignature(request.id, parts[0], content, key, indices_from_bytes(parts[1]))
+        told = indices_from_bytes(parts[1])
+        if len(set(told)) < wallet.threshold or not set(told).issubset(range(1, self.roster.n + 1)):
+            raise Tampered("the coordinator names signers that are no quorum")
+        return VerifiedSignature(request.id, parts[0], content, key, told)
+
+    def there(self) -> tuple[int, ...]:
+        """The indices of the holders that answer, as the coordinator says."""
+        (encoded,) = self._called(CoordinatorMethod.STATUS, [], SHOW_SECONDS)
+        return indices_from_bytes(encoded)
+
+    def _called(
+        self, method: CoordinatorMethod, parts: Sequence[bytes], seconds: float
+    ) -> tuple[bytes, ...]:
+        with self._names_for_indices():
+            return self._coordinator.call(method, parts, seconds)
+
+    @contextmanager
+    def _names_for_indices(self) -> Iterator[None]:
+        """People know holders by their names."""
+        try:
+            yield
+        except ProtocolAbort as abort:
+            known = [index for index in abort.culprits if 1 <= index <= self.roster.n]
+            names = [self.roster.member(index).name for index in known]
+            raise HoldersBlamed(str(abort), names) from abort
 
     def _request(
         self, wallet: VerifiedWallet, kind: RequestType, content: bytes, path: Path

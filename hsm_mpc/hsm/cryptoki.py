@@ -39,6 +39,7 @@ typedef struct {
   CK_VERSION hardwareVersion, firmwareVersion;
   CK_BYTE utcTime[16];
 } CK_TOKEN_INFO;
+typedef struct { CK_ULONG slotID, state, flags, ulDeviceError; } CK_SESSION_INFO;
 typedef struct CK_FUNCTION_LIST {
   CK_VERSION version;
   CK_RV (*C_Initialize)(void *);
@@ -54,10 +55,13 @@ typedef struct CK_FUNCTION_LIST {
   void *C_SetPIN;
   CK_RV (*C_OpenSession)(CK_ULONG, CK_ULONG, void *, void *, CK_ULONG *);
   CK_RV (*C_CloseSession)(CK_ULONG);
-  void *C_CloseAllSessions, *C_GetSessionInfo, *C_GetOperationState, *C_SetOperationState;
+  void *C_CloseAllSessions;
+  CK_RV (*C_GetSessionInfo)(CK_ULONG, CK_SESSION_INFO *);
+  void *C_GetOperationState, *C_SetOperationState;
   CK_RV (*C_Login)(CK_ULONG, CK_ULONG, const CK_BYTE *, CK_ULONG);
   CK_RV (*C_Logout)(CK_ULONG);
-  void *C_CreateObject, *C_CopyObject;
+  CK_RV (*C_CreateObject)(CK_ULONG, CK_ATTRIBUTE *, CK_ULONG, CK_ULONG *);
+  void *C_CopyObject;
   CK_RV (*C_DestroyObject)(CK_ULONG, CK_ULONG);
   void *C_GetObjectSize;
   CK_RV (*C_GetAttributeValue)(CK_ULONG, CK_ULONG, CK_ATTRIBUTE *, CK_ULONG);
@@ -98,8 +102,10 @@ FUNCTIONS: Final = (
     "C_InitPIN",
     "C_OpenSession",
     "C_CloseSession",
+    "C_GetSessionInfo",
     "C_Login",
     "C_Logout",
+    "C_CreateObject",
     "C_DestroyObject",
     "C_GetAttributeValue",
     "C_FindObjectsInit",
@@ -129,6 +135,9 @@ switches its locks off, and threads crash the process."""
 SERIAL_READ_WRITE: Final = 4 | 2
 """Flags of C_OpenSession."""
 
+OF_USER: Final = 3
+"""CKS_RW_USER_FUNCTIONS: the state of such a session while the user is logged in."""
+
 
 class User(IntEnum):
     SO = 0
@@ -149,6 +158,10 @@ class ObjectClass(IntEnum):
     SECRET_KEY = 4
 
 
+DATA_OBJECT: Final = 0
+"""CKO_DATA: what holds no key, and so is no `ObjectClass` of ours."""
+
+
 class KeyType(IntEnum):
     RSA = 0x0
     EC = 0x3
@@ -162,6 +175,7 @@ class Attribute(IntEnum):
     TOKEN = 0x1
     PRIVATE = 0x2
     LABEL = 0x3
+    VALUE = 0x11
     KEY_TYPE = 0x100
     ID = 0x102
     SENSITIVE = 0x103

@@ -67,20 +67,19 @@ def find(token: Token, object_class: ObjectClass, key_id: bytes, label: str) -> 
         BadConfig: there are several.
         BackendError: the token is gone or does not answer.
     """
-    handles = objects.matching(
-        token,
-        {
-            Attribute.CLASS: objects.number(object_class),
-            Attribute.TOKEN: objects.TRUE,
-            Attribute.ID: key_id,
-            Attribute.LABEL: label.encode("utf-8"),
-        },
-    )
+    template = {
+        Attribute.CLASS: objects.number(object_class),
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.ID: key_id,
+        Attribute.LABEL: label.encode("utf-8"),
+    }
+    if object_class is not ObjectClass.PUBLIC_KEY:
+        template[Attribute.PRIVATE] = objects.TRUE  # others are made without a PIN, by anybody
+    handles = objects.matching(token, template)
     if len(handles) > 1:
         name = f"{object_class.name.lower().replace('_', ' ')} {label!r} with id {key_id.hex()}"
         raise BadConfig(f"{token.where}: {len(handles)} keys, where one is wanted: {name}")
     if not handles:
-        token.info()  # a token that went away is not a token that lost a key
         return None
     return Key(handles[0], object_class, key_id, label)
 

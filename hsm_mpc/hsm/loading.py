@@ -87,6 +87,8 @@ def _functions(handle: Any, path: str) -> SimpleNamespace:
     except AttributeError as error:
         raise _unusable(path, "a library, but not a PKCS#11 module") from error
     failures.check(code, "C_GetFunctionList", f"pkcs11 module {path}")
+    if table[0] == ffi.NULL:
+        raise _unusable(path, "its function list is nowhere")
     calls = SimpleNamespace(**{name: getattr(table[0], name) for name in cryptoki.FUNCTIONS})
     absent = [name for name, function in vars(calls).items() if function == ffi.NULL]
     if absent:

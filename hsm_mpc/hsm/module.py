@@ -21,6 +21,7 @@ from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
 from hsm_mpc.secure.arena import Secret
 
 _NONE: Final[Mapping[str, str]] = {}
+_MOST_SLOTS: Final = 4096
 
 
 class Module:
@@ -98,9 +99,13 @@ class Module:
         # Asking for the count first makes SoftHSM offer a new empty token.
         code = self.calls.C_GetSlotList(1, ffi.NULL, count)
         failures.check(code, "C_GetSlotList", self.where)
-        numbers = ffi.new("CK_ULONG[]", count[0])
+        room = min(count[0], _MOST_SLOTS)
+        numbers = ffi.new("CK_ULONG[]", room)
+        count[0] = room
         code = self.calls.C_GetSlotList(1, numbers, count)
         failures.check(code, "C_GetSlotList", self.where)
+        if count[0] > room:
+            raise BackendError(f"{self.where}: C_GetSlotList gives more slots than there is room")
         found = []
         for slot in numbers[0 : count[0]]:
             with suppress(failures.TokenAbsent):

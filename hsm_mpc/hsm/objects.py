@@ -1,10 +1,11 @@
-"""Objects in a token: finding them, reading attributes, destroying them."""
+"""Objects in a token: making those that hold no key, finding, reading and destroying any."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import failures
 from hsm_mpc.hsm.cryptoki import ULONG, ULONG_BYTES, UNAVAILABLE, Attribute, ffi
 from hsm_mpc.hsm.sessions import Session
@@ -12,8 +13,15 @@ from hsm_mpc.hsm.token import Token
 from hsm_mpc.steps import step
 
 _BATCH: Final = 256
+_MOST_OBJECTS: Final = 1 << 16
 _LARGEST_VALUE: Final = 4096
-_NOT_TOLD: Final = frozenset({failures.ATTRIBUTE_TYPE_INVALID, failures.ATTRIBUTE_SENSITIVE})
+_NOT_TOLD: Final = frozenset(
+    {
+        failures.ATTRIBUTE_TYPE_INVALID,
+        failures.ATTRIBUTE_SENSITIVE,
+        failures.BUFFER_TOO_SMALL,  # longer than any value of ours
+    }
+)
 
 TRUE: Final = b"\1"
 FALSE: Final = b"\0"
@@ -25,22 +33,44 @@ def number(value: int) -> bytes:
 
 
 def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[int, ...]:
-    """The handles of all objects with these attributes.
+    """The handles of all objects with these attributes. None means that the token has none.
 
     Raises:
-        BackendError: the token does not answer.
+        BackendError: the token is gone, does not answer as it should, or has logged us out.
     """
-    kept = [ffi.from_buffer(value) for value in template.values()]
-    attributes = ffi.new("CK_ATTRIBUTE[]", len(kept))
-    for entry, kind, value in zip(attributes, template, kept, strict=True):
-        entry.type, entry.pValue, entry.ulValueLen = kind, ffi.cast("void *", value), len(value)
+    attributes, _values = _template(template)
     with token.session() as session:
-        code = token.calls.C_FindObjectsInit(session.handle, attributes, len(kept))
+        code = token.calls.C_FindObjectsInit(session.handle, attributes, len(template))
         failures.check(code, "C_FindObjectsInit", token.where)
         handles = _all_found(token, session)
         code = token.calls.C_FindObjectsFinal(session.handle)
         failures.check(code, "C_FindObjectsFinal", token.where)
+    if not handles:
+        token.require_sight()  # a token that went away is not a token that lost its objects
     return handles
+
+
+def _template(template: Mapping[Attribute, bytes]) -> tuple[Any, list[Any]]:
+    """The attributes as the module wants them, and what must live as long as they do."""
+    values = [ffi.from_buffer(value) for value in template.values()]
+    attributes = ffi.new("CK_ATTRIBUTE[]", len(values))
+    for entry, kind, value in zip(attributes, template, values, strict=True):
+        entry.type, entry.pValue, entry.ulValueLen = kind, ffi.cast("void *", value), len(value)
+    return attributes, values
+
+
+def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> int:
+    """The handle of a new object with these attributes. Step: `<name>.create`.
+
+    Raises:
+        BackendError: the token does not make it.
+    """
+    attributes, _values = _template(template)
+    handle = ffi.new(ULONG)
+    with token.session() as session, step(f"{name}.create"):
+        code = token.calls.C_CreateObject(session.handle, attributes, len(template), handle)
+        failures.check(code, "C_CreateObject", token.where)
+    return int(handle[0])
 
 
 def _all_found(token: Token, session: Session) -> tuple[int, ...]:
@@ -52,15 +82,19 @@ def _all_found(token: Token, session: Session) -> tuple[int, ...]:
         failures.check(code, "C_FindObjects", token.where)
         if count[0] == 0:
             return tuple(handles)
+        if count[0] > _BATCH or len(handles) >= _MOST_OBJECTS:
+            raise BackendError(f"{token.where}: C_FindObjects finds no end", retryable=False)
         handles.extend(batch[0 : count[0]])
 
 
 def read_attribute(token: Token, session: Session, handle: int, kind: Attribute) -> bytes | None:
     """A public attribute of an object; None if the module does not know it or does not tell.
 
+    Nor is told what is longer than 4096 bytes: no attribute of ours is.
+
     Raises:
         StaleHandle: the object is gone.
-        BackendError: the token does not answer.
+        BackendError: the token does not answer as it should.
     """
     value = ffi.new("CK_BYTE[]", _LARGEST_VALUE)
     entry = ffi.new("CK_ATTRIBUTE *", {"type": kind, "ulValueLen": _LARGEST_VALUE})
@@ -69,6 +103,8 @@ def read_attribute(token: Token, session: Session, handle: int, kind: Attribute)
     if code in _NOT_TOLD or (code == failures.OK and entry.ulValueLen == UNAVAILABLE):
         return None
     failures.check(code, "C_GetAttributeValue", token.where)
+    if entry.ulValueLen > _LARGEST_VALUE:  # more than there is room for would be our own memory
+        raise BackendError(f"{token.where}: a CKA_{kind.name} of a wrong length", retryable=False)
     return bytes(ffi.buffer(value, entry.ulValueLen))
 
 
@@ -80,13 +116,13 @@ def as_number(value: bytes | None) -> int | None:
     return int(pointer[0])
 
 
-def destroy(token: Token, handle: int) -> None:
-    """Destroy one object. The caller proves that it is gone.
+def destroy(token: Token, handle: int, name: str = "key") -> None:
+    """Destroy one object. The caller proves that it is gone. Step: `<name>.destroy`.
 
     Raises:
         StaleHandle: it was gone before.
         BackendError: the token does not answer, or refuses.
     """
-    with token.session() as session, step("key.destroy"):
+    with token.session() as session, step(f"{name}.destroy"):
         code = token.calls.C_DestroyObject(session.handle, handle)
         failures.check(code, "C_DestroyObject", token.where)

@@ -1,4 +1,4 @@
-"""What the token can do, found by doing it with throw-away session keys.
+"""What the token can do, found by doing it, with keys and objects that are thrown away.
 
 A module's list of mechanisms cannot be relied on: some list what they cannot do (measured).
 """
@@ -17,8 +17,10 @@ from hsm_mpc.hsm.cryptoki import ObjectClass, address_of, ffi
 from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key, KeyPair
+from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 
 RULE: Final = "hsm-capability"
@@ -44,6 +46,7 @@ def self_test(token: Token) -> tuple[Finding, ...]:
     return (
         _tried("AES-256-GCM in the token", token, _wraps_data_keys),
         _tried("ECDSA P-256 in the token", token, _signs),
+        _tried("registers in the token", token, _keeps_registers),
     )
 
 
@@ -104,3 +107,16 @@ def _signs(token: Token) -> None:
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),
         )
         Identity(token, pair).sign(Tag.CARD, name)
+
+
+def _keeps_registers(token: Token) -> None:
+    """Data objects, which hold a wallet's register (step 6.2.1a)."""
+    wallet_id, registers = WalletId(os.urandom(16)), Registers(token)
+    try:
+        for number in (1, 2):
+            wanted = Register(EpochHash(bytes(32)), promised=bytes((number,)) * 10)
+            registers.write(wallet_id, wanted)
+            if Registers(token).read(wallet_id) != wanted:
+                raise BackendError("it does not give back what it stored", retryable=False)
+    finally:
+        registers.destroy(wallet_id)

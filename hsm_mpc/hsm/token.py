@@ -179,6 +179,27 @@ class Token:
             )
         failures.check(code, "C_Login", self.where)
 
+    def require_sight(self) -> None:
+        """What was looked for and not found is not there: the token is, and shows us all it has.
+
+        A token that was reset logs its users out, and from then on hides their objects silently.
+
+        Raises:
+            BackendError: the token is gone, or has logged this process out.
+        """
+        self.info()
+        if not self.logged_in:
+            return
+        found = ffi.new("CK_SESSION_INFO *")
+        with self.session() as session:
+            code = self.calls.C_GetSessionInfo(session.handle, found)
+            failures.check(code, "C_GetSessionInfo", self.where)
+        if found.state != cryptoki.OF_USER:
+            raise BackendError(
+                f"{self.where}: it has logged this process out; mend: start the process anew",
+                retryable=False,
+            )
+
     def take_session(self) -> Session:
         """As `session`, without the block: to be followed by `pool.give_back` or `pool.drop`."""
         self.module.refuse_after_fork()

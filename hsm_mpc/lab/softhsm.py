@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,7 @@ import yaml
 
 from hsm_mpc.errors import BackendError, BadConfig, BadInput
 from hsm_mpc.ids import checked_name
+from hsm_mpc.lab.folder import write_private
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import SEED_BYTES, Entropy
 
@@ -77,13 +79,18 @@ def make_holder_folder(folder: Path, name: str, arena: Arena) -> HolderFolder:
     except FileExistsError as taken:
         raise BadInput(f"{folder} is already there; name a new folder") from taken
     (folder / "tokens").mkdir(mode=0o700)
-    (folder / "softhsm2.conf").write_text(_CONFIGURATION.format(folder=folder), "utf-8")
     for file in ("pin", "so-pin"):
         _write_random_pin(folder / file, arena)
+    return HolderFolder(write_settings(folder, name, {}), f"file:{folder / 'so-pin'}")
+
+
+def write_settings(folder: Path, name: str, more: Mapping[str, object]) -> Path:
+    """Write holder.yaml, with `more` in it, and softhsm2.conf; where the former is."""
+    (folder / "softhsm2.conf").write_text(_CONFIGURATION.format(folder=folder), "utf-8")
     config = folder / "holder.yaml"
-    config.write_text(yaml.safe_dump(_holder_document(name), sort_keys=False), "utf-8")
-    config.chmod(0o600)
-    return HolderFolder(config, f"file:{folder / 'so-pin'}")
+    document = {**_holder_document(name), **more}
+    write_private(config, yaml.safe_dump(document, sort_keys=False))
+    return config
 
 
 def _holder_document(name: str) -> dict[str, object]:

@@ -43,7 +43,7 @@ Take = Callable[[int], Secret]
 
 
 class Arena:
-    """Protected pages, divided into slots. Safe to use from threads, not from signal handlers.
+    """Protected pages, divided into slots, for all threads; not for signal handlers or `__del__`.
 
     Args:
         size: payload and canaries together, in bytes; rounded up to whole pages.
@@ -101,14 +101,18 @@ class Arena:
     def scope(self) -> Iterator[Take]:
         """`with arena.scope() as take`: each slot taken in it is wiped and given back after."""
         taken: list[Secret] = []
+        over = False
 
         def take(size: int) -> Secret:
+            if over:
+                raise BackendError("a scope of secrets was used after its end", retryable=False)
             taken.append(self.take(size))
             return taken[-1]
 
         try:
             yield take
         finally:
+            over = True
             self._release([secret._slot for secret in taken])
 
     def open(self) -> Slot:

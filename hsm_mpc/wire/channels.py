@@ -2,47 +2,93 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Final
 
 from hsm_mpc.certificates.channel import Channel
-from hsm_mpc.errors import BackendError, InvalidSignature
+from hsm_mpc.errors import BackendError, BadEncoding, InvalidSignature, Refused
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.envelope import Message
-from hsm_mpc.wire.rounds import Key
+from hsm_mpc.wire.envelope import Address, Message, parse_envelope
+from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key
 
 _KEPT_PER_SENDER: Final = 2
+_NO_WALLET: Final = WalletId(bytes(16))
+_NO_SESSION: Final = bytes(32)
+_NO_EPOCH: Final = EpochHash(bytes(32))
+
+
+def channel_address(sender: int) -> Address:
+    """Of every CHANNEL message: it belongs to no wallet, session or epoch (step 1.7.3)."""
+    return Address(_NO_WALLET, _NO_SESSION, _NO_EPOCH, sender, EVERYBODY)
 
 
 class KeyBook:
-    """Checks the signature of a message under the keys of one roster and a list of coordinators."""
+    """Checks the signature of a message under the keys of one roster and a list of coordinators.
+
+    Safe to use from threads.
+    """
 
     def __init__(self, roster: Roster, coordinators: Mapping[int, VerifyingKey]) -> None:
         self.roster: Final = roster
         self._coordinators = dict(coordinators)
+        self._lock = threading.Lock()
         self._channels: dict[int, tuple[Channel, ...]] = {}
-        self._seen: dict[bytes, Channel] = {}
+        self._announced: dict[bytes, tuple[int, Channel]] = {}
+        """CHANNEL messages that were verified, of the channels that are kept."""
+
+    def learn_message(self, source: bytes, now: int) -> int:
+        """Take in a CHANNEL message; whose it is.
+
+        Raises:
+            BadEncoding, BadInput, InvalidSignature: no CHANNEL message of a holder.
+            Refused: its channel is not valid at `now`.
+        """
+        known = self._announced.get(source)
+        if known is not None:
+            known[1].check_validity(now)
+            return known[0]
+        message = parse_envelope(source)
+        sender = message.address.sender
+        if message.kind is not CHANNEL or message.address != channel_address(sender):
+            raise BadEncoding("not a CHANNEL message")
+        channel = self.learn(sender, message.payload, now)
+        channel.verify(Tag.ENVELOPE, message.signed_part, message.signature)
+        with self._lock:
+            announced = {**self._announced, source: (sender, channel)}
+            self._announced = {
+                each: (whose, its)
+                for each, (whose, its) in announced.items()
+                if its in self._channels[whose]
+            }
+        return sender
 
     def learn(self, sender: int, encoded: bytes, now: int) -> Channel:
         """Take in a CHANNEL of holder `sender`; of the valid ones the two newest are kept.
 
         Raises:
             BadEncoding, InvalidSignature: no channel of that holder.
+            BadInput: there is no such holder.
             Refused: not valid at `now`.
         """
-        channel = self._seen.get(encoded)
-        if channel is None or channel.identity != self.roster.member(sender).key:
-            channel = Channel.from_bytes(encoded, self.roster.member(sender).key)
+        identity = self.roster.member(sender).key
+        known = {each.to_bytes(): each for each in self.channels(sender)}
+        channel = known.get(encoded) or Channel.from_bytes(encoded, identity)
         channel.check_validity(now)
-        known = {each.to_bytes(): each for each in (*self._channels.get(sender, ()), channel)}
-        newest = sorted(known.values(), key=lambda each: each.content.not_before, reverse=True)
-        self._channels[sender] = tuple(newest[:_KEPT_PER_SENDER])
-        self._seen = {
-            each.to_bytes(): each for channels in self._channels.values() for each in channels
-        }
+        with self._lock:
+            others = [each for each in self._channels.get(sender, ()) if each != channel]
+            newest = sorted(  # of equally old ones the last that was learned comes first
+                [channel, *others], key=lambda each: each.content.not_before, reverse=True
+            )
+            self._channels[sender] = tuple(newest[:_KEPT_PER_SENDER])
         return channel
+
+    def channels(self, sender: int) -> tuple[Channel, ...]:
+        """The channels of a holder that are known, the newest first."""
+        return self._channels.get(sender, ())
 
     def knows_coordinator(self, number: int) -> bool:
         """Whether this coordinator stands in the own list."""
@@ -53,11 +99,14 @@ class KeyBook:
 
         Raises:
             InvalidSignature: it is not; nobody's fault (the relay can do it).
+            BadInput: there is no such holder.
             BackendError: no valid channel of the sender is known; ask for it and try again.
         """
         sender = message.address.sender
         if message.key is Key.COORDINATOR:
-            key = self._coordinators[sender]
+            key = self._coordinators.get(sender)
+            if key is None:
+                raise InvalidSignature(f"coordinator {sender} is not in the own list")
             key.verify(Tag.ENVELOPE, message.signed_part, message.signature)
         elif message.key is Key.IDENTITY:
             identity = self.roster.member(sender).key
@@ -66,17 +115,21 @@ class KeyBook:
             self._verify_channel(message, now)
 
     def _verify_channel(self, message: Message, now: int) -> None:
-        channels = self._channels.get(message.address.sender, ())
-        if not channels:
-            raise BackendError(f"no channel of holder {message.address.sender} is known")
-        failure: InvalidSignature | None = None
-        for channel in channels:
-            channel.check_validity(now)
+        valid = [each for each in self.channels(message.address.sender) if _is_valid(each, now)]
+        if not valid:
+            raise BackendError(f"no valid channel of holder {message.address.sender} is known")
+        for channel in valid[:-1]:
             try:
                 channel.verify(Tag.ENVELOPE, message.signed_part, message.signature)
-            except InvalidSignature as invalid:
-                failure = invalid
-            else:
-                return
-        if failure is not None:
-            raise failure
+            except InvalidSignature:
+                continue
+            return
+        valid[-1].verify(Tag.ENVELOPE, message.signed_part, message.signature)
+
+
+def _is_valid(channel: Channel, now: int) -> bool:
+    try:
+        channel.check_validity(now)
+    except Refused:
+        return False
+    return True

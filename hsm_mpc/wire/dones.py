@@ -7,10 +7,10 @@ from typing import Final
 
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.errors import BadEncoding
+from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.inbox import Expected, Inbox
+from hsm_mpc.wire.inbox import Expected, Inbox, decoded
 from hsm_mpc.wire.rounds import DONE
 
 _NO_EPOCH: Final = EpochHash(bytes(32))
@@ -23,13 +23,22 @@ def check_all_done(
 
     Raises:
         BadEncoding, InvalidSignature: a message is not a DONE of its holder for this wallet.
-        Tampered: a signed DONE does not say what the certificate says.
+        ProtocolAbort: naming every holder whose signed DONE says something else.
     """
-    terms, inbox = certificate.body.terms, Inbox(keys)
+    terms, inbox, group = certificate.body.terms, Inbox(keys), certificate.body.terms.group
     if len(sources) != terms.sizes.n:
         raise BadEncoding(f"{len(sources)} messages DONE of {terms.sizes.n} holders")
+    session_id = certificate.extension.session_id
+    messages = []
     for index, source in enumerate(sources, 1):
-        session_id = certificate.extension.session_id
         expected = Expected(DONE, terms.wallet_id, session_id, _NO_EPOCH, (index,))
-        message = inbox.receive(source, expected, now)
-        certificate.check_done(index, Done.from_bytes(message.payload, terms.group))
+        messages.append(inbox.receive(source, expected, now))
+    culprits = []
+    for index, message in enumerate(messages, 1):
+        try:
+            done = decoded(message, lambda payload: Done.from_bytes(payload, group))
+            certificate.check_done(index, done)
+        except (ProtocolAbort, Tampered):
+            culprits.append(index)
+    if culprits:
+        raise ProtocolAbort("a signed done does not say what the certificate says", culprits)

@@ -1,21 +1,24 @@
-"""The signed envelope around every message (steps 1.7.1 to 1.7.3).
+"""The signed envelope around every message (steps 1.7.1 and 1.7.2).
 
 header ‖ payload ‖ u8(key) ‖ LV16(signature over header ‖ payload)
 """
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, u8, u16be, u32be
-from hsm_mpc.errors import BadEncoding
+from hsm_mpc.encoding import Reader, lv16, u8
+from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR, KINDS, Key, MessageKind
 
-HEADER_BYTES: Final = 95
+_HEADER: Final = struct.Struct(">4sBBB16s32s32sHHI")
+HEADER_BYTES: Final = _HEADER.size
+"""95."""
 _MAGIC: Final = b"HMPC"
 _VERSION: Final = 1
 
@@ -25,7 +28,10 @@ SignEnvelope = Callable[[Tag, bytes], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a message belongs to, and between whom it travels."""
+    """What a message belongs to, and between whom it travels.
+
+    Raises: BadInput: from the constructor, for a field of another length or out of its range.
+    """
 
     wallet_id: WalletId
     session_id: bytes
@@ -35,21 +41,25 @@ class Address:
     sender: int
     receiver: int
 
+    def __post_init__(self) -> None:
+        lengths = (len(self.wallet_id), len(self.session_id), len(self.epoch_hash))
+        if lengths != (16, 32, 32):
+            raise BadInput("a message names a wallet of 16 bytes, a session and an epoch of 32")
+        if not (0 <= self.sender <= 0xFFFF and 0 <= self.receiver <= 0xFFFF):
+            raise BadInput("a sender and a receiver are 0 to 65535")
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A parsed envelope whose signature nobody has checked yet (`Link.receive` does)."""
+    """An envelope whose signature may not be checked yet (`Inbox.receive` does)."""
 
     kind: MessageKind
     address: Address
     payload: bytes
     key: Key
     signature: bytes
-
-    @property
-    def signed_part(self) -> bytes:
-        """header ‖ payload: two messages differ if these differ (step 1.7.4)."""
-        return _header(self.kind, self.address, len(self.payload)) + self.payload
+    signed_part: bytes
+    """header ‖ payload: two messages differ if these differ (step 1.7.4)."""
 
     def to_bytes(self) -> bytes:
         """The whole message."""
@@ -59,9 +69,16 @@ class Message:
 def seal_envelope(
     kind: MessageKind, address: Address, payload: bytes, key: Key, sign: SignEnvelope
 ) -> Message:
-    """A message of ours, signed."""
+    """A message of ours, signed.
+
+    Raises:
+        BadInput: a payload longer than the kind's cap.
+    """
+    if len(payload) > kind.cap:
+        raise BadInput(f"{kind.name}: {len(payload)} bytes of payload, at most {kind.cap}")
     signed_part = _header(kind, address, len(payload)) + payload
-    return Message(kind, address, payload, key, sign(Tag.ENVELOPE, signed_part))
+    signature = sign(Tag.ENVELOPE, signed_part)
+    return Message(kind, address, payload, key, signature, signed_part)
 
 
 def parse_envelope(source: bytes) -> Message:
@@ -70,24 +87,34 @@ def parse_envelope(source: bytes) -> Message:
     Raises:
         BadEncoding: before any signature, so it is nobody's fault (step 1.7.3).
     """
-    reader = Reader(source, "message")
-    if reader.take(4) != _MAGIC or reader.u8() != _VERSION:
+    if len(source) < HEADER_BYTES:
+        raise BadEncoding(f"message: {len(source)} bytes are less than a header")
+    (
+        magic,
+        version,
+        protocol,
+        round_,
+        wallet_id,
+        session_id,
+        epoch_hash,
+        sender,
+        receiver,
+        length,
+    ) = _HEADER.unpack_from(source)
+    if magic != _MAGIC or version != _VERSION:
         raise BadEncoding("message: not of this protocol and version")
-    kind = KINDS.get((reader.u8(), reader.u8()))
+    kind = KINDS.get((protocol, round_))
     if kind is None:
         raise BadEncoding("message: unknown protocol or round")
-    wallet_id, session_id = WalletId(reader.take(16)), reader.take(32)
-    address = Address(
-        wallet_id, session_id, EpochHash(reader.take(32)), reader.u16be(), reader.u16be()
-    )
-    length = reader.u32be()
     if length > kind.cap:
         raise BadEncoding(f"{kind.name}: {length} bytes of payload, at most {kind.cap}")
-    payload = reader.take(length)
-    key = _key(reader.u8(), kind, address.sender)
+    reader = Reader(source, "message")
+    signed_part = reader.take(HEADER_BYTES + length)
+    key = _key(reader.u8(), kind, sender)
     signature = reader.lv16()
     reader.end()
-    return Message(kind, address, payload, key, signature)
+    address = Address(WalletId(wallet_id), session_id, EpochHash(epoch_hash), sender, receiver)
+    return Message(kind, address, signed_part[HEADER_BYTES:], key, signature, signed_part)
 
 
 def _key(number: int, kind: MessageKind, sender: int) -> Key:
@@ -100,15 +127,15 @@ def _key(number: int, kind: MessageKind, sender: int) -> Key:
 
 
 def _header(kind: MessageKind, address: Address, payload_length: int) -> bytes:
-    return (
-        _MAGIC
-        + u8(_VERSION)
-        + u8(kind.protocol)
-        + u8(kind.round)
-        + address.wallet_id
-        + address.session_id
-        + address.epoch_hash
-        + u16be(address.sender)
-        + u16be(address.receiver)
-        + u32be(payload_length)
+    return _HEADER.pack(
+        _MAGIC,
+        _VERSION,
+        kind.protocol,
+        kind.round,
+        address.wallet_id,
+        address.session_id,
+        address.epoch_hash,
+        address.sender,
+        address.receiver,
+        payload_length,
     )

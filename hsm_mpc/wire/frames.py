@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import socket
 import threading
-from contextlib import suppress
 from typing import Final
 
 from hsm_mpc.encoding import u32be, u64be
@@ -20,7 +19,10 @@ _HEAD_BYTES: Final = 12
 
 
 class FrameSocket:
-    """One end. Several threads may send; several may receive, each a whole frame."""
+    """One end of a connection that its owner shuts down.
+
+    Several threads may send; several may receive, each a whole frame.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -52,12 +54,6 @@ class FrameSocket:
             if length > MOST_BYTES:
                 raise BackendError(f"a frame of {length} bytes; at most {MOST_BYTES}")
             return int.from_bytes(head[4:], "big"), self._exactly(length)
-
-    def close(self) -> None:
-        """Wake a thread that waits in `receive`, and end."""
-        with suppress(OSError):  # the other end may be faster
-            self._connection.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
 
     def _exactly(self, length: int) -> bytes:
         parts = bytearray()

@@ -25,6 +25,8 @@ LIBRARY: Final = Path(grpc.__file__).parent
 _METHOD: Final = "Call"
 _LONGEST_SOCKET_PATH: Final = 107
 """Bytes; gRPC refuses longer ones."""
+_WAITING_PER_THREAD: Final = 4
+"""Calls beyond that are refused at once: else whoever dials could fill the memory."""
 _SIZES: Final = (
     ("grpc.max_send_message_length", MOST_BYTES + 1024),
     ("grpc.max_receive_message_length", MOST_BYTES + 1024),
@@ -53,7 +55,9 @@ class GrpcServer:
 
     def __init__(self, service: str, address: str, answer: Answer, threads: int) -> None:
         self._server = grpc.server(
-            ThreadPoolExecutor(threads, thread_name_prefix="call"), options=_SIZES
+            ThreadPoolExecutor(threads, thread_name_prefix="call"),
+            options=_SIZES,
+            maximum_concurrent_rpcs=_WAITING_PER_THREAD * threads,
         )
         handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
             lambda call, _: answer(call)

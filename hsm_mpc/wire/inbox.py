@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from hsm_mpc.errors import BadEncoding, ProtocolAbort
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
 from hsm_mpc.wire.rounds import EVERYBODY, FIRST_COORDINATOR, MessageKind
+
+_Parsed = TypeVar("_Parsed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ class Equivocation(ProtocolAbort):
 
     def __init__(self, one: Message, other: Message) -> None:
         super().__init__(
-            f"holder {one.address.sender} sent two different messages {one.kind.name}",
-            () if one.address.sender >= FIRST_COORDINATOR else (one.address.sender,),
+            f"{_sender(one)} sent two different messages {one.kind.name}", _culprits(one)
         )
+        self.messages: Final = (one, other)
         self.evidence: Final = (one.to_bytes(), other.to_bytes())
 
 
@@ -94,3 +96,28 @@ class Inbox:
         if allowed is None:
             return self._keys.knows_coordinator(sender)
         return sender in allowed
+
+
+def decoded(message: Message, parse: Callable[[bytes], _Parsed]) -> _Parsed:
+    """`parse` of the payload of a message whose signature was verified (step 1.10).
+
+    Raises:
+        ProtocolAbort: it does not parse. Its sender is the culprit; of a coordinator's, nobody.
+    """
+    try:
+        return parse(message.payload)
+    except BadEncoding as malformed:
+        raise ProtocolAbort(
+            f"{message.kind.name} of {_sender(message)} does not parse: {malformed}",
+            _culprits(message),
+        ) from malformed
+
+
+def _sender(message: Message) -> str:
+    number = message.address.sender
+    return f"coordinator {number}" if number >= FIRST_COORDINATOR else f"holder {number}"
+
+
+def _culprits(message: Message) -> tuple[int, ...]:
+    number = message.address.sender
+    return () if number >= FIRST_COORDINATOR else (number,)

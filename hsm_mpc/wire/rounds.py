@@ -10,7 +10,10 @@ FIRST_COORDINATOR: Final = 0x8000
 """Coordinators are numbered from here (step 1.6.10); holders are 1..n."""
 
 EVERYBODY: Final = 0
-"""Receiver of a message that is relayed to all."""
+"""Receiver of every message but PARTIAL, which goes to the coordinator that asked."""
+
+_KIB: Final = 1 << 10
+_MIB: Final = 1 << 20
 
 
 class Key(IntEnum):
@@ -37,32 +40,32 @@ class MessageKind:
     protocol: Protocol
     round: int
     keys: frozenset[Key]
-    to_coordinator: bool = False
-    """Receiver is the coordinator's number, not everybody."""
-    cap: int = 1 << 20
-    """Most bytes of payload."""
+    cap: int
+    """Most bytes of payload. Exact lengths are checked after the signature: they name a sender."""
 
 
-def _kind(name: str, protocol: Protocol, round: int, *keys: Key, **more: int | bool) -> MessageKind:
-    return MessageKind(name, protocol, round, frozenset(keys), **more)  # type: ignore[arg-type]
+def _kind(name: str, protocol: Protocol, round: int, cap: int, *keys: Key) -> MessageKind:
+    return MessageKind(name, protocol, round, frozenset(keys), cap)
 
 
-PROPOSAL: Final = _kind("PROPOSAL", Protocol.KEY_GENERATION, 0, Key.COORDINATOR)
-HELLO: Final = _kind("HELLO", Protocol.KEY_GENERATION, 1, Key.IDENTITY)
-COMMITMENTS: Final = _kind("msg1", Protocol.KEY_GENERATION, 2, Key.CHANNEL)
-CONFIRMATION: Final = _kind("round 3", Protocol.KEY_GENERATION, 3, Key.IDENTITY)
-CERTIFICATE: Final = _kind(
-    "CERT", Protocol.KEY_GENERATION, 4, Key.CHANNEL, Key.COORDINATOR, cap=4 << 20
-)
-DONE: Final = _kind("DONE", Protocol.KEY_GENERATION, 5, Key.IDENTITY)
-BLAME: Final = _kind("BLAME", Protocol.KEY_GENERATION, 6, Key.IDENTITY)
+_DKG: Final = Protocol.KEY_GENERATION
+_SIGNING: Final = Protocol.SIGNING
 
-REQUEST: Final = _kind("REQUEST", Protocol.SIGNING, 1, Key.COORDINATOR)
-COMMIT: Final = _kind("COMMIT", Protocol.SIGNING, 2, Key.CHANNEL)
-SIGN: Final = _kind("SIGN", Protocol.SIGNING, 3, Key.COORDINATOR)
-PARTIAL: Final = _kind("PARTIAL", Protocol.SIGNING, 4, Key.CHANNEL, to_coordinator=True)
+PROPOSAL: Final = _kind("PROPOSAL", _DKG, 0, _MIB, Key.COORDINATOR)
+HELLO: Final = _kind("HELLO", _DKG, 1, _KIB, Key.IDENTITY)
+COMMITMENTS: Final = _kind("msg1", _DKG, 2, 64 * _KIB, Key.CHANNEL)
+CONFIRMATION: Final = _kind("round 3", _DKG, 3, _KIB, Key.IDENTITY)
+CERTIFICATE: Final = _kind("CERT", _DKG, 4, 4 * _MIB, Key.CHANNEL, Key.COORDINATOR)
+DONE: Final = _kind("DONE", _DKG, 5, _KIB, Key.IDENTITY)
+BLAME: Final = _kind("BLAME", _DKG, 6, 128 * _KIB, Key.IDENTITY)
 
-CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, Key.CHANNEL)
+REQUEST: Final = _kind("REQUEST", _SIGNING, 1, _MIB, Key.COORDINATOR)
+COMMIT: Final = _kind("COMMIT", _SIGNING, 2, _KIB, Key.CHANNEL)
+SIGN: Final = _kind("SIGN", _SIGNING, 3, _MIB, Key.COORDINATOR)
+PARTIAL: Final = _kind("PARTIAL", _SIGNING, 4, _KIB, Key.CHANNEL)
+
+CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
+"""Key 1 alone: a coordinator's signature would not say whose channel it is."""
 
 KINDS: Final[dict[tuple[int, int], MessageKind]] = {
     (kind.protocol, kind.round): kind

@@ -16,11 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from hsm_mpc.card import Card, roster_of_cards
+from hsm_mpc.wire.grpc_transport import HOLDER, GrpcTransport, socket_address
 from tests.conftest import ROOT
 from tests.software_identity import ed25519_key
 
 COORDINATOR = ed25519_key(b"1" * 32)
+CLIENT = ed25519_key(b"2" * 32)
 COMMAND = [sys.executable, "-m", "hsm_mpc.cli.main"]
 PATIENCE = 20.0
 """Seconds; this machine may be busy."""
@@ -45,31 +49,42 @@ def is_alive(pid: int) -> bool:
 
 @dataclass(frozen=True)
 class Place:
-    """A holder's folder after `holder init`; short, for it holds a socket."""
+    """A holder's folder after `holder init`, with a roster; short, for it holds a socket."""
 
     folder: Path
 
     @classmethod
     @contextmanager
-    def made(cls) -> Iterator[Place]:
+    def made(cls, n: int) -> Iterator[tuple[Place, ...]]:
+        """The holders of one lab roster, each with a token of its own."""
         in_memory = Path("/dev/shm")
         parent = in_memory if os.access(in_memory, os.W_OK) else None
         above = Path(tempfile.mkdtemp(prefix="hm-", dir=parent))
         try:
-            place = cls(above / "h1")
-            run("lab", "holder", "--dir", str(place.folder))
-            place.ran("holder", "init")
-            card = Card.from_bytes((place.folder / "store" / "card").read_bytes())
-            place.roster.write_bytes(roster_of_cards([card], in_lab=True).to_bytes())
-            with place.config.open("a") as file:
-                file.write(
-                    "front: {socket: run/front}\n"
-                    "coordinators:\n"
-                    f"- {{number: 32768, key: {COORDINATOR.public.encoded.hex()}}}\n"
-                )
-            yield place
+            places = tuple(cls._initialised(above / f"h{index}") for index in range(1, n + 1))
+            roster = roster_of_cards([place.card() for place in places], in_lab=True).to_bytes()
+            for place in places:
+                place.roster.write_bytes(roster)
+            yield places
         finally:
             shutil.rmtree(above)
+
+    @classmethod
+    def _initialised(cls, folder: Path) -> Place:
+        place = cls(folder)
+        run("lab", "holder", "--dir", str(folder), "--name", folder.name)
+        place.ran("holder", "init")
+        document = yaml.safe_load(place.config.read_text("utf-8")) | {
+            "front": {"socket": "run/front"},
+            "admin_socket": "admin/socket",
+            "coordinators": [{"number": 0x8000, "key": COORDINATOR.public.encoded.hex()}],
+            "clients": [{"name": "me", "key": CLIENT.public.encoded.hex()}],
+        }
+        place.config.write_text(yaml.safe_dump(document), "utf-8")
+        return place
+
+    def card(self) -> Card:
+        return Card.from_bytes((self.folder / "store" / "card").read_bytes())
 
     @property
     def config(self) -> Path:
@@ -86,6 +101,9 @@ class Place:
     @property
     def admin_socket(self) -> Path:
         return self.folder / "admin" / "socket"
+
+    def dialled(self) -> GrpcTransport:
+        return GrpcTransport(HOLDER, socket_address(self.front_socket))
 
     def sockets(self) -> list[Path]:
         """What a signer that has ended must not leave."""

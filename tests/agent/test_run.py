@@ -17,7 +17,6 @@ from hsm_mpc.errors import BackendError, BadEncoding
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.calls import MOST_BYTES, HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.grpc_transport import HOLDER, GrpcTransport, socket_address
 from hsm_mpc.wire.rounds import CHANNEL
 from tests.agent.processes import Place, Signer, is_alive, signer_of, until
 from tests.conftest import ROOT
@@ -30,7 +29,7 @@ ALLOWED_TOGETHER = 100 * MEBIBYTE
 def place(softhsm_module: str) -> Iterator[Place]:
     """One holder, whose signer is down between tests."""
     os.environ.setdefault("HSM_MPC_SOFTHSM_MODULE", softhsm_module)
-    with Place.made() as made:
+    with Place.made(1) as (made,):
         yield made
 
 
@@ -40,13 +39,9 @@ def signer(place: Place) -> Iterator[Signer]:
         yield running
 
 
-def dialled(place: Place) -> GrpcTransport:
-    return GrpcTransport(HOLDER, socket_address(place.front_socket))
-
-
 def channel_of(place: Place) -> Channel:
     """The channel that the holder announces, checked under the roster's identity key."""
-    with closing(dialled(place)) as link:
+    with closing(place.dialled()) as link:
         (source,) = link.call(HolderMethod.CHANNEL, (), 20)
     message = parse_envelope(source)
     assert message.kind is CHANNEL
@@ -159,7 +154,7 @@ def test_signer_and_front_take_less_than_100_mib_together(place: Place, signer: 
 def test_calls_that_are_none_are_refused_and_the_next_one_is_answered(
     place: Place, signer: Signer
 ) -> None:
-    with closing(dialled(place)) as link:
+    with closing(place.dialled()) as link:
         with pytest.raises(BadEncoding, match="no method 99"):
             link.call(99, (), 20)
         with pytest.raises(BadEncoding, match="1 parts where 2"):
@@ -220,8 +215,9 @@ def files_of(pid: int) -> list[str]:
 def test_a_pin_from_a_descriptor_dies_with_its_signer(place: Place) -> None:
     with (place.folder / "pin").open("rb") as pin, pin_from(place, f"fd:{pin.fileno()}"):
         with signer_of(place, pass_fds=(pin.fileno(),)) as signer:
-            for pid in (signer.pid, signer.front):
-                assert str(place.folder / "pin") not in files_of(pid)
+            assert str(place.folder / "pin") not in files_of(signer.front)
+            if os.geteuid() == 0:  # a hardened process shows itself to nobody else
+                assert str(place.folder / "pin") not in files_of(signer.pid)
         code, error = place.failed("agent", "run")
     assert (code, error["kind"], error["retryable"]) == (4, "pin", False)
 

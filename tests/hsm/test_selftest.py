@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.errors import Refused
+from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, ffi
-from hsm_mpc.hsm.selftest import require_capabilities, self_test
+from hsm_mpc.hsm.selftest import _keeps_registers, require_capabilities, self_test
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
 
@@ -17,7 +17,7 @@ def failures(token: Token) -> dict[str, str]:
 
 
 def test_softhsm_can_do_all_that_a_holder_needs(token: Token) -> None:
-    assert len(self_test(token)) == 2
+    assert len(self_test(token)) == 3
     require_capabilities(token)
 
 
@@ -30,7 +30,12 @@ def test_the_self_test_leaves_nothing_in_the_token(token: Token) -> None:
 
 @pytest.mark.parametrize(
     ("function", "capability"),
-    [("C_EncryptInit", "AES-256-GCM"), ("C_DecryptInit", "AES-256-GCM"), ("C_SignInit", "ECDSA")],
+    [
+        ("C_EncryptInit", "AES-256-GCM"),
+        ("C_DecryptInit", "AES-256-GCM"),
+        ("C_SignInit", "ECDSA"),
+        ("C_CreateObject", "registers"),
+    ],
 )
 def test_what_the_token_cannot_do_is_found_by_doing_it(
     token: Token, answer: Answer, function: str, capability: str
@@ -76,4 +81,30 @@ def test_a_token_that_decrypts_what_was_tampered_with_is_found(
 
 def test_a_token_that_makes_no_keys_is_found(token: Token, answer: Answer, flags: Any) -> None:
     answer("C_GetTokenInfo", 0x30)
-    assert set(failures(token)) == {"AES-256-GCM", "ECDSA"}
+    assert set(failures(token)) == {"AES-256-GCM", "ECDSA", "registers"}
+
+
+def test_a_token_that_forgets_a_data_object_is_found(token: Token, answer: Answer) -> None:
+    """Step 6.2.1a. What it shows while it writes is right; whoever looks later finds nothing."""
+    honest = token.calls.C_FindObjects
+    finds = 0
+
+    def forgetting(session: int, batch: Any, room: int, count: Any) -> int:
+        nonlocal finds
+        code: int = honest(session, batch, room, count)
+        finds += 1
+        if finds > 3:
+            count[0] = 0
+        return code
+
+    answer("C_FindObjects", forgetting)
+    findings: list[str] = []
+    _keeps(token, findings)
+    assert findings == ["it does not give back what it stored"]
+
+
+def _keeps(token: Token, findings: list[str]) -> None:
+    try:
+        _keeps_registers(token)
+    except BackendError as failure:
+        findings.append(str(failure))

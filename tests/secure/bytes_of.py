@@ -29,3 +29,18 @@ def address_of(secret: Secret) -> int:
     """The address of a slot, also outside of its window."""
     with secret.open() as pointer:
         return pointer
+
+
+def is_mapped(address: int) -> bool:
+    """Whether the kernel lists a mapping there."""
+    with open("/proc/self/maps", encoding="ascii") as maps:
+        ranges = [line.split()[0].split("-") for line in maps]
+    return any(int(start, 16) <= address < int(end, 16) for start, end in ranges)
+
+
+def accessible(arena: Arena) -> bool:
+    """Whether the kernel lists the data pages as readable."""
+    address = arena._address
+    with open("/proc/self/maps", encoding="ascii") as maps:
+        (rights,) = [line.split()[1] for line in maps if line.startswith(f"{address:x}-")]
+    return rights != "---p" and rights != "---s"

@@ -6,6 +6,7 @@ import faulthandler
 import os
 import resource
 import signal
+import warnings
 from collections.abc import Callable
 
 NOBODY = 65534
@@ -17,7 +18,10 @@ def fate_of(action: Callable[[], object]) -> str:
     An exception gives its type and its text. A child that hangs ends as "SIGALRM".
     """
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # From 3.12 on Python warns of other threads, such as those of pytest-xdist.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:
         os.close(reader)
         _run_and_exit(action, writer)

@@ -16,7 +16,7 @@ from hsm_mpc.errors import BackendError, BadInput, Tampered
 from hsm_mpc.secure import mapping
 from hsm_mpc.secure.arena import Arena, Secret, copy, move_bytes, publish
 from hsm_mpc.secure.mapping import Backend
-from tests.secure.bytes_of import address_of, at, filled, write
+from tests.secure.bytes_of import accessible, is_mapped, used_by, address_of, at, filled, write
 
 CANARY = 16
 SECRET = bytes(range(1, 33))
@@ -119,6 +119,13 @@ def test_a_scope_wipes_everything_when_its_body_raises(arena: Arena) -> None:
         publish(kept)
 
 
+def test_a_scope_gives_out_nothing_after_its_end(arena: Arena) -> None:
+    with arena.scope() as take:
+        pass
+    with pytest.raises(BackendError, match="after its end"):
+        take(32)
+
+
 def test_a_secret_released_inside_a_scope_is_not_released_again_at_its_end(arena: Arena) -> None:
     with arena.scope() as take:
         take(32).release()
@@ -218,172 +225,6 @@ def test_slots_never_share_a_byte(arena: Arena, moves: list[tuple[bool, int, int
     for secret, _ in live:
         secret.release()
     assert arena.free_bytes == before
-
-
-def test_a_slot_released_inside_its_own_window_is_wiped_when_the_window_closes(
-    arena: Arena,
-) -> None:
-    secret = filled(arena.take(32), SECRET)
-    with secret.open() as pointer:
-        secret.release()
-        assert at(pointer, 32) == SECRET
-        assert address_of(arena.take(32)) != pointer
-    assert used_by(arena, pointer - CANARY, 64) == bytes(64)
-
-
-def test_an_overrun_of_a_slot_released_inside_its_window_is_found_when_that_closes(
-    arena: Arena,
-) -> None:
-    secret = arena.take(32)
-    with pytest.raises(Tampered), secret.open() as pointer:
-        ctypes.memset(pointer + 32, 1, 1)
-        secret.release()
-
-
-def test_a_secret_dropped_inside_its_own_window_is_wiped_when_the_window_closes(
-    arena: Arena,
-) -> None:
-    secret = filled(arena.take(32), SECRET)
-    with secret.open() as pointer:
-        del secret
-        assert at(pointer, 32) == SECRET
-    assert used_by(arena, pointer - CANARY, 64) == bytes(64)
-
-
-def test_close_waits_for_the_open_window_and_opens_no_other(arena: Arena) -> None:
-    secret = filled(arena.take(32), SECRET)
-    with secret.open() as pointer:
-        arena.close()
-        assert at(pointer, 32) == SECRET
-        with pytest.raises(BackendError, match="closed"):
-            arena.take(1)
-        with pytest.raises(BackendError, match="closed"), secret.open():
-            pass
-    assert not is_mapped(pointer)
-
-
-def is_mapped(address: int) -> bool:
-    """Whether the kernel lists a mapping there."""
-    with open("/proc/self/maps", encoding="ascii") as maps:
-        ranges = [line.split()[0].split("-") for line in maps]
-    return any(int(start, 16) <= address < int(end, 16) for start, end in ranges)
-
-
-def test_close_wipes_before_it_unmaps(arena: Arena, monkeypatch: pytest.MonkeyPatch) -> None:
-    secret = filled(arena.take(32), SECRET)
-    address = address_of(secret)
-    seen: list[bytes] = []
-
-    def look(mapped: mapping.Mapping) -> None:
-        seen.append(at(mapped.address, mapped.length))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(mapping.Mapping, "unmap", look)
-        arena.close()
-    assert seen == [bytes(len(seen[0]))]
-    assert is_mapped(address)
-    arena._mapping.unmap()
-    assert not is_mapped(address)
-
-
-def test_after_close_every_use_is_refused_and_every_end_is_quiet(arena: Arena) -> None:
-    secret = arena.take(32)
-    with arena.scope() as take:
-        take(32)
-        arena.close()
-    for use in (secret.wipe, lambda: publish(secret), lambda: arena.take(1)):
-        with pytest.raises(BackendError, match="closed"):
-            use()
-    secret.release()
-    arena.close()
-
-
-def test_the_exit_of_the_interpreter_closes_the_arena_without_a_word() -> None:
-    script = """
-import threading
-from hsm_mpc.secure import mapping
-from hsm_mpc.secure.arena import Arena
-unmap = mapping.Mapping.unmap
-mapping.Mapping.unmap = lambda mapped: (unmap(mapped), print("unmapped"))
-arena = Arena(4096, "locked")
-secret = arena.take(32)
-forgotten = threading.Thread(target=arena.take(32).open, daemon=True)
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"unmapped\n", b"")
-
-
-def test_the_exit_of_the_interpreter_leaves_an_open_window_of_a_daemon_thread_alone() -> None:
-    script = """
-import ctypes, threading
-from hsm_mpc.secure.arena import Arena
-arena = Arena(4096, "locked")
-secret = arena.take(32)
-inside = threading.Event()
-def work():
-    with secret.open() as pointer:
-        inside.set()
-        while True:
-            ctypes.memset(pointer, 7, 32)
-threading.Thread(target=work, daemon=True).start()
-inside.wait()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_a_closed_arena_is_not_kept_for_the_exit(backend: Backend) -> None:
-    arena = Arena(4096, backend)
-    seen = weakref.ref(arena)
-    arena.close()
-    del arena
-    gc.collect()
-    assert seen() is None
-
-
-def test_a_window_that_cannot_be_opened_changes_nothing(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    secret = filled(arena.take(32), SECRET)
-    before = arena.free_bytes
-    with monkeypatch.context() as patch:
-        patch.setattr(mapping._libc, "mprotect", lambda *_: -1)
-        for use in (secret.wipe, lambda: arena.take(1)):
-            with pytest.raises(BackendError, match="mprotect"):
-                use()
-    assert publish(secret) == SECRET
-    assert arena.free_bytes == before
-    assert not accessible(arena)
-
-
-def accessible(arena: Arena) -> bool:
-    """Whether the kernel lists the data pages as readable."""
-    address = arena._address
-    with open("/proc/self/maps", encoding="ascii") as maps:
-        (rights,) = [line.split()[1] for line in maps if line.startswith(f"{address:x}-")]
-    return rights != "---p" and rights != "---s"
-
-
-def test_pages_that_could_not_be_shut_are_shut_after_the_next_window(
-    arena: Arena, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    secret = filled(arena.take(32), SECRET)
-    with monkeypatch.context() as patch:
-        with pytest.raises(BackendError, match="mprotect"), secret.open():
-            patch.setattr(mapping._libc, "mprotect", lambda *_: -1)
-        assert accessible(arena)
-    assert publish(secret) == SECRET
-    assert not accessible(arena)
-
-
-def test_windows_inside_a_window_leave_the_arena_accessible_until_the_last_one(
-    arena: Arena,
-) -> None:
-    with arena.open():
-        with arena.scope() as take:
-            write(take(32), SECRET)
-        assert accessible(arena)
-    assert not accessible(arena)
 
 
 def test_repr_names_size_and_kind_only(arena: Arena) -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from hsm_mpc.errors import BackendError
 from hsm_mpc.secure.arena import Arena, Secret, copy, publish
-from tests.secure.bytes_of import address_of, at, filled
-from tests.secure.test_arena import accessible
+from tests.secure.bytes_of import accessible, is_mapped, used_by, address_of, at, filled
+
 
 THREADS = 8
 

@@ -1,0 +1,277 @@
+"""`wallet …`, `sign`, `verify`: what a client may do. Everything shown was verified here."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path as File
+from typing import Final
+
+from hsm_mpc.app.client import connected
+from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.config import policy
+from hsm_mpc.errors import BadInput, NotReady
+from hsm_mpc.groups.secp256k1 import verify_bip340
+from hsm_mpc.ids import Scheme
+from hsm_mpc.policy.rules import LARGEST_FILE
+from hsm_mpc.requests import RequestType
+from hsm_mpc.roster import Roster
+from hsm_mpc.taproot.derivation import Path
+from hsm_mpc.taproot.encodings import Network
+
+LAB_POLICY: Final = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
+"""What a lab's wallets sign unless a policy is named."""
+
+DEFAULT_POLICY: Final = b"version: 1\npermissions: [message-prefixed, psbt]\n"
+"""What wallets outside of a lab sign unless a policy is named: nothing that hides its content."""
+
+_DIGEST_BYTES: Final = 32
+_LARGEST_MESSAGE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ShownWallet:
+    """A wallet whose certificate and confirmations were verified under the pinned roster.
+
+    Keys are x-only, 32 bytes; `public_key`, `internal_key` and `addresses` are those of m/0/0.
+    """
+
+    name: str
+    scheme: str
+    threshold: int
+    holders: tuple[str, ...]
+    epoch: int
+    public_key: bytes
+    internal_key: bytes
+    addresses: dict[str, str]
+    certificate_sha256: bytes
+    policy_sha256: bytes
+    xpub: str
+    descriptor: str
+    retired: None = None
+    """Nothing was retired before epoch 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedWallet:
+    """A wallet in a list: what `show` verifies, or that it is not active yet."""
+
+    name: str
+    active: bool
+    threshold: int | None = None
+    holders: tuple[str, ...] = ()
+    epoch: int | None = None
+    public_key: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wallets:
+    """All wallets of a coordinator."""
+
+    wallets: tuple[ListedWallet, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature that was verified. `digest` is what was signed where that is 32 bytes."""
+
+    request_id: bytes
+    wallet: str
+    epoch: int
+    signature: bytes
+    public_key: bytes
+    signers: tuple[str, ...]
+    digest: bytes | None
+    elapsed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A signature verifies."""
+
+    wallet: str
+    public_key: bytes
+    valid: bool = True
+
+
+def create(
+    config_path: File,
+    name: str,
+    scheme: str,
+    threshold: int,
+    holders: Sequence[str] | None,
+    policy_path: File | None,
+) -> ShownWallet:
+    """Have a wallet made.
+
+    Raises:
+        BadInput: no such scheme, or not all holders of the roster are named.
+        Others: as `WalletClient.create`.
+    """
+    with connected(config_path) as client:
+        _require_whole_roster(client.roster, holders)
+        policy_file = _policy_file(policy_path, in_lab=client.roster.lab)
+        return _shown(client, client.create(name, _scheme(scheme), threshold, policy_file))
+
+
+def show(config_path: File, name: str) -> ShownWallet:
+    """The wallet called `name`, as `WalletClient.show`."""
+    with connected(config_path) as client:
+        return _shown(client, client.show(name))
+
+
+def every(config_path: File) -> Wallets:
+    """All wallets.
+
+    Raises:
+        Tampered: a certificate does not verify.
+    """
+    with connected(config_path) as client:
+        return Wallets(tuple(_listed(client, name) for name in client.names()))
+
+
+def sign(
+    config_path: File,
+    name: str,
+    content: bytes,
+    *,
+    digest: bool,
+    signers: Sequence[str],
+    path: str,
+) -> Signature:
+    """A signature of a message, or of a digest, by the key at `path`.
+
+    Raises:
+        BadInput: a path, digest or signer that is none.
+        Others: as `WalletClient.sign`.
+    """
+    began = time.monotonic()
+    kind = RequestType.DIGEST if digest else RequestType.MESSAGE
+    where = Path.parse(path)
+    with connected(config_path) as client:
+        indices = sorted({client.roster.index_of(signer) for signer in signers})
+        wallet = client.show(name)
+        signed = client.sign(wallet, kind, content, where, indices)
+        return Signature(
+            request_id=signed.request_id,
+            wallet=name,
+            epoch=wallet.certificate.body.epoch,
+            signature=signed.signature,
+            public_key=signed.public_key,
+            signers=tuple(client.roster.member(index).name for index in signed.signers),
+            digest=content if len(content) == _DIGEST_BYTES else None,
+            elapsed_ms=round((time.monotonic() - began) * 1000),
+        )
+
+
+def verify(config_path: File, name: str, content: bytes, signature: bytes, path: str) -> Verified:
+    """Check a signature of a message under the wallet's key at `path`.
+
+    Raises:
+        InvalidSignature: it does not verify.
+    """
+    where = Path.parse(path)
+    with connected(config_path) as client:
+        key = client.show(name).spending_key(where).output_key
+    verify_bip340(key, content, signature)
+    return Verified(name, key)
+
+
+def digest_of(text: str) -> bytes:
+    """32 bytes in hex, else `BadInput`."""
+    digest = _from_hex(text, "digest")
+    if len(digest) != _DIGEST_BYTES:
+        raise BadInput(f"a digest has {_DIGEST_BYTES} bytes, not {len(digest)}")
+    return digest
+
+
+def signature_of(text: str) -> bytes:
+    """Bytes in hex, else `BadInput`. Their number is for the verifier to judge."""
+    return _from_hex(text, "signature")
+
+
+def message_in(file: File) -> bytes:
+    """The bytes of a file, at most 1 MiB, else `BadInput`."""
+    return _content(file, _LARGEST_MESSAGE)
+
+
+def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
+    certificate = wallet.certificate
+    terms, spending = certificate.body.terms, wallet.spending_key(Path())
+    return ShownWallet(
+        name=wallet.name,
+        scheme=terms.scheme.name.lower(),
+        threshold=wallet.threshold,
+        holders=tuple(member.name for member in client.roster.members),
+        epoch=certificate.body.epoch,
+        public_key=spending.output_key,
+        internal_key=spending.internal_key,
+        addresses={
+            "bitcoin": spending.address(Network.MAIN),
+            "bitcoin_testnet": spending.address(Network.TEST),
+            "bitcoin_regtest": spending.address(Network.REGTEST),
+        },
+        certificate_sha256=hashlib.sha256(certificate.to_bytes()).digest(),
+        policy_sha256=terms.policy_hash,
+        xpub=wallet.root.xpub(Network.MAIN),
+        descriptor=wallet.root.descriptor(Network.MAIN),
+    )
+
+
+def _listed(client: WalletClient, name: str) -> ListedWallet:
+    try:
+        wallet = client.show(name)
+    except NotReady:
+        return ListedWallet(name, active=False)
+    return ListedWallet(
+        name=name,
+        active=True,
+        threshold=wallet.threshold,
+        holders=tuple(member.name for member in client.roster.members),
+        epoch=wallet.certificate.body.epoch,
+        public_key=wallet.spending_key(Path()).output_key,
+    )
+
+
+def _require_whole_roster(roster: Roster, holders: Sequence[str] | None) -> None:
+    names = [member.name for member in roster.members]
+    if holders is not None and sorted(holders) != sorted(names):
+        raise BadInput(
+            f"--holders: in this version a wallet has all holders of the roster: {','.join(names)}"
+        )
+
+
+def _scheme(name: str) -> Scheme:
+    try:
+        return Scheme[name.upper()]
+    except KeyError as unknown:
+        raise BadInput(f"scheme {name!r}: taproot, ed25519 or ecdsa") from unknown
+
+
+def _policy_file(path: File | None, *, in_lab: bool) -> bytes:
+    """The policy's bytes; that it can be read is checked before any holder is asked."""
+    if path is None:
+        return LAB_POLICY if in_lab else DEFAULT_POLICY
+    content = _content(path, LARGEST_FILE)
+    policy(content)
+    return content
+
+
+def _content(file: File, most: int) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(most + 1)
+    except OSError as failure:
+        raise BadInput(f"{file}: {failure.strerror}") from failure
+    if len(content) > most:
+        raise BadInput(f"{file}: larger than {most} bytes")
+    return content
+
+
+def _from_hex(text: str, what: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError as wrong:
+        raise BadInput(f"{what} {text!r} is not hexadecimal") from wrong

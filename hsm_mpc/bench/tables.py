@@ -1,0 +1,237 @@
+"""How often each numbered step of docs/protocols needs which C operation.
+
+Counted is what the steps say, without shortcuts: at the aggregator every partial signature is
+verified when it comes (steps 3.2.5, 3.5.1), at key generation each dealt share against its own
+dealer's commitments (step 2.5.8). Computed once and kept, so not counted: Lagrange factors, the
+key under its tweaks, the public shares of an epoch. Not counted either is what is no operation of
+a library: copies, comparisons, the 32 exclusive-ors of step 3.3.2, all of Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from hsm_mpc.bench import operations as op
+from hsm_mpc.bench.floor import Count
+from hsm_mpc.bench.operations import Operation
+
+_POINT: Final = 33
+_SCALAR: Final = 32
+_HASH: Final = 32
+_DRAWN: Final = 2 * 32 + 4
+"""Bytes that are hashed to a random number (steps 1.8.6, 1.8.6a)."""
+_HEADER: Final = 95
+"""Of an envelope (step 1.7.1)."""
+_COMMIT: Final = 2 + 16 + 2 * _POINT
+_PARTIAL: Final = 16 + _HASH + _SCALAR
+"""Payloads of steps 3.2.2 and 3.2.4."""
+_NONCE_INPUT: Final = 32 + 1 + _POINT + 1 + 32 + 1 + 4 + 112 + 1
+"""Of step 3.3.2."""
+_PAD_INPUT: Final = 5 * _POINT + 8 + _HASH + 8
+"""Of step 2.3.5, but for the label."""
+SUITE_ID_BYTES: Final = 28
+
+
+def signature(t: int, message_bytes: int, window: Operation) -> tuple[Count, ...]:
+    """One signature of t signers with its aggregator: all parties together."""
+    return (
+        *_nonces(t, window),
+        *_partial_signatures(t, t, message_bytes, window),
+        *_aggregator(t, message_bytes),
+    )
+
+
+def released_partial(
+    t: int, message_bytes: int, window: Operation, decryption: Operation, line: Operation
+) -> tuple[Count, ...]:
+    """From a SIGN list to the PARTIAL at one signer: its share unsealed, its audit lines durable."""
+    sign_list = 4 + 2 + 2 + t * (4 + _HEADER + _COMMIT + 1 + 2 + 64)
+    return (
+        Count("1.7.2", op.public_hash(_HEADER + sign_list), 1),
+        Count("1.7.2", op.ED25519_VERIFY, 1),
+        *_times(t - 1, envelope_verified(_COMMIT)),
+        Count("3.2.4", op.public_hash(sign_list), 1),
+        Count("1.11.4", decryption, 1),
+        Count("1.11.1", op.CONTENT_OPEN, 1),
+        *_partial_signatures(1, t, message_bytes, window),
+        Count("3.4.15", line, 2),
+        *_channel_signed(_PARTIAL),
+    )
+
+
+def envelope_signed(payload_bytes: int, window: Operation) -> tuple[Count, ...]:
+    """A message under the channel key."""
+    return (Count("1.8.1", window, 1), *_channel_signed(payload_bytes))
+
+
+def envelope_verified(payload_bytes: int) -> tuple[Count, ...]:
+    """The same at its receiver, who knows the channel."""
+    return (
+        Count("1.6.2a", op.public_hash(_HASH + _HEADER + payload_bytes), 1),
+        Count("1.7.2", op.ED25519_VERIFY, 1),
+    )
+
+
+def _channel_signed(payload_bytes: int) -> tuple[Count, ...]:
+    return (
+        Count("1.6.2a", op.public_hash(_HASH + _HEADER + payload_bytes), 1),
+        Count("1.7.2", op.ED25519_SIGN, 1),
+    )
+
+
+def _times(parties: int, counts: Iterable[Count]) -> tuple[Count, ...]:
+    return tuple(replace(count, times=parties * count.times) for count in counts)
+
+
+def _nonces(signers: int, window: Operation) -> tuple[Count, ...]:
+    """Section 3.3, round 1."""
+    return (
+        Count("1.8.1", window, signers),
+        Count("1.8.6a", op.RANDOM_BYTES, 2 * signers),
+        Count("1.8.6a", op.secret_hash(_DRAWN), signers),
+        Count("3.3.2", op.secret_hash(_SCALAR), signers),
+        Count("3.3.3", op.secret_hash(_NONCE_INPUT), 2 * signers),
+        Count("3.3.3", op.SECRET_TIMES_G, 2 * signers),
+        Count("3.3.3", op.SERIALIZE_POINT, 2 * signers),
+    )
+
+
+def _partial_signatures(
+    signers: int, t: int, message_bytes: int, window: Operation
+) -> tuple[Count, ...]:
+    """Section 3.4, round 2, at some of t signers."""
+    return (
+        Count("1.8.1", window, signers),
+        Count("3.4.5", op.PARSE_POINT, 2 * signers * (t - 1)),
+        *_session(signers, t, message_bytes),
+        Count("3.1.6", op.CHECK_SCALAR, 3 * signers),
+        Count("3.4.8", op.SECRET_TIMES_G, signers),
+        Count("3.4.8", op.SERIALIZE_POINT, signers),
+        Count("3.4.11", op.MULTIPLY_SCALAR, 2 * signers),
+        Count("3.4.11", op.ADD_SCALAR, 2 * signers),
+        Count("3.4.11", op.NEGATE_SCALAR, signers / 2),
+        *_partial_verified("3.4.12", signers),
+    )
+
+
+def _aggregator(t: int, message_bytes: int) -> tuple[Count, ...]:
+    return (
+        Count("3.4.5", op.PARSE_POINT, 2 * t),
+        *_session(1, t, message_bytes),
+        *_partial_verified("3.5.1", t),
+        Count("3.1.11", op.schnorr_verification(message_bytes), 1),
+    )
+
+
+def _session(parties: int, t: int, message_bytes: int) -> tuple[Count, ...]:
+    """Steps 3.1.4 and 3.1.5 at each of some parties."""
+    return (
+        Count("3.1.4", op.sum_of_points(t), 2 * parties),
+        Count("3.1.4", op.SERIALIZE_POINT, 2 * parties),
+        Count("3.1.5", op.public_hash(4 * t + 2 * _POINT + 32 + message_bytes), parties),
+        Count("3.1.5", op.POINT_PRODUCT, parties),
+        Count("3.1.5", op.sum_of_points(2), parties),
+        Count("3.1.5", op.SERIALIZE_POINT, parties),
+        Count("3.1.5", op.public_hash(32 + 32 + message_bytes), parties),
+    )
+
+
+def _partial_verified(step: str, times: int) -> tuple[Count, ...]:
+    """Step 3.1.7: b · N_2, one double product, one sum."""
+    return (
+        Count(step, op.POINT_PRODUCT, times),
+        Count(step, op.TWO_PRODUCTS, times),
+        Count(step, op.sum_of_points(3), times),
+    )
+
+
+def key_generation(t: int, n: int, ext_bytes: int, window: Operation) -> tuple[Count, ...]:
+    """The share of one holder, averaged over holders (the price of step 2.5.8 grows with i)."""
+    signed = _HASH + _POINT * (t + 1)
+    return (
+        Count("1.8.1", window, 3),
+        Count("2.4.1", op.PARSE_POINT, n - 1),
+        *_drawn(t + 1),
+        Count("2.5.1", op.SECRET_TIMES_G, t + 1),
+        Count("2.5.1", op.SERIALIZE_POINT, t + 1),
+        *_signed("2.5.2", signed),
+        Count("2.5.3", op.MULTIPLY_SCALAR, n * (t - 1)),
+        Count("2.5.3", op.ADD_SCALAR, n * (t - 1)),
+        *_pads(n),
+        Count("2.5.5", op.PARSE_POINT, (n - 1) * (t + 1)),
+        *_verified("2.5.6", signed, n - 1),
+        Count("2.5.7", op.CHECK_SCALAR, n),
+        Count("2.5.8", op.SECRET_TIMES_G, n),
+        *_evaluations("2.5.8", t, n),
+        Count("2.5.8", op.SERIALIZE_POINT, 2 * n),
+        *_summed(t, n),
+        *_signed("2.5.11", transcript_bytes(t, n, ext_bytes)),
+        *_verified("2.5.12", transcript_bytes(t, n, ext_bytes), n - 1),
+    )
+
+
+def transcript_bytes(t: int, n: int, ext_bytes: int) -> int:
+    """Of T (step 2.5.10)."""
+    fixed = 8 + SUITE_ID_BYTES + 8 + _HASH + 4 + 4 + 8
+    return fixed + n * (_POINT + t * _POINT + _POINT + _SCALAR + _POINT) + ext_bytes
+
+
+def _drawn(scalars: int) -> tuple[Count, ...]:
+    """Random scalars; the second source is asked once for all of them."""
+    return (
+        Count("1.8.6", op.RANDOM_BYTES, scalars + 1),
+        Count("1.8.6", op.secret_hash(_DRAWN), scalars),
+        Count("1.8.6", op.CHECK_SCALAR, scalars),
+    )
+
+
+def _signed(step: str, message_bytes: int) -> tuple[Count, ...]:
+    """Step 2.2.3."""
+    return (
+        Count(step, op.secret_hash(_SCALAR + message_bytes), 1),
+        Count(step, op.CHECK_SCALAR, 1),
+        Count(step, op.SECRET_TIMES_G, 1),
+        Count(step, op.SERIALIZE_POINT, 1),
+        Count(step, op.public_hash(2 * _POINT + message_bytes), 1),
+        Count(step, op.MULTIPLY_SCALAR, 1),
+        Count(step, op.ADD_SCALAR, 1),
+    )
+
+
+def _verified(step: str, message_bytes: int, times: int) -> tuple[Count, ...]:
+    """Step 2.2.4: R is what the double product gives."""
+    return (
+        Count(step, op.public_hash(2 * _POINT + message_bytes), times),
+        Count(step, op.TWO_PRODUCTS, times),
+        Count(step, op.SERIALIZE_POINT, times),
+    )
+
+
+def _pads(n: int) -> tuple[Count, ...]:
+    """Both directions; the static half of a pair serves both (step 2.3.3)."""
+    return (
+        Count("2.3.3", op.KEY_AGREEMENT, 3 * n),
+        Count("2.3.5", op.secret_hash(_PAD_INPUT + 3), 2 * n),
+        Count("2.3.5", op.secret_hash(_PAD_INPUT + 5), 2 * n),
+        Count("2.3.6", op.XAES_SEAL, n),
+        Count("2.3.6", op.XAES_OPEN, n),
+    )
+
+
+def _evaluations(step: str, t: int, n: int) -> tuple[Count, ...]:
+    """n polynomials, on average over holders, or one polynomial at all of 1..n: by Horner, where
+    x · Q + C is one sum of x + 1 points, the cheapest way for n ≤ 32."""
+    return tuple(Count(step, op.sum_of_points(x + 1), t - 1) for x in range(1, n + 1))
+
+
+def _summed(t: int, n: int) -> tuple[Count, ...]:
+    """Step 2.5.9."""
+    return (
+        Count("2.5.9", op.ADD_SCALAR, n - 1),
+        Count("2.5.9", op.sum_of_points(n), t),
+        *_evaluations("2.5.9", t, n),
+        Count("2.5.9", op.SECRET_TIMES_G, 1),
+        Count("2.5.9", op.SERIALIZE_POINT, t + n + 1),
+    )

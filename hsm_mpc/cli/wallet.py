@@ -1,0 +1,89 @@
+"""`hsm-mpc wallet …`: wallets as a client sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hsm_mpc.cli.output import Output, list_of
+
+if TYPE_CHECKING:
+    from hsm_mpc.app import wallet
+
+verbs = typer.Typer(help="Wallets: made, listed, shown.", no_args_is_help=True)
+
+
+@verbs.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="1 to 64 of a-z 0-9 . _ -")],
+    scheme: Annotated[str, typer.Option(help="taproot")],
+    threshold: Annotated[int, typer.Option(help="How many holders sign, from 2 on.")],
+    holders: Annotated[
+        str | None, typer.Option(help="h1,h2,…: all holders of the roster, in this version.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="The policy file; its hash is certified.")
+    ] = None,
+) -> None:
+    """Have the holders make a key together; shown once all of them have confirmed it."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    config = output.wanted_config()
+    made = wallet.create(config, name, scheme, threshold, list_of(holders), policy)
+    output.answer(made, _shown)
+
+
+@verbs.command(name="list")
+def every(context: typer.Context) -> None:
+    """List all wallets of the coordinator."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    output.answer(wallet.every(output.wanted_config()), _listed)
+
+
+@verbs.command()
+def show(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None:
+    """Show a wallet's keys and addresses, verified under the pinned roster."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    output.answer(wallet.show(output.wanted_config(), name), _shown)
+
+
+def _shown(shown: wallet.ShownWallet) -> str:
+    lines = [
+        f"wallet         {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
+        f"holders        any {shown.threshold} of {', '.join(shown.holders)}",
+        f"public key     {shown.public_key.hex()}  (m/0/0)",
+        f"internal key   {shown.internal_key.hex()}",
+    ]
+    lines += [f"{network:<15}{address}" for network, address in shown.addresses.items()]
+    lines += [
+        f"descriptor     {shown.descriptor}",
+        f"certificate    sha256 {shown.certificate_sha256.hex()}",
+        f"policy         sha256 {shown.policy_sha256.hex()}",
+    ]
+    return "\n".join(lines)
+
+
+def _listed(listed: wallet.Wallets) -> str:
+    lines = []
+    for each in listed.wallets:
+        key = each.public_key.hex() if each.public_key else "not active yet"
+        quorum = f"{each.threshold}-of-{len(each.holders)}" if each.active else ""
+        lines.append(f"{each.name:<20}  {quorum:<8}  {key}")
+    return "\n".join(lines) or "no wallets"

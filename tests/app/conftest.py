@@ -1,0 +1,7 @@
+"""Holders in this process, on real tokens."""
+
+from __future__ import annotations
+
+from tests.agent.conftest import hsm_module, pin_arena, worlds
+
+__all__ = ["hsm_module", "pin_arena", "worlds"]

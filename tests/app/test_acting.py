@@ -1,0 +1,125 @@
+"""An opened holder made ready to act, and what its operator's verbs see of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.app import inventory, shares, status
+from hsm_mpc.app.acting import at_work
+from hsm_mpc.app.holder import OpenHolder
+from hsm_mpc.config import HolderConfig, HsmConfig, KnownClient, KnownCoordinator
+from hsm_mpc.errors import BadConfig, NotReady, Refused
+from hsm_mpc.hsm import keys
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.wire.rounds import FIRST_COORDINATOR
+from tests.agent.simulate import World, Worlds, made_wallet
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(2)
+
+
+def opened(world: World, folder: Path, **settings: object) -> OpenHolder:
+    """Holder 1 of this world, as `app.holder.opened` would give it."""
+    acting = world.parties[1].acting
+    roster = folder / "roster"
+    roster.write_bytes(world.roster.to_bytes())
+    hsm = HsmConfig(module="m.so", token="t", pin_source="prompt")
+    config = HolderConfig(
+        version=1, name="h1", lab=True, store=folder / "store", roster=roster, hsm=hsm
+    )
+    config = config.model_copy(update=settings)
+    return OpenHolder(config, acting.arena, acting.entropy, acting.token, acting.store)
+
+
+def test_it_knows_the_coordinators_and_clients_of_its_configuration(
+    world: World, tmp_path: Path
+) -> None:
+    holder = opened(
+        world,
+        tmp_path,
+        coordinators=(
+            KnownCoordinator(number=FIRST_COORDINATOR, key=world.coordinator.public.encoded.hex()),
+        ),
+        clients=(KnownClient(name="me", key=world.client.public.encoded.hex()),),
+    )
+    desks = at_work(holder)
+    assert desks.holder.clients == {world.client.public}
+    assert desks.holder.keys.knows_coordinator(FIRST_COORDINATOR)
+    assert not desks.holder.keys.knows_coordinator(FIRST_COORDINATOR + 1)
+    assert desks.holder.me == 1
+    free = desks.holder.arena.free_bytes
+    desks.close()
+    assert desks.holder.arena.free_bytes > free
+
+
+def test_a_key_that_is_none_is_refused(world: World, tmp_path: Path) -> None:
+    wrong = KnownClient(name="me", key="00" * 32)
+    with pytest.raises(BadConfig, match="client"):
+        at_work(opened(world, tmp_path, clients=(wrong,)))
+
+
+def test_a_labs_roster_is_refused_outside_a_lab(world: World, tmp_path: Path) -> None:
+    with pytest.raises(Refused) as refused:
+        at_work(opened(world, tmp_path, lab=False))
+    assert refused.value.rule == "lab-mark"
+
+
+def test_without_a_roster_it_is_not_ready(world: World, tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="roster"):
+        at_work(opened(world, tmp_path, roster=None))
+
+
+def test_a_roster_in_which_it_does_not_stand_is_refused(world: World, tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="h9"):
+        at_work(opened(world, tmp_path, name="h9"))
+    with pytest.raises(BadConfig, match="another identity key"):
+        at_work(opened(world, tmp_path, name="h2"))
+    holder = opened(world, tmp_path)
+    (tmp_path / "roster").write_bytes(b"no roster")
+    with pytest.raises(BadConfig, match="roster"):
+        at_work(holder)
+
+
+def test_shares_are_listed_by_their_wallets_names(world: World, tmp_path: Path) -> None:
+    holder = opened(world, tmp_path)
+    assert shares.of(holder).shares == ()
+    run_shielded(lambda: made_wallet(world))
+    (share,) = shares.of(holder).shares
+    assert (share.wallet, share.scheme, share.epoch, share.state) == (
+        "treasury",
+        "taproot",
+        0,
+        "active",
+    )
+    assert Path(share.file).stat().st_size == share.sealed_bytes
+    assert [recipient.mechanism for recipient in share.recipients] == ["aes-gcm"]
+
+
+def test_the_key_of_a_generation_under_way_is_no_orphan(world: World, tmp_path: Path) -> None:
+    holder = opened(world, tmp_path)
+
+    def verdicts() -> dict[str, str]:
+        return {key.purpose: key.verdict for key in inventory.of(holder).keys}
+
+    run_shielded(lambda: world.proposed(world.proposal("begun", 2)))
+    assert verdicts()["kek"] == inventory.OK
+    keys.generate_wrapping_key(holder.token, bytes(20), f"{keys.WRAPPING_LABEL_PREFIX}x")
+    assert inventory.ORPHANED in {key.verdict for key in inventory.of(holder).keys}
+
+
+def test_a_running_signer_says_what_stands_in_its_way(world: World, tmp_path: Path) -> None:
+    holder = opened(world, tmp_path)
+    ready = status.of_running(holder, 4711)
+    assert (ready.state, ready.exit_code, ready.front_pid) == ("ready", 0, 4711)
+    deaf = status.of_running(holder, None)
+    assert (deaf.state, deaf.exit_code) == ("not-ready", 7)
+    assert deaf.signer_pid == ready.signer_pid
+    canary = keys.find_canary_key(holder.token)
+    assert canary is not None
+    keys.destroy(holder.token, canary)
+    away = status.of_running(holder, 4711)
+    assert (away.state, away.exit_code) == ("unavailable", 4)
