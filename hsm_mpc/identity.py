@@ -50,6 +50,7 @@ _ED25519_SMALL_ORDER_Y: Final = frozenset(
         _ED25519_PRIME - _ED25519_ORDER_EIGHT_Y,
     }
 )
+_RSA_BYTES: Final = 384
 _PSS: Final = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=32)
 _DIGEST: Final = Prehashed(SHA256())
 
@@ -102,7 +103,7 @@ class VerifyingKey:
             elif self.algorithm is Algorithm.ED25519:
                 _ed25519_key(self.encoded).verify(signature, digest)
             else:
-                _rsa_key(self.encoded).verify(signature, digest, _PSS, _DIGEST)
+                _verify_rsa(self.encoded, digest, signature)
         except _LibraryInvalidSignature as error:
             raise InvalidSignature(f"signature of an identity key over {tag.value}") from error
 
@@ -140,8 +141,15 @@ def _rsa_key(encoded: bytes) -> rsa.RSAPublicKey:
         key = load_der_public_key(encoded)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise BadEncoding("rsa public key: not the DER of an RSAPublicKey") from error
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 3072:
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 8 * _RSA_BYTES:
         raise BadEncoding("rsa public key: 3072 bits are wanted")
     if key.public_bytes(Encoding.DER, PublicFormat.PKCS1) != encoded:
         raise BadEncoding("rsa public key: not the DER of an RSAPublicKey")
     return key
+
+
+def _verify_rsa(encoded: bytes, digest: bytes, signature: bytes) -> None:
+    """The library takes a signature that begins with zeros without them, too."""
+    if len(signature) != _RSA_BYTES:
+        raise InvalidSignature(f"rsa signature: {_RSA_BYTES} bytes are wanted")
+    _rsa_key(encoded).verify(signature, digest, _PSS, _DIGEST)

@@ -104,6 +104,16 @@ def test_an_rsa_signature_of_another_padding_is_refused() -> None:
             public.verify(Tag.CARD, MESSAGE, signature)
 
 
+def test_an_rsa_signature_without_its_leading_zeros_is_refused() -> None:
+    """Step 1.6.1: 384 bytes. Else everybody could make a second request_id of one request."""
+    key = rsa_key()
+    signatures = (key.sign(Tag.CARD, MESSAGE) for _ in range(10_000))  # PSS: each is another
+    padded = next(signature for signature in signatures if signature[0] == 0)
+    key.public.verify(Tag.CARD, MESSAGE, padded)
+    with pytest.raises(InvalidSignature, match="384 bytes"):
+        key.public.verify(Tag.CARD, MESSAGE, padded[1:])
+
+
 def test_another_encoding_of_a_p256_key_is_refused() -> None:
     """Step 1.6.1: 65 bytes, uncompressed, on the curve."""
     point = p256_key(9).public.encoded

@@ -10,6 +10,7 @@ from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.audit import Json
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash, HolderIndex, WalletId
@@ -19,14 +20,14 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
-from hsm_mpc.tags import Tag
-from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import Address, Message, parse_envelope, seal_envelope
+from hsm_mpc.wire.channels import KeyBook, channel_address
+from hsm_mpc.wire.envelope import Address, Message, seal_envelope
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key, MessageKind
 
-_NO_WALLET = WalletId(bytes(16))
-_NO_SESSION = bytes(32)
+NO_EPOCH = EpochHash(bytes(32))
+"""h_e in the header of every message of a key generation."""
+NO_SESSION = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class ActingHolder:
     entropy: Entropy
     token: Token
     identity: Identity
+    registers: Registers
     store: HolderStore
     channel: ChannelKeys
     keys: KeyBook
@@ -63,22 +65,19 @@ class ActingHolder:
         self.store.audit.append(event, moment, fields)
 
     def learn_channel(self, index: int, source: bytes) -> None:
-        """Take in a holder's CHANNEL message, whose payload proves itself (step 1.7.2).
+        """Take in holder `index`'s CHANNEL message (step 1.7.2).
 
         Raises:
-            BadEncoding, InvalidSignature, Refused: no valid channel of holder `index`.
+            BadEncoding, BadInput, InvalidSignature, Refused: no valid channel of that holder.
         """
-        message = parse_envelope(source)
-        if message.kind is not CHANNEL or message.address.sender != index:
+        if self.keys.learn_message(source, self.clock()) != index:
             raise BadEncoding(f"not a CHANNEL message of holder {index}")
-        self.keys.learn(index, message.payload, self.clock())
-        self.keys.verify(message, self.clock())
 
     def channel_announcement(self) -> bytes:
         """The own CHANNEL message, for whoever asks."""
-        channel = self.channel.current(self.clock())
-        address = Address(_NO_WALLET, _NO_SESSION, EpochHash(bytes(32)), self.me, EVERYBODY)
-        return self.channel_message(CHANNEL, address, channel.to_bytes()).to_bytes()
+        signer = self.channel.signer(self.clock())
+        payload, address = signer.channel.to_bytes(), channel_address(self.me)
+        return seal_envelope(CHANNEL, address, payload, Key.CHANNEL, signer.sign).to_bytes()
 
     def everybody(self) -> tuple[int, ...]:
         """The indices of all holders."""
@@ -92,14 +91,10 @@ class ActingHolder:
         self, kind: MessageKind, wallet_id: WalletId, session_id: bytes, payload: bytes
     ) -> bytes:
         """A message of epoch 0 in the making, signed inside the HSM (key 2)."""
-        address = Address(wallet_id, session_id, EpochHash(bytes(32)), self.me, EVERYBODY)
+        address = Address(wallet_id, session_id, NO_EPOCH, self.me, EVERYBODY)
         return seal_envelope(kind, address, payload, Key.IDENTITY, self.identity.sign).to_bytes()
 
     def channel_message(self, kind: MessageKind, address: Address, payload: bytes) -> Message:
         """A message signed with the channel key (key 1)."""
-        self.channel.current(self.clock())
-        return seal_envelope(kind, address, payload, Key.CHANNEL, self.channel_sign)
-
-    def channel_sign(self, tag: Tag, message: bytes) -> bytes:
-        """`ChSign`."""
-        return self.channel.sign(tag, message)
+        sign = self.channel.signer(self.clock()).sign
+        return seal_envelope(kind, address, payload, Key.CHANNEL, sign)

@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.certificates.channel import LONGEST_VALIDITY, Channel, UnsignedChannel
+from hsm_mpc.certificates.channel import CLOCK_TOLERANCE, LONGEST_VALIDITY, Channel, UnsignedChannel
+from hsm_mpc.certificates.terms import PROTOCOL_VERSION
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.protocols.rounds import kept
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import SEED_BYTES, Entropy
+from hsm_mpc.secure.secret import Secret
 from hsm_mpc.tags import Tag, tagged_hash
-
-PROTOCOL_VERSION: Final = 1
 
 _SECRET_KEY_BYTES: Final = 64
 _BOOT_BYTES: Final = 16
@@ -26,6 +28,20 @@ _RENEWED_BEFORE_END: Final = 3600
 """Seconds."""
 
 IdSign = Callable[[Tag, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSigner:
+    """The channel key under one certificate, whatever is renewed meanwhile."""
+
+    channel: Channel
+    secret_key: Secret
+
+    def sign(self, tag: Tag, message: bytes) -> bytes:
+        """`ChSign(tag, message)`, 64 bytes."""
+        signed = tagged_hash(tag, self.channel.signed_message(message))
+        with self.secret_key.open() as secret_key:
+            return sodium.ed25519_sign(secret_key, signed)
 
 
 class ChannelKeys:
@@ -37,40 +53,43 @@ class ChannelKeys:
         """Draw both keys and have them certified.
 
         Raises:
-            BackendError: the HSM does not sign.
+            BackendError: the HSM does not sign, or gives no randomness.
         """
         self._identity = identity
         self._identity_sign = sign
         self._boot = os.urandom(_BOOT_BYTES)
-        self._signing = arena.take(_SECRET_KEY_BYTES)
-        self._exchange = arena.take(SEED_BYTES)
         self._renewing = threading.Lock()
-        entropy.seed(self._exchange)
-        with arena.scope() as take:
-            seed = take(SEED_BYTES)
-            entropy.seed(seed)
-            with seed.open() as source, self._signing.open() as target:
-                self._signing_public = sodium.ed25519_keypair(source, target)
-        with self._exchange.open() as secret:
-            self._exchange_public = sodium.x25519_public(secret)
-        self._channel = self._certified(now)
+        with kept(arena) as keep:
+            self._secret_key, self._exchange = keep(_SECRET_KEY_BYTES), keep(SEED_BYTES)
+            entropy.seed(self._exchange)
+            with arena.scope() as take:
+                seed = take(SEED_BYTES)
+                entropy.seed(seed)
+                with seed.open() as source, self._secret_key.open() as target:
+                    self._signing_public = sodium.ed25519_keypair(source, target)
+            with self._exchange.open() as secret:
+                self._exchange_public = sodium.x25519_public(secret)
+            self._channel = self._certified(now)
 
-    def current(self, now: int) -> Channel:
-        """The certificate, a new one if the old one ends within the hour."""
-        with self._renewing:
-            if now > self._channel.content.not_after - _RENEWED_BEFORE_END:
-                self._channel = self._certified(now)
-            return self._channel
+    def signer(self, now: int) -> ChannelSigner:
+        """The key under a certificate that is valid for a while; a new one if it ends soon.
 
-    def sign(self, tag: Tag, message: bytes) -> bytes:
-        """`ChSign(tag, message)`, 64 bytes, under the certificate that `current` gave last."""
-        signed = tagged_hash(tag, self._channel.signed_message(message))
-        with self._signing.open() as secret_key:
-            return sodium.ed25519_sign(secret_key, signed)
+        Raises:
+            BackendError: a new one is due and the HSM does not sign.
+        """
+        channel = self._channel
+        wait = not _is_valid(channel, now)
+        if _is_due(channel, now) and self._renewing.acquire(blocking=wait):
+            try:
+                if _is_due(self._channel, now):  # nobody was faster
+                    self._channel = self._certified(now)
+            finally:
+                self._renewing.release()
+        return ChannelSigner(self._channel, self._secret_key)
 
     def wipe(self) -> None:
         """The signer ends."""
-        self._signing.release()
+        self._secret_key.release()
         self._exchange.release()
 
     def _certified(self, now: int) -> Channel:
@@ -85,3 +104,15 @@ class ChannelKeys:
         )
         message = content.signed_message(self._identity)
         return Channel(self._identity, content, self._identity_sign(Tag.CHANNEL, message))
+
+
+def _is_due(channel: Channel, now: int) -> bool:
+    """It ends within the hour; or the clock was set back, and others take it for a later one."""
+    content = channel.content
+    return not (
+        content.not_before - CLOCK_TOLERANCE <= now <= content.not_after - _RENEWED_BEFORE_END
+    )
+
+
+def _is_valid(channel: Channel, now: int) -> bool:
+    return channel.content.not_before - CLOCK_TOLERANCE <= now <= channel.content.not_after

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -13,7 +12,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.clients import ClientList
-from hsm_mpc.errors import BadInput, NameTaken, NotReady, Refused, Tampered
+from hsm_mpc.errors import BadConfig, BadInput, NotReady, Refused, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.frost_bip340.signers import EpochKey
@@ -43,12 +42,15 @@ class SigningWallet:
     """An active epoch with all that a signature needs, derived once."""
 
     def __init__(self, holder: ActingHolder, held: HeldEpoch) -> None:
-        """Raises: Tampered: the store does not hold what the epoch's body names."""
-        body, epochs = held.body, holder.epochs(held.wallet_id)
+        """Raises: Tampered: the store does not hold what epoch's body and register name."""
+        body, epochs, h = held.body, holder.epochs(held.wallet_id), held.body.hash
+        check_register(holder, body)
         self.body = body
-        self.policy = _policy(holder, body, epochs.kept(body.hash, EpochDocument.POLICY))
-        self.clients = _clients(held, epochs.kept(body.hash, EpochDocument.CLIENTS))
-        self.epoch_key = EpochKey.of(body.hash, body.terms.sizes.n, body.commitments)
+        self.wallet_id = held.wallet_id
+        self.epoch_hash = h
+        self.policy = _policy(holder, body, epochs.kept(h, EpochDocument.POLICY))
+        self.clients = _clients(held, epochs.kept(h, EpochDocument.CLIENTS))
+        self.epoch_key = EpochKey.of(h, body.terms.sizes.n, body.commitments)
         self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
         root = ExtendedKey(body.group_key, chain_code_of(body.hash))
         self._spending = lru_cache(_PATHS_KEPT)(lambda path: SpendingKey.derive(root, path))
@@ -67,12 +69,20 @@ class HeldWallets:
     def __init__(self, holder: ActingHolder) -> None:
         self._holder = holder
         self._lock = threading.Lock()
-        self._reserved: set[str] = set()
         self._signing: dict[tuple[WalletId, EpochHash], SigningWallet] = {}
+        self._names: dict[WalletId, str] = {}
 
     def all(self) -> tuple[HeldEpoch, ...]:
-        """Every epoch that has a body and a record."""
+        """Every epoch that has a record.
+
+        Raises:
+            Tampered: a record without the body that belongs to it, or a damaged one.
+        """
         return tuple(self._held())
+
+    def of(self, wallet_id: WalletId) -> tuple[HeldEpoch, ...]:
+        """Every epoch of one wallet that has a record. Raises: Tampered, as `all`."""
+        return tuple(self._held(wallet_id))
 
     def find(self, wallet_id: WalletId, epoch_hash: EpochHash) -> HeldEpoch:
         """One epoch.
@@ -85,22 +95,13 @@ class HeldWallets:
                 return held
         raise Refused("unknown-wallet", "this holder has no such epoch of such a wallet")
 
-    @contextmanager
-    def reserved(self, name: str) -> Iterator[None]:
-        """Nobody else takes `name` while the body runs; the store says it afterwards (1.6.5).
-
-        Raises:
-            NameTaken: a wallet or a key generation under way has it.
-        """
-        with self._lock:
-            if name in self._reserved or name in self._names():
-                raise NameTaken(f"a wallet called {name!r} is there already, or being made")
-            self._reserved.add(name)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._reserved.discard(name)
+    def has_name(self, name: str) -> bool:
+        """Whether a wallet in the store has it, however far it came (step 1.6.5)."""
+        wallet_ids = self._holder.store.wallet_ids()
+        for wallet_id in set(wallet_ids) - self._names.keys():
+            for held in self._held(wallet_id):  # a wallet_id is of one name for ever
+                self._names[wallet_id] = held.body.terms.name
+        return any(self._names.get(wallet_id) == name for wallet_id in wallet_ids)
 
     def signing(self, wallet_id: WalletId, epoch_hash: EpochHash) -> SigningWallet:
         """An epoch that may sign (step 6.5.8).
@@ -108,6 +109,7 @@ class HeldWallets:
         Raises:
             Refused: `unknown-wallet`.
             NotReady: it is not active: some holder has not confirmed it yet.
+            Tampered: store, register and token do not belong together.
         """
         key = (wallet_id, epoch_hash)
         known = self._signing.get(key)
@@ -115,11 +117,11 @@ class HeldWallets:
             held = self.find(wallet_id, epoch_hash)
             if held.record.state is not EpochState.ACTIVE:
                 raise NotReady(f"wallet {held.body.terms.name} is not active yet")
-            known = self._signing[key] = SigningWallet(self._holder, held)
+            with self._lock:
+                if key not in self._signing:
+                    self._signing[key] = SigningWallet(self._holder, held)
+                return self._signing[key]
         return known
-
-    def _names(self) -> set[str]:
-        return {held.body.terms.name for held in self._held()}
 
     def _held(self, only: WalletId | None = None) -> Iterator[HeldEpoch]:
         store = self._holder.store
@@ -127,14 +129,29 @@ class HeldWallets:
             epochs = self._holder.epochs(wallet_id)
             for record in epochs.records():
                 encoded = epochs.kept(record.epoch_hash, EpochDocument.BODY)
-                if encoded is not None:
-                    yield HeldEpoch(_body(encoded, record), record)
+                yield HeldEpoch(_body(encoded or b"", record), record)
 
 
 def context_of(holder: ActingHolder, body: EpochBody) -> Context:
     """What this holder's blob of an epoch is bound to (step 1.11.3)."""
     terms = body.terms
     return Context(terms.wallet_id, holder.me, terms.scheme, body.epoch, terms.sizes.t, body.hash)
+
+
+def check_register(holder: ActingHolder, body: EpochBody) -> None:
+    """The HSM wins over the disk: its register names this epoch (steps 6.2.1 and 6.6.1).
+
+    Raises:
+        Tampered: it names another one, or there is none.
+    """
+    register = holder.registers.read(body.terms.wallet_id)
+    if register is None or register.epoch_hash != body.hash:
+        raise Tampered(f"wallet {body.terms.name}: the HSM's register is of another epoch, or gone")
+
+
+def policy_hash(policy_file: bytes) -> bytes:
+    """SHA-256 of the policy file's bytes (step 1.6.8)."""
+    return hashlib.sha256(policy_file).digest()
 
 
 def _body(encoded: bytes, record: EpochRecord) -> EpochBody:
@@ -147,19 +164,21 @@ def _body(encoded: bytes, record: EpochRecord) -> EpochBody:
     return body
 
 
-def policy_hash(policy_file: bytes) -> bytes:
-    """SHA-256 of the policy file's bytes (step 1.6.8)."""
-    return hashlib.sha256(policy_file).digest()
-
-
 def _policy(holder: ActingHolder, body: EpochBody, encoded: bytes | None) -> Policy:
     if encoded is None or policy_hash(encoded) != body.terms.policy_hash:
         raise Tampered(f"wallet {body.terms.name}: the policy is not the certified one")
-    return holder.parse_policy(encoded)
+    try:
+        return holder.parse_policy(encoded)
+    except BadConfig as unreadable:
+        raise Tampered(f"wallet {body.terms.name}: {unreadable}") from unreadable
 
 
 def _clients(held: HeldEpoch, encoded: bytes | None) -> ClientList:
-    clients = ClientList.from_bytes(encoded or b"")
+    name = held.body.terms.name
+    try:
+        clients = ClientList.from_bytes(encoded or b"")
+    except BadInput as broken:
+        raise Tampered(f"wallet {name}: {broken}") from broken
     if (clients.version, clients.hash) != (held.record.clients_version, held.record.clients_hash):
-        raise Tampered(f"wallet {held.body.terms.name}: the client list is not the pinned one")
+        raise Tampered(f"wallet {name}: the client list is not the pinned one")
     return clients

@@ -15,6 +15,7 @@ from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
+from hsm_mpc.hsm.register import Registers
 from hsm_mpc.identity import Algorithm, VerifyingKey
 from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
 from hsm_mpc.roster import refuse_lab_mark_outside
@@ -64,6 +65,7 @@ def at_work(opened: OpenHolder) -> Desks:
         entropy=entropy,
         token=opened.token,
         identity=identity,
+        registers=Registers(opened.token),
         store=opened.store,
         channel=ChannelKeys(opened.arena, entropy, identity.key, identity.sign, seconds()),
         keys=KeyBook(roster, coordinators),

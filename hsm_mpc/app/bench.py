@@ -3,22 +3,74 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from hsm_mpc.app import holder as holder_app
-from hsm_mpc.app.holder import opened, shielded
-from hsm_mpc.app.lab import prepare_holder
-from hsm_mpc.bench import unseal
+from hsm_mpc.app import lab as lab_app
+from hsm_mpc.app.acting import at_work
+from hsm_mpc.app.client import connected
+from hsm_mpc.app.holder import OpenHolder, opened, shielded
+from hsm_mpc.app.lab_report import LabReport
+from hsm_mpc.app.wallet import LAB_POLICY
+from hsm_mpc.bench import dkg, envelope, lab, release, sign, unseal, wallet
+from hsm_mpc.bench.floor import FloorLine
+from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
+from hsm_mpc.bench.wallet import Others
+from hsm_mpc.config import HolderConfig, KnownClient, KnownCoordinator
+from hsm_mpc.ids import Scheme
+from hsm_mpc.requests import RequestType
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.taproot.derivation import Path as KeyPath
 
 Progress = Callable[[str], None]
 
-__all__ = ["Report", "run"]
+__all__ = ["FloorLine", "Report", "Row", "run"]
+
+_Result = TypeVar("_Result")
+
+_RowOfSize = Callable[..., Row]
+"""`row(t, n, arena, rounds=…)`."""
 
 _WALLETS: Final = 1000
 _WALLETS_QUICK: Final = 50
+_ROUNDS: Final = 60
+_ROUNDS_QUICK: Final = 5
+_LAB_SECONDS: Final = 5.0
+_LAB_SECONDS_QUICK: Final = 0.5
+_SIZES: Final = ((2, 3), (3, 5), (11, 16))
+_LARGE: Final = 10
+"""Holders from which on everything takes so long that fewer rounds are enough."""
+_IN_FLIGHT: Final = (1, 8)
+_ARENA_BYTES: Final = 512 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _Effort:
+    """How much is measured, and who is told."""
+
+    quick: bool
+    progress: Progress
+
+    @property
+    def rounds(self) -> int:
+        return _ROUNDS_QUICK if self.quick else _ROUNDS
+
+    @property
+    def wallets(self) -> int:
+        return _WALLETS_QUICK if self.quick else _WALLETS
+
+    @property
+    def lab_seconds(self) -> float:
+        return _LAB_SECONDS_QUICK if self.quick else _LAB_SECONDS
+
+    def rounds_of(self, n: int) -> int:
+        return self.rounds // 3 if n > _LARGE else self.rounds
 
 
 def run(only: str, *, quick: bool, progress: Progress) -> Report:
@@ -27,19 +79,140 @@ def run(only: str, *, quick: bool, progress: Progress) -> Report:
     Raises:
         BadConfig: no SoftHSM2 module is known.
     """
-    rows: list[Row] = []
-    if unseal.NAME.startswith(only):
-        rows.append(_unseal(_WALLETS_QUICK if quick else _WALLETS, progress))
+    effort = _Effort(quick, progress)
+    rows = [
+        row
+        for names, measured in _GROUPS.items()
+        if any(name.startswith(only) for name in names)
+        for row in measured(only, effort)
+    ]
     return report(tuple(rows))
 
 
-def _unseal(wallets: int, progress: Progress) -> Row:
-    with tempfile.TemporaryDirectory(prefix="hsm-mpc-bench-") as folder:
-        prepared = prepare_holder(Path(folder) / "h1", "h1")
-        holder_app.init(prepared.config, prompt=False)
+def _taproot_sign(_: str, effort: _Effort) -> Iterable[Row]:
+    return _each_size(sign.NAME, sign.row, effort)
 
+
+def _taproot_dkg(_: str, effort: _Effort) -> Iterable[Row]:
+    return _each_size(dkg.NAME, dkg.row, effort)
+
+
+def _each_size(name: str, row: _RowOfSize, effort: _Effort) -> Iterable[Row]:
+    for t, n in _SIZES:
+        effort.progress(f"measuring {name} {t}-of-{n}")
+        yield _in_memory(partial(row, t, n, rounds=effort.rounds_of(n)))
+
+
+def _envelope(only: str, effort: _Effort) -> Iterable[Row]:
+    effort.progress("measuring envelopes")
+    with _folder() as folder:
+        rows = _in_memory(lambda arena: envelope.rows(folder, arena, rounds=effort.rounds))
+    return [row for row in rows if row.name.startswith(only)]
+
+
+def _in_memory(measured: Callable[[Arena], _Result]) -> _Result:
+    """On a shielded thread, with protected memory of its own."""
+    arena = Arena(_ARENA_BYTES)
+    try:
+        return shielded(lambda: measured(arena))
+    finally:
+        arena.close()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A private folder for the time of a measurement; TMPDIR says on which disk."""
+    with tempfile.TemporaryDirectory(prefix="hsm-mpc-bench-") as folder:
+        yield Path(folder)
+
+
+def _signer(only: str, effort: _Effort) -> Iterable[Row]:
+    """The rows of a holder with a token and a store."""
+    with _folder() as folder:
+        prepared = lab_app.prepare_holder(folder / "h1", "h1")
+        holder_app.init(prepared.config, prompt=False)
         with opened(prepared.config, prompt=False) as holder:
-            progress(f"making {wallets} wrapping keys")
-            unseal.fill_token(holder.token, wallets - 1)
-            progress("measuring")
-            return shielded(lambda: unseal.row(holder.token, holder.arena, holder.entropy, wallets))
+            if unseal.NAME.startswith(only):
+                yield _unseal(holder, effort)
+            if release.NAME.startswith(only):
+                yield _release(holder, folder, effort)
+
+
+def _unseal(holder: OpenHolder, effort: _Effort) -> Row:
+    token, arena, entropy, wallets = holder.token, holder.arena, holder.entropy, effort.wallets
+    effort.progress(f"making {wallets} wrapping keys")
+    unseal.fill_token(token, wallets - 1)
+    effort.progress(f"measuring {unseal.NAME}")
+    return shielded(lambda: unseal.row(token, arena, entropy, wallets, rounds=effort.rounds))
+
+
+def _release(holder: OpenHolder, folder: Path, effort: _Effort) -> Row:
+    """The holder acts under a roster with two others that exist here only."""
+    effort.progress(f"measuring {release.NAME}")
+
+    def measured() -> Row:
+        with Others.made(folder, holder.arena) as others:
+            roster = wallet.roster(holder.identity().key, others)
+            (folder / "roster").write_bytes(roster.to_bytes())
+            desks = at_work(replace(holder, config=_knowing(others, holder.config, folder)))
+            row = release.row(desks.holder, desks.signing, others, folder, rounds=effort.rounds)
+            desks.close()
+            return row
+
+    return shielded(measured)
+
+
+def _knowing(others: Others, config: HolderConfig, folder: Path) -> HolderConfig:
+    coordinator = KnownCoordinator(number=COORDINATOR, key=others.coordinator.key.encoded.hex())
+    client = KnownClient(name="me", key=others.client.key.encoded.hex())
+    known = {"coordinators": (coordinator,), "clients": (client,), "roster": folder / "roster"}
+    return config.model_copy(update=known)
+
+
+def _whole_lab(only: str, effort: _Effort) -> Iterable[Row]:
+    """The rows of a lab of three holders, made for them and destroyed after."""
+    with _folder() as parent:
+        folder = parent / "l"
+        running = lab_app.up(folder, lab.N, effort.progress)
+        try:
+            yield from _lab_rows(running, only, effort)
+        finally:
+            lab_app.destroy(folder)
+
+
+def _lab_rows(running: LabReport, only: str, effort: _Effort) -> Iterable[Row]:
+    with connected(running.client_config) as client:
+        created = client.create("treasury", Scheme.TAPROOT, lab.T, LAB_POLICY)
+        if lab.SIGN.startswith(only):
+            for in_flight in _IN_FLIGHT:
+                effort.progress(f"measuring {lab.SIGN}, {in_flight} in flight")
+                yield lab.signing_row(
+                    lambda message: client.sign(
+                        created, RequestType.MESSAGE, message, KeyPath(), ()
+                    ),
+                    _pids(running),
+                    in_flight=in_flight,
+                    seconds=effort.lab_seconds,
+                )
+    if lab.MEMORY.startswith(only):
+        first = running.holders[0]
+        yield lab.memory_row({"signer": first.signer_pid or 0, "front": first.front_pid or 0})
+
+
+def _pids(running: LabReport) -> dict[str, list[int]]:
+    holders = running.holders
+    return {
+        "coordinator": [running.coordinator.pid or 0],
+        "signers": [holder.signer_pid or 0 for holder in holders],
+        "fronts": [holder.front_pid or 0 for holder in holders],
+    }
+
+
+_GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] = {
+    (unseal.NAME, release.NAME): _signer,
+    (sign.NAME,): _taproot_sign,
+    (dkg.NAME,): _taproot_dkg,
+    (envelope.SIGN, envelope.VERIFY): _envelope,
+    (lab.SIGN, lab.MEMORY): _whole_lab,
+}
+"""Rows that are measured together, in the order in which they are printed."""

@@ -17,8 +17,7 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcTransport, socket_address
 
 _ARENA_BYTES: Final = 16 * 1024
-_PATIENCE: Final = 10.0
-"""Seconds that a coordinator has to start (again)."""
+PATIENCE: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,11 @@ def init(config_path: Path) -> ClientKey:
 
 
 @contextmanager
-def connected(config_path: Path) -> Iterator[WalletClient]:
+def connected(config_path: Path, patience: float = PATIENCE) -> Iterator[WalletClient]:
     """The client of client.yaml with its coordinator.
+
+    Args:
+        patience: seconds that a coordinator has to start (again).
 
     Raises:
         BadConfig: key, roster or socket cannot be used.
@@ -63,7 +65,7 @@ def connected(config_path: Path) -> Iterator[WalletClient]:
         key = seed_file.load(config.key, arena)
         transport = GrpcTransport(COORDINATOR, socket_address(config.coordinator))
         ending.callback(transport.close)
-        transport.wait(_PATIENCE)
+        transport.wait(patience)
         yield WalletClient(transport, roster, config.name, key.key, key.sign, _seconds)
 
 

@@ -1,41 +1,54 @@
-"""`demo`: the life of a sealed secret, told step by step on a real token."""
+"""`demo`: a wallet's life, from five empty HSMs to coins spent on Bitcoin Core's own code."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.app import holder as holder_app
-from hsm_mpc.app.holder import OpenHolder, now, opened, shielded
-from hsm_mpc.app.lab import prepare_holder
-from hsm_mpc.card import Card, roster_of_cards
-from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
-from hsm_mpc.errors import Tampered
-from hsm_mpc.groups.secp256k1 import SECP256K1
+from hsm_mpc.app import lab as lab_app
+from hsm_mpc.app import shares
+from hsm_mpc.app.client import connected
+from hsm_mpc.app.demo_share import Sealed, destroy_key, open_share
+from hsm_mpc.app.holder import OpenHolder, opened, shielded
+from hsm_mpc.app.lab_report import LabReport
+from hsm_mpc.app.wallet import LAB_POLICY
+from hsm_mpc.client.wallets import VerifiedSignature, VerifiedWallet, WalletClient
+from hsm_mpc.demo.blocks import Transaction
+from hsm_mpc.demo.chain import MATURITY, RegtestChain
+from hsm_mpc.errors import BadInput, HsmMpcError, QuorumUnreachable
 from hsm_mpc.hsm import keys
-from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
+from hsm_mpc.hsm.uri import KeyUri
+from hsm_mpc.ids import Scheme
+from hsm_mpc.requests import RequestType
 from hsm_mpc.sealing.context import Context
-from hsm_mpc.sealing.sealed import SealedShare, seal
-from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.epochs import Epochs
-from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
-from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
+from hsm_mpc.taproot.derivation import Path as KeyPath
+from hsm_mpc.taproot.encodings import Network
+from hsm_mpc.taproot.sighash import NewOutput, Spend, SpentOutput
 
 Say = Callable[[str], None]
 
-_HOLDER: Final = HolderIndex(1)
-_THRESHOLD: Final = 2
-_SCALAR_BYTES: Final = 32
-_SHOWN_BYTES: Final = 32
+_HOLDERS: Final = 5
+_THRESHOLD: Final = 3
+_NAME: Final = "treasury"
+_FEE: Final = 1000
+_COINS: Final = 3
+_MINER: Final = b"\x51"
+"""Anybody may spend what the other blocks pay: it is nobody's story."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """One line of the table at the end."""
+
+    what: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,166 +56,219 @@ class Told:
     """What the demo showed."""
 
     folder: Path | None
-    blob: Path | None
-    public_value: bytes
-    opened_before: bool
-    opened_after_destruction: bool
+    """The lab, where one was named; it is down."""
+    address: str
+    heights: tuple[int, ...]
+    """Of the chain: before the first spend, after a forged one, after each true one."""
+    refusal: str
+    """What is said when too few holders are there."""
+    share_opened: bool
+    """The sealed share gave the public share that the certificate names."""
+    share_noise: bool
+    """After its wrapping key was destroyed it gave nothing."""
+    took: tuple[Took, ...]
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Sealed:
-    """The secret of the story, as it lies on disk."""
+@dataclass(slots=True)
+class _Clock:
+    """What took how long."""
 
-    context: Context
-    public_value: bytes
-    epochs: Epochs
-    key: keys.Key
-    blob: Path
+    rows: list[Took] = field(default_factory=list)
+
+    @contextmanager
+    def row(self, what: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.rows.append(Took(what, round(time.monotonic() - began, 3)))
+
+
+@dataclass(slots=True)
+class _Story:
+    """What is there while the story is told."""
+
+    lab: Path
+    say: Say
+    clock: _Clock
+    chain: RegtestChain
+    coins: list[SpentOutput] = field(default_factory=list)
+    heights: list[int] = field(default_factory=list)
 
 
 def tell(folder: Path | None, say: Say) -> Told:
-    """Run the story; in a folder that is removed at the end unless one is named.
+    """Run the story, in a lab that is removed at the end unless a folder is named.
 
     Raises:
         BadInput: the named folder is there already.
         BadConfig: no SoftHSM2 module is known.
     """
+    if folder is not None and folder.exists():
+        raise BadInput(f"{folder} is already there; name a new folder")
     began = time.monotonic()
-    with _folder(folder) as place:
-        say("A holder and its HSM")
-        prepared = prepare_holder(place, "h1")
-        say(f"  a new SoftHSM2 token {prepared.token!r}, its PINs random, in {place}")
-        created = holder_app.init(prepared.config, prompt=False)
-        key = created.identity_key.hex()
-        say(f"  identity key made inside it, {created.algorithm}: {key[:32]}…")
-        with opened(prepared.config, prompt=False) as holder:
-            _write_roster_of_one(holder)
-            told = shielded(lambda: _story(holder, say))
-        say("")
-        if folder is None:
-            say("Everything was in a temporary folder and is gone.")
-            told = replace(told, folder=None, blob=None)
-        else:
-            say(f"Look around:  hsm-mpc --config {prepared.config} doctor")
-    return replace(told, seconds=round(time.monotonic() - began, 3))
+    with _place(folder) as (lab, chain_folder):
+        story = _Story(lab, say, _Clock(), RegtestChain(chain_folder))
+        try:
+            told = _chapters(story)
+        finally:
+            if lab.exists():
+                lab_app.down(lab)
+        address, refusal, opened_share, noise = told
+    _table(story)
+    if folder is not None:
+        say(f"\nThe lab stays:  hsm-mpc lab up --dir {lab}")
+    return Told(
+        folder=folder,
+        address=address,
+        heights=tuple(story.heights),
+        refusal=refusal,
+        share_opened=opened_share,
+        share_noise=noise,
+        took=tuple(story.clock.rows),
+        seconds=round(time.monotonic() - began, 3),
+    )
+
+
+def _chapters(story: _Story) -> tuple[str, str, bool, bool]:
+    report = _holders(story)
+    with connected(report.client_config) as client:
+        wallet = _key(story, client)
+        address = wallet.spending_key(KeyPath()).address(Network.REGTEST)
+        _spends(story, client, wallet)
+        story.say("\nTwo holders are gone")
+        for name in ("h4", "h5"):
+            lab_app.stop_holder(story.lab, name)
+        story.say("  h4 and h5 are stopped; three are left, and three are enough")
+        _spend(story, client, wallet, "  spent")
+        refusal = _too_few(story, client, wallet)
+        opened_share, noise = _share(story, wallet)
+        story.say("\nThe wallet lives on")
+        with story.clock.row("a stopped holder starts again"):
+            lab_app.start_holder(story.lab, "h3")
+        lab_app.start_holder(story.lab, "h4")
+        story.say("  h3 and h4 are back; h5 is lost for good, and nobody needs it")
+        _spend(story, client, wallet, "  spent")
+    return address, refusal, opened_share, noise
 
 
 @contextmanager
-def _folder(named: Path | None) -> Iterator[Path]:
-    if named is not None:
-        yield named.absolute()
-        return
+def _place(named: Path | None) -> Iterator[tuple[Path, Path]]:
+    """The lab's folder and the chain's. What nobody named is removed."""
     temporary = Path(tempfile.mkdtemp(prefix="hsm-mpc-demo-"))
     try:
-        yield temporary / "h1"
+        yield (named.absolute() if named else temporary / "lab", temporary / "chain")
     finally:
-        shutil.rmtree(temporary)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_roster_of_one(holder: OpenHolder) -> None:
-    """So that `inventory` knows this holder's index in what the story leaves behind."""
-    card = Card.from_bytes(holder.store.card() or b"")
-    roster = roster_of_cards([card], in_lab=True)
-    (holder.config.store.parent / "roster").write_bytes(roster.to_bytes())
+def _holders(story: _Story) -> LabReport:
+    story.say(f"{_HOLDERS} holders, each with an HSM of its own")
+    with story.clock.row(f"{_HOLDERS} holders: tokens, keys, processes"):
+        report = lab_app.up(story.lab, _HOLDERS, lambda line: story.say(f"  {line} …"))
+    names = ", ".join(holder.name for holder in report.holders)
+    story.say(f"  {names}: each a SoftHSM2 token, a signer and a front; no key of a wallet yet")
+    return report
 
 
-def _story(holder: OpenHolder, say: Say) -> Told:
-    say("\nA secret that nobody has seen")
-    sealed = _seal_random_secret(holder, say)
-    say("\nWhat lies on disk")
-    _show_disk(holder, sealed, say)
-    say("\nOpened, where only this process can read")
-    matches = _open(holder, sealed, say)
-    say("\nThe wrapping key is destroyed inside the HSM")
-    lost = _destroy(holder, sealed, say)
-    folder = holder.config.store.parent
-    return Told(folder, sealed.blob, sealed.public_value, matches, not lost, 0.0)
+def _key(story: _Story, client: WalletClient) -> VerifiedWallet:
+    story.say("\nA key that nobody has")
+    with story.clock.row(f"key generation, {_THRESHOLD}-of-{_HOLDERS}, certified by all HSMs"):
+        wallet = client.create(_NAME, Scheme.TAPROOT, _THRESHOLD, LAB_POLICY)
+    spending = wallet.spending_key(KeyPath())
+    story.say(f"  made by all {_HOLDERS} together; any {_THRESHOLD} of them sign")
+    story.say("  its certificate, signed inside every HSM, was verified here")
+    story.say(f"  address     {spending.address(Network.MAIN)}")
+    story.say(f"  on regtest  {spending.address(Network.REGTEST)}")
+    story.say(f"  descriptor  {wallet.root.descriptor(Network.MAIN)}")
+    return wallet
 
 
-def _seal_random_secret(holder: OpenHolder, say: Say) -> _Sealed:
-    wallet_id, proposal_hash = WalletId(os.urandom(16)), os.urandom(32)
-    context = Context(wallet_id, _HOLDER, Scheme.TAPROOT, 0, _THRESHOLD, EpochHash(os.urandom(32)))
-    identity = holder.identity()
-    epochs = holder.store.wallet(wallet_id, _HOLDER, identity.sign, identity.key.verify)
-    key_id = wrapping_key_id(wallet_id, _HOLDER, proposal_hash, Attempt.NONE, 0)
-    record = EpochRecord(
-        state=EpochState.PREPARED,
-        epoch_hash=context.epoch_hash,
-        blob_digest=NOT_SEALED,
-        kek_uri=keys.key_uri(holder.token, key_id),
-        extra_uris=(),
-        key_generation=0,
-        clients_version=0,
-        clients_hash=bytes(32),
-        pairs=(),
-    )
-    holder.store.audit.append("demo-seal", now(), {"wallet_id": wallet_id.hex()})
-    epochs.reserve(record)
-    key = keys.generate_wrapping_key(holder.token, key_id, keys.wrapping_label(wallet_id))
-    say("  a wrapping key for this wallet and epoch, made in the HSM; it cannot leave")
-    with holder.arena.scope() as take:
-        secret = take(2 * _SCALAR_BYTES)
-        public_value = _draw(holder, secret)
-        blob = seal(
-            secret, context, [Pkcs11Key(holder.token, key)], holder.entropy, int(time.time())
-        )
-    sealed = epochs.seal(record, blob)
-    say(f"  64 random bytes drawn in {holder.arena.kind} memory, sealed, and wiped")
-    say(f"  all that is known of them: x·G = {public_value.hex()}")
-    folder = holder.config.store / "wallets" / wallet_id.hex() / "epochs" / context.epoch_hash.hex()
-    return _Sealed(context, public_value, epochs, key, folder / f"blob-{sealed.blob_digest.hex()}")
+def _spends(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> None:
+    story.say("\nBitcoin Core's own code is the judge")
+    pays = wallet.spending_key(KeyPath()).script_pubkey
+    with story.clock.row("a regtest chain of a hundred blocks"):
+        story.coins = [story.chain.mine(pays) for _ in range(_COINS)]
+        while story.chain.height < MATURITY + _COINS:
+            story.chain.mine(_MINER)
+    story.heights.append(story.chain.height)
+    story.say(f"  a chain of {story.chain.height} blocks; the first {_COINS} pay 50 BTC each to us")
+    forged = _transaction(wallet, story.coins[0], lambda _: bytes(63) + b"\1")
+    story.chain.mine(_MINER, [forged])
+    story.heights.append(story.chain.height)
+    story.say(f"  with a false signature:  block refused, height stays {story.chain.height}")
+    _spend(story, client, wallet, "  with our signature")
 
 
-def _draw(holder: OpenHolder, secret: Secret) -> bytes:
-    """x ‖ v: two random scalars, side by side; the public point of the first."""
-    with holder.arena.scope() as take:
-        x, v = take(_SCALAR_BYTES), take(_SCALAR_BYTES)
-        SECP256K1.random_nonzero(x, holder.entropy)
-        SECP256K1.random_nonzero(v, holder.entropy)
-        with secret.open() as content, x.open() as share, v.open() as delivery_key:
-            move_bytes(content, share, _SCALAR_BYTES)
-            move_bytes(content + _SCALAR_BYTES, delivery_key, _SCALAR_BYTES)
-        return SECP256K1.public_point(x)
+def _spend(story: _Story, client: WalletClient, wallet: VerifiedWallet, words: str) -> None:
+    """Spend the next coin; the judge is the chain's height."""
+    signed: list[VerifiedSignature] = []
+
+    def by_quorum(digest: bytes) -> bytes:
+        signed.append(client.sign(wallet, RequestType.DIGEST, digest, KeyPath(), ()))
+        return signed[0].signature
+
+    with story.clock.row("one signature"):
+        transaction = _transaction(wallet, story.coins.pop(0), by_quorum)
+    before = story.chain.height
+    story.chain.mine(_MINER, [transaction])
+    story.heights.append(story.chain.height)
+    if story.chain.height != before + 1:
+        raise HsmMpcError("Bitcoin Core's code refused a spend of ours")
+    by = ", ".join(client.roster.member(index).name for index in signed[0].signers)
+    story.say(f"{words}, by {by}:  block accepted, height {story.chain.height}")
 
 
-def _show_disk(holder: OpenHolder, sealed: _Sealed, say: Say) -> None:
-    store = holder.config.store
-    for path in sorted(path for path in store.rglob("*") if path.is_file()):
-        shown = path.relative_to(store)
-        say(f"  {path.stat().st_size:>6} bytes  {_shortened(shown)}")
-    ciphertext = SealedShare.parse(sealed.blob.read_bytes()).blob.ciphertext
-    say(f"  all that the blob holds of the secret: {ciphertext[:_SHOWN_BYTES].hex()}…")
+def _transaction(
+    wallet: VerifiedWallet, coin: SpentOutput, signature: Callable[[bytes], bytes]
+) -> Transaction:
+    """All of a coin less a fee, to the wallet's next address."""
+    target = wallet.spending_key(KeyPath(0, 1)).script_pubkey
+    spend = Spend(2, 0, (coin,), (NewOutput(coin.amount - _FEE, target),))
+    return Transaction(spend, ((signature(spend.signature_hash(0)),),))
 
 
-def _shortened(path: Path) -> str:
-    return "/".join(part if len(part) < 24 else f"{part[:12]}…" for part in path.parts)
-
-
-def _open(holder: OpenHolder, sealed: _Sealed, say: Say) -> bool:
-    share = OpenableShare.load(holder.token, sealed.epochs, sealed.context)
-    with holder.arena.scope() as take:
-        content, x = take(2 * _SCALAR_BYTES), take(_SCALAR_BYTES)
-        share.open_into(content)
-        with content.open() as start, x.open() as scalar:
-            move_bytes(scalar, start, _SCALAR_BYTES)
-        public_value = SECP256K1.public_point(x)
-    matches = public_value == sealed.public_value
-    say("  the HSM gave the data key into protected memory; the blob was opened there, then wiped")
-    say(f"  x·G = {public_value.hex()}  {'the same' if matches else 'ANOTHER VALUE'}")
-    return matches
-
-
-def _destroy(holder: OpenHolder, sealed: _Sealed, say: Say) -> bool:
-    """Whether the blob can no longer be opened."""
-    copy = sealed.blob.read_bytes()
-    holder.store.audit.append("demo-destroy", now(), {"wallet_id": sealed.context.wallet_id.hex()})
-    keys.destroy(holder.token, sealed.key)
-    unchanged = sealed.blob.read_bytes() == copy
+def _too_few(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> str:
+    story.say("\nA third is gone")
+    lab_app.stop_holder(story.lab, "h3")
     try:
-        _open(holder, sealed, lambda _: None)
-    except Tampered as refused:
-        say(f"  the file is there, {'unchanged' if unchanged else 'CHANGED'}, and is noise now:")
-        say(f"  {refused}")
-        return True
-    return False
+        with story.clock.row("a refusal, after waiting for who may come back"):
+            client.sign(wallet, RequestType.MESSAGE, b"give me everything", KeyPath(), ())
+    except QuorumUnreachable as refused:
+        story.say(f"  nothing is signed: {refused}")
+        return str(refused)
+    raise HsmMpcError("two of three needed holders signed")
+
+
+def _share(story: _Story, wallet: VerifiedWallet) -> tuple[bool, bool]:
+    """A share as it lies on disk, opened, and lost for good; at a holder that is stopped."""
+    story.say("\nWhat lies on the disk of h5")
+    with opened(story.lab / "h5" / "holder.yaml", prompt=False) as holder:
+        sealed = _sealed(holder, wallet)
+        shown = shares.inspect(sealed.blob)
+        recipient = shown.recipients[0]
+        story.say(f"  {shown.sealed_bytes} bytes that hold h5's share of the key, sealed")
+        story.say(f"  for one recipient: {recipient.mechanism}, {recipient.uri[:48]}…")
+        story.say("\nOpened with its HSM, where only this process can read")
+        matches = shielded(lambda: open_share(holder, sealed, story.say))
+        story.say("\nIts wrapping key is destroyed inside the HSM")
+        noise = shielded(lambda: destroy_key(holder, sealed, story.say))
+    return matches, noise
+
+
+def _sealed(holder: OpenHolder, wallet: VerifiedWallet) -> Sealed:
+    body, me = wallet.certificate.body, holder.index()
+    terms, identity = body.terms, holder.identity()
+    epochs: Epochs = holder.store.wallet(terms.wallet_id, me, identity.sign, identity.key.verify)
+    key_id = KeyUri.parse(epochs.record(body.hash).kek_uri).key_id
+    return Sealed(
+        context=Context(terms.wallet_id, me, terms.scheme, body.epoch, terms.sizes.t, body.hash),
+        public_value=body.public_share(me),
+        epochs=epochs,
+        key=keys.wrapping_key(holder.token, key_id, keys.wrapping_label(terms.wallet_id)),
+        blob=epochs.blob_path(body.hash),
+    )
+
+
+def _table(story: _Story) -> None:
+    story.say("\nWhat took how long")
+    for row in story.clock.rows:
+        story.say(f"  {row.what:<56} {row.seconds:>8.3f} s")

@@ -12,11 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc.agent.sockets import somebody_listens
 from hsm_mpc.app.client import connected
 from hsm_mpc.errors import BackendError
 from hsm_mpc.lab import control, settings, sockets
 from hsm_mpc.lab.control import Kept, Order
-from hsm_mpc.lab.folder import LabFolder, LabState
+from hsm_mpc.lab.folder import COORDINATOR, LabFolder, LabState
 from hsm_mpc.lab.processes import RunningProcess, environment
 from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
@@ -24,6 +25,8 @@ from hsm_mpc.secure.arena import Arena
 _READY_SECONDS: Final = 90.0
 _ENDING_SECONDS: Final = 20.0
 _GLANCE: Final = 0.05
+_GLIMPSE: Final = 1.0
+"""Seconds to wait for a coordinator before looking whether it died."""
 _DEATHS: Final = 4
 """Starts after which a program is taken for one that does not work."""
 
@@ -70,21 +73,30 @@ def wait_until_ready(lab: LabFolder, state: LabState, names: Sequence[str]) -> N
         BackendError: one dies again and again, or it takes too long.
     """
     until = time.monotonic() + _READY_SECONDS
-    with connected(lab.client_config) as client:
-        while True:
+    while missing := _missing(lab, names):
+        for name, kept in order(state, Order.STATUS).items():
+            if name in missing and kept.pid is None and kept.starts >= _DEATHS:
+                raise BackendError(f"{name} does not start: {_last_words(lab, name)}")
+        if time.monotonic() > until:
+            raise BackendError(f"not ready: {', '.join(missing)}")
+        time.sleep(_GLANCE)
+
+
+def _missing(lab: LabFolder, names: Sequence[str]) -> list[str]:
+    try:
+        with connected(lab.client_config, patience=_GLIMPSE) as client:
             there = {client.roster.member(index).name for index in client.there()}
-            if missing := [name for name in names if name not in there]:
-                for name, kept in order(state, Order.STATUS).items():
-                    if name in missing and kept.pid is None and kept.starts >= _DEATHS:
-                        raise BackendError(f"{name} does not start: {_last_words(lab, name)}")
-                if time.monotonic() > until:
-                    raise BackendError(f"not ready: {', '.join(missing)}")
-                time.sleep(_GLANCE)
-            else:
-                return
+    except BackendError:
+        return [COORDINATOR, *names]
+    return [name for name in names if name not in there]
 
 
 def end(lab: LabFolder, state: LabState) -> None:
+    """End the supervisor and all that it started; the sockets go, too.
+
+    Raises:
+        BackendError: it does not end.
+    """
     supervisor = RunningProcess.remembered(lab.supervisor)
     if supervisor is not None and not supervisor.end(signal.SIGTERM, _ENDING_SECONDS):
         raise BackendError(f"the supervisor (pid {supervisor.pid}) does not end")
@@ -92,11 +104,15 @@ def end(lab: LabFolder, state: LabState) -> None:
 
 
 def stop(state: LabState, name: str) -> None:
-    """Until signer and front have ended: the front's socket goes with it."""
+    """End a holder's signer; until nobody listens at its front's socket any more.
+
+    Raises:
+        BackendError: it does not end, or no supervisor answers.
+    """
     until = time.monotonic() + _ENDING_SECONDS
     front = sockets.front(Path(state.sockets), name)
     kept = order(state, Order.STOP, (name,))[name]
-    while kept.pid is not None or front.exists():
+    while kept.pid is not None or somebody_listens(front):
         if time.monotonic() > until:
             raise BackendError(f"{name} does not end")
         time.sleep(_GLANCE)
@@ -104,6 +120,7 @@ def stop(state: LabState, name: str) -> None:
 
 
 def order(state: LabState, given: Order, names: Sequence[str] = ()) -> dict[str, Kept]:
+    """Tell the supervisor; `BackendError` if none answers."""
     return control.ask(sockets.supervisor(Path(state.sockets)), given, names)
 
 

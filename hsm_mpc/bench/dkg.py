@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hsm_mpc.bench import peers
 from hsm_mpc.bench.floor import above_floor
 from hsm_mpc.bench.measure import Measured, repeated
 from hsm_mpc.bench.operations import window
-from hsm_mpc.bench.report import Row, row_above_floor
+from hsm_mpc.bench.report import Row, cpu_of, row_above_floor
 from hsm_mpc.bench.tables import key_generation
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.protocols import dkg
@@ -114,4 +114,5 @@ def row(t: int, n: int, arena: Arena, *, rounds: int) -> Row:
         others=peers.key_generation(t, n),
     )
     holders.close()
-    return row_above_floor(NAME, measured, NOTE + peers.ABSENT, t, n)
+    made = row_above_floor(NAME, measured, NOTE + peers.ABSENT, t, n)
+    return replace(made, peers=cpu_of(measured.others))

@@ -30,6 +30,7 @@ class FloorLine:
 
     step: str
     operation: str
+    function: str
     count: float
     each_us: float
     us: float
@@ -69,7 +70,8 @@ def above_floor(
 
 def _line(count: Count, each: Mapping[Operation, Cost]) -> FloorLine:
     one = each[count.operation].cpu_us
-    return FloorLine(count.step, count.operation.name, count.times, one, count.times * one)
+    operation, times = count.operation, count.times
+    return FloorLine(count.step, operation.name, operation.function, times, one, times * one)
 
 
 def _repeated_enough(operation: Operation) -> Measured:

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from hsm_mpc.bench.measure import Batch
 from hsm_mpc.groups import libsecp256k1
 from hsm_mpc.secure import libcrypto, sodium, xaes
@@ -38,6 +36,8 @@ class Operation:
     """One operation; two of one name are the same."""
 
     name: str
+    function: str
+    """What does it, as its library calls it."""
     prepared: Callable[[], Batch] = field(compare=False, repr=False)
 
 
@@ -80,11 +80,13 @@ def _point() -> Any:
 # libsecp256k1, on secrets
 
 SECRET_TIMES_G: Final = Operation(
-    "secret · G (ec_pubkey_create)",
+    "secret · G",
+    "ec_pubkey_create",
     lambda: _calls((_lib.secp256k1_ec_pubkey_create, _context, _point(), _scalar())),
 )
 KEY_AGREEMENT: Final = Operation(
-    "secret · point (ecdh)",
+    "secret · point",
+    "ecdh",
     lambda: _calls(
         (
             _lib.secp256k1_ecdh,
@@ -98,19 +100,23 @@ KEY_AGREEMENT: Final = Operation(
     ),
 )
 CHECK_SCALAR: Final = Operation(
-    "check of a secret scalar (ec_seckey_verify)",
+    "check of a secret scalar",
+    "ec_seckey_verify",
     lambda: _calls((_lib.secp256k1_ec_seckey_verify, _context, _scalar())),
 )
 MULTIPLY_SCALAR: Final = Operation(
-    "secret scalar · public one (ec_seckey_tweak_mul)",
+    "secret scalar · public one",
+    "ec_seckey_tweak_mul",
     lambda: _calls((_lib.secp256k1_ec_seckey_tweak_mul, _context, _scalar(), os.urandom(32))),
 )
 ADD_SCALAR: Final = Operation(
-    "secret scalar + secret scalar (ec_seckey_tweak_add)",
+    "secret scalar + secret scalar",
+    "ec_seckey_tweak_add",
     lambda: _calls((_lib.secp256k1_ec_seckey_tweak_add, _context, _scalar(), _scalar())),
 )
 NEGATE_SCALAR: Final = Operation(
-    "− secret scalar (ec_seckey_negate)",
+    "− secret scalar",
+    "ec_seckey_negate",
     lambda: _calls((_lib.secp256k1_ec_seckey_negate, _context, _scalar())),
 )
 
@@ -126,17 +132,19 @@ def secret_hash(length: int) -> Operation:
             (_lib.secp256k1_tagged_sha256, _context, digest, tag, len(tag), message, length)
         )
 
-    return Operation(f"tagged hash of {length} secret bytes (tagged_sha256)", prepared)
+    return Operation(f"tagged hash of {length} secret bytes", "tagged_sha256", prepared)
 
 
 # libsecp256k1, on public values
 
 PARSE_POINT: Final = Operation(
-    "parsing a point (ec_pubkey_parse)",
+    "parsing a point",
+    "ec_pubkey_parse",
     lambda: _calls((_lib.secp256k1_ec_pubkey_parse, _context, _point(), _encoded(_point()), 33)),
 )
 SERIALIZE_POINT: Final = Operation(
-    "encoding a point (ec_pubkey_serialize)",
+    "encoding a point",
+    "ec_pubkey_serialize",
     lambda: _calls(
         (
             _lib.secp256k1_ec_pubkey_serialize,
@@ -149,7 +157,8 @@ SERIALIZE_POINT: Final = Operation(
     ),
 )
 POINT_PRODUCT: Final = Operation(
-    "public scalar · point (ec_pubkey_tweak_mul)",
+    "public scalar · point",
+    "ec_pubkey_tweak_mul",
     lambda: _calls((_lib.secp256k1_ec_pubkey_tweak_mul, _context, _point(), os.urandom(32))),
 )
 
@@ -174,7 +183,7 @@ def _two_products() -> Batch:
     )
 
 
-TWO_PRODUCTS: Final = Operation("a · point + b · G (ecdsa_recover)", _two_products)
+TWO_PRODUCTS: Final = Operation("a · point + b · G", "ecdsa_recover", _two_products)
 
 
 def sum_of_points(count: int) -> Operation:
@@ -190,7 +199,7 @@ def sum_of_points(count: int) -> Operation:
 
         return batch
 
-    return Operation(f"sum of {count} points (ec_pubkey_combine)", prepared)
+    return Operation(f"sum of {count} points", "ec_pubkey_combine", prepared)
 
 
 def schnorr_verification(length: int) -> Operation:
@@ -200,9 +209,7 @@ def schnorr_verification(length: int) -> Operation:
         pair = _ffi.new("secp256k1_keypair *")
         _lib.secp256k1_keypair_create(_context, pair, os.urandom(32))
         message, signature = os.urandom(length), _ffi.new("unsigned char[64]")
-        _lib.secp256k1_schnorrsig_sign_custom(
-            _context, signature, message, length, pair, _ffi.NULL
-        )
+        _lib.secp256k1_schnorrsig_sign_custom(_context, signature, message, length, pair, _ffi.NULL)
         point, key = _ffi.new("secp256k1_pubkey *"), _ffi.new("secp256k1_xonly_pubkey *")
         _lib.secp256k1_keypair_pub(_context, point, pair)
         return _calls(
@@ -210,7 +217,7 @@ def schnorr_verification(length: int) -> Operation:
             (_lib.secp256k1_schnorrsig_verify, _context, signature, message, length, key),
         )
 
-    return Operation("BIP 340 verification (schnorrsig_verify)", prepared)
+    return Operation("BIP 340 verification", "schnorrsig_verify", prepared)
 
 
 # Everything else
@@ -223,7 +230,7 @@ def public_hash(length: int) -> Operation:
         message = os.urandom(_TAG_PREFIX_BYTES + length)
         return repeated_hash(message)
 
-    return Operation(f"tagged hash of {length} public bytes (SHA-256)", prepared)
+    return Operation(f"tagged hash of {length} public bytes", "SHA-256", prepared)
 
 
 def repeated_hash(message: bytes) -> Batch:
@@ -237,7 +244,8 @@ def repeated_hash(message: bytes) -> Batch:
 
 
 RANDOM_BYTES: Final = Operation(
-    "32 bytes of the system's generator (randombytes)",
+    "32 bytes of the system's generator",
+    "randombytes",
     lambda: _calls((_sodium.lib.randombytes, _sodium.ffi.new("unsigned char[32]"), 32)),
 )
 
@@ -246,7 +254,8 @@ def window(arena: Arena) -> Operation:
     """Opening the pages of protected memory and closing them again: two calls of mprotect."""
     mapping = arena._mapping
     return Operation(
-        f"window of protected memory, {arena.kind} (mprotect)",
+        f"window of protected memory, {arena.kind}",
+        "mprotect",
         lambda: _calls((mapping.set_accessible, True), (mapping.set_accessible, False)),
     )
 
@@ -307,15 +316,17 @@ def _gcm_open(length: int) -> Call:
 
 
 XAES_SEAL: Final = Operation(
-    "XAES-256-GCM of a share, sealing (libcrypto)",
+    "XAES-256-GCM of a share, sealing",
+    "CMAC, AES-256-GCM",
     lambda: _calls(_key_derivation(), _gcm_seal(_SHARE_BYTES)),
 )
 XAES_OPEN: Final = Operation(
-    "XAES-256-GCM of a share, opening (libcrypto)",
+    "XAES-256-GCM of a share, opening",
+    "CMAC, AES-256-GCM",
     lambda: _calls(_key_derivation(), _gcm_open(_SHARE_BYTES)),
 )
 CONTENT_OPEN: Final = Operation(
-    "AES-256-GCM of a blob's content, opening (libcrypto)", lambda: _calls(_gcm_open(64))
+    "AES-256-GCM of a blob's content, opening", "libcrypto", lambda: _calls(_gcm_open(64))
 )
 
 
@@ -328,12 +339,19 @@ def _ed25519_sign() -> Batch:
 
 
 def _ed25519_verify() -> Batch:
-    private, digest = Ed25519PrivateKey.generate(), os.urandom(32)
-    return _calls((private.public_key().verify, private.sign(digest), digest))
+    lib, ffi = _sodium.lib, _sodium.ffi
+    public, secret = ffi.new("unsigned char[32]"), ffi.new("unsigned char[64]")
+    lib.crypto_sign_keypair(public, secret)
+    signed, length = ffi.new("unsigned char[96]"), ffi.new("unsigned long long *")
+    lib.crypto_sign(signed, length, os.urandom(32), 32, secret)
+    opened = ffi.new("unsigned char[96]")
+    return _calls((lib.crypto_sign_open, opened, length, bytes(signed), 96, public))
 
 
-ED25519_SIGN: Final = Operation("Ed25519 signature of a digest (libsodium)", _ed25519_sign)
-ED25519_VERIFY: Final = Operation("Ed25519 verification of a digest (libcrypto)", _ed25519_verify)
+ED25519_SIGN: Final = Operation("Ed25519 signature of a digest", "crypto_sign", _ed25519_sign)
+ED25519_VERIFY: Final = Operation(
+    "Ed25519 verification of a digest", "crypto_sign_open", _ed25519_verify
+)
 
 
 def durable_line(descriptor: int) -> Operation:
@@ -346,4 +364,4 @@ def durable_line(descriptor: int) -> Operation:
                 os.pwrite(descriptor, content, 0)
                 os.fdatasync(descriptor)
 
-    return Operation("audit line (2 × pwrite, 2 × fdatasync)", lambda: batch)
+    return Operation("audit line", "pwrite and fdatasync, of two files", lambda: batch)

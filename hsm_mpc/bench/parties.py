@@ -16,7 +16,8 @@ from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.secure.seed_file import SeedKey
-from hsm_mpc.wire.envelope import Address, channel_address, seal_envelope
+from hsm_mpc.wire.channels import channel_address
+from hsm_mpc.wire.envelope import Address, seal_envelope
 from hsm_mpc.wire.rounds import (
     CHANNEL,
     EVERYBODY,
@@ -48,11 +49,12 @@ class OtherHolder:
 
     def message(self, kind: MessageKind, address: Address, payload: bytes) -> bytes:
         """A message signed with the channel key."""
-        return seal_envelope(kind, address, payload, Key.CHANNEL, self.channel.sign).to_bytes()
+        sign = self.channel.signer(now()).sign
+        return seal_envelope(kind, address, payload, Key.CHANNEL, sign).to_bytes()
 
     def announcement(self) -> bytes:
         """Its CHANNEL message."""
-        channel = self.channel.current(now())
+        channel = self.channel.signer(now()).channel
         return self.message(CHANNEL, channel_address(self.index), channel.to_bytes())
 
     def wipe(self) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
 from hsm_mpc.bench.floor import AboveFloor, FloorLine
+from hsm_mpc.bench.measure import Cost
 
 _MEASURED: Final = (
     "python-pkcs11",
@@ -44,7 +46,7 @@ class Row:
     p99_us: float | None = None
     transport: str | None = None
     spent_us: dict[str, float] = field(default_factory=dict)
-    """CPU time by process."""
+    """CPU time by process, or by part of the work."""
     pss_kib: dict[str, int] = field(default_factory=dict)
     """Memory by process, pages of several processes shared out among them."""
 
@@ -61,10 +63,14 @@ def row_above_floor(
         wall_us=round(measured.whole.wall_us, 1),
         floor_us=round(measured.floor_us, 1),
         ratio_to_floor=round(measured.ratio, 2),
-        peers={peer: round(cost.cpu_us, 1) for peer, cost in measured.others.items()},
         floor=measured.lines,
         note=note,
     )
+
+
+def cpu_of(costs: Mapping[str, Cost]) -> dict[str, float]:
+    """CPU times of what ran beside a row."""
+    return {name: round(cost.cpu_us, 1) for name, cost in costs.items()}
 
 
 @dataclass(frozen=True, slots=True)

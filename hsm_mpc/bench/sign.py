@@ -1,4 +1,4 @@
-"""`taproot.sign`: t signers and a coordinator in one process, from nonces to the verified signature.
+"""`taproot.sign`: t signers and a coordinator in one process, from nonces to a signature.
 
 At the signers sections 3.3 and 3.4 but for the HSM, the audit log and the envelopes; at the
 coordinator the machine that chooses signers (section 7), which verifies every partial signature.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 from hsm_mpc.bench import peers
@@ -16,11 +17,12 @@ from hsm_mpc.bench.dkg import Holders, MadeKey
 from hsm_mpc.bench.floor import above_floor
 from hsm_mpc.bench.measure import Measured, repeated
 from hsm_mpc.bench.operations import window
-from hsm_mpc.bench.report import Row, row_above_floor
+from hsm_mpc.bench.report import Row, cpu_of, row_above_floor
 from hsm_mpc.bench.tables import signature
 from hsm_mpc.coordinator.quorum import Quorum
 from hsm_mpc.coordinator.quorum_actions import Action, Publish, Send
 from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.protocols.frost_bip340.aggregate import Signing
 from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
 from hsm_mpc.protocols.frost_bip340.signers import EpochKey
@@ -42,7 +44,8 @@ NOTE: Final = "all signers and the coordinator; without envelopes, HSM and disk"
 
 _MESSAGE_BYTES: Final = 32
 _SHARE_BYTES: Final = 32
-_REPEATS: Final = 2
+_SIGNERS_IN_A_ROUND: Final = 22
+"""Partial signatures that are made one after another before anything else is measured."""
 
 
 class Signers:
@@ -54,7 +57,7 @@ class Signers:
         holders = Holders(t, n, arena)
         self._made: Final[MadeKey] = holders.made_key()
         holders.close()
-        epoch_hash = os.urandom(32)
+        epoch_hash = EpochHash(os.urandom(32))
         self._epoch = EpochKey.of(epoch_hash, n, self._made.commitments)
         root = ExtendedKey(self._epoch.threshold_key, chain_code_of(epoch_hash))
         tweaks = SpendingKey.derive(root, Path()).tweaks
@@ -137,12 +140,13 @@ def _published(actions: Sequence[Action]) -> bytes:
 
 def row(t: int, n: int, arena: Arena, *, rounds: int) -> Row:
     """Measure, on a shielded thread."""
-    signers = Signers(t, n, arena)
+    signers, repeats = Signers(t, n, arena), _SIGNERS_IN_A_ROUND // t
     measured = above_floor(
-        Measured(repeated(signers.sign), _REPEATS, signers.open_shares),
+        Measured(repeated(signers.sign), repeats, signers.open_shares),
         signature(t, _MESSAGE_BYTES, window(arena)),
         rounds=rounds,
-        others=peers.signature(t, n, os.urandom(_MESSAGE_BYTES)),
+        others=peers.signature(t, n, os.urandom(_MESSAGE_BYTES), repeats),
     )
     signers.close()
-    return row_above_floor(NAME, measured, NOTE + peers.ABSENT, t, n)
+    made = row_above_floor(NAME, measured, NOTE + peers.ABSENT, t, n)
+    return replace(made, peers=cpu_of(measured.others))

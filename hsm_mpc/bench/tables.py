@@ -46,7 +46,7 @@ def signature(t: int, message_bytes: int, window: Operation) -> tuple[Count, ...
 def released_partial(
     t: int, message_bytes: int, window: Operation, decryption: Operation, line: Operation
 ) -> tuple[Count, ...]:
-    """From a SIGN list to the PARTIAL at one signer: its share unsealed, its audit lines durable."""
+    """From a SIGN list to the PARTIAL at one signer: share unsealed, audit lines durable."""
     sign_list = 4 + 2 + 2 + t * (4 + _HEADER + _COMMIT + 1 + 2 + 64)
     return (
         Count("1.7.2", op.public_hash(_HEADER + sign_list), 1),

@@ -66,7 +66,9 @@ def _sealed(
 def bare_decryption(token: Token, key: Key, scratch: Secret) -> Operation:
     """C_DecryptInit and C_Decrypt of a wrapped data key into `scratch`, and nothing else."""
     return Operation(
-        "unwrapping a data key (C_DecryptInit, C_Decrypt)", lambda: _decrypting(token, key, scratch)
+        "unwrapping a data key",
+        "C_DecryptInit, C_Decrypt",
+        lambda: _decrypting(token, key, scratch),
     )
 
 

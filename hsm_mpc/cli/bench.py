@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +11,7 @@ import typer
 from hsm_mpc.cli.output import Output
 
 if TYPE_CHECKING:
-    from hsm_mpc.app.bench import Report
+    from hsm_mpc.app.bench import FloorLine, Report, Row
 
 
 def bench(
@@ -17,7 +19,7 @@ def bench(
     only: Annotated[str, typer.Option(help="Only rows whose name begins so.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="Fewer repeats, fewer keys.")] = False,
 ) -> None:
-    """Measure CPU time, with the bare operation beside it in the same run."""
+    """Measure CPU time, with the bare operations beside it in the same run."""
     from hsm_mpc.app import bench as bench_app
     from hsm_mpc.app import holder
 
@@ -27,13 +29,59 @@ def bench(
 
 
 def _table(report: Report) -> str:
-    lines = [f"{'':<16}{'cpu µs':>9}{'wall µs':>9}{'floor µs':>10}{'ratio':>7}  note"]
-    lines += [
-        f"{row.name:<16}{_figure(row.cpu_us):>9}{_figure(row.wall_us):>9}"
-        f"{_figure(row.floor_us):>10}{_figure(row.ratio_to_floor, 2):>7}  {row.note}"
-        for row in report.rows
-    ]
+    lines = [f"{'':<26}{'cpu µs':>9}{'wall µs':>10}{'floor µs':>10}{'ratio':>7}  note"]
+    for row in report.rows:
+        lines.append(
+            f"{_title(row):<26}{_figure(row.cpu_us):>9}{_figure(row.wall_us):>10}"
+            f"{_figure(row.floor_us):>10}{_figure(row.ratio_to_floor, 2):>7}  {row.note}"
+        )
+        lines += [f"{'':<26}{line}" for line in _beside(row)]
+    for row in report.rows:
+        lines += _floor(row)
     return "\n".join(lines)
+
+
+def _title(row: Row) -> str:
+    return row.name if row.t is None else f"{row.name} {row.t}-of-{row.n}"
+
+
+def _beside(row: Row) -> list[str]:
+    """What a row says besides its figures."""
+    lines = [
+        f"{peer}: {cpu_us:.1f} µs CPU, {cpu_us / row.cpu_us:.2f} times ours"
+        for peer, cpu_us in row.peers.items()
+        if row.cpu_us
+    ]
+    if row.per_second is not None:
+        lines.append(
+            f"{row.per_second:.1f} a second; p50 {_figure(row.p50_us, 0)} µs, "
+            f"p99 {_figure(row.p99_us, 0)} µs; transport {row.transport}"
+        )
+    if row.spent_us:
+        spent = (f"{process} {us:.0f} µs" for process, us in row.spent_us.items())
+        lines.append(f"CPU per signature: {', '.join(spent)}")
+    if row.pss_kib:
+        used = (f"{process} {kib} KiB" for process, kib in row.pss_kib.items())
+        lines.append(", ".join(used))
+    return lines
+
+
+def _floor(row: Row) -> list[str]:
+    """The floor of a row, a line for each step and each function of a library."""
+    if not row.floor:
+        return []
+    lines = ["", f"floor of {_title(row)}: {_figure(row.floor_us)} µs"]
+    for _, group in groupby(sorted(row.floor, key=_place), _place):
+        of_step = list(group)
+        count, us = sum(line.count for line in of_step), sum(line.us for line in of_step)
+        lines.append(f"  {of_step[0].step:<8}{us:>9.1f} µs  {count:>6g} × {of_step[0].function}")
+    return lines
+
+
+def _place(line: FloorLine) -> tuple[list[tuple[int, str]], str]:
+    """Steps in the order of their numbers, 3.1.4 before 3.1.11."""
+    numbers = re.findall(r"(\d+)([a-z]?)", line.step)
+    return [(int(number), letter) for number, letter in numbers], line.function
 
 
 def _figure(value: float | None, digits: int = 1) -> str:

@@ -1,4 +1,4 @@
-"""`hsm-mpc demo`: a sealed share's life, told in a minute."""
+"""`hsm-mpc demo`: a wallet's life, told in half a minute."""
 
 from __future__ import annotations
 
@@ -15,13 +15,29 @@ def demo(
     dir: Annotated[
         Path | None, typer.Option(help="Keep everything in this new folder to look at it after.")
     ] = None,
+    share: Annotated[
+        bool, typer.Option("--share", help="Only the story of one sealed share.")
+    ] = False,
 ) -> None:
-    """Seal a secret that only an HSM can open, open it, destroy the key, and try again."""
-    from hsm_mpc.app import demo as demo_app
-    from hsm_mpc.app import holder
+    """Make a wallet of five holders, spend from it, lose holders, and look at a sealed share."""
+    from hsm_mpc.app.protection import protect
 
+    protect()
     output: Output = context.obj
-    holder.protect()
-    told = demo_app.tell(dir, say=(lambda line: None) if output.json else print)
-    if output.json:
-        output.answer(told, lambda _: "")
+
+    def say(line: str) -> None:
+        if not output.json:
+            output.line(line)
+
+    if share:
+        from hsm_mpc.app import demo_share
+
+        sealed = demo_share.tell(dir, say)
+        if output.json:
+            output.answer(sealed, str)
+    else:
+        from hsm_mpc.app import demo as demo_app
+
+        told = demo_app.tell(dir, say)
+        if output.json:
+            output.answer(told, str)

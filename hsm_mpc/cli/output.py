@@ -45,6 +45,10 @@ class Output:
         else:
             print(text(value), flush=True)
 
+    def line(self, text: str) -> None:
+        """A line of an answer that is told while it comes about."""
+        print(text, flush=True)
+
     def progress(self, line: str) -> None:
         """A line about what is being done: on stderr, for people who asked for it."""
         if self.verbose:

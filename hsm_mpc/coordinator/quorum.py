@@ -57,6 +57,9 @@ class _Session:
     commits: dict[int, Commitment]
     aggregator: SignList
     answers: dict[int, bytes] = field(default_factory=dict)
+    """The partial signatures."""
+    messages: dict[int, bytes] = field(default_factory=dict)
+    """The PARTIAL messages that they came in."""
 
 
 @dataclass(slots=True)
@@ -157,7 +160,7 @@ class Quorum:
         except ProtocolAbort as error:
             self._exclude(index, str(error), (session.payload, message))
             return self._advanced()
-        session.answers[index] = partial.signature
+        session.answers[index], session.messages[index] = partial.signature, message
         if session.answers.keys() == session.commits.keys():
             return self._published(session)
         self._free(index)
@@ -202,8 +205,6 @@ class Quorum:
     def _free(self, index: int) -> None:
         """It owes nothing: ready if it has made the next offer already, else asked for one."""
         holder = self._holders[index]
-        if holder.standing in _OUT:
-            return
         holder.standing = Standing.READY if holder.offer else Standing.UNASKED
         if holder.offer is None:
             self._actions.append(Ask(index))
@@ -276,11 +277,18 @@ class Quorum:
         self._actions.append(Send(tuple(commits), payload))
 
     def _published(self, session: _Session) -> Sequence[Action]:
-        """Finish a complete session."""
+        """Finish a complete session, unless all its signers colluded to let it fail."""
         try:
             signature = session.aggregator.signature(session.answers)
         except (InvalidSignature, ProtocolAbort) as error:  # step 3.5.2
-            raise HsmMpcError("valid partial signatures make an invalid signature") from error
+            colluders = error.culprits if isinstance(error, ProtocolAbort) else ()
+            if not colluders:
+                raise HsmMpcError("valid partial signatures make an invalid signature") from error
+            for index in colluders:
+                others = (sent for of, sent in session.messages.items() if of != index)
+                evidence = (session.payload, session.messages[index], *others)
+                self._exclude(index, str(error), evidence)
+            return self._advanced()
         self.finished = True
         self._actions.append(Publish(signature))
         return self._taken()

@@ -16,7 +16,12 @@ class SignList(Protocol):
         """Raises `ProtocolAbort`: the partial signature of `index` is wrong."""
 
     def signature(self, signatures: Mapping[int, bytes]) -> bytes:
-        """The finished signature, verified. Raises `InvalidSignature` or `ProtocolAbort`."""
+        """The finished signature, verified, of right partial ones.
+
+        Raises:
+            ProtocolAbort: there is none, because its culprits colluded.
+            InvalidSignature: it does not verify.
+        """
 
 
 class Scheme(Protocol):
@@ -48,7 +53,8 @@ class Send:
 class Exclude:
     """Holder `index` is proven faulty and out of this request; report it with its `evidence`.
 
-    Evidence is what it signed, verbatim; for a wrong partial signature the SIGN payload first.
+    Evidence is what it signed, verbatim; for a wrong partial signature the SIGN payload first. Of
+    signers that colluded: the SIGN payload, its own PARTIAL, and those of the others.
     """
 
     index: int

@@ -54,7 +54,8 @@ class Pin:
 
     secret: Secret
     fingerprint: Fingerprint | None
-    """None of a descriptor or a prompt: such a PIN dies with the process (decision 10)."""
+    """None of a descriptor or a prompt: such a PIN dies with the process (decision 10); None of a
+    credential too: systemd copies it anew for every start, which would make each look changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +81,12 @@ class PinSource:
         )
 
     def fingerprint(self) -> Fingerprint | None:
-        """What `read` would read now, without reading it; None of a descriptor or a prompt.
+        """What `read` would read now, without reading it; None of all but a file (`Pin`).
 
         Raises:
             BadConfig: the file is absent, or others could read it.
         """
-        if self.kind in ("fd", "prompt"):
+        if self.kind != "file":
             return None
         with self._file() as descriptor:
             return _fingerprint(descriptor)
@@ -102,7 +103,8 @@ class PinSource:
         if self.kind == "fd":
             return Pin(_read_once(arena, int(self.name)), None)
         with self._file() as descriptor:
-            return Pin(_pin(arena, descriptor), _fingerprint(descriptor))
+            pin = _pin(arena, descriptor)
+            return Pin(pin, _fingerprint(descriptor) if self.kind == "file" else None)
 
     @contextmanager
     def _file(self) -> Iterator[int]:

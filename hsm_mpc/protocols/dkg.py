@@ -209,18 +209,24 @@ def _blame_shares(
 
 
 def _summed(setup: Setup, dealings: list[Dealing1], shares: Secret, slots: Take) -> Keep2to3:
-    """Step 2.5.9. `shares` are those of all dealers."""
+    """Step 2.5.9. `shares` are those of all dealers.
+
+    The own one comes first. No other holder knows it, so none can deal such that a sum on the way
+    is 0, which the library refuses (step 1.8.4): we would abort and could name nobody.
+    """
     group = setup.suite.group
     width = group.scalar_length
     commitments = sum_of_commitments(group, [dealing.commitments for dealing in dealings])
     public_shares = tuple(
         evaluate_public(group, commitments, index) for index in range(1, setup.holders + 1)
     )
+    own = (setup.me - 1) * width
     share = slots(width)
     with share.open() as total, shares.open() as first:
-        move_bytes(total, first, width)
-        for offset in range(width, shares.size, width):
-            group.add_at(total, first + offset)
+        move_bytes(total, first + own, width)
+        for offset in range(0, shares.size, width):
+            if offset != own:
+                group.add_at(total, first + offset)
         if group.public_point_at(total) != public_shares[setup.me - 1]:
             raise ProtocolAbort("the own share does not fit the commitments")
     return Keep2to3(

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.errors import BackendError, Refused
+from hsm_mpc.errors import BackendError, HsmMpcError, Refused
+from hsm_mpc.protocols.rounds import release_all
 from hsm_mpc.secure.arena import Secret
 
 OPEN_PER_WALLET: Final = 32
@@ -90,12 +91,12 @@ class LeaseTable:
         """Keep an open lease for 30 s.
 
         Raises:
-            BackendError: as `make_room`; then the lease is wiped.
+            BackendError: as `make_room`; then, or whatever else it raises, the lease is wiped.
         """
         with self._lock:
             try:
                 self._make_room(lease.terms.wallet_id, now)
-            except BackendError:
+            except HsmMpcError:
                 lease.secret_nonce.release()
                 raise
             self._open[lease.lease_id] = (lease, now + LIFETIME)
@@ -142,9 +143,9 @@ class LeaseTable:
     def close(self) -> None:
         """Wipe all of them."""
         with self._lock:
-            for lease in self._leases():
-                lease.secret_nonce.release()
+            secrets = [lease.secret_nonce for lease in self._leases()]
             self._open.clear()
+            release_all(secrets)
 
     def __len__(self) -> int:
         """How many leases are open."""

@@ -70,12 +70,12 @@ def advance(
         try:
             return round_(keep, *arguments, **named)
         finally:
-            _release(secrets)
+            release_all(secrets)
 
 
 def abort(keep: Keep) -> None:
     """Wipe the secrets of `keep`: the session ends here. Its public fields stay readable."""
-    _release(_secrets(keep))
+    release_all(_secrets(keep))
 
 
 def _secrets(keep: Keep) -> list[Secret]:
@@ -83,13 +83,13 @@ def _secrets(keep: Keep) -> list[Secret]:
     return [value for value in values if isinstance(value, Secret)]
 
 
-def _release(secrets: list[Secret]) -> None:
-    """All of them, though the release of one may raise."""
+def release_all(secrets: list[Secret]) -> None:
+    """Wipe all of them, though the release of one may raise."""
     if secrets:
         try:
             secrets[0].release()
         finally:
-            _release(secrets[1:])
+            release_all(secrets[1:])
 
 
 @contextmanager
@@ -107,4 +107,4 @@ def kept(arena: Arena) -> Iterator[Take]:
         whole = True
     finally:
         if not whole:
-            _release(taken)
+            release_all(taken)

@@ -226,6 +226,8 @@ class Epochs:
 
     def _write_record(self, record: EpochRecord) -> None:
         raw = record.to_bytes(self._wallet_id, self._index, self._sign)
+        if len(raw) > RECORD_CAP:  # nobody would read it again
+            raise BadInput(f"an epoch record has at most {RECORD_CAP} bytes")
         files.replace(self._path(record.epoch_hash) / "record", raw, "record")
 
     def _check_succession(self, found: EpochRecord | None, wanted: EpochRecord) -> None:

@@ -214,15 +214,18 @@ def sweep(path: Path) -> None:
     Only for the one writer of the store, before it writes. Step: `SWEEP_STEP`.
     Raises: BackendError, Tampered (every folder is looked at).
     """
-    check_folder(path)
-    with disk_errors(f"cleaning {path}"):
-        for entry in sorted(path.iterdir()):
-            is_folder = stat.S_ISDIR(entry.lstat().st_mode)
-            if entry.name.startswith(_TEMPORARY):
-                with step(SWEEP_STEP):
-                    shutil.rmtree(entry) if is_folder else entry.unlink()
-            elif is_folder:
-                sweep(entry)
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        check_folder(folder)
+        with disk_errors(f"cleaning {folder}"):
+            for entry in sorted(folder.iterdir()):
+                is_folder = stat.S_ISDIR(entry.lstat().st_mode)
+                if entry.name.startswith(_TEMPORARY):
+                    with step(SWEEP_STEP):
+                        shutil.rmtree(entry) if is_folder else entry.unlink()
+                elif is_folder:
+                    folders.append(entry)
 
 
 def sync_folder(path: Path) -> None:

@@ -6,6 +6,8 @@
         refused-pin          store/refused_pin.py
         audit/               store/audit_log.py; its `state` is the signer's state file
         proposals/<ph>/      store/proposals.py
+        ended/               store/ended.py
+        evidence/            store/evidence.py
         wallets/<wallet_id>/ store/epochs.py
 """
 
@@ -19,9 +21,20 @@ from typing import Self
 
 from hsm_mpc.errors import BadConfig, BadInput, Tampered
 from hsm_mpc.ids import HolderIndex, WalletId
-from hsm_mpc.store import audit_log, epochs, files, names, proposals, refused_pin
+from hsm_mpc.store import (
+    audit_log,
+    ended,
+    epochs,
+    evidence,
+    files,
+    names,
+    proposals,
+    refused_pin,
+)
 from hsm_mpc.store.audit_log import AuditLog
+from hsm_mpc.store.ended import EndedProposals
 from hsm_mpc.store.epochs import Epochs
+from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.store.lock import StoreLock
 from hsm_mpc.store.proposals import Proposals
 from hsm_mpc.store.record import Sign, Verify
@@ -32,15 +45,26 @@ STEPS = (
     *files.steps_of_folder("store-folder"),
     *files.steps_of_folder("proposals-folder"),
     *files.steps_of_folder("wallets-folder"),
+    *files.steps_of_folder("ended-folder"),
+    *files.steps_of_folder("evidence-folder"),
     *files.steps_of_new("store-format"),
     *files.steps_of_replace("card"),
 )
-ALL_STEPS = (*STEPS, *audit_log.STEPS, *proposals.STEPS, *epochs.STEPS, *refused_pin.STEPS)
+ALL_STEPS = (
+    *STEPS,
+    *audit_log.STEPS,
+    *proposals.STEPS,
+    *ended.STEPS,
+    *evidence.STEPS,
+    *epochs.STEPS,
+    *refused_pin.STEPS,
+)
 """Every durable step below `store/`."""
 
 _FORMAT = b"hsm-mpc store 1\n"
 _CARD_CAP = 64 << 10  # bytes
-_INSIDE = {"audit", "card", "format", "lock", "proposals", "refused-pin", "wallets"}
+_FOLDERS = ("proposals", "wallets", "ended", "evidence")
+_INSIDE = {"audit", "card", "format", "lock", "refused-pin", *_FOLDERS}
 
 
 class HolderStore:
@@ -56,6 +80,8 @@ class HolderStore:
         "_folder",
         "_lock",
         "audit",
+        "ended",
+        "evidence",
         "proposals",
         "refused_pin",
     )
@@ -68,6 +94,8 @@ class HolderStore:
         self._cleaning = threading.Lock()
         self.audit = audit
         self.proposals = Proposals(folder / "proposals")
+        self.ended = EndedProposals(folder / "ended")
+        self.evidence = Evidence(folder / "evidence")
         self.refused_pin = RefusedPin(folder / "refused-pin")
 
     @classmethod
@@ -89,8 +117,8 @@ class HolderStore:
             raise BadInput(f"{folder} holds {foreign[0]}: a store wants a folder of its own")
         with StoreLock.take(folder / "lock"):
             audit_log.create(folder / "audit")
-            files.create_folder(folder / "proposals", "proposals-folder")
-            files.create_folder(folder / "wallets", "wallets-folder")
+            for name in _FOLDERS:
+                files.create_folder(folder / name, f"{name}-folder")
             files.write_new(folder / "format", _FORMAT, "store-format")
         return cls.open(folder)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hsm_mpc.errors import NameTaken, Tampered
+from hsm_mpc.errors import BadInput, NameTaken, Tampered
 from hsm_mpc.store import files
 
 DOCUMENT_CAP = 4 << 20  # bytes; the cap of certificates on the wire (step 1.7.3)
@@ -35,9 +35,12 @@ def keep(path: Path, content: bytes, name: str) -> None:
 
     Steps: `steps_of_keep(name)`.
     Raises:
+        BadInput: more than `DOCUMENT_CAP` bytes, which nobody would read again.
         Tampered: it holds other bytes.
         BackendError: the disk fails.
     """
+    if len(content) > DOCUMENT_CAP:
+        raise BadInput(f"{path.name}: a document has at most {DOCUMENT_CAP} bytes")
     try:
         files.write_new(path, content, name)
     except NameTaken as error:

@@ -1,8 +1,9 @@
 """Key generations that have begun: what is on disk before a wrapping key is made (step 2.6.2).
 
-`proposals/<ph hex>/` holds the PROPOSAL and the own messages of that session, written before they
-are sent, so that a restart repeats the same bytes (step 1.7.4). The CKA_ID of KEK_0 follows from
-ph (step 6.2.2): as long as the folder stands, the HSM holds no key that nobody can name.
+`proposals/<ph hex>/` holds the PROPOSAL, what was received in each round, and the own messages of
+that session, written before they are sent, so that a restart repeats the same bytes (step 1.7.4).
+The CKA_ID of KEK_0 follows from ph (step 6.2.2): as long as the folder stands, the HSM holds no key
+that nobody can name.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ class SessionDocument(StrEnum):
 
     POLICY = "policy"
     HELLO = "hello"
+    HELLOS = "hellos"
+    """Those of all holders, as they were answered by the own msg1."""
     MSG1 = "msg1"
+    DEALINGS = "dealings"
+    """msg1 of all holders, as they were answered by the own round 3."""
     ROUND3 = "round3"
 
     @property
@@ -58,7 +63,7 @@ class Proposals:
         return ph
 
     def hashes(self) -> tuple[bytes, ...]:
-        """The ph of every key generation that has begun and was not ended.
+        """The ph of every key generation that has begun and was not forgotten.
 
         Raises: BackendError, Tampered.
         """
@@ -83,8 +88,9 @@ class Proposals:
         """What `keep` was given, or None. Raises: BackendError, Tampered."""
         return files.read_if_present(self._path(ph) / document.value, names.DOCUMENT_CAP)
 
-    def end(self, ph: bytes) -> None:
-        """Forget this key generation: only once its KEK_0 is destroyed, or named by a record.
+    def forget(self, ph: bytes) -> None:
+        """Remove all of this key generation: only once its KEK_0 is destroyed, or the wallet is
+        certified.
 
         Raises: BackendError.
         """

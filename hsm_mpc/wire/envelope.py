@@ -6,11 +6,11 @@ header ‖ payload ‖ u8(key) ‖ LV16(signature over header ‖ payload)
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, u8
+from hsm_mpc.encoding import Reader, lv16, lv32, u8
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
@@ -115,6 +115,19 @@ def parse_envelope(source: bytes) -> Message:
     reader.end()
     address = Address(WalletId(wallet_id), session_id, EpochHash(epoch_hash), sender, receiver)
     return Message(kind, address, signed_part[HEADER_BYTES:], key, signature, signed_part)
+
+
+def bundle(messages: Sequence[bytes]) -> bytes:
+    """Whole messages, one behind another, to be kept together: Σ LV32(message)."""
+    return b"".join(lv32(message) for message in messages)
+
+
+def unbundled(source: bytes) -> tuple[bytes, ...]:
+    """Inverse of `bundle`; `BadEncoding` for anything else."""
+    reader, messages = Reader(source, "messages"), []
+    while reader.consumed < len(source):
+        messages.append(reader.lv32())
+    return tuple(messages)
 
 
 def _key(number: int, kind: MessageKind, sender: int) -> Key:

@@ -92,6 +92,10 @@ class Inbox:
             raise Equivocation(before, message)
         return before is message
 
+    def messages(self) -> tuple[Message, ...]:
+        """All that are in their slots, as they came."""
+        return tuple(self._slots.values())
+
     def _may_send(self, sender: int, allowed: Collection[int] | None) -> bool:
         if allowed is None:
             return self._keys.knows_coordinator(sender)

@@ -26,6 +26,7 @@ from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.hsm import canary, keys
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
 from hsm_mpc.policy.rules import Policy
@@ -115,6 +116,7 @@ class World:
             entropy=entropy,
             token=token,
             identity=identity,
+            registers=Registers(token),
             store=store,
             channel=ChannelKeys(arena, entropy, identity.key, identity.sign, self.clock()),
             keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),

@@ -61,7 +61,7 @@ def run(softhsm_module: str) -> Run:
 def finished_story(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `demo --share` leaves behind: a holder whose one wrapping key is destroyed."""
     folder = tmp_path_factory.mktemp("story") / "h1"
-    assert run("demo", "--dir", str(folder)).code == 0
+    assert run("demo", "--share", "--dir", str(folder)).code == 0
     return folder
 
 

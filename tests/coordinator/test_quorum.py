@@ -18,9 +18,16 @@ from hsm_mpc.coordinator.quorum_actions import (
     Send,
     Suspect,
 )
-from hsm_mpc.errors import HsmMpcError, InvalidSignature
+from hsm_mpc.errors import HsmMpcError, InvalidSignature, ProtocolAbort
 from hsm_mpc.protocols.frost_bip340.aggregate import Signing
-from hsm_mpc.protocols.signing_messages import PartialPayload, SignPayload, list_hash
+from hsm_mpc.protocols.frost_bip340.nonces import AggregateNonce, PublicNonce
+from hsm_mpc.protocols.frost_bip340.session import Session
+from hsm_mpc.protocols.signing_messages import (
+    Commitment,
+    PartialPayload,
+    SignPayload,
+    list_hash,
+)
 from hsm_mpc.secure.arena import Arena
 from tests.coordinator.roast import (
     LIARS,
@@ -41,7 +48,7 @@ from tests.coordinator.roast import (
     commitment,
     right,
 )
-from tests.protocols.frost import MESSAGE, Wallet, received
+from tests.protocols.frost import MESSAGE, Wallet, be, received, times_g
 
 # Section 7.6: t honest of n finish with n − t liars
 
@@ -518,11 +525,14 @@ def test_a_holder_that_declines_is_not_asked_again() -> None:
 # Our own bug
 
 
-def test_valid_partials_with_an_invalid_sum_are_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("said", [InvalidSignature("wrong"), ProtocolAbort("wrong")])
+def test_valid_partials_with_an_invalid_sum_are_an_alarm(
+    monkeypatch: pytest.MonkeyPatch, said: HsmMpcError
+) -> None:
     """Step 3.5.2: no culprit."""
 
     def broken(*_: object) -> bytes:
-        raise InvalidSignature("the sum is wrong")
+        raise said
 
     monkeypatch.setattr(HashList, "signature", broken)
     machine = Machine()
@@ -533,6 +543,60 @@ def test_valid_partials_with_an_invalid_sum_are_an_alarm(monkeypatch: pytest.Mon
 
 
 # With the real scheme
+
+
+def nonce_of(first: int, second: int) -> bytes:
+    return times_g(first) + times_g(second)
+
+
+def partial_by_hand(
+    wallet: Wallet, signing: Signing, listed: Sequence[Commitment], index: int, nonce: int
+) -> bytes:
+    """The right partial signature from the nonce pair (nonce, nonce): a liar knows its numbers."""
+    nonces = AggregateNonce.of([PublicNonce.parse(entry.public_nonce) for entry in listed])
+    signers = wallet.epoch.signers([entry.index for entry in listed])
+    session = Session.of(signers, signing.key, nonces, MESSAGE)
+    sum_of_nonces = session.nonce_sign * nonce * (1 + session.nonce_factor)
+    return be(sum_of_nonces + session.share_factor(index) * wallet.share(index))
+
+
+def test_liars_whose_nonces_cancel_out_stop_nobody(protocol_arena: Arena) -> None:
+    """Section 7, step 3.5.2: t of them make right partial signatures of which no signature comes.
+
+    Each could not have done it without all others, so all of them are out, with what proves it.
+    """
+    wallet = Wallet.dealt(protocol_arena, 2, 4)
+    signing = Signing(wallet.epoch, wallet.key, MESSAGE)
+    quorum = Quorum(2, 4, 0, signing, any_set)
+    quorum.start()
+    liars = {1: 5, 2: -5}
+    listed = [commitment(index, 1, nonce_of(secret, secret)) for index, secret in liars.items()]
+    quorum.on_commit(listed[0])
+    (send,) = quorum.on_commit(listed[1])
+    assert isinstance(send, Send)
+    actions: list[Action] = []
+    for index, secret in liars.items():
+        signature = partial_by_hand(wallet, signing, listed, index, secret)
+        lease_id = listed[index - 1].lease_id
+        partial = PartialPayload(lease_id, list_hash(send.payload), signature)
+        actions += quorum.on_partial(index, partial, b"PARTIAL of %d" % index)
+    reason = "the nonces of the list cancel out"
+    one, two = b"PARTIAL of 1", b"PARTIAL of 2"
+    assert [action for action in actions if isinstance(action, Exclude)] == [
+        Exclude(1, reason, (send.payload, one, two)),
+        Exclude(2, reason, (send.payload, two, one)),
+    ]
+    assert not quorum.finished
+    leases = {index: wallet.lease(index) for index in (3, 4)}
+    commits = {index: received(lease.commit) for index, lease in leases.items()}
+    quorum.on_commit(commits[3])
+    (send,) = quorum.on_commit(commits[4])
+    assert isinstance(send, Send)
+    for index, lease in leases.items():
+        signature = wallet.answer(lease, list(commits.values()), wallet.task(index))
+        partial = PartialPayload(lease.lease_id, list_hash(send.payload), signature)
+        actions += quorum.on_partial(index, partial, b"honest")
+    assert isinstance(actions[-1], Publish)
 
 
 def test_the_machine_signs_with_bip_445(protocol_arena: Arena) -> None:

@@ -140,6 +140,23 @@ def test_a_token_that_no_longer_decrypts_its_canary_is_unavailable(
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize("code", [0x5, 0x6, 0x20, 0x21])
+def test_a_fault_that_passes_is_no_refused_ciphertext(
+    token: Token, key: Key, answer: Answer, code: int
+) -> None:
+    sealed = sealed_by(token, key)
+    honest = token.calls.C_Decrypt
+    codes = [code]
+
+    def failing_once(*arguments: Any) -> int:
+        answered: int = codes.pop() if codes else honest(*arguments)
+        return answered
+
+    answer("C_Decrypt", failing_once)
+    assert opened_by(token, key, sealed) == PLAINTEXT
+    assert not codes
+
+
 def test_without_a_canary_nobody_can_tell_a_wrong_blob_from_a_broken_token(
     token: Token, key: Key
 ) -> None:
@@ -295,5 +312,6 @@ def test_a_session_that_saw_a_refusal_is_not_used_again(
     answer("C_CloseSession", noted)
     with pytest.raises(direct.CiphertextRefused):
         opened_by(token, key, bytes(48))
-    assert closed == [used]
+    assert closed[0] == used
+    assert len(set(closed)) == len(closed)
     assert opened_by(token, key, sealed) == PLAINTEXT

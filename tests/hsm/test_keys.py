@@ -12,7 +12,7 @@ from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Refused, Tampered
 from hsm_mpc.hsm import attributes, failures, generation, keys, objects
 from hsm_mpc.hsm.administration import administration
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.module import Module
@@ -78,6 +78,39 @@ def test_a_token_that_went_away_has_not_lost_a_key(
     with pytest.raises(BackendError, match="C_GetTokenInfo answered") as caught:
         keys.wrapping_key(token, key.key_id, key.label)
     assert caught.value.retryable
+
+
+def test_a_token_that_logged_us_out_has_not_lost_a_key(own_token: Token) -> None:
+    key = keys.generate_wrapping_key(own_token, KEY_ID, WALLET_LABEL)
+    assert own_token._login_session is not None
+    assert own_token.calls.C_Logout(own_token._login_session) == 0
+    with pytest.raises(BackendError, match="has logged this process out") as caught:
+        keys.find_wrapping_key(own_token, key.key_id, key.label)
+    assert not caught.value.retryable
+
+
+def test_a_token_that_does_not_say_whether_we_are_logged_in_is_unavailable(
+    token: Token, answer: Answer
+) -> None:
+    answer("C_GetSessionInfo", 0x30)
+    with pytest.raises(BackendError, match="C_GetSessionInfo answered CKR_DEVICE_ERROR"):
+        keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL)
+
+
+def test_a_key_that_anybody_could_have_made_is_not_found(token: Token) -> None:
+    template = {
+        Attribute.CLASS: objects.number(ObjectClass.SECRET_KEY),
+        Attribute.KEY_TYPE: objects.number(KeyType.AES),
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.PRIVATE: objects.FALSE,
+        Attribute.ID: KEY_ID,
+        Attribute.LABEL: WALLET_LABEL.encode(),
+        Attribute.VALUE: bytes(32),
+    }
+    objects.create(token, template, "test")
+    assert keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL) is None
+    key = keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    assert keys.wrapping_key(token, KEY_ID, WALLET_LABEL) == key
 
 
 def test_a_name_that_is_taken_is_not_given_again(token: Token) -> None:

@@ -95,6 +95,14 @@ def test_a_module_that_gives_no_function_list_is_refused(monkeypatch: pytest.Mon
     assert "CKR_HOST_MEMORY" in str(loaded_as(monkeypatch, lambda _: 2))
 
 
+def test_a_module_whose_function_list_is_nowhere_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = loaded_as(monkeypatch, lambda _: 0)
+    assert "its function list is nowhere" in str(error)
+    assert not error.retryable
+
+
 def test_a_module_without_a_function_that_is_needed_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

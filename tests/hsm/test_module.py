@@ -14,7 +14,7 @@ import pytest
 
 from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import loading, provisioning
-from hsm_mpc.hsm.cryptoki import OS_LOCKING_OK
+from hsm_mpc.hsm.cryptoki import OS_LOCKING_OK, UNAVAILABLE
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena
@@ -128,6 +128,19 @@ def test_a_module_that_lists_no_slots_is_unavailable(
     with pytest.raises(BackendError, match="C_GetSlotList answered CKR_DEVICE_ERROR"):
         hsm_module.tokens()
     assert len(calls) == failing_call
+
+
+@pytest.mark.parametrize("count", [5000, UNAVAILABLE])
+def test_a_module_that_gives_more_slots_than_there_is_room_for_is_refused(
+    hsm_module: Module, answer: Answer, count: int
+) -> None:
+    def endless(_: int, __: Any, found: Any) -> int:
+        found[0] = count
+        return 0
+
+    answer("C_GetSlotList", endless)
+    with pytest.raises(BackendError, match="more slots than there is room"):
+        hsm_module.tokens()
 
 
 def test_a_slot_that_does_not_answer_could_hold_the_token(

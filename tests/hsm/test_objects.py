@@ -6,7 +6,7 @@ import pytest
 
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import objects
-from hsm_mpc.hsm.cryptoki import UNAVAILABLE, Attribute, ObjectClass
+from hsm_mpc.hsm.cryptoki import DATA_OBJECT, UNAVAILABLE, Attribute, ObjectClass
 from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.token import Token
@@ -50,6 +50,37 @@ def test_a_search_that_fails_is_an_unavailable_token(
         objects.matching(token, SECRET_KEYS)
 
 
+@pytest.mark.parametrize("count", [objects._BATCH + 1, UNAVAILABLE])
+def test_a_module_that_finds_more_than_there_is_room_for_is_refused(
+    token: Token, answer: Answer, count: int
+) -> None:
+    def too_many(_: int, __: Any, ___: int, found: Any) -> int:
+        found[0] = count
+        return 0
+
+    answer("C_FindObjects", too_many)
+    with pytest.raises(BackendError, match="finds no end") as caught:
+        objects.matching(token, SECRET_KEYS)
+    assert not caught.value.retryable
+
+
+def test_a_module_that_finds_without_end_is_refused(
+    token: Token, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "_MOST_OBJECTS", 3)
+    calls: list[int] = []
+
+    def one_more(_: int, __: Any, ___: int, found: Any) -> int:
+        calls.append(1)
+        assert len(calls) < 10
+        found[0] = 1
+        return 0
+
+    answer("C_FindObjects", one_more)
+    with pytest.raises(BackendError, match="finds no end"):
+        objects.matching(token, SECRET_KEYS)
+
+
 def test_an_attribute_that_the_module_does_not_tell_is_none(token: Token, key: Key) -> None:
     assert read(token, key, Attribute.EC_POINT) is None  # of an AES key: unknown
     assert read(token, key, Attribute.ID) == key.key_id
@@ -62,6 +93,30 @@ def test_an_attribute_without_length_is_not_told(token: Token, key: Key, answer:
 
     answer("C_GetAttributeValue", without_length)
     assert read(token, key, Attribute.ID) is None
+
+
+def test_an_attribute_longer_than_any_of_ours_is_not_told(token: Token) -> None:
+    template = {
+        Attribute.CLASS: objects.number(DATA_OBJECT),
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.LABEL: b"somebody's",
+        Attribute.VALUE: bytes(5000),
+    }
+    handle = objects.create(token, template, "test")
+    with token.session() as session:
+        assert objects.read_attribute(token, session, handle, Attribute.VALUE) is None
+        assert objects.read_attribute(token, session, handle, Attribute.LABEL) == b"somebody's"
+
+
+def test_no_more_is_read_than_there_was_room_for(token: Token, key: Key, answer: Answer) -> None:
+    def too_long(_: int, __: int, entry: Any, ___: int) -> int:
+        entry.ulValueLen = 6000
+        return 0
+
+    answer("C_GetAttributeValue", too_long)
+    with pytest.raises(BackendError, match="CKA_LABEL of a wrong length") as caught:
+        read(token, key, Attribute.LABEL)
+    assert not caught.value.retryable
 
 
 def test_a_failure_without_length_is_a_failure(token: Token, key: Key, answer: Answer) -> None:

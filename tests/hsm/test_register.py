@@ -357,3 +357,30 @@ def test_a_value_of_a_whole_roster_fits(token: Token) -> None:
     )
     Registers(token).write(WALLET, full)
     assert Registers(token).read(WALLET) == full
+
+
+# Of whom an answer is believed
+
+
+def test_a_register_that_anybody_could_have_made_is_not_read(token: Token) -> None:
+    Registers(token).write(WALLET, FRESH)
+    template = {
+        Attribute.CLASS: objects.number(DATA_OBJECT),
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.PRIVATE: objects.FALSE,
+        Attribute.LABEL: f"hsm-mpc/register/{WALLET.hex()}".encode(),
+        Attribute.VALUE: Register(NEXT).to_bytes(9),
+    }
+    objects.create(token, template, "register")
+    assert Registers(token).read(WALLET) == FRESH
+
+
+def test_a_token_that_logged_us_out_has_no_register_to_tell_of(own_token: Token) -> None:
+    Registers(own_token).write(WALLET, FRESH)
+    assert own_token._login_session is not None
+    assert own_token.calls.C_Logout(own_token._login_session) == 0
+    for use in (Registers(own_token).read, Registers(own_token).destroy):
+        with pytest.raises(BackendError, match="has logged this process out"):
+            use(WALLET)
+    with pytest.raises(BackendError, match="has logged this process out"):
+        Registers(own_token).wallet_ids()

@@ -247,3 +247,33 @@ def test_a_public_share_that_is_the_identity_aborts_without_culprit(dealt: Dealt
         3: forged(dealt.parties[2], (-9 - 600 - 3 * (8 + 3 + 5), 5), 88).to_bytes(),
     }
     assert culprits(ours, messages) == ()
+
+
+def test_dealers_whose_shares_cancel_do_not_stop_a_key_generation(
+    suite: CocktailSecp256k1, take: Take
+) -> None:
+    """Steps 1.8.4 and 2.5.9: two dealings, each sound, whose shares for us add up to 0.
+
+    The library refuses a sum of 0. The two would have ended the session, and nobody were to blame.
+    """
+    dealt = deal(parties(suite, take, 3, STATICS))
+    first, second = (5, 6, 7), (600, 70, -(5 + 6 * 3 + 7 * 9 + 600 + 70 * 3) * pow(9, -1, ORDER))
+    messages = {
+        **dealt.messages,
+        1: forged(dealt.parties[0], first, 89).to_bytes(),
+        2: forged(dealt.parties[1], second, 90).to_bytes(),
+    }
+    keep = dealt.exchange(3, messages)
+    assert SECP256K1.public_point(keep.share) == keep.public_shares[2]
+    abort(keep)
+
+
+def test_a_fault_in_adding_up_the_shares_is_caught(
+    dealt: Dealt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 2.5.9: x·B = A(i), else memory or library failed: no culprit, and no slot is left."""
+    monkeypatch.setattr(type(SECP256K1), "add_at", lambda *_: None)
+    static = dealt.parties[0].static
+    with leaving_nothing(static.arena), pytest.raises(ProtocolAbort, match="own share") as caught:
+        dkg.exchange(dealt.keeps[1], static, dealt.messages)
+    assert caught.value.culprits == ()

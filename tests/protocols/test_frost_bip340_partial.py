@@ -104,9 +104,17 @@ def test_a_share_that_is_no_scalar_signs_nothing(bench: Bench, secret: bytes) ->
 
 
 @pytest.mark.parametrize(("nonce_size", "share_size"), [(32, 32), (64, 64), (96, 32)])
-def test_slots_of_other_sizes_are_refused(bench: Bench, nonce_size: int, share_size: int) -> None:
-    with bench.arena.scope() as take, pytest.raises(BadInput, match="64 bytes and a share 32"):
-        bench.sign(take(nonce_size), take(share_size))
+def test_slots_of_other_sizes_are_refused_and_wiped(
+    bench: Bench, nonce_size: int, share_size: int
+) -> None:
+    """Step 3.4: every path wipes."""
+    with bench.arena.scope() as take:
+        nonce, share = take(nonce_size), take(share_size)
+        with pytest.raises(BadInput, match="64 bytes and a share 32"):
+            bench.sign(nonce, share)
+        for slot in (nonce, share):
+            with pytest.raises(BackendError, match="after its release"), slot.open():
+                pass
 
 
 def test_a_factor_of_zero_aborts(bench: Bench) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.errors import BackendError, Refused
+from hsm_mpc.errors import BackendError, Refused, Tampered
 from hsm_mpc.protocols.leases import (
     LIFETIME,
     OPEN_IN_ALL,
@@ -18,7 +18,7 @@ from hsm_mpc.protocols.leases import (
     LeaseTable,
     LeaseTerms,
 )
-from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.arena import Arena, move_bytes
 from tests.secure.bytes_of import filled
 
 WALLETS = (b"first wallet....", b"second wallet...", b"third wallet....")
@@ -195,6 +195,35 @@ def test_closing_wipes_every_lease(make: Make) -> None:
         table.add(lease, 0)
     table.close()
     assert all(map(is_wiped, leases))
+    assert len(table) == 0
+
+
+def damaged(lease: Lease) -> Lease:
+    """A lease beyond whose slot somebody wrote: its release raises."""
+    with lease.secret_nonce.open() as pointer:
+        move_bytes(pointer + lease.secret_nonce.size, b"!", 1)
+    return lease
+
+
+def test_closing_wipes_every_lease_though_one_was_damaged(make: Make) -> None:
+    table, leases = LeaseTable(), [make(number) for number in range(3)]
+    for lease in leases:
+        table.add(lease, 0)
+    damaged(leases[0])
+    with pytest.raises(Tampered, match="beyond a slot"):
+        table.close()
+    assert all(map(is_wiped, leases))
+    assert len(table) == 0
+
+
+def test_a_lease_that_is_not_added_is_wiped_whatever_the_reason(make: Make) -> None:
+    """Making room for it, an expired lease turns out to be damaged."""
+    table, expired, late = LeaseTable(), make(1), make(2)
+    table.add(expired, 0)
+    damaged(expired)
+    with pytest.raises(Tampered, match="beyond a slot"):
+        table.add(late, LIFETIME)
+    assert is_wiped(expired) and is_wiped(late)
     assert len(table) == 0
 
 

@@ -1,10 +1,10 @@
-"""What tests do to slots and no product code does: write chosen bytes, read any address."""
+"""What tests do and no product code does: write chosen bytes, read any address, ask the kernel."""
 
 from __future__ import annotations
 
 import ctypes
 
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Arena, Secret, move_bytes
 
 
 def write(secret: Secret, content: bytes) -> None:
@@ -23,6 +23,12 @@ def filled(secret: Secret, content: bytes) -> Secret:
 def at(address: int, length: int) -> bytes:
     """`length` bytes at `address`; a fault where nothing may be read."""
     return ctypes.string_at(address, length)
+
+
+def bytes_at(arena: Arena, address: int, length: int) -> bytes:
+    """`length` bytes at `address`, read in a window of the whole arena."""
+    with arena.open():
+        return at(address, length)
 
 
 def address_of(secret: Secret) -> int:

@@ -8,12 +8,13 @@ import pytest
 
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.mapping import Backend, memfd_secret_exists
+from tests.conftest import NO_MEMFD_SECRET
 
 
 @pytest.fixture(params=["memfd_secret", "locked"])
 def backend(request: pytest.FixtureRequest) -> Backend:
     if request.param == "memfd_secret" and not memfd_secret_exists():
-        pytest.skip("this kernel gives out no memfd_secret memory")
+        pytest.skip(NO_MEMFD_SECRET)
     kind: Backend = request.param
     return kind
 

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import gc
-import subprocess
-import sys
-import weakref
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsm_mpc.errors import BackendError, BadInput, Tampered
-from hsm_mpc.secure import mapping
 from hsm_mpc.secure.arena import Arena, Secret, copy, move_bytes, publish
-from hsm_mpc.secure.mapping import Backend
-from tests.secure.bytes_of import accessible, is_mapped, used_by, address_of, at, filled, write
+from tests.secure.bytes_of import accessible, address_of, at, bytes_at, filled
 
 CANARY = 16
 SECRET = bytes(range(1, 33))
-
-
-def used_by(arena: Arena, address: int, length: int) -> bytes:
-    """What lies at `address`, read in a window of the whole arena."""
-    with arena.open():
-        return at(address, length)
 
 
 def test_a_fresh_arena_is_shut(arena: Arena) -> None:
@@ -64,7 +52,7 @@ def test_release_wipes_payload_and_canaries_and_gives_the_room_back(arena: Arena
     address = address_of(secret)
     assert arena.free_bytes == before - 64
     secret.release()
-    assert used_by(arena, address - CANARY, 64) == bytes(64)
+    assert bytes_at(arena, address - CANARY, 64) == bytes(64)
     assert arena.free_bytes == before
 
 
@@ -97,7 +85,7 @@ def test_a_dropped_secret_is_wiped_and_given_back(arena: Arena) -> None:
     secret = filled(arena.take(32), SECRET)
     address = address_of(secret)
     del secret
-    assert used_by(arena, address - CANARY, 64) == bytes(64)
+    assert bytes_at(arena, address - CANARY, 64) == bytes(64)
     assert arena.free_bytes == before
 
 
@@ -105,7 +93,7 @@ def test_a_scope_wipes_everything_at_its_end(arena: Arena) -> None:
     before = arena.free_bytes
     with arena.scope() as take:
         addresses = [address_of(filled(take(32), SECRET)) for _ in range(3)]
-    assert [used_by(arena, address, 32) for address in addresses] == [bytes(32)] * 3
+    assert [bytes_at(arena, address, 32) for address in addresses] == [bytes(32)] * 3
     assert arena.free_bytes == before
 
 
@@ -114,7 +102,7 @@ def test_a_scope_wipes_everything_when_its_body_raises(arena: Arena) -> None:
         kept = filled(take(32), SECRET)
         address = address_of(kept)
         raise KeyboardInterrupt
-    assert used_by(arena, address, 32) == bytes(32)
+    assert bytes_at(arena, address, 32) == bytes(32)
     with pytest.raises(BackendError, match="after its release"):
         publish(kept)
 
@@ -138,7 +126,7 @@ def test_the_end_of_a_scope_wipes_every_slot_although_one_was_overrun(arena: Are
         address = address_of(filled(take(32), SECRET))
         with take(32).open() as pointer:
             ctypes.memset(pointer, 1, 33)
-    assert used_by(arena, address, 32) == bytes(32)
+    assert bytes_at(arena, address, 32) == bytes(32)
 
 
 @pytest.mark.parametrize("size", [1, 16, 31, 32])

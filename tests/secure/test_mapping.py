@@ -13,10 +13,14 @@ from hsm_mpc.errors import BackendError, MemoryUnlockable
 from hsm_mpc.secure import mapping
 from hsm_mpc.secure.arena import ARENA_BYTES, Arena
 from hsm_mpc.secure.mapping import PAGE, Backend, Mapping
+from tests.conftest import NO_MEMFD_SECRET
 from tests.secure.children import become_nobody, fate_of
 
 SYSCALL_FREE = 1023
 """A number without a system call: it answers ENOSYS, as memfd_secret's does on other kernels."""
+
+
+needs_secret_memory = pytest.mark.skipif(not mapping.memfd_secret_exists(), reason=NO_MEMFD_SECRET)
 
 
 def mapped(length: int, backend: Backend) -> Mapping:
@@ -36,10 +40,10 @@ def with_memlock_limit(soft: int, hard: int, action: Callable[[], object]) -> st
     return fate_of(limited)
 
 
-@pytest.mark.parametrize("asked", ["auto", "memfd_secret", "locked"])
+@pytest.mark.parametrize(
+    "asked", ["auto", "locked", pytest.param("memfd_secret", marks=needs_secret_memory)]
+)
 def test_a_limit_that_is_too_small_is_a_refusal_that_names_the_mend(asked: Backend) -> None:
-    if asked == "memfd_secret" and not mapping.memfd_secret_exists():
-        pytest.skip("this kernel gives out no memfd_secret memory")
     limit = 64 * 1024
     fate = with_memlock_limit(limit, limit, lambda: Arena(ARENA_BYTES, asked))
     assert fate.startswith("MemoryUnlockable: cannot lock 256 KiB of memory for secrets")
@@ -86,9 +90,8 @@ def address_space() -> int:
         return int(statm.read().split()[0]) * PAGE
 
 
-def test_auto_takes_secret_memory_where_there_is_some(backend: Backend) -> None:
-    if backend == "locked":
-        return
+@needs_secret_memory
+def test_auto_takes_secret_memory_where_there_is_some() -> None:
     assert mapped(PAGE, "auto").kind == "memfd_secret"
 
 
@@ -108,9 +111,8 @@ def test_secret_memory_that_was_demanded_and_is_not_there_is_a_refusal(
         Mapping(PAGE, "memfd_secret")
 
 
-def test_auto_does_not_fall_back_because_descriptors_ran_out(backend: Backend) -> None:
-    if backend == "locked":
-        return
+@needs_secret_memory
+def test_auto_does_not_fall_back_because_descriptors_ran_out() -> None:
 
     def without_descriptors() -> str:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
@@ -120,9 +122,8 @@ def test_auto_does_not_fall_back_because_descriptors_ran_out(backend: Backend) -
     assert fate == "BackendError: protected memory: memfd_secret: Too many open files"
 
 
-def test_auto_does_not_fall_back_because_files_may_not_grow(backend: Backend) -> None:
-    if backend == "locked":
-        return
+@needs_secret_memory
+def test_auto_does_not_fall_back_because_files_may_not_grow() -> None:
 
     def without_file_size() -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -136,9 +137,8 @@ def test_memory_that_cannot_be_mapped_is_an_error(backend: Backend) -> None:
         Mapping(1 << 56, backend)
 
 
+@needs_secret_memory
 def test_secret_memory_that_cannot_be_mapped_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not mapping.memfd_secret_exists():
-        pytest.skip("this kernel gives out no memfd_secret memory")
     mmap = mapping._libc.mmap
 
     def refuse_descriptors(at: int | None, length: int, *rest: int) -> int | None:

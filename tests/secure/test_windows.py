@@ -9,14 +9,12 @@ import sys
 import weakref
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from hsm_mpc.errors import BackendError, BadInput, Tampered
+from hsm_mpc.errors import BackendError, Tampered
 from hsm_mpc.secure import mapping
-from hsm_mpc.secure.arena import Arena, Secret, copy, move_bytes, publish
+from hsm_mpc.secure.arena import Arena, publish
 from hsm_mpc.secure.mapping import Backend
-from tests.secure.bytes_of import accessible, is_mapped, used_by, address_of, at, filled, write
+from tests.secure.bytes_of import accessible, address_of, at, bytes_at, filled, is_mapped, write
 
 CANARY = 16
 SECRET = bytes(range(1, 33))
@@ -30,7 +28,7 @@ def test_a_slot_released_inside_its_own_window_is_wiped_when_the_window_closes(
         secret.release()
         assert at(pointer, 32) == SECRET
         assert address_of(arena.take(32)) != pointer
-    assert used_by(arena, pointer - CANARY, 64) == bytes(64)
+    assert bytes_at(arena, pointer - CANARY, 64) == bytes(64)
 
 
 def test_an_overrun_of_a_slot_released_inside_its_window_is_found_when_that_closes(
@@ -49,7 +47,7 @@ def test_a_secret_dropped_inside_its_own_window_is_wiped_when_the_window_closes(
     with secret.open() as pointer:
         del secret
         assert at(pointer, 32) == SECRET
-    assert used_by(arena, pointer - CANARY, 64) == bytes(64)
+    assert bytes_at(arena, pointer - CANARY, 64) == bytes(64)
 
 
 def test_close_waits_for_the_open_window_and_opens_no_other(arena: Arena) -> None:

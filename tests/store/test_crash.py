@@ -117,7 +117,7 @@ SCENARIOS = {
             keep_epoch_document(EpochDocument.DONE),
             keep_epoch_document(EpochDocument.DONES),
             to_state(H, EpochState.ACTIVE),
-            in_store(lambda s: s.proposals.end(PH)),
+            in_store(lambda s: s.proposals.forget(PH)),
         ),
     ),
     "prepare and seal": Scenario(
@@ -142,7 +142,7 @@ SCENARIOS = {
         (
             in_wallet(lambda e: e.discard(H)),
             in_wallet(lambda e: e.discard(H2)),
-            in_store(lambda s: s.proposals.end(PH)),
+            in_store(lambda s: s.proposals.forget(PH)),
         ),
     ),
     "audit": Scenario(
@@ -153,6 +153,15 @@ SCENARIOS = {
             in_store(lambda s: s.audit.checkpoint(NOW, lambda *_: b"signature")),
         ),
     ),
+    "ended key generations": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.ended.add(WALLET, 100)),
+            in_store(lambda s: s.ended.add(WALLET, 200)),
+            in_store(lambda s: s.ended.forget_before(201)),
+        ),
+    ),
+    "evidence": Scenario((create,), (in_store(lambda s: s.evidence.keep(b"two messages")),)),
     "refused pin": Scenario(
         (create,),
         (
@@ -187,6 +196,7 @@ def state_of(place: Path) -> State | None:
         state: State = {
             "card": store.card(),
             "audit": store.audit.tail,
+            "evidence": store.evidence.kept(),
             "pin refused": [source for source in range(6) if _is_refused(place, source)],
             "proposals": {
                 ph: (

@@ -51,6 +51,18 @@ def test_a_sealed_share_is_found_again(epochs: Epochs, wallet: Path) -> None:
     assert blob_path(wallet).read_bytes() == BLOB
 
 
+def test_a_record_that_could_not_be_read_again_is_not_written(epochs: Epochs) -> None:
+    epochs.reserve(record())
+    pairs = tuple(
+        Pair(HolderIndex(peer), generation, PairStatus.STALE, bytes(32))
+        for peer in range(1, 256)
+        for generation in range(1, 9)
+    )
+    with pytest.raises(BadInput, match="at most 65536 bytes"):
+        epochs.seal(record(pairs=pairs), BLOB)
+    assert epochs.records() == (record(),)
+
+
 def test_a_wallet_without_a_folder_has_no_epochs(epochs: Epochs, wallet: Path) -> None:
     assert epochs.hashes() == ()
     epochs.clean()

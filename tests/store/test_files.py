@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import resource
 import signal
 import socket
@@ -293,6 +294,22 @@ def test_sweeping_removes_leftovers_at_every_depth_and_nothing_else(folder: Path
     files.sweep(folder)
     left = sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
     assert left == ["a", "f", "f/b"]
+
+
+def test_sweeping_goes_as_deep_as_folders_do(folder: Path) -> None:
+    chain = [folder]
+    for _ in range(sys.getrecursionlimit()):
+        chain.append(chain[-1] / "f")
+        chain[-1].mkdir(mode=0o700)
+    leftover = chain[-1] / ".tmp-1"
+    leftover.touch()
+    try:
+        files.sweep(folder)
+        assert not leftover.exists()
+    finally:
+        leftover.unlink(missing_ok=True)
+        for inner in reversed(chain[1:]):
+            inner.rmdir()
 
 
 def test_sweeping_looks_at_the_mode_of_every_folder(folder: Path) -> None:

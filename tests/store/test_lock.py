@@ -40,6 +40,15 @@ def test_a_released_lock_can_be_taken_again(folder: Path) -> None:
     StoreLock.take(folder / "lock").release()
 
 
+def test_deleting_the_lock_file_lets_nobody_in(folder: Path) -> None:
+    with StoreLock.take(folder / "lock"):
+        (folder / "lock").unlink()
+        with pytest.raises(BackendError, match="in use by another process") as refusal:
+            StoreLock.take(folder / "lock")
+        assert refusal.value.retryable
+    StoreLock.take(folder / "lock").release()
+
+
 def test_the_lock_ends_with_its_process(folder: Path) -> None:
     def die_with_the_lock() -> None:
         StoreLock.take(folder / "lock")

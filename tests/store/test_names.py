@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.store import files, names
 
 
@@ -38,6 +38,16 @@ def test_keeping_again_makes_the_name_durable_that_a_crash_may_have_left_behind(
     monkeypatch.setattr(files, "sync_folder", synced.append)
     names.keep(folder / "file", b"content", "file")
     assert synced == [folder]
+
+
+def test_what_could_not_be_read_again_is_not_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "DOCUMENT_CAP", 4)
+    names.keep(folder / "file", b"four", "file")
+    with pytest.raises(BadInput, match="at most 4 bytes"):
+        names.keep(folder / "longer", b"four.", "file")
+    assert os.listdir(folder) == ["file"]
 
 
 def test_what_is_kept_never_changes(folder: Path) -> None:

@@ -54,9 +54,9 @@ def test_a_changed_proposal_is_refused(proposals: Proposals, folder: Path) -> No
         proposals.load(PH)
 
 
-def test_an_ended_proposal_is_gone(proposals: Proposals, folder: Path) -> None:
+def test_a_forgotten_proposal_is_gone(proposals: Proposals, folder: Path) -> None:
     proposals.begin(b"a proposal")
-    proposals.end(PH)
+    proposals.forget(PH)
     assert proposals.hashes() == ()
     assert list(folder.iterdir()) == []
 

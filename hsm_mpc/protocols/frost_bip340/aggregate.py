@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
-from hsm_mpc.errors import BadEncoding, BadInput
+from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1, verify_bip340
 from hsm_mpc.protocols.frost_bip340.nonces import AggregateNonce, InvalidContribution, PublicNonce
 from hsm_mpc.protocols.frost_bip340.partial import verify_partial
@@ -79,10 +79,14 @@ class SigningList:
         """The signature, 64 bytes, verified by BIP 340 (step 3.2.5).
 
         Raises:
+            ProtocolAbort: the nonces cancel out, and all partial signatures were right. Only who
+                knows all of these nonces can do that: every signer is a culprit.
             InvalidSignature: it does not verify.
             InvalidContribution: a partial signature is no scalar.
         """
         session = self._session
+        if session.cancelled:
+            raise ProtocolAbort("the nonces of the list cancel out", session.signers.indices)
         finished = aggregate(session, [signatures[index] for index in session.signers.indices])
         verify_bip340(self._signing.key.x_only, self._signing.message, finished)
         return finished

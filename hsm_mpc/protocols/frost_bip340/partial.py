@@ -26,10 +26,10 @@ def sign_partial(
         Tampered: d is not the share that the epoch certifies (step 3.4.8), or the result does not
             verify: a fault, or memory that somebody wrote (step 3.4.12).
     """
-    if secret_nonce.size != SECRET_NONCE_BYTES or share.size != SCALAR_BYTES:
-        raise BadInput("a secret nonce has 64 bytes and a share 32")
     with secret_nonce.open() as k1, share.open() as d:
         try:
+            if (secret_nonce.size, share.size) != (SECRET_NONCE_BYTES, SCALAR_BYTES):
+                raise BadInput("a secret nonce has 64 bytes and a share 32")
             u = k1 + SCALAR_BYTES
             _require_scalars(k1, u, d)
             public_share = session.signers.public_share(index)

@@ -29,6 +29,9 @@ class Session:
     """R, compressed."""
     challenge: int
     """e."""
+    cancelled: bool
+    """Whether R_1 + b·R_2 = O, for which R = G stands: the sum of its right partial signatures is
+    no signature."""
 
     @classmethod
     def of(
@@ -41,9 +44,10 @@ class Session:
         """
         binding = signers.encoded_ids + nonces.to_bytes() + key.x_only + message
         b = _hash_to_scalar(Tag.BIP445_NONCECOEF, binding)
-        nonce = _effective(nonces, b) or _GENERATOR
+        effective = _effective(nonces, b)
+        nonce = effective or _GENERATOR
         e = _hash_to_scalar(Tag.BIP340_CHALLENGE, nonce[1:] + key.x_only + message)
-        return cls(signers, key, b, nonce, e)
+        return cls(signers, key, b, nonce, e, effective is None)
 
     @property
     def nonce_sign(self) -> int:

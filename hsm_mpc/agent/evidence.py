@@ -1,0 +1,77 @@
+"""Evidence of a cheat as one file: the signed messages, and the channels under which they verify.
+
+    "HMPC-EVIDENCE1" ‖ LV16(reason) ‖ u16be(count) ‖ Σ LV32(message)
+    ‖ u16be(count) ‖ Σ( u16be(holder) ‖ LV16(CHANNEL) )
+
+With the roster anybody can check it, whenever: a CHANNEL is judged at the time of the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.encoding import Reader, lv16, lv32, u16be
+from hsm_mpc.errors import BadEncoding
+from hsm_mpc.store.evidence import Evidence
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import Key
+
+_MAGIC: Final = b"HMPC-EVIDENCE1"
+_LONGEST_REASON: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Why somebody is blamed, and what proves it."""
+
+    reason: str
+    messages: tuple[bytes, ...]
+    channels: tuple[tuple[int, bytes], ...]
+    """The CHANNELs, as in step 1.6.2a, of those who signed a message with key 1."""
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        return (
+            _MAGIC
+            + lv16(self.reason.encode()[:_LONGEST_REASON])
+            + u16be(len(self.messages))
+            + b"".join(lv32(message) for message in self.messages)
+            + u16be(len(self.channels))
+            + b"".join(u16be(holder) + lv16(channel) for holder, channel in self.channels)
+        )
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Case:
+        """Inverse of `to_bytes`; `BadEncoding` for anything else."""
+        reader = Reader(source, "evidence")
+        if reader.take(len(_MAGIC)) != _MAGIC:
+            raise BadEncoding("evidence: it is none")
+        case = cls(
+            reader.lv16().decode("utf-8", "replace"),
+            tuple(reader.lv32() for _ in range(reader.u16be())),
+            tuple((reader.u16be(), reader.lv16()) for _ in range(reader.u16be())),
+        )
+        reader.end()
+        return case
+
+
+def keep_evidence(
+    store: Evidence, keys: KeyBook, reason: str, messages: Sequence[bytes]
+) -> Mapping[str, str]:
+    """Put a case on disk; what an audit line says of it: the file's name, or nothing.
+
+    Raises:
+        BackendError, Tampered: as the store.
+    """
+    if not messages:
+        return {}
+    parsed = [parse_envelope(message) for message in messages]
+    signers = sorted({each.address.sender for each in parsed if each.key is Key.CHANNEL})
+    channels = [
+        (signer, channel.to_bytes()) for signer in signers for channel in keys.channels(signer)
+    ]
+    name = store.keep(Case(reason, tuple(messages), tuple(channels)).to_bytes())
+    return {} if name is None else {"evidence": name}

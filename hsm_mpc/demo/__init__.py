@@ -1,0 +1,1 @@
+"""What the demo needs and the product does not: a chain to spend on."""

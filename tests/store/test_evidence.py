@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.store import evidence as module
+from hsm_mpc.store.evidence import Evidence
+
+
+@pytest.fixture
+def evidence(folder: Path) -> Evidence:
+    return Evidence(folder)
+
+
+def test_evidence_is_named_by_its_hash(evidence: Evidence) -> None:
+    name = evidence.keep(b"two messages")
+    assert name == hashlib.sha256(b"two messages").hexdigest()
+    assert evidence.load(name) == b"two messages"
+
+
+def test_the_same_evidence_is_kept_once(evidence: Evidence, folder: Path) -> None:
+    assert evidence.keep(b"two messages") == evidence.keep(b"two messages")
+    assert len(evidence.kept()) == len(list(folder.iterdir())) == 1
+
+
+def test_evidence_does_not_fill_the_disk(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_FILES", 2)
+    kept = [evidence.keep(b"%d" % number) for number in range(3)]
+    assert kept[2] is None
+    assert len(evidence.kept()) == 2
+    assert evidence.keep(b"0") == kept[0]  # known: nothing more is written
