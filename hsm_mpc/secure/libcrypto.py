@@ -1,4 +1,4 @@
-"""The system's libcrypto by pointer: single AES blocks, and AES-256-GCM on any processor.
+"""The system's libcrypto by pointer: AES-256-GCM.
 
 Every `int` argument is an address inside an open window; every `bytes` argument is public.
 Each context is freed before the function returns: libcrypto wipes it then.
@@ -16,7 +16,6 @@ from cffi import FFI
 from hsm_mpc.errors import BackendError
 
 GCM_TAG_BYTES: Final = 16
-AES_BLOCK_BYTES: Final = 16
 
 _LIBRARY: Final = "libcrypto.so.3"
 _GCM_GET_TAG: Final = 0x10
@@ -28,9 +27,7 @@ typedef struct evp_cipher_ctx_st EVP_CIPHER_CTX;
 typedef struct evp_cipher_st EVP_CIPHER;
 EVP_CIPHER_CTX *EVP_CIPHER_CTX_new(void);
 void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *);
-int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *, int);
 int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *, int, int, void *);
-const EVP_CIPHER *EVP_aes_256_ecb(void);
 const EVP_CIPHER *EVP_aes_256_gcm(void);
 int EVP_EncryptInit_ex(EVP_CIPHER_CTX *, const EVP_CIPHER *, void *,
     const unsigned char *, const unsigned char *);
@@ -79,18 +76,6 @@ def _cipher() -> Iterator[Any]:
         yield context
     finally:
         _lib().EVP_CIPHER_CTX_free(context)
-
-
-def aes256_block(key: int, block: int, out: int) -> None:
-    """AES-256 of the 16 bytes at `block` under the 32 at `key`, into 16 at `out` (step 2.3.6)."""
-    lib = _lib()
-    written = _ffi.new("int *")
-    with _cipher() as context:
-        _succeeded(
-            lib.EVP_EncryptInit_ex(context, lib.EVP_aes_256_ecb(), _ffi.NULL, _at(key), _ffi.NULL)
-        )
-        _succeeded(lib.EVP_CIPHER_CTX_set_padding(context, 0))
-        _succeeded(lib.EVP_EncryptUpdate(context, _at(out), written, _at(block), AES_BLOCK_BYTES))
 
 
 def aes256gcm_seal(key: int, nonce: bytes, associated: bytes, plaintext: int, length: int) -> bytes:

@@ -9,38 +9,7 @@ import pytest
 
 from hsm_mpc.errors import BackendError
 from hsm_mpc.secure import libcrypto
-from hsm_mpc.secure.arena import Arena, publish
-from tests.secure.bytes_of import filled
-
-ANSWERS = [
-    # FIPS 197, C.3
-    (
-        bytes(range(32)).hex(),
-        "00112233445566778899aabbccddeeff",
-        "8ea2b7ca516745bfeafc49904b496089",
-    ),
-    # C2SP XAES-256-GCM, first test vector: L (step 2.3.6)
-    ("01" * 32, "00" * 16, "7298caa565031eadc6ce23d23ea66378"),
-]
-
-
-@pytest.mark.parametrize(("key", "block", "answer"), ANSWERS)
-def test_one_block_of_aes(arena: Arena, key: str, block: str, answer: str) -> None:
-    with arena.scope() as take:
-        secret = filled(take(32), bytes.fromhex(key))
-        source, out = filled(take(16), bytes.fromhex(block)), filled(take(32), b"\xa5" * 32)
-        with secret.open() as k, source.open() as b, out.open() as o:
-            libcrypto.aes256_block(k, b, o)
-        assert publish(out).hex() == answer + "a5" * 16
-
-
-def test_one_block_may_overwrite_itself(arena: Arena) -> None:
-    key, block, answer = ANSWERS[0]
-    with arena.scope() as take:
-        secret, both = filled(take(32), bytes.fromhex(key)), filled(take(16), bytes.fromhex(block))
-        with secret.open() as k, both.open() as b:
-            libcrypto.aes256_block(k, b, b)
-        assert publish(both).hex() == answer
+from hsm_mpc.secure.arena import Arena
 
 
 def test_it_says_which_library_it_is() -> None:
@@ -80,14 +49,10 @@ class Library:
 
 
 CALLS: dict[str, Callable[[int], object]] = {
-    "block": lambda at: libcrypto.aes256_block(at, at, at),
     "seal": lambda at: libcrypto.aes256gcm_seal(at, bytes(12), b"", at, 16),
     "open": lambda at: libcrypto.aes256gcm_open(at, bytes(12), b"", bytes(32), at),
 }
 STEPS = [
-    ("block", "EVP_EncryptInit_ex", 1),
-    ("block", "EVP_CIPHER_CTX_set_padding", 1),
-    ("block", "EVP_EncryptUpdate", 1),
     ("seal", "EVP_EncryptInit_ex", 1),
     ("seal", "EVP_EncryptUpdate", 1),
     ("seal", "EVP_EncryptUpdate", 2),
