@@ -1,55 +1,73 @@
-"""The key generations under way at this holder, and what becomes of those that end early."""
+"""The key generations under way at this holder, and what becomes of those that end early.
+
+A session that aborts or runs out of time before its share is sealed leaves nothing but the refusal
+of its nonce: KEK_0 is destroyed (step 2.6.2). Afterwards what it left stays until its certificate,
+or until the operator's `share discard` (step 2.6.8).
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Final
 
-from hsm_mpc.agent import confirmation
-from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent import confirmation, leftovers
+from hsm_mpc.agent.acting import NO_EPOCH, NO_SESSION, ActingHolder
 from hsm_mpc.agent.admission import admit
+from hsm_mpc.agent.blame import accusations, judge
+from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.agent.keygen import KeyGeneration
+from hsm_mpc.agent.keygen_files import KeygenFiles
+from hsm_mpc.agent.reservations import Reservations, Reserved
 from hsm_mpc.agent.wallets import HeldWallets
-from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.audit import Json
 from hsm_mpc.certificates.proposal import Proposal
-from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
-from hsm_mpc.errors import BadEncoding, NameTaken, ProtocolAbort, Refused
-from hsm_mpc.hsm import keys
-from hsm_mpc.hsm.uri import KeyUri
-from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.certificates.terms import PROTOCOL_VERSION
+from hsm_mpc.encoding import u8
+from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken, ProtocolAbort, Refused
+from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.inbox import Expected
+from hsm_mpc.wire.inbox import Equivocation, Expected
 from hsm_mpc.wire.rounds import PROPOSAL
 
-MOST_UNDER_WAY = 8
+MOST_UNDER_WAY: Final = 8
 """Key generations at once: each holds secrets in protected memory."""
-
-_NO_EPOCH = EpochHash(bytes(32))
-_NO_SESSION = bytes(32)
+ROUND_SECONDS: Final = 30.0
+"""How long a session waits for its next round (step 1.6.7)."""
+_BLAMES_KEPT: Final = 64
 
 
 class Ceremonies:
-    """All key generations of one holder. Safe to use from threads."""
+    """All key generations of one holder. Safe to use from threads.
 
-    def __init__(self, holder: ActingHolder, wallets: HeldWallets, suite: Suite) -> None:
+    `ticks` is seconds of a clock that only runs forward.
+    """
+
+    def __init__(
+        self,
+        holder: ActingHolder,
+        wallets: HeldWallets,
+        suite: Suite,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._holder = holder
         self._wallets = wallets
         self._suite = suite
-        self._lock = threading.RLock()
-        self._under_way: dict[WalletId, KeyGeneration] = {}
+        self._ticks = ticks
+        self._reserved = Reservations()
+        self._blames: dict[WalletId, tuple[bytes, ...]] = {}
 
     def recover(self) -> None:
-        """At start: the one-time keys of unfinished sessions are gone, so their KEK_0 goes too."""
-        sealed = {held.wallet_id for held in self._wallets.all()}
-        for ph in self._holder.store.proposals.hashes():
-            proposal = Proposal.from_bytes(self._holder.store.proposals.load(ph))
-            wallet_id = proposal.terms.wallet_id
-            if wallet_id not in sealed:
-                self._destroy_key(ph, wallet_id)
-            self._holder.store.proposals.end(ph)
+        """At start: the one-time keys of unfinished sessions are gone, so their KEK_0 goes too.
+
+        Raises:
+            BackendError, Tampered: disk or HSM; the holder does not start.
+        """
+        for files in leftovers.settle(self._holder, self._wallets):
+            self._reserved.restore(files)
 
     def propose(self, source: bytes, policy_file: bytes) -> bytes:
         """PROPOSAL → HELLO. A repeat is answered with the same bytes.
@@ -58,23 +76,21 @@ class Ceremonies:
             Refused, NameTaken: this holder does not take part; final for this proposal.
             BadEncoding, InvalidSignature: it is no proposal of a coordinator that is known here.
         """
-        wallet_id = parse_envelope(source).address.wallet_id
-        expected = Expected(PROPOSAL, wallet_id, _NO_SESSION, _NO_EPOCH, None)
-        message = self._holder.inbox().receive(source, expected, self._holder.clock())
-        proposal = Proposal.from_bytes(message.payload)
-        with self._lock:
-            self._drop_late()
-            known = self._under_way.get(wallet_id)
-            if known is not None and known.proposal == proposal:
-                return known.hello
-            if len(self._under_way) >= MOST_UNDER_WAY:
-                raise Refused("too-many-ceremonies", "too many wallets are being made at once")
+        proposal = self._received_proposal(source)
+        wallet_id = proposal.terms.wallet_id
+        self.expire()
+        with self._reserved.alone_with(wallet_id):
+            reserved = self._reserved.find(wallet_id)
+            if reserved is not None:
+                if reserved.files.proposal != proposal:
+                    raise NameTaken(f"a wallet called {proposal.name!r} is being made")
+                return self._session_of(reserved).hello
+            if self._holder.store.ended.has(wallet_id):
+                raise Refused("session-over", "the key generation of that nonce has ended here")
             admit(self._holder, proposal, policy_file)
-            with self._wallets.reserved(proposal.name):
-                self._refuse_name_under_way(proposal.name)
-                session = KeyGeneration(self._holder, self._suite, proposal, policy_file)
-                self._under_way[wallet_id] = session
-        return session.hello
+            files = KeygenFiles(self._holder, proposal)
+            reserved = self._reserved.add(files, self._wallets.has_name, MOST_UNDER_WAY)
+            return self._begun(reserved, policy_file).hello
 
     def take_hellos(self, sources: Sequence[bytes]) -> bytes:
         """n HELLOs → msg1."""
@@ -89,82 +105,186 @@ class Ceremonies:
             return session.take_dealings(sources)
 
     def certify(self, source: bytes) -> bytes:
-        """CERT → DONE; the one-time keys of the session are wiped."""
-        done = confirmation.certify(self._holder, source)
+        """CERT → DONE; nothing of the session is needed any more."""
         wallet_id = parse_envelope(source).address.wallet_id
-        with self._lock:
-            session = self._under_way.pop(wallet_id, None)
-        if session is not None:
-            session.end()
+        with self._reserved.alone_with(wallet_id):
+            done = confirmation.certify(self._holder, source)
+            reserved = self._reserved.find(wallet_id)
+            if reserved is not None:
+                reserved.files.forget()
+                self._reserved.drop(wallet_id)
         return done
 
     def activate(self, sources: Sequence[bytes]) -> None:
         """n DONEs: the wallet may sign."""
-        confirmation.activate(self._holder, sources)
+        if not sources:
+            raise BadEncoding("no done at all")
+        wallet_id = parse_envelope(sources[0]).address.wallet_id
+        with self._reserved.alone_with(wallet_id):
+            confirmation.activate(self._holder, wallet_id, sources)
 
     def discard(self, wallet_id: WalletId) -> None:
         """Remove what an unfinished creation left: state prepared only (step 2.6.8).
 
         Raises:
             Refused: `not-prepared`, or `unknown-wallet`.
+            BackendError: HSM or disk; what is left is removed by the next try, or at start.
         """
-        epochs = self._holder.epochs(wallet_id)
-        records = epochs.records()
-        if not records:
-            raise Refused("unknown-wallet", "nothing of that wallet is in this store")
-        with self._lock:
-            for record in records:
-                if record.state is not EpochState.PREPARED:
-                    raise Refused("not-prepared", "the wallet is certified: it is not discarded")
-                self._holder.audit("keygen-discarded", {"wallet_id": wallet_id.hex()})
-                destroy_named_key(self._holder, record.kek_uri, wallet_id)
-                epochs.discard(record.epoch_hash)
-            session = self._under_way.pop(wallet_id, None)
-            if session is not None:
-                session.end()
+        with self._reserved.alone_with(wallet_id):
+            held = self._wallets.of(wallet_id)
+            if not held:
+                raise Refused("unknown-wallet", "nothing of that wallet is in this store")
+            if any(epoch.record.state is not EpochState.PREPARED for epoch in held):
+                raise Refused("not-prepared", "the wallet is certified: it is not discarded")
+            reserved = self._reserved.find(wallet_id)
+            if reserved is not None and reserved.live is not None:
+                reserved.live.end()
+            self._holder.audit("keygen-discarded", {"wallet_id": wallet_id.hex()})
+            leftovers.discard(self._holder, wallet_id)
+            if reserved is not None:
+                reserved.files.bury()
+                self._reserved.drop(wallet_id)
+
+    def expire(self) -> None:
+        """End the sessions that ran out of time, and what an abort could not end (step 2.6.2)."""
+        for reserved in self._reserved.all():
+            if self._is_over(reserved):
+                with self._reserved.alone_with(reserved.files.wallet_id, wait=False) as alone:
+                    if alone and self._is_over(reserved):
+                        self._end(reserved, "out of time")
+        self._holder.store.ended.forget_before(self._holder.clock())
+
+    def accusations(self, wallet_id: WalletId) -> tuple[bytes, ...]:
+        """The BLAME messages that this holder made in a session that died (step 2.6.9)."""
+        return self._blames.get(wallet_id, ())
+
+    def judge(self, source: bytes, proposal: bytes, hellos: Sequence[bytes]) -> int:
+        """Who lied, by a BLAME message and the n HELLOs of its session (step 2.6.9).
+
+        Raises:
+            BadEncoding, BadInput, InvalidSignature: these are not messages of one session.
+        """
+        holder = self._holder
+        plan = Proposal.from_bytes(proposal)
+        return judge(source, plan, hellos, holder.roster, self._suite, holder.arena)
+
+    def _received_proposal(self, source: bytes) -> Proposal:
+        wallet_id = parse_envelope(source).address.wallet_id
+        expected = Expected(PROPOSAL, wallet_id, NO_SESSION, NO_EPOCH, None)
+        message = self._holder.inbox().receive(source, expected, self._holder.clock())
+        if message.payload[:1] != u8(PROTOCOL_VERSION):
+            raise Refused("protocol-version", "PROPOSAL: of a version that is not spoken here")
+        proposal = Proposal.from_bytes(message.payload)
+        if proposal.terms.wallet_id != wallet_id:
+            raise BadEncoding("PROPOSAL: its header names another wallet")
+        return proposal
+
+    def _begun(self, reserved: Reserved, policy_file: bytes) -> KeyGeneration:
+        try:
+            session = KeyGeneration.begin(
+                self._holder, self._suite, reserved.files.proposal, policy_file
+            )
+        except BaseException:
+            self._end_quietly(reserved, "it could not begin")
+            raise
+        reserved.live = session
+        reserved.until = self._ticks() + ROUND_SECONDS
+        return session
 
     @contextmanager
     def _session(self, sources: Sequence[bytes]) -> Iterator[KeyGeneration]:
-        """The session that the first message names; it ends for good if the body aborts it."""
+        """The session that the first message names; it ends for good if a round fails in it."""
         if not sources:
             raise BadEncoding("a round without messages")
         wallet_id = parse_envelope(sources[0]).address.wallet_id
-        with self._lock:
-            session = self._under_way.get(wallet_id)
-            if session is None:
+        with self._reserved.alone_with(wallet_id):
+            reserved = self._reserved.find(wallet_id)
+            if reserved is None:
                 raise Refused("no-session", "no key generation of that wallet is under way here")
+            session = self._session_of(reserved)
             try:
                 yield session
             except ProtocolAbort as aborted:
-                self._abandon(wallet_id, session, str(aborted))
+                self._abort(reserved, session, aborted)
                 raise
+            except BaseException:
+                if session.doomed:
+                    self._end_quietly(reserved, "a round failed")
+                raise
+            reserved.until = self._ticks() + ROUND_SECONDS
+            if session.secrets is None:
+                reserved.live = None
 
-    def _abandon(self, wallet_id: WalletId, session: KeyGeneration, reason: str) -> None:
-        fields = {"wallet_id": wallet_id.hex(), "reason": reason}
-        self._holder.audit("keygen-aborted", fields)
-        del self._under_way[wallet_id]
-        session.abandon()
+    def _session_of(self, reserved: Reserved) -> KeyGeneration:
+        """The one with secrets, or one that repeats what is on disk.
 
-    def _drop_late(self) -> None:
-        """Sessions whose deadline passed before their share was sealed (step 2.6.2)."""
-        for wallet_id, session in tuple(self._under_way.items()):
-            if session.proposal.deadline < self._holder.clock() and not session.sealed:
-                self._abandon(wallet_id, session, "deadline")
+        Raises:
+            Refused: `session-over`: it was aborted, and what is left of it is being removed.
+        """
+        if reserved.live is not None:
+            return reserved.live
+        if not self._wallets.of(reserved.files.wallet_id):
+            raise Refused("session-over", "that key generation has ended here")
+        return KeyGeneration.resumed(self._holder, self._suite, reserved.files)
 
-    def _refuse_name_under_way(self, name: str) -> None:
-        if any(session.proposal.name == name for session in self._under_way.values()):
-            raise NameTaken(f"a wallet called {name!r} is being made")
+    def _abort(self, reserved: Reserved, session: KeyGeneration, aborted: ProtocolAbort) -> None:
+        """Evidence and audit line; then the session is dead, and only then whom to blame.
 
-    def _destroy_key(self, ph: bytes, wallet_id: WalletId) -> None:
-        key_id = wrapping_key_id(wallet_id, self._holder.me, ph, Attempt.NONE, 0)
-        key = keys.find_wrapping_key(self._holder.token, key_id, keys.wrapping_label(wallet_id))
-        if key is not None:
-            keys.destroy(self._holder.token, key)
+        Whatever of this fails is tried again by `expire`; the secrets are gone in any case.
+        """
+        holder, wallet_id = self._holder, reserved.files.wallet_id
+        messages = aborted.evidence if isinstance(aborted, Equivocation) else ()
+        try:
+            proof = [*session.received(), *messages] if aborted.culprits else []
+            named = keep_evidence(holder.store.evidence, holder.keys, str(aborted), proof)
+            fields: dict[str, Json] = {"culprits": list(aborted.culprits), **named}
+            self._end_durably(reserved, session, str(aborted), fields)
+            blames = accusations(holder, session, aborted.culprits)
+            if blames:
+                keep_evidence(holder.store.evidence, holder.keys, "blame", blames)
+                self._remember_blames(wallet_id, blames)
+        except HsmMpcError as failure:
+            aborted.add_note(str(failure))
+        finally:
+            session.end()
 
+    def _remember_blames(self, wallet_id: WalletId, blames: tuple[bytes, ...]) -> None:
+        while len(self._blames) >= _BLAMES_KEPT:
+            self._blames.pop(next(iter(self._blames)))
+        self._blames[wallet_id] = blames
 
-def destroy_named_key(holder: ActingHolder, uri: str, wallet_id: WalletId) -> None:
-    """Destroy the wrapping key that a record names, if it is still there."""
-    key_id = KeyUri.parse(uri).key_id
-    key = keys.find_wrapping_key(holder.token, key_id, keys.wrapping_label(wallet_id))
-    if key is not None:
-        keys.destroy(holder.token, key)
+    def _is_over(self, reserved: Reserved) -> bool:
+        """Out of time, or dead with something of it left."""
+        if reserved.live is None:
+            return not self._wallets.of(reserved.files.wallet_id)
+        late = reserved.files.proposal.deadline < self._holder.clock()
+        return late or self._ticks() >= reserved.until
+
+    def _end(self, reserved: Reserved, reason: str) -> None:
+        """End a session durably; its secrets are gone even if that fails."""
+        session = reserved.live
+        try:
+            self._end_durably(reserved, session, reason, {})
+        finally:
+            if session is not None:
+                session.end()
+
+    def _end_quietly(self, reserved: Reserved, reason: str) -> None:
+        """As `_end`, where another error is on its way: `expire` tries again."""
+        with suppress(HsmMpcError):
+            self._end(reserved, reason)
+
+    def _end_durably(
+        self,
+        reserved: Reserved,
+        session: KeyGeneration | None,
+        reason: str,
+        fields: Mapping[str, Json],
+    ) -> None:
+        """Leave nothing but the refusal of its nonce, unless the share is sealed (2.6.2, 2.6.8)."""
+        reserved.live = None
+        if session is not None and session.sealed:
+            reserved.files.audit("keygen-aborted", {"reason": reason, **fields})
+            return
+        leftovers.end_unsealed(self._holder, reserved.files, reason, fields)
+        self._reserved.drop(reserved.files.wallet_id)

@@ -1,6 +1,7 @@
 """After the released signature: CERT, the own DONE, and the DONEs of all (step 2.6.8).
 
-Everything here stands on the store alone, so it goes on after a restart.
+Everything here stands on the store and the HSM alone, so it goes on after a restart. Callers see
+to it that one thread at a time works on a wallet.
 """
 
 from __future__ import annotations
@@ -8,71 +9,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.acting import NO_EPOCH, ActingHolder
+from hsm_mpc.agent.first_share import open_and_check
+from hsm_mpc.agent.wallets import check_register
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.encoding import lv32
-from hsm_mpc.errors import BadEncoding, NotReady, Refused
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.errors import BadInput, NotReady, ProtocolAbort, Refused, Tampered
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.wire.dones import check_all_done
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.inbox import Expected
 from hsm_mpc.wire.rounds import CERTIFICATE, DONE
-
-_NO_EPOCH = EpochHash(bytes(32))
 
 
 def certify(holder: ActingHolder, source: bytes) -> bytes:
     """PREPARED → CERTIFIED on a valid certificate; the own DONE message, repeated verbatim.
 
     Raises:
-        BadEncoding, Tampered: the message is no valid certificate under the pinned roster.
+        BadEncoding, InvalidSignature, Tampered: no valid certificate under the pinned roster.
         Refused: `unknown-wallet`, or `other-share`: it certifies another blob than the own.
+        Tampered: the own share does not open any more, or the HSM's register disagrees.
     """
     certificate = _certificate_in(holder, source)
-    epochs, record = _own_record(holder, certificate)
     h = certificate.body.hash
-    _check_own_share(holder, certificate, record)
+    epochs, record = _own_record(holder, certificate, h)
     kept = epochs.kept(h, EpochDocument.DONE)
+    if kept is not None:
+        return kept
+    _check_own_share(holder, certificate, record)
     if record.state is EpochState.PREPARED:
         holder.audit("keygen-certified", {"epoch_hash": h.hex()})
-        epochs.keep(h, EpochDocument.CERTIFICATE, certificate.to_bytes())
-        record = replace(record, state=EpochState.CERTIFIED)
-        epochs.change(record)
-    if kept is None:
-        kept = _done_message(holder, certificate)
-        epochs.keep(h, EpochDocument.DONE, kept)
+        _keep_once(epochs, h, EpochDocument.CERTIFICATE, certificate.to_bytes())
+        epochs.change(replace(record, state=EpochState.CERTIFIED))
+    kept = _done_message(holder, certificate)
+    epochs.keep(h, EpochDocument.DONE, kept)
     return kept
 
 
-def activate(holder: ActingHolder, sources: Sequence[bytes]) -> None:
+def activate(holder: ActingHolder, wallet_id: WalletId, sources: Sequence[bytes]) -> None:
     """CERTIFIED → ACTIVE on the DONEs of all n holders (step 2.6.8).
 
     Raises:
         BadEncoding, InvalidSignature: a message is not a DONE of this wallet.
-        Tampered: a signed DONE does not say what the certificate says.
+        ProtocolAbort: a signed DONE does not say what the certificate says, or the own one came
+            back altered.
         Refused, NotReady: no such wallet, or it is not certified.
     """
-    if not sources:
-        raise BadEncoding("no done at all")
-    wallet_id = parse_envelope(sources[0]).address.wallet_id
     epochs = holder.epochs(wallet_id)
-    for record in epochs.records():
-        encoded = epochs.kept(record.epoch_hash, EpochDocument.CERTIFICATE)
-        if record.state is EpochState.PREPARED or encoded is None:
-            raise NotReady("this wallet has no certificate here yet")
-        certificate = Certificate.from_bytes(encoded)
-        check_all_done(holder.keys, certificate, sources, holder.clock())
-        if record.state is EpochState.CERTIFIED:
-            holder.audit("keygen-active", {"epoch_hash": record.epoch_hash.hex()})
-            all_done = b"".join(lv32(source) for source in sources)
-            epochs.keep(record.epoch_hash, EpochDocument.DONES, all_done)
-            epochs.change(replace(record, state=EpochState.ACTIVE))
-        return
-    raise Refused("unknown-wallet", "this holder has no share of that wallet")
+    record, certificate = _certified(epochs, parse_envelope(sources[0]).address.session_id)
+    h = record.epoch_hash
+    check_all_done(holder.keys, certificate, sources, holder.clock())
+    if sources[holder.me - 1] != epochs.kept(h, EpochDocument.DONE):
+        raise ProtocolAbort("the own done came back altered")  # step 1.7.5
+    if record.state is EpochState.CERTIFIED:
+        holder.audit("keygen-active", {"epoch_hash": h.hex()})
+        _keep_once(epochs, h, EpochDocument.DONES, bundle(sources))
+        epochs.change(replace(record, state=EpochState.ACTIVE))
 
 
 def _certificate_in(holder: ActingHolder, source: bytes) -> Certificate:
@@ -82,22 +78,53 @@ def _certificate_in(holder: ActingHolder, source: bytes) -> Certificate:
     session_id = certificate.extension.session_id
     wallet_id = certificate.body.terms.wallet_id
     senders = None if holder.keys.knows_coordinator(message.address.sender) else holder.everybody()
-    expected = Expected(CERTIFICATE, wallet_id, session_id, _NO_EPOCH, senders)
+    expected = Expected(CERTIFICATE, wallet_id, session_id, NO_EPOCH, senders)
     holder.inbox().receive(source, expected, holder.clock())
     certificate.verify(holder.roster)
     return certificate
 
 
-def _own_record(holder: ActingHolder, certificate: Certificate) -> tuple[Epochs, EpochRecord]:
+def _certified(epochs: Epochs, session_id: bytes) -> tuple[EpochRecord, Certificate]:
+    """The epoch that was made in this session, with its certificate.
+
+    Raises:
+        Refused, NotReady: there is none, or it is prepared only.
+    """
+    records = epochs.records()
+    if not records:
+        raise Refused("unknown-wallet", "this holder has no share of that wallet")
+    for record in records:
+        encoded = epochs.kept(record.epoch_hash, EpochDocument.CERTIFICATE)
+        if encoded is None or record.state is EpochState.PREPARED:
+            continue
+        try:
+            certificate = Certificate.from_bytes(encoded)
+        except BadInput as broken:
+            raise Tampered(f"the kept certificate: {broken}") from broken
+        if certificate.extension.session_id == session_id:
+            return record, certificate
+    raise NotReady("this wallet has no certificate here yet")
+
+
+def _own_record(
+    holder: ActingHolder, certificate: Certificate, h: EpochHash
+) -> tuple[Epochs, EpochRecord]:
     epochs = holder.epochs(certificate.body.terms.wallet_id)
-    if certificate.body.hash not in epochs.hashes():
-        raise Refused("unknown-wallet", "this holder has no share of the certified wallet")
-    return epochs, epochs.record(certificate.body.hash)
+    for record in epochs.records():
+        if record.epoch_hash == h:
+            return epochs, record
+    raise Refused("unknown-wallet", "this holder has no share of the certified wallet")
 
 
 def _check_own_share(holder: ActingHolder, certificate: Certificate, record: EpochRecord) -> None:
-    if certificate.acknowledgements[holder.me - 1].blob_digest != record.blob_digest:
+    """DONE says that the share opens, so it is opened: a restored disk or HSM may not have it."""
+    position = holder.me - 1
+    if certificate.acknowledgements[position].blob_digest != record.blob_digest:
         raise Refused("other-share", "the certificate names another blob than the own one")
+    check_register(holder, certificate.body)
+    with holder.arena.scope() as take:
+        delivery_key = certificate.extension.delivery_keys[position]
+        open_and_check(holder, certificate.body, delivery_key, take(SHARE_BYTES))
 
 
 def _done_message(holder: ActingHolder, certificate: Certificate) -> bytes:
@@ -112,3 +139,9 @@ def _done_message(holder: ActingHolder, certificate: Certificate) -> bytes:
     )
     wallet_id, session_id = certificate.body.terms.wallet_id, certificate.extension.session_id
     return holder.identity_message(DONE, wallet_id, session_id, done.to_bytes())
+
+
+def _keep_once(epochs: Epochs, h: EpochHash, document: EpochDocument, content: bytes) -> None:
+    """A document that a crash may have left whole, by others' hands in other bytes as valid."""
+    if epochs.kept(h, document) is None:
+        epochs.keep(h, document, content)

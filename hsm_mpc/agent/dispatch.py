@@ -9,9 +9,10 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
+from hsm_mpc.ids import WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
-from hsm_mpc.wire.envelope import parse_envelope
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -75,12 +76,13 @@ class HolderDesk:
             HolderMethod.REQUEST: self._request,
             HolderMethod.SIGN: self._sign,
             HolderMethod.WALLETS: self._wallets,
+            HolderMethod.BLAME: self._blame,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
         """Peers' CHANNEL messages → the own one."""
         for source in parts:
-            self._holder.learn_channel(parse_envelope(source).address.sender, source)
+            self._holder.keys.learn_message(source, self._holder.clock())
         return (self._holder.channel_announcement(),)
 
     def _propose(self, parts: Parts) -> Sequence[bytes]:
@@ -125,6 +127,13 @@ class HolderDesk:
             return self._holdings.page(None)
         (last,) = _exactly(1, parts)
         return self._holdings.page(last)
+
+    def _blame(self, parts: Parts) -> Sequence[bytes]:
+        """wallet_id → the own BLAMEs; BLAME, PROPOSAL, n HELLOs → u16be(index of who lied)."""
+        if len(parts) == 1:
+            return self._ceremonies.accusations(WalletId(parts[0]))
+        blame, proposal, *hellos = _exactly(2 + self._holder.roster.n, parts)
+        return (u16be(self._ceremonies.judge(blame, proposal, hellos)),)
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

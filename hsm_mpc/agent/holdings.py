@@ -7,8 +7,8 @@ from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
-from hsm_mpc.encoding import Reader
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.wire.envelope import unbundled
 from hsm_mpc.wire.holdings import Holding
 
 PAGE_BYTES: Final = 1 << 20
@@ -49,18 +49,10 @@ class Holdings:
             state=held.record.state,
             certificate=kept(EpochDocument.CERTIFICATE),
             done=kept(EpochDocument.DONE),
-            dones=_messages(kept(EpochDocument.DONES)),
+            dones=unbundled(kept(EpochDocument.DONES)),
             policy_file=kept(EpochDocument.POLICY),
         )
 
 
 def _place(held: HeldEpoch) -> bytes:
     return held.wallet_id + held.body.hash
-
-
-def _messages(document: bytes) -> tuple[bytes, ...]:
-    reader = Reader(document, "dones")
-    messages = []
-    while reader.consumed < len(document):
-        messages.append(reader.lv32())
-    return tuple(messages)

@@ -154,6 +154,11 @@ class KeyGeneration:
         """All messages of the session so far: evidence, if somebody cheated."""
         return tuple(message.to_bytes() for message in self._inbox.messages())
 
+    def messages_of(self, kind: MessageKind) -> dict[int, Message]:
+        """The messages of one round, by holder."""
+        messages = (each for each in self._inbox.messages() if each.kind is kind)
+        return {message.address.sender: message for message in messages}
+
     def end(self) -> None:
         """Wipe the one-time keys: they were used for the last time, or the session is over."""
         if self.secrets is not None:
@@ -221,7 +226,8 @@ class KeyGeneration:
 
     def _hellos_in(self, received: Sequence[Message], messages: Sequence[bytes]) -> list[Hello]:
         """Step 2.6.3."""
-        hellos, culprits, group = [], [], self._suite.group
+        culprits: list[int] = []
+        hellos, group = [], self._suite.group
         for message in received:
             try:
                 hellos.append(decoded(message, lambda payload: Hello.from_bytes(payload, group)))

@@ -7,51 +7,33 @@ check of a list; the line of the partial signature is durable before it leaves.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Final
 
-from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.acting import NO_SESSION, ActingHolder
+from hsm_mpc.agent.asked import Asked, AskedRequests
+from hsm_mpc.agent.refusals import refusals_recorded
+from hsm_mpc.agent.sign_lists import SignList
 from hsm_mpc.agent.wallets import HeldWallets, SigningWallet
 from hsm_mpc.audit import Json
-from hsm_mpc.certificates.clients import Client
-from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.errors import Refused
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.facts import Facts, facts_of
 from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
-from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
-from hsm_mpc.protocols.leases import LIFETIME, Lease, LeaseTable
-from hsm_mpc.protocols.signing_messages import (
-    LEASE_ID_BYTES,
-    Commitment,
-    CommitPayload,
-    PartialPayload,
-    SignPayload,
-    list_hash,
-)
+from hsm_mpc.protocols.leases import Lease, LeaseTable
+from hsm_mpc.protocols.signing_messages import LEASE_ID_BYTES, PartialPayload
 from hsm_mpc.requests import Request
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.secure.arena import Secret, move_bytes
-from hsm_mpc.wire.envelope import Address, Message, parse_envelope
-from hsm_mpc.wire.inbox import Expected, Inbox
+from hsm_mpc.wire.envelope import Address, parse_envelope
+from hsm_mpc.wire.inbox import Expected
 from hsm_mpc.wire.rounds import COMMIT, EVERYBODY, PARTIAL, REQUEST, SIGN
 
-_NO_SESSION = bytes(32)
-_SCALAR_BYTES = 32
-_FIRST_SIGNATURE = 0
+_SCALAR_BYTES: Final = 32
+_FIRST_SIGNATURE: Final = 0
 """k of a request that asks for one signature."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A request that passed policy, kept until its leases are over."""
-
-    request: Request
-    client: Client
-    wallet: SigningWallet
-    inbox: Inbox
-    until: float
 
 
 class SigningDesk:
@@ -67,8 +49,7 @@ class SigningDesk:
         self._wallets = wallets
         self._ticks = ticks
         self._leases = LeaseTable()
-        self._lock = threading.Lock()
-        self._asked: dict[bytes, _Asked] = {}
+        self._asked = AskedRequests(self._leases)
 
     def request(self, source: bytes) -> tuple[bytes, ...]:
         """REQUEST → one COMMIT message; a repeat gets the open one again (step 1.7.4).
@@ -76,15 +57,17 @@ class SigningDesk:
         Raises:
             Refused: by request checks or policy, with the rule.
             NotReady: the wallet is not active yet.
+            Tampered: store, register and token do not belong together.
             BackendError: too many leases are open, or the HSM does not answer.
             BadEncoding, InvalidSignature: it is no request of a coordinator known here.
         """
         address = parse_envelope(source).address
-        expected = Expected(REQUEST, address.wallet_id, _NO_SESSION, address.epoch_hash, None)
+        expected = Expected(REQUEST, address.wallet_id, NO_SESSION, address.epoch_hash, None)
         message = self._holder.inbox().receive(source, expected, self._holder.clock())
         request = Request.from_bytes(message.payload)
-        wallet = self._wallets.signing(address.wallet_id, address.epoch_hash)
-        with self._refusals_recorded(request, address.epoch_hash):
+        named = _named(address.wallet_id, address.epoch_hash, request.id)
+        with refusals_recorded(self._holder, named):
+            wallet = self._wallets.signing(address.wallet_id, address.epoch_hash)
             client = request.check(address.wallet_id, wallet.clients, self._holder.clock())
             facts = facts_of(request)
             wallet.policy.require(facts.permission)
@@ -92,10 +75,10 @@ class SigningDesk:
         now = self._ticks()
         lease = self._leases.open_for(task.terms, now)
         if lease is None:
-            self._leases.make_room(address.wallet_id, now)
+            self._leases.make_room(wallet.wallet_id, now)  # step 3.3.1
             lease = self._committed(task, request, wallet)
             self._leases.add(lease, now)
-        self._remember(request, client, wallet, now)
+        self._asked.remember(request, client, wallet, self._holder.inbox, now)
         return (lease.commit,)
 
     def sign(self, source: bytes, channels: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -107,32 +90,33 @@ class SigningDesk:
         Raises:
             Refused: by the checks of section 3.4, with the rule.
             ProtocolAbort: naming whose COMMIT is provably bad, or nobody (the relay).
+            BadInput, Tampered: steps 3.4.8 to 3.4.12.
             BackendError: the audit line cannot be written, or the HSM does not answer.
+            BadEncoding, InvalidSignature: it is no SIGN of a coordinator known here.
         """
-        address = parse_envelope(source).address
-        asked = self._asked_for(address.session_id)
-        expected = Expected(
-            SIGN, address.wallet_id, address.session_id, asked.wallet.body.hash, None
-        )
+        session_id = parse_envelope(source).address.session_id
+        asked = self._asked.of_session(session_id)
+        wallet = asked.wallet
+        expected = Expected(SIGN, wallet.wallet_id, session_id, wallet.epoch_hash, None)
         message = asked.inbox.receive(source, expected, self._holder.clock())
-        payload = SignPayload.from_bytes(message.payload)
-        digest = list_hash(message.payload)
-        own = self._own_commit(payload)
-        repeated = self._leases.answer(own.lease_id, digest, self._ticks())
+        signers = SignList.of(message, self._holder.roster.n)
+        own = signers.lease_id_of(self._holder.me)
+        repeated = self._leases.answer(own, signers.digest, self._ticks())
         if repeated is not None:
             return (repeated,)
-        lease = self._leases.take(own.lease_id, digest, self._ticks())
-        try:
-            self._holder.audit("lease-used", self._fields(lease, digest))
-            self._learn(channels)
-            listed = self._verified(asked, address, payload, lease)
-            partial = self._partial(asked, address, message, listed, lease)
-        except HsmMpcError as refused:
-            self._record_refusal(asked.request, asked.wallet.body.hash, refused)
-            raise
-        finally:
-            lease.secret_nonce.release()
-        self._leases.answered(own.lease_id, partial)
+        for channel in channels:
+            self._holder.keys.learn_message(channel, self._holder.clock())
+        named = _named(wallet.wallet_id, wallet.epoch_hash, asked.request.id)
+        named["list"] = signers.digest.hex()
+        with refusals_recorded(self._holder, named, signers.payload.commits):
+            asked.inbox.remember(message, signers.slot)
+            lease = self._leases.take(own, signers.digest, self._ticks())
+            try:
+                self._holder.audit("lease-used", _of_lease(lease, signers))
+                partial = self._partial(asked, signers, lease)
+            finally:
+                lease.secret_nonce.release()
+        self._leases.answered(own, partial)
         return (partial,)
 
     def forget(self) -> None:
@@ -143,24 +127,24 @@ class SigningDesk:
         """Wipe leases and requests that are over."""
         now = self._ticks()
         self._leases.expire(now)
-        with self._lock:
-            self._asked = {key: asked for key, asked in self._asked.items() if asked.until > now}
+        self._asked.expire(now)
 
     def _task(self, request: Request, wallet: SigningWallet, facts: Facts) -> Task:
+        """What this holder itself makes of a request; the path is derived, never received."""
         return Task(
-            wallet_id=wallet.body.terms.wallet_id,
+            wallet_id=wallet.wallet_id,
             request_id=request.id,
             k=_FIRST_SIGNATURE,
             index=self._holder.me,
             epoch=wallet.epoch_key,
             key=wallet.signing_key(request.content.paths[0]),
             message=facts.message,
-            allowed=lambda signers: len(signers) >= wallet.body.terms.sizes.t,
+            allowed=lambda signers: len(signers) >= wallet.epoch_key.t,
         )
 
     def _committed(self, task: Task, request: Request, wallet: SigningWallet) -> Lease:
         """A fresh lease; the share is open only while its nonce is drawn (step 3.3.2)."""
-        address = self._address(wallet, request.session_id(wallet.body.hash))
+        address = self._address(wallet, request.session_id(wallet.epoch_hash), EVERYBODY)
 
         def sealed(payload: bytes) -> bytes:
             return self._holder.channel_message(COMMIT, address, payload).to_bytes()
@@ -179,137 +163,51 @@ class SigningDesk:
             content.wipe()
             yield share
 
-    def _partial(
-        self,
-        asked: _Asked,
-        address: Address,
-        message: Message,
-        listed: Sequence[Commitment],
-        lease: Lease,
-    ) -> bytes:
+    def _partial(self, asked: Asked, signers: SignList, lease: Lease) -> bytes:
         """Steps 3.4.1 to 3.4.15: the PARTIAL message, its audit line durable."""
-        asked.request.check_time(self._holder.clock())  # step 3.4.7
+        wallet = self._wallets.signing(asked.wallet.wallet_id, asked.wallet.epoch_hash)
         facts = facts_of(asked.request)
-        asked.wallet.policy.require(facts.permission)
-        self._wallets.signing(address.wallet_id, asked.wallet.body.hash)
-        task = self._task(asked.request, asked.wallet, facts)
-        signature = answer(task, lease, listed, self._share(asked.wallet))
-        digest = list_hash(message.payload)
+        task = self._task(asked.request, wallet, facts)
+        made_for = replace(lease.terms, message_digest=task.terms.message_digest)
+        if made_for != task.terms or signers.payload.k != task.k:  # step 3.4.1
+            raise Refused("lease-session", "this nonce was made for another request or epoch")
+        commitments = signers.verified(self._holder, asked, lease)
+        asked.request.check_time(self._holder.clock())  # step 3.4.7
+        wallet.policy.require(facts.permission)
+        signature = answer(task, lease, commitments, self._share(wallet))
+        payload = PartialPayload(lease.lease_id, signers.digest, signature).to_bytes()
+        asking = signers.message.address
+        address = self._address(wallet, asking.session_id, asking.sender)
+        partial = self._holder.channel_message(PARTIAL, address, payload).to_bytes()
         signed = {
-            **self._fields(lease, digest),
+            **_of_lease(lease, signers),
             "client": asked.client.name,
             "rule": facts.permission.value,
-            "set": [entry.index for entry in listed],
+            "set": [commitment.index for commitment in commitments],
         }
         self._holder.audit("partial-released", signed)
-        payload = PartialPayload(lease.lease_id, digest, signature).to_bytes()
-        back = Address(
-            address.wallet_id,
-            address.session_id,
-            address.epoch_hash,
-            self._holder.me,
-            address.sender,
-        )
-        return self._holder.channel_message(PARTIAL, back, payload).to_bytes()
+        return partial
 
-    def _own_commit(self, payload: SignPayload) -> CommitPayload:
-        for source in payload.commits:
-            message = parse_envelope(source)
-            if message.address.sender == self._holder.me and message.kind is COMMIT:
-                return CommitPayload.from_bytes(message.payload, PUBLIC_NONCE_BYTES)
-        raise ProtocolAbort("SIGN list: our own COMMIT is missing")
-
-    def _verified(
-        self, asked: _Asked, address: Address, payload: SignPayload, lease: Lease
-    ) -> list[Commitment]:
-        """Step 3.4.2: every COMMIT of the list signed by its holder, and of this session."""
-        expected = Expected(
-            COMMIT,
-            address.wallet_id,
-            address.session_id,
-            asked.wallet.body.hash,
-            self._holder.everybody(),
-        )
-        listed = []
-        for source in payload.commits:
-            if source == lease.commit:
-                message = parse_envelope(source)
-            else:
-                message = asked.inbox.receive(source, expected, self._holder.clock())
-            parsed = _parsed_commit(message)
-            asked.inbox.remember(message, parsed.lease_id)
-            listed.append(
-                Commitment(
-                    message.address.sender, parsed.k, parsed.lease_id, parsed.public_nonce, source
-                )
-            )
-        return listed
-
-    def _learn(self, channels: Sequence[bytes]) -> None:
-        for source in channels:
-            self._holder.learn_channel(parse_envelope(source).address.sender, source)
-
-    def _address(self, wallet: SigningWallet, session_id: bytes) -> Address:
-        body = wallet.body
-        return Address(body.terms.wallet_id, session_id, body.hash, self._holder.me, EVERYBODY)
-
-    def _remember(
-        self, request: Request, client: Client, wallet: SigningWallet, now: float
-    ) -> None:
-        self.expire()
-        session_id = request.session_id(wallet.body.hash)
-        with self._lock:
-            known = self._asked.get(session_id)
-            inbox = known.inbox if known is not None else self._holder.inbox()
-            self._asked[session_id] = _Asked(request, client, wallet, inbox, now + 2 * LIFETIME)
-
-    def _asked_for(self, session_id: bytes) -> _Asked:
-        with self._lock:
-            asked = self._asked.get(session_id)
-        if asked is None:
-            raise Refused("lease-unknown", "no nonce was made here for that request")
-        return asked
-
-    def _fields(self, lease: Lease, digest: bytes) -> dict[str, Json]:
-        terms = lease.terms
-        return {
-            "wallet_id": terms.wallet_id.hex(),
-            "epoch_hash": terms.epoch_hash.hex(),
-            "request_id": terms.request_id.hex(),
-            "k": terms.k,
-            "lease_id": lease.lease_id.hex(),
-            "message_sha256": terms.message_digest.hex(),
-            "list": digest.hex(),
-        }
-
-    @contextmanager
-    def _refusals_recorded(self, request: Request, epoch_hash: EpochHash) -> Iterator[None]:
-        try:
-            yield
-        except Refused as refused:
-            self._record_refusal(request, epoch_hash, refused)
-            raise
-
-    def _record_refusal(
-        self, request: Request, epoch_hash: EpochHash, refused: HsmMpcError
-    ) -> None:
-        rule = refused.rule if isinstance(refused, Refused) else refused.kind
-        self._holder.audit(
-            "refused",
-            {
-                "wallet_id": request.content.wallet_id.hex(),
-                "epoch_hash": epoch_hash.hex(),
-                "request_id": request.id.hex(),
-                "rule": rule,
-            },
-        )
+    def _address(self, wallet: SigningWallet, session_id: bytes, receiver: int) -> Address:
+        return Address(wallet.wallet_id, session_id, wallet.epoch_hash, self._holder.me, receiver)
 
 
-def _parsed_commit(message: Message) -> CommitPayload:
-    """A signed COMMIT that does not parse proves its sender's fault (step 1.10)."""
-    try:
-        return CommitPayload.from_bytes(message.payload, PUBLIC_NONCE_BYTES)
-    except BadEncoding as malformed:
-        raise ProtocolAbort(
-            f"COMMIT of holder {message.address.sender} does not parse", [message.address.sender]
-        ) from malformed
+def _named(wallet_id: WalletId, epoch_hash: EpochHash, request_id: bytes) -> dict[str, Json]:
+    return {
+        "wallet_id": wallet_id.hex(),
+        "epoch_hash": epoch_hash.hex(),
+        "request_id": request_id.hex(),
+    }
+
+
+def _of_lease(lease: Lease, signers: SignList) -> dict[str, Json]:
+    terms = lease.terms
+    return {
+        "wallet_id": terms.wallet_id.hex(),
+        "epoch_hash": terms.epoch_hash.hex(),
+        "request_id": terms.request_id.hex(),
+        "k": terms.k,
+        "lease_id": lease.lease_id.hex(),
+        "message_sha256": terms.message_digest.hex(),
+        "list": signers.digest.hex(),
+    }

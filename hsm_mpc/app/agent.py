@@ -33,6 +33,7 @@ from hsm_mpc.hsm.pin import PinSource
 
 CHECKPOINT_SECONDS: Final = 3600.0
 EXPIRY_SECONDS: Final = 1.0
+LATENESS_SECONDS: Final = 5.0
 _PATIENCE: Final = 5.0
 """Seconds that calls under way have to end."""
 _INTERRUPTED: Final = 130
@@ -82,7 +83,7 @@ def _serve(
             config.admin_socket, ticket(config), _admin_desk(holder, desks, front).answer
         )
         ending.callback(admin.end, _PATIENCE)
-        clockwork = Clockwork(_duties(holder, desks), time.monotonic, _log, _report)
+        clockwork = Clockwork(duties(holder, desks), time.monotonic, _log, _report)
         ending.callback(clockwork.end, _PATIENCE)
         ended_by = supervise(
             front,
@@ -129,9 +130,11 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
     )
 
 
-def _duties(holder: OpenHolder, desks: Desks) -> list[Duty]:
+def duties(holder: OpenHolder, desks: Desks) -> list[Duty]:
+    """What a signer does by the clock, asked by nobody (steps 2.6.2, 3.3.1, 3.4.15)."""
     return [
         Duty("expiry of nonces", EXPIRY_SECONDS, desks.signing.expire),
+        Duty("expiry of key generations", LATENESS_SECONDS, desks.ceremonies.expire),
         Duty("audit checkpoint", CHECKPOINT_SECONDS, lambda: checkpoint.sign_end(holder)),
     ]
 

@@ -98,16 +98,16 @@ def _named_wrapping_keys(holder: OpenHolder) -> dict[bytes, str]:
 def _keys_being_made(holder: OpenHolder) -> set[bytes]:
     """CKA_IDs of the wrapping keys of key generations that are under way (step 2.6.2)."""
     proposals = holder.store.proposals
-    return {
-        wrapping_key_id(
-            Proposal.from_bytes(proposals.load(ph)).terms.wallet_id,
-            holder.index(),
-            ph,
-            Attempt.NONE,
-            0,
-        )
-        for ph in proposals.hashes()
-    }
+    being_made = set()
+    for ph in proposals.hashes():
+        try:
+            wallet_id = Proposal.from_bytes(proposals.load(ph)).terms.wallet_id
+        except Tampered:
+            if ph in proposals.hashes():
+                raise
+            continue  # it ended while we looked
+        being_made.add(wrapping_key_id(wallet_id, holder.index(), ph, Attempt.NONE, 0))
+    return being_made
 
 
 def _judged(key: KeyListing, expected: Container[bytes]) -> ListedKey:

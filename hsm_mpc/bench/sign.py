@@ -78,9 +78,18 @@ class Signers:
                 copy(slot, self._made.shares[index])
                 self._opened.append(slot)
 
-    def sign(self) -> bytes:
-        """One signature of a new message, verified."""
-        message, request_id = os.urandom(_MESSAGE_BYTES), os.urandom(32)
+    @property
+    def public_key(self) -> bytes:
+        """What a signature verifies under, 32 bytes."""
+        return self._key.x_only
+
+    def sign_anew(self) -> bytes:
+        """The signature of a new message."""
+        return self.sign(os.urandom(_MESSAGE_BYTES))
+
+    def sign(self, message: bytes) -> bytes:
+        """One signature, verified."""
+        request_id = os.urandom(32)
         tasks = {index: self._task(index, request_id, message) for index in self._indices}
         leases = {index: self._lease(task) for index, task in tasks.items()}
         listed = [_sent(index, lease) for index, lease in leases.items()]
@@ -142,7 +151,7 @@ def row(t: int, n: int, arena: Arena, *, rounds: int) -> Row:
     """Measure, on a shielded thread."""
     signers, repeats = Signers(t, n, arena), _SIGNERS_IN_A_ROUND // t
     measured = above_floor(
-        Measured(repeated(signers.sign), repeats, signers.open_shares),
+        Measured(repeated(signers.sign_anew), repeats, signers.open_shares),
         signature(t, _MESSAGE_BYTES, window(arena)),
         rounds=rounds,
         others=peers.signature(t, n, os.urandom(_MESSAGE_BYTES), repeats),

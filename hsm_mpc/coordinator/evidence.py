@@ -26,13 +26,13 @@ class EvidenceFolder:
         """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
         content = b"".join(lv32(message) for message in case.evidence)
         path = self._folder / hashlib.sha256(content).hexdigest()[:32]
+        if path.is_file():
+            return
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
-        except FileExistsError:
-            return
         except OSError as failure:
             sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
         sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")

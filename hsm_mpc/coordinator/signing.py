@@ -17,17 +17,15 @@ from typing import Final
 
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.outcomes import failure, unreachable
 from hsm_mpc.coordinator.quorum import Quorum, Standing
 from hsm_mpc.coordinator.quorum_actions import Action, Ask, Exclude, Fail, Publish, Send, Suspect
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
-    Declined,
     HsmMpcError,
     InvalidSignature,
     NotReady,
-    ProtocolAbort,
-    QuorumUnreachable,
     Refused,
 )
 from hsm_mpc.ids import EpochHash, WalletId
@@ -54,8 +52,10 @@ _PATIENCE: Final = 5.0
 """Seconds after which who does not answer is asked no more: a holder that died is back by then."""
 _PAUSE: Final = 0.25
 """Seconds of silence after which those that do not answer are asked again."""
+_GRACE: Final = 0.03
+"""Seconds of silence after which who has signed is asked for a next nonce: mostly none is needed,
+and each costs its HSM an opening."""
 
-_SILENT: Final = (Standing.UNASKED, Standing.PARKED, Standing.BUSY)
 _LEASE_ID_AT: Final = {COMMIT.name: 2, PARTIAL.name: 0}
 
 CoSign = Callable[[Tag, bytes], bytes]
@@ -79,6 +79,12 @@ class _Event:
     sign_payload: bytes | None
     """What it was asked to sign; None: it was asked for a nonce."""
     outcome: Future[Received]
+
+    @property
+    def signer(self) -> int | None:
+        """Who was asked to sign, and did answer."""
+        answered = self.sign_payload is not None and self.outcome.exception() is None
+        return self.index if answered else None
 
 
 @dataclass(slots=True)
@@ -108,6 +114,8 @@ class SigningRun:
     """Who was sent which SIGN list, by the list's hash."""
     _signers: tuple[int, ...] = ()
     """The set of the partial signature that came last."""
+    _postponed: set[int] = field(default_factory=set)
+    """Who has signed and is asked again only if this comes to nothing."""
     _rules: set[str] = field(default_factory=set)
     """By which holders declined."""
 
@@ -133,9 +141,14 @@ class SigningRun:
                 event = self._next_event()
                 if event is not None:
                     actions = self._take(machine, inbox, event)
-                    finished = self._carry_out(inbox, machine, actions)
+                    finished = self._carry_out(inbox, machine, actions, event.signer)
+                elif self._postponed:
+                    for index in self._postponed:
+                        self._ask(inbox, index)
+                    self._postponed.clear()
                 elif waited > (seconds if any(self._calls.values()) else _PATIENCE):
-                    raise self._unreachable(machine, t, candidates)
+                    standings = {index: machine.standing(index) for index in candidates}
+                    raise unreachable(self.links.roster, standings, t)
                 else:
                     self._ask_again(inbox, machine)
         finally:
@@ -146,7 +159,7 @@ class SigningRun:
     def _next_event(self) -> _Event | None:
         """What comes next; None after a while of silence."""
         try:
-            event = self._events.get(timeout=_PAUSE)
+            event = self._events.get(timeout=_GRACE if self._postponed else _PAUSE)
         except queue.Empty:
             return None
         self._calls[event.index].remove(event.outcome)
@@ -154,9 +167,18 @@ class SigningRun:
 
     # What the machine wants
 
-    def _carry_out(self, inbox: Inbox, machine: Quorum, actions: Sequence[Action]) -> Signed | None:
+    def _carry_out(
+        self,
+        inbox: Inbox,
+        machine: Quorum,
+        actions: Sequence[Action],
+        signer: int | None = None,
+    ) -> Signed | None:
+        """`signer`: who has just signed."""
         for action in actions:
-            if isinstance(action, Ask):
+            if isinstance(action, Ask) and action.index == signer:
+                self._postponed.add(signer)
+            elif isinstance(action, Ask):
                 self._ask(inbox, action.index)
             elif isinstance(action, Send):
                 self._sets[list_hash(action.payload)] = action.signers
@@ -167,7 +189,8 @@ class SigningRun:
             elif isinstance(action, Publish):
                 return Signed(action.signature, self._signers)
             elif isinstance(action, Fail):
-                raise self._failure(machine, action)
+                standings = {index: machine.standing(index) for index in action.reasons}
+                raise failure(self.links.roster, standings, action, self._rules)
         return None
 
     def _ask_again(self, inbox: Inbox, machine: Quorum) -> None:
@@ -265,28 +288,6 @@ class SigningRun:
         answer = PartialPayload.from_bytes(message.payload)
         self._signers = self._sets.get(answer.list_hash, ())
         return machine.on_partial(index, answer, source)
-
-    # Why there is none
-
-    def _unreachable(
-        self, machine: Quorum, t: int, candidates: frozenset[int]
-    ) -> QuorumUnreachable:
-        standing = {index: machine.standing(index) for index in sorted(candidates)}
-        silent = [self.links.name(index) for index, each in standing.items() if each in _SILENT]
-        ready = sum(each is Standing.READY for each in standing.values())
-        return QuorumUnreachable(
-            f"{ready} of {t} needed holders answer; missing: {', '.join(silent)}", silent
-        )
-
-    def _failure(self, machine: Quorum, action: Fail) -> HsmMpcError:
-        said = "; ".join(
-            f"{self.links.name(index)} {reason}" for index, reason in action.reasons.items()
-        )
-        cheats = [index for index in action.reasons if machine.standing(index) is Standing.EXCLUDED]
-        if cheats:
-            return ProtocolAbort(f"no quorum is left: {said}", cheats)
-        rule = self._rules.pop() if len(self._rules) == 1 else ""
-        return Declined(f"no quorum is left: {said}", rule)
 
 
 def _lease_id(message: Message) -> bytes:

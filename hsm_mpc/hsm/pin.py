@@ -76,8 +76,9 @@ class PinSource:
             found = form.fullmatch(text)
             if found is not None and not (kind == "fd" and found[1] in _OUTPUTS):
                 return cls(kind, found[1])
+        # What stands there is not repeated: people write the PIN itself there.
         raise BadConfig(
-            f"PIN source {text!r}: file:PATH, fd:NUMBER (not 1 or 2), credential:NAME or prompt"
+            "PIN source: file:PATH, fd:NUMBER (not 1 or 2), credential:NAME or prompt is wanted"
         )
 
     def fingerprint(self) -> Fingerprint | None:

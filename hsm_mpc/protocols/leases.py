@@ -140,6 +140,13 @@ class LeaseTable:
         with self._lock:
             self._expire(now)
 
+    def open_sessions(self) -> frozenset[tuple[bytes, bytes]]:
+        """(request_id, epoch_hash) of every open lease."""
+        with self._lock:
+            return frozenset(
+                (lease.terms.request_id, lease.terms.epoch_hash) for lease in self._leases()
+            )
+
     def close(self) -> None:
         """Wipe all of them."""
         with self._lock:

@@ -211,12 +211,10 @@ def entries(path: Path) -> tuple[str, ...]:
 def sweep(path: Path) -> None:
     """Delete what a crash left under temporary names in `path` and in the folders below it.
 
-    Only for the one writer of the store, before it writes. Step: `SWEEP_STEP`.
-    Raises: BackendError, Tampered (every folder is looked at).
+    Only for the store's one writer, at first. Step: `SWEEP_STEP`. Raises: BackendError, Tampered.
     """
     folders = [path]
-    while folders:
-        folder = folders.pop()
+    for folder in folders:  # those below are added meanwhile
         check_folder(folder)
         with disk_errors(f"cleaning {folder}"):
             for entry in sorted(folder.iterdir()):

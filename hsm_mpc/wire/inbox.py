@@ -56,6 +56,15 @@ class Inbox:
             BadEncoding, InvalidSignature, BackendError: nobody's fault: drop it.
         """
         message = parse_envelope(source)
+        self.accept(message, expected, now)
+        return message
+
+    def accept(self, message: Message, expected: Expected, now: int) -> None:
+        """The checks of `receive`, for a message that was parsed already.
+
+        Raises:
+            BadEncoding, InvalidSignature, BackendError: as `receive`.
+        """
         address = message.address
         if message.kind is not expected.kind:
             raise BadEncoding(f"a {message.kind.name} where a {expected.kind.name} is expected")
@@ -70,7 +79,6 @@ class Inbox:
         if address.receiver != expected.receiver:
             raise BadEncoding(f"{message.kind.name}: for another receiver")
         self._keys.verify(message, now)
-        return message
 
     def remember(self, message: Message, sub: bytes = b"") -> bool:
         """Put a valid message into its slot; False: exactly this one was there before.

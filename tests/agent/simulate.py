@@ -80,18 +80,22 @@ class World:
     now: list[int] = field(default_factory=lambda: [int(time.time())])
 
     @classmethod
-    @contextmanager
-    def made(cls, module: Module, pins: Arena, folder: File, n: int) -> Iterator[World]:
-        """Tokens, stores, identities, roster; channels exchanged."""
-        coordinator, client = ed25519_key(b"1" * 32), ed25519_key(b"2" * 32)
-        world = cls({}, None, coordinator, client)  # type: ignore[arg-type]
-        arena = Arena(1024 * 1024)
-        tokens = [_token(module, pins) for _ in range(n)]
-        identities = [Identity(token, keys.generate_identity_key(token)) for token in tokens]
+    def of(cls, identities: Sequence[Identity]) -> World:
+        """The roster of these holders, whose parties are still to be added."""
         members = [
             Member(f"h{index}", identity.key) for index, identity in enumerate(identities, 1)
         ]
-        world.roster = Roster(True, 1, FIRST_PREDECESSOR, tuple(members))
+        roster = Roster(True, 1, FIRST_PREDECESSOR, tuple(members))
+        return cls({}, roster, ed25519_key(b"1" * 32), ed25519_key(b"2" * 32))
+
+    @classmethod
+    @contextmanager
+    def made(cls, module: Module, pins: Arena, folder: File, n: int) -> Iterator[World]:
+        """Tokens, stores, identities, roster; channels exchanged."""
+        arena = Arena(1024 * 1024)
+        tokens = [_token(module, pins) for _ in range(n)]
+        identities = [Identity(token, keys.generate_identity_key(token)) for token in tokens]
+        world = cls.of(identities)
         for index in range(1, n + 1):
             store = HolderStore.create(folder / f"h{index}")
             world.parties[index] = world.party(

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.agent import admin
+from hsm_mpc.agent import admin, landlock
 from hsm_mpc.agent.admin import AdminMethod, AdminServer, ask
 from hsm_mpc.agent.sockets import short_name
 from hsm_mpc.errors import BackendError, BadConfig, Refused
 from hsm_mpc.wire.calls import Call, answer_of, failure_of
 from hsm_mpc.wire.frames import FrameSocket
+from tests.conftest import NO_LANDLOCK
 from tests.secure.children import become_nobody, fate_of
 
 SOON = 5.0
@@ -146,6 +147,20 @@ def test_another_user_is_not_heard_whatever_it_shows(path: Path, ticket: Path, u
 
         fate = fate_of(work)
     assert (fate == NOT_HEARD) is (user == "another" and os.geteuid() == 0)
+
+
+@pytest.mark.skipif(not landlock.abi(), reason=NO_LANDLOCK)
+@pytest.mark.usefixtures("server")
+def test_a_front_that_somebody_took_over_is_not_heard(path: Path, ticket: Path) -> None:
+    """Landlock lets it connect, and it has the right uid; but it opens no file."""
+
+    def confined(flags: int) -> str:
+        landlock.confine(ticket.parent / "sockets", [])
+        return told(path, showing(ticket, flags))
+
+    (ticket.parent / "sockets").mkdir()
+    assert fate_of(lambda: confined(os.O_RDONLY)).startswith("PermissionError")
+    assert fate_of(lambda: confined(os.O_PATH)) == NOT_HEARD
 
 
 def test_only_the_own_uid_and_root_count_as_ours(monkeypatch: pytest.MonkeyPatch) -> None:

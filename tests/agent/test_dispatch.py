@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import coincurve
 import pytest
 
 from hsm_mpc.agent import holdings
+from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.dispatch import Dispatch
 from hsm_mpc.errors import (
     BackendError,
@@ -17,6 +19,7 @@ from hsm_mpc.errors import (
     NameTaken,
     Refused,
 )
+from hsm_mpc.ids import WalletId
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, parts_of
@@ -85,6 +88,8 @@ def test_an_answer_that_no_frame_can_hold_is_not_sent() -> None:
         (HolderMethod.REQUEST, (b"", b"")),
         (HolderMethod.SIGN, ()),
         (HolderMethod.WALLETS, (b"", b"")),
+        (HolderMethod.BLAME, ()),
+        (HolderMethod.BLAME, (b"", b"")),
         (HolderMethod.CHANNEL, (b"no message",)),
     ],
 )
@@ -113,7 +118,28 @@ def test_a_taken_name_is_told(world: World) -> None:
 def test_a_channel_that_its_holder_did_not_sign_is_refused(world: World) -> None:
     (channel,) = asking(world.parties[2])(HolderMethod.CHANNEL, ())
     with pytest.raises(InvalidSignature):
-        asking(world.parties[1])(HolderMethod.CHANNEL, (channel[:-1] + b"\0",))
+        asking(world.parties[1])(HolderMethod.CHANNEL, (channel[:-1] + bytes([channel[-1] ^ 1]),))
+
+
+class Judging(Ceremonies):
+    """Has accused somebody, and judges by what it is shown."""
+
+    def __init__(self) -> None:
+        pass
+
+    def accusations(self, wallet_id: WalletId) -> tuple[bytes, ...]:
+        return (b"blame of " + wallet_id,)
+
+    def judge(self, source: bytes, proposal: bytes, hellos: Sequence[bytes]) -> int:
+        assert (source, proposal, list(hellos)) == (b"blame", b"proposal", [b"1", b"2", b"3"])
+        return 3
+
+
+def test_a_holder_accuses_and_judges(world: World) -> None:
+    party = replace(world.parties[1], ceremonies=Judging())
+    assert asking(party)(HolderMethod.BLAME, (b"wallet",)) == (b"blame of wallet",)
+    evidence = (b"blame", b"proposal", b"1", b"2", b"3")
+    assert asking(party)(HolderMethod.BLAME, evidence) == (b"\0\3",)
 
 
 def test_all_that_a_coordinator_lost_comes_back_from_a_holder(world: World) -> None:

@@ -131,6 +131,20 @@ def test_it_gains_no_privileges_any_more(sockets: Path) -> None:
     assert fate_of(work).split()[1] == "1"
 
 
+def test_it_leaves_no_descriptor_open(sockets: Path) -> None:
+    def next_descriptor() -> int:
+        descriptor = os.dup(0)
+        os.close(descriptor)
+        return descriptor
+
+    def work() -> bool:
+        before = next_descriptor()
+        landlock.confine(sockets, [sockets])
+        return next_descriptor() == before
+
+    assert fate_of(work) == "True"
+
+
 def test_threads_that_run_already_would_stay_free_so_it_is_refused(sockets: Path) -> None:
     def work() -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()

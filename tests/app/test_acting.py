@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from hsm_mpc.app import inventory, shares, status
+from hsm_mpc.app import acting, agent, inventory, shares, status
 from hsm_mpc.app.acting import at_work
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.config import HolderConfig, HsmConfig, KnownClient, KnownCoordinator
 from hsm_mpc.errors import BadConfig, NotReady, Refused
 from hsm_mpc.hsm import keys
+from hsm_mpc.protocols.leases import LIFETIME
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR
 from tests.agent.simulate import World, Worlds, made_wallet
@@ -35,18 +38,19 @@ def opened(world: World, folder: Path, **settings: object) -> OpenHolder:
     return OpenHolder(config, acting.arena, acting.entropy, acting.token, acting.store)
 
 
+def known(world: World) -> dict[str, object]:
+    """What holder.yaml says of the coordinator and the client of this world."""
+    coordinator, client = world.coordinator.public.encoded, world.client.public.encoded
+    return {
+        "coordinators": (KnownCoordinator(number=FIRST_COORDINATOR, key=coordinator.hex()),),
+        "clients": (KnownClient(name="me", key=client.hex()),),
+    }
+
+
 def test_it_knows_the_coordinators_and_clients_of_its_configuration(
     world: World, tmp_path: Path
 ) -> None:
-    holder = opened(
-        world,
-        tmp_path,
-        coordinators=(
-            KnownCoordinator(number=FIRST_COORDINATOR, key=world.coordinator.public.encoded.hex()),
-        ),
-        clients=(KnownClient(name="me", key=world.client.public.encoded.hex()),),
-    )
-    desks = at_work(holder)
+    desks = at_work(opened(world, tmp_path, **known(world)))
     assert desks.holder.clients == {world.client.public}
     assert desks.holder.keys.knows_coordinator(FIRST_COORDINATOR)
     assert not desks.holder.keys.knows_coordinator(FIRST_COORDINATOR + 1)
@@ -54,6 +58,37 @@ def test_it_knows_the_coordinators_and_clients_of_its_configuration(
     free = desks.holder.arena.free_bytes
     desks.close()
     assert desks.holder.arena.free_bytes > free
+
+
+def test_its_clock_wipes_nonces_that_nobody_came_back_for(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = [0.0]
+    monkeypatch.setattr(acting, "time", SimpleNamespace(time=time.time, monotonic=lambda: ticks[0]))
+    certificate = run_shielded(lambda: made_wallet(world))
+    holder = opened(world, tmp_path, **known(world))
+    desks = at_work(holder)
+    (expiry,) = (duty for duty in agent.duties(holder, desks) if duty.seconds == 1.0)
+    empty = holder.arena.free_bytes
+    run_shielded(lambda: desks.signing.request(world.requested(certificate, b"pay")[1]))
+    assert holder.arena.free_bytes < empty
+    ticks[0] += LIFETIME - 1
+    expiry.work()
+    assert holder.arena.free_bytes < empty
+    ticks[0] += 1
+    expiry.work()
+    assert holder.arena.free_bytes == empty
+    desks.close()
+
+
+def test_its_clock_signs_the_audit_log_every_hour(world: World, tmp_path: Path) -> None:
+    holder = opened(world, tmp_path)
+    desks = at_work(holder)
+    (checkpoint,) = (duty for duty in agent.duties(holder, desks) if duty.seconds == 3600.0)
+    before = holder.store.audit.tail.seq
+    checkpoint.work()
+    assert holder.store.audit.tail.seq == before + 1
+    desks.close()
 
 
 def test_a_key_that_is_none_is_refused(world: World, tmp_path: Path) -> None:

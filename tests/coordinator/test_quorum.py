@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from random import Random
 
@@ -459,6 +460,31 @@ def test_a_copied_nonce_makes_a_pair_and_is_never_listed_twice() -> None:
     assert suspect == Suspect((1, 2), (commitment(1, 1).message, copied.message))
     assert ask == Ask(2)
     assert machine.standings() == "RUU"
+
+
+def test_who_copied_a_lease_gets_nobody_excluded() -> None:
+    """Steps 1.7.4, 7.3: one lease_id signed by two holders is no contradiction of either."""
+    for nonce in (b"another nonce", None):  # of its own, or the whole COMMIT copied
+        machine = Machine()
+        copied = replace(commitment(2, 1, nonce), index=1, message=b"signed by 1")
+        machine.quorum.on_commit(copied)
+        suspect, ask = machine.commit(2)
+        assert suspect == Suspect((1, 2), (copied.message, commitment(2, 1).message))
+        assert ask == Ask(2)
+        assert machine.standings() == "RUU"
+
+
+def test_a_nonce_twice_of_one_holder_is_never_listed() -> None:
+    """Step 3.4.6: under another lease_id, so it is no repeat."""
+    machine = Machine()
+    machine.commit(1)
+    again = commitment(1, 2, commitment(1, 1).public_nonce)
+    (suspect,) = [a for a in machine.quorum.on_commit(again) if isinstance(a, Suspect)]
+    assert suspect == Suspect((1, 1), (commitment(1, 1).message, again.message))
+    (send,) = machine.commit(2)
+    assert isinstance(send, Send)
+    listed = SignPayload.from_bytes(send.payload).commits
+    assert listed == (commitment(1, 1).message, commitment(2, 1).message)
 
 
 # Policy

@@ -37,6 +37,8 @@ def unset_point() -> library.Raw:
         lambda: library.combined([]),
         lambda: library.evaluated([point(1), unset_point()], 1),
         lambda: library.recovered(ONE, 7, ONE, ONE),
+        lambda: library.base_multiplied(ffi.NULL),
+        lambda: library.negate(0),
     ],
 )
 def test_a_forbidden_argument_is_an_exception(forbidden: object) -> None:

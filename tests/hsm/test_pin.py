@@ -81,6 +81,12 @@ def test_any_other_source_is_refused(text: str) -> None:
         PinSource.parse(text)
 
 
+def test_a_pin_that_stands_where_its_source_should_is_not_repeated() -> None:
+    with pytest.raises(BadConfig) as caught:
+        PinSource.parse("8642-9753")
+    assert "8642" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("content", "pin"),
     [

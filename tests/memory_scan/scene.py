@@ -51,3 +51,23 @@ class Folder:
     def key_ids(self) -> list[bytes]:
         """CKA_IDs of the wrapping keys of `blob` and of `orphan`."""
         return [bytes.fromhex(key_id) for key_id in json.loads(self._key_ids.read_text())]
+
+
+class SigningFolder:
+    """What the maker of a wallet leaves for the signer, in the same folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.certificate = path / "certificate"
+        self._tokens = path / "token labels"
+
+    def store(self, index: int) -> Path:
+        """Of one holder."""
+        return self.path / f"h{index}"
+
+    def write_tokens(self, labels: list[str]) -> None:
+        self._tokens.write_text(json.dumps(labels))
+
+    def tokens(self) -> list[str]:
+        """Labels, in the order of the holders."""
+        return list(json.loads(self._tokens.read_text()))

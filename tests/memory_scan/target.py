@@ -2,7 +2,7 @@
 
     LD_BIND_NOW=1 python -m tests.memory_scan.target FOLDER MODULE BACKEND BEHAVIOUR
 
-At each checkpoint it writes a line and waits for a byte. It never learns what the scanner knows.
+It never learns what the scanner knows.
 BEHAVIOUR is `careful`, or `leaking`: then it keeps copies, to prove that the scan finds them.
 """
 
@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Final, cast
 
 from hsm_mpc.errors import HsmMpcError
@@ -27,7 +23,6 @@ from hsm_mpc.hsm import canary, direct, keys
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.token import Token
-from hsm_mpc.sealing import sealed as sealing
 from hsm_mpc.sealing.cms import Blob, encode
 from hsm_mpc.sealing.context import Context
 from hsm_mpc.sealing.sealed import SealedShare, unseal
@@ -37,65 +32,21 @@ from hsm_mpc.secure.mapping import Backend
 from hsm_mpc.secure.process import harden, run_shielded
 from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
 from hsm_mpc.wrapping.recipients import KeyRecipient
+from tests.memory_scan.checkpoints import (
+    Step,
+    around_the_content,
+    checkpoint,
+    checkpoint_with_registers,
+    stop_opened,
+    stop_unwrapped,
+    stopping_after,
+)
 from tests.memory_scan.needles import KEY_LAYOUTS
 from tests.memory_scan.scene import CONTEXT, KEY_LABEL, SHARE_BYTES, TOKEN, Folder
 
 THREADS: Final = 4
 OPENINGS: Final = 50
 MOVED_LENGTHS: Final = (8, 16, 24, 32, 48, 64)
-
-
-def checkpoint(name: str) -> None:
-    """Say where we are, and wait until the scanner has looked."""
-    os.write(1, name.encode() + b"\n")
-    if not os.read(0, 1):
-        os._exit(1)  # nobody looks any more
-
-
-def checkpoint_with_registers(piece: bytes) -> None:
-    """A checkpoint at which general and vector registers hold 8 bytes of a secret."""
-    byte = ctypes.create_string_buffer(1)
-    numbers = [ctypes.c_int64.from_buffer_copy(piece)] * 3
-    reals = [ctypes.c_double.from_buffer_copy(piece)] * 4
-    os.write(1, b"registers filled\n")
-    ctypes.CDLL(None).read(0, byte, ctypes.c_size_t(1), *numbers, *reals)
-
-
-Step = Callable[[Secret], None]
-
-
-@contextmanager
-def around_the_content(before: Step, after: Step) -> Iterator[None]:
-    """Call `before` once `unseal` has the data key, and `after` once it has the share too."""
-    open_content = sealing._open_content
-
-    def watched(sealed: SealedShare, data_key: Secret, into: Secret) -> None:
-        before(data_key)
-        open_content(sealed, data_key, into)
-        after(into)
-
-    sealing._open_content = watched
-    try:
-        yield
-    finally:
-        sealing._open_content = open_content
-
-
-@contextmanager
-def stopping_after(module: ModuleType, function: str, name: str) -> Iterator[None]:
-    """A checkpoint at the very moment when `function` returns: what it leaves is still there."""
-    honest = getattr(module, function)
-
-    def stopping(*arguments: object) -> object:
-        result = honest(*arguments)
-        checkpoint(name)
-        return result
-
-    setattr(module, function, stopping)
-    try:
-        yield
-    finally:
-        setattr(module, function, honest)
 
 
 def do_nothing(_: Secret) -> None:
@@ -113,14 +64,6 @@ def leak(data_key: Secret) -> None:
     checkpoint("copies kept")
     checkpoint_with_registers(content[8:16])
     assert kept
-
-
-def stop_unwrapped(_: Secret) -> None:
-    checkpoint("data key unwrapped")
-
-
-def stop_opened(_: Secret) -> None:
-    checkpoint("share opened")
 
 
 class Target:

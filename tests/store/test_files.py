@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 import resource
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def test_deleting_the_lock_file_lets_nobody_in(folder: Path) -> None:
             StoreLock.take(folder / "lock")
         assert refusal.value.retryable
     StoreLock.take(folder / "lock").release()
+
+
+def test_the_lock_file_by_itself_keeps_others_out(folder: Path) -> None:
+    """Of another machine that has mounted the folder, only this lock is seen."""
+    with (folder / "lock").open("xb") as file:
+        (folder / "lock").chmod(0o600)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BackendError, match="in use by another process"):
+            StoreLock.take(folder / "lock")
 
 
 def test_the_lock_ends_with_its_process(folder: Path) -> None:

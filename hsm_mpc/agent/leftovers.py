@@ -1,0 +1,93 @@
+"""What unfinished key generations leave in store and HSM, and how it goes (2.6.2, 2.6.8, 6.6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.keygen_files import KeygenFiles, destroy_wrapping_key
+from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.audit import Json
+from hsm_mpc.errors import Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.uri import KeyUri
+from hsm_mpc.ids import WalletId
+from hsm_mpc.store.record import EpochState
+
+
+def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
+    """At start: end what a crash interrupted. The key generations that wait for a certificate.
+
+    Raises:
+        BackendError, Tampered: disk or HSM.
+    """
+    for held in wallets.all():
+        key_id = KeyUri.parse(held.record.kek_uri).key_id
+        if held.record.state is EpochState.PREPARED and not _has_key(
+            holder, held.wallet_id, key_id
+        ):
+            holder.audit("keygen-discarded", {"wallet_id": held.wallet_id.hex()})
+            discard(holder, held.wallet_id)  # it was being discarded: its key goes first
+    waiting = []
+    for ph in holder.store.proposals.hashes():
+        files = KeygenFiles.load(holder, ph)
+        states = {held.record.state for held in wallets.of(files.wallet_id)}
+        if not states:
+            end_unsealed(holder, files, "restart", {})
+        elif states == {EpochState.PREPARED}:
+            waiting.append(files)
+        else:
+            files.forget()
+    holder.store.ended.forget_before(holder.clock())
+    _look_for_lost_shares(holder, wallets)
+    return waiting
+
+
+def end_unsealed(
+    holder: ActingHolder, files: KeygenFiles, reason: str, fields: Mapping[str, Json]
+) -> None:
+    """The session is dead before its share was sealed: no key of it stays (step 2.6.2).
+
+    Raises:
+        BackendError: HSM or disk; to be called again.
+    """
+    files.audit("keygen-aborted", {"reason": reason, **fields})
+    files.destroy_key()
+    discard(holder, files.wallet_id)
+    files.bury()
+
+
+def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """Destroy keys and register of a wallet that is prepared at most, then what is on disk.
+
+    The key goes first: whoever finds the record without it knows that this was under way.
+
+    Raises:
+        Refused: `not-prepared`: before that epoch is touched.
+        BackendError: HSM or disk; to be called again.
+    """
+    epochs = holder.epochs(wallet_id)
+    for record in epochs.records():
+        destroy_wrapping_key(holder, wallet_id, KeyUri.parse(record.kek_uri).key_id)
+        holder.registers.destroy(wallet_id)
+        epochs.discard(record.epoch_hash)
+    epochs.clean()
+
+
+def _has_key(holder: ActingHolder, wallet_id: WalletId, key_id: bytes) -> bool:
+    label = keys.wrapping_label(wallet_id)
+    return keys.find_wrapping_key(holder.token, key_id, label) is not None
+
+
+def _look_for_lost_shares(holder: ActingHolder, wallets: HeldWallets) -> None:
+    """The HSM wins over the disk: what only it knows is said aloud (steps 6.6.1 and 6.6.2)."""
+    for wallet_id in holder.registers.wallet_ids():
+        try:
+            register = holder.registers.read(wallet_id)
+        except Tampered as damaged:
+            holder.audit("alarm", {"wallet_id": wallet_id.hex(), "reason": str(damaged)})
+            continue
+        names = {held.body.hash for held in wallets.of(wallet_id)}
+        if register is not None and register.epoch_hash not in names:
+            named = {"wallet_id": wallet_id.hex(), "epoch_hash": register.epoch_hash.hex()}
+            holder.audit("alarm", {**named, "reason": "the store has no share of that epoch"})

@@ -1,0 +1,105 @@
+"""`hsm-mpc bench --quick` as a script sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hsm_mpc.bench import peers
+from tests.bench.tables import SIZES
+from tests.cli.conftest import Run
+
+FIELDS = {
+    "name",
+    "t",
+    "n",
+    "cpu_us",
+    "wall_us",
+    "floor_us",
+    "ratio_to_floor",
+    "peers",
+    "note",
+}
+WITH_FLOOR = ("signer.", "taproot.", "envelope.")
+
+
+def rows(run: Run, only: str) -> list[dict[str, Any]]:
+    ran = run("--json", "bench", "--quick", "--only", only)
+    assert ran.code == 0, ran.err
+    assert {"machine", "versions", "rows"} == set(ran.document)
+    found: list[dict[str, Any]] = ran.document["rows"]
+    for row in found:
+        assert set(row) >= FIELDS
+        assert row["name"].startswith(only)
+        if row["name"].startswith(WITH_FLOOR):
+            assert row["floor_us"] == pytest.approx(
+                sum(line["us"] for line in row["floor"]), abs=0.1
+            )
+            assert row["ratio_to_floor"] == pytest.approx(row["cpu_us"] / row["floor_us"], abs=0.01)
+            for line in row["floor"]:
+                assert set(line) == {"step", "operation", "function", "count", "each_us", "us"}
+    return found
+
+
+def test_both_rows_of_a_signer(run: Run) -> None:
+    unsealed, partial = rows(run, "signer")
+    assert unsealed["name"] == "signer.unseal"
+    assert partial["name"] == "signer.partial"
+    assert list(partial["spent_us"]) == [
+        "unsealing and mathematics",
+        "two audit lines",
+        "envelopes and the rest",
+    ]
+
+
+@pytest.mark.parametrize("name", ["taproot.sign", "taproot.dkg"])
+def test_a_row_for_each_size(run: Run, name: str) -> None:
+    found = rows(run, name)
+    assert [(row["name"], row["t"], row["n"]) for row in found] == [(name, *s) for s in SIZES]
+    for row in found:
+        if peers._FROST is None:
+            assert row["peers"] == {}
+            assert "frost_rs is not installed" in row["note"]
+        else:
+            assert "frost_rs" in row["peers"]
+
+
+def test_envelopes_are_counted_apart(run: Run) -> None:
+    assert [row["name"] for row in rows(run, "envelope")] == ["envelope.sign", "envelope.verify"]
+
+
+def test_a_whole_lab(run: Run) -> None:
+    one, eight = rows(run, "lab")
+    for row, in_flight in ((one, 1), (eight, 8)):
+        assert (row["name"], row["in_flight"], row["transport"]) == ("lab.sign", in_flight, "unix")
+        assert row["per_second"] > 0
+        assert 0 < row["p50_us"] <= row["p99_us"]
+        assert list(row["spent_us"]) == ["client", "coordinator", "signers", "fronts"]
+
+
+def test_the_memory_of_a_holder(run: Run) -> None:
+    (row,) = rows(run, "agent")
+    assert list(row["pss_kib"]) == ["signer", "front", "together"]
+
+
+def test_a_prefix_of_nothing_measures_nothing(run: Run) -> None:
+    assert rows(run, "nothing") == []
+
+
+def test_people_see_the_floor_of_each_row(run: Run) -> None:
+    ran = run("bench", "--quick", "--only", "envelope")
+    assert ran.code == 0, ran.err
+    lines = ran.out.splitlines()
+    assert lines[0].split() == ["cpu", "µs", "wall", "µs", "floor", "µs", "ratio", "note"]
+    assert lines[1].startswith("envelope.sign ")
+    assert any(line.startswith("floor of envelope.verify: ") for line in lines)
+    assert any(line.split()[:1] == ["1.7.2"] for line in lines)
+
+
+def test_steps_are_in_the_order_of_their_numbers(run: Run) -> None:
+    ran = run("bench", "--quick", "--only", "taproot.sign")
+    floor = ran.out.split("floor of taproot.sign 2-of-3")[1].split("floor of")[0]
+    steps = [line.split()[0] for line in floor.splitlines()[1:] if line.strip()]
+    assert steps.index("3.1.4") < steps.index("3.1.11")
+    assert steps == sorted(steps, key=lambda step: [int(p.rstrip("a")) for p in step.split(".")])

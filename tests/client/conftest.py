@@ -1,0 +1,11 @@
+"""A client with a coordinator that can be made to lie."""
+
+from tests.coordinator.conftest import (
+    hsm_module,
+    pin_arena,
+    shared_office,
+    shared_world,
+    treasury,
+)
+
+__all__ = ["hsm_module", "pin_arena", "shared_office", "shared_world", "treasury"]

@@ -1,0 +1,46 @@
+"""Evidence is kept once, private, and a full disk does not stop signing."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.coordinator.evidence import EvidenceFolder
+from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
+from hsm_mpc.encoding import lv32
+from tests.coordinator.test_links import ROSTER
+
+
+def test_evidence_is_kept_verbatim_and_private(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
+    folder.keep(Exclude(2, "wrong partial", (b"list", b"partial")))
+    (case,) = (tmp_path / "evidence").iterdir()
+    assert case.read_bytes() == lv32(b"list") + lv32(b"partial")
+    assert stat.S_IMODE(case.stat().st_mode) == 0o600
+    said = capfd.readouterr().err
+    assert f"holder h2 is excluded: wrong partial; evidence: {case}" in said
+
+
+def test_a_case_that_is_there_is_not_told_again(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
+    case = Suspect((1, 3), (b"one", b"other"))
+    folder.keep(case)
+    assert "holders h1 and h3 offered one nonce" in capfd.readouterr().err
+    folder.keep(case)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_disk_that_fails_is_said_and_stops_nothing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "evidence").write_bytes(b"")
+    EvidenceFolder(tmp_path / "evidence", ROSTER).keep(Exclude(1, "bad", (b"x",)))
+    said = capfd.readouterr().err
+    assert "evidence is lost" in said
+    assert "holder h1 is excluded: bad" in said

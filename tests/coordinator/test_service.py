@@ -1,0 +1,207 @@
+"""What a coordinator does for clients, with real holders in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import coincurve
+import pytest
+
+from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.coordinator.service import CoordinatorService
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    NameTaken,
+    NotReady,
+    ProtocolAbort,
+    QuorumUnreachable,
+)
+from hsm_mpc.requests import RequestType
+from hsm_mpc.taproot.derivation import Path
+from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
+from hsm_mpc.wire.wallet_calls import indices_from_bytes, indices_to_bytes
+from tests.coordinator.office import Office
+
+Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
+
+
+def asked(service: CoordinatorService, method: int, *parts: bytes) -> tuple[bytes, ...]:
+    return parts_of(service.answer(Call(method, parts).to_bytes()))
+
+
+# Making a wallet
+
+
+def test_a_wallet_is_made_shown_listed_and_signs(office: Office) -> None:
+    wallet = office.made()
+    assert office.client.show("treasury").certificate == wallet.certificate
+    assert office.client.names() == ("treasury",)
+    signed = office.signed(wallet)
+    assert coincurve.PublicKeyXOnly(signed.public_key).verify(signed.signature, b"pay")
+
+
+def test_a_name_is_given_once(shared_office: Office) -> None:
+    with pytest.raises(NameTaken):
+        shared_office.made("treasury")
+    assert all(link.asked == [] for link in shared_office.links.values())
+
+
+def test_of_two_that_make_one_name_at_once_one_gets_it(office: Office) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(office.made, "same") for _ in range(2)]
+        outcomes = [future.exception() for future in both]
+    assert [type(outcome) for outcome in outcomes if outcome] == [NameTaken]
+    assert office.client.names() == ("same",)
+
+
+def test_a_holder_that_is_down_is_named_and_the_name_stays_free(office: Office) -> None:
+    office.links[2].down = True
+    with pytest.raises(QuorumUnreachable) as unreachable:
+        office.made()
+    assert unreachable.value.waiting_for == ("h2",)
+    office.links[2].down = False
+    office.made()
+
+
+def test_a_holder_that_cheats_in_key_generation_is_named(office: Office) -> None:
+
+    def abort(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.COMMITMENTS:
+            raise ProtocolAbort("bad share", [3])
+        return honest(parts)
+
+    office.links[1].tamper = abort
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.made()
+    assert blamed.value.names == ("h3",)
+    assert blamed.value.facts() == {"culprits": ["h3"]}
+
+
+def test_a_wallet_that_a_holder_did_not_confirm_is_certified_and_not_shown(office: Office) -> None:
+    """Step 2.6.8: certificate_without_n_done_is_not_shown."""
+
+    def dies(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.CERTIFY:
+            raise BackendError("dead")
+        return honest(parts)
+
+    office.links[3].tamper = dies
+    with pytest.raises(NotReady) as waiting:
+        office.made()
+    assert waiting.value.waiting_for == ("h3",)
+    with pytest.raises(NotReady):
+        office.client.show("treasury")
+    office.links[3].tamper = None
+    office.signed(office.client.show("treasury"))
+
+
+def test_a_holder_that_answers_with_more_than_one_message_is_named(office: Office) -> None:
+    office.links[2].tamper = lambda method, parts, honest: (*honest(parts), b"more")
+    with pytest.raises(BadEncoding, match="holder h2 answers CHANNEL with 2 parts"):
+        office.made()
+
+
+def test_a_wallet_that_nobody_made_is_not_there(shared_office: Office) -> None:
+    with pytest.raises(BadInput, match="no wallet called 'nothing'"):
+        shared_office.client.show("nothing")
+
+
+# Signing
+
+
+def test_every_path_gives_its_own_key(shared_office: Office, treasury: VerifiedWallet) -> None:
+    keys = set()
+    for path in (Path(), Path(0, 5), Path(1, 2**31 - 1)):
+        signed = shared_office.client.sign(treasury, RequestType.MESSAGE, b"", path, ())
+        assert coincurve.PublicKeyXOnly(signed.public_key).verify(signed.signature, b"")
+        keys.add(signed.public_key)
+    assert len(keys) == 3
+
+
+def test_only_the_signers_that_are_asked_for_sign(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    assert shared_office.signed(treasury, signers=[1, 3]).signers == (1, 3)
+    assert shared_office.links[2].asked == []
+
+
+def test_signers_outside_of_the_roster_are_refused(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    with pytest.raises(BadInput, match="not in the roster"):
+        shared_office.signed(treasury, signers=[1, 4])
+
+
+def test_eight_requests_at_once_are_all_signed(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: shared_office.signed(treasury, b"%d" % i), range(24)))
+
+
+def test_a_request_for_an_unknown_wallet_waits_for_it(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    other = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    unknown = other.to_bytes().replace(treasury.certificate.body.terms.wallet_id, b"?" * 16)
+    with pytest.raises(NotReady):
+        asked(shared_office.service, CoordinatorMethod.SIGN, unknown, b"")
+
+
+def test_a_request_with_two_paths_is_none_for_one_signature(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    request = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    twice = replace(request, content=replace(request.content, paths=(Path(), Path())))
+    with pytest.raises(BadEncoding, match="one path"):
+        asked(shared_office.service, CoordinatorMethod.SIGN, twice.to_bytes(), b"")
+
+
+# The service itself
+
+
+def test_status_names_the_holders_that_answer(shared_office: Office) -> None:
+    shared_office.links[1].down = True
+    (there,) = asked(shared_office.service, CoordinatorMethod.STATUS)
+    assert indices_from_bytes(there) == (2, 3) == shared_office.client.there()
+
+
+@pytest.mark.parametrize("method", CoordinatorMethod)
+def test_a_call_with_too_many_parts_is_refused(
+    shared_office: Office, method: CoordinatorMethod
+) -> None:
+    with pytest.raises(BadEncoding, match="parts"):
+        asked(shared_office.service, method, b"", b"", b"")
+
+
+def test_an_unknown_method_is_refused(shared_office: Office) -> None:
+    with pytest.raises(BadEncoding, match="method 77"):
+        asked(shared_office.service, 77)
+    with pytest.raises(BadEncoding):
+        parts_of(shared_office.service.answer(b""))
+
+
+def test_a_bug_is_told_without_its_details(
+    shared_office: Office, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shared_office.registry, "all", lambda: 1 // 0)
+    with pytest.raises(HsmMpcError, match="coordinator: ZeroDivisionError"):
+        asked(shared_office.service, CoordinatorMethod.LIST)
+    assert "1 // 0" in capfd.readouterr().err
+
+
+def test_half_an_index_is_refused(shared_office: Office, treasury: VerifiedWallet) -> None:
+    request = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    with pytest.raises(BadEncoding):
+        asked(
+            shared_office.service,
+            CoordinatorMethod.SIGN,
+            request.to_bytes(),
+            indices_to_bytes([1, 2])[:-1],
+        )

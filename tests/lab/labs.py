@@ -1,0 +1,72 @@
+"""A lab of real processes, driven as a user does: by the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hsm_mpc.lab.processes import environment
+
+
+@dataclass
+class Answer:
+    """What a verb said with `--json`, and its exit code."""
+
+    code: int
+    document: Any
+
+    @property
+    def error(self) -> dict[str, Any]:
+        error: dict[str, Any] = self.document["error"]
+        return error
+
+
+@dataclass
+class Lab:
+    """One lab's folder."""
+
+    folder: Path
+    module: str
+
+    def ran(self, *arguments: str) -> Answer:
+        """A verb."""
+        told = subprocess.run(
+            [sys.executable, "-m", "hsm_mpc.cli.main", "--json", *arguments],
+            env=environment({**os.environ, "HSM_MPC_SOFTHSM_MODULE": self.module}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        return Answer(told.returncode, json.loads(told.stdout))
+
+    def lab(self, verb: str, *arguments: str) -> Any:
+        """`lab VERB`, which must go well."""
+        answer = self.ran("lab", verb, *arguments, "--dir", str(self.folder))
+        assert answer.code == 0, answer.document
+        return answer.document
+
+    def client(self, *arguments: str) -> Answer:
+        """A verb of the lab's client."""
+        return self.ran("--config", str(self.folder / "client.yaml"), *arguments)
+
+    def well(self, *arguments: str) -> Any:
+        """A verb of the lab's client, which must go well."""
+        answer = self.client(*arguments)
+        assert answer.code == 0, answer.document
+        return answer.document
+
+    def holders(self) -> dict[str, Any]:
+        """What `lab status` says of each."""
+        return {holder["name"]: holder for holder in self.lab("status")["holders"]}
+
+
+def kill(*pids: int) -> None:
+    """As when the power fails."""
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)

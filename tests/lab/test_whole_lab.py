@@ -1,0 +1,308 @@
+"""A whole wallet on one machine, by the command line alone: real processes, tokens and kills."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import coincurve
+import pytest
+
+from hsm_mpc.demo.blocks import SUBSIDY, Transaction
+from hsm_mpc.demo.chain import MATURITY, RegtestChain
+from hsm_mpc.taproot.sighash import NewOutput, Spend
+from tests.lab.labs import Lab, kill
+
+pytestmark = pytest.mark.serial
+
+
+def check(signed: dict[str, str], message: bytes = b"pay the baker") -> None:
+    """An independent verifier agrees."""
+    key = coincurve.PublicKeyXOnly(bytes.fromhex(signed["public_key"]))
+    assert key.verify(bytes.fromhex(signed["signature"]), message)
+
+
+def sign(lab: Lab, message: Path, *more: str) -> dict[str, str]:
+    signed: dict[str, str] = lab.well("sign", "treasury", "--message", str(message), *more)
+    check(signed)
+    return signed
+
+
+# The shapes that scripts depend on
+
+
+def test_lab_up_says_what_runs_where(lab: Lab) -> None:
+    told = lab.lab("up")
+    assert told["dir"] == str(lab.folder)
+    assert told["client_config"] == str(lab.folder / "client.yaml")
+    assert told["coordinator"]["address"].startswith("unix:")
+    assert [holder["name"] for holder in told["holders"]] == ["h1", "h2", "h3"]
+    pids = [told["supervisor_pid"], told["coordinator"]["pid"]]
+    for holder in told["holders"]:
+        assert holder["config"] == str(lab.folder / holder["name"] / "holder.yaml")
+        assert holder["store"] == str(lab.folder / holder["name"] / "store")
+        assert (holder["token"], holder["state"]) == (holder["name"], "ready")
+        assert Path(holder["module"]).is_absolute()
+        pids += [holder["signer_pid"], holder["front_pid"]]
+    assert len(set(pids)) == 8
+    for pid in pids:
+        os.kill(pid, 0)
+
+
+def test_lab_up_again_leaves_everything_as_it_is(lab: Lab) -> None:
+    assert lab.lab("up") == lab.lab("status") == lab.lab("up", "--holders", "3")
+
+
+def test_a_wallet_is_shown_with_all_that_it_is(lab: Lab) -> None:
+    shown = lab.well("wallet", "show", "treasury")
+    assert list(shown) == [
+        "name",
+        "scheme",
+        "threshold",
+        "holders",
+        "epoch",
+        "public_key",
+        "internal_key",
+        "addresses",
+        "certificate_sha256",
+        "policy_sha256",
+        "xpub",
+        "descriptor",
+        "retired",
+    ]
+    assert (shown["name"], shown["scheme"], shown["threshold"]) == ("treasury", "taproot", 2)
+    assert (shown["holders"], shown["epoch"]) == (["h1", "h2", "h3"], 0)
+    assert shown["addresses"]["bitcoin"].startswith("bc1p")
+    assert shown["addresses"]["bitcoin_testnet"].startswith("tb1p")
+    assert shown["addresses"]["bitcoin_regtest"].startswith("bcrt1p")
+    assert shown["descriptor"].startswith(f"tr({shown['xpub']}/<0;1>/*)#")
+    (listed,) = lab.well("wallet", "list")["wallets"]
+    assert (listed["name"], listed["public_key"]) == ("treasury", shown["public_key"])
+
+
+def test_a_signature_says_who_signed_what(lab: Lab, message: Path, tmp_path: Path) -> None:
+    signed = sign(lab, message, "--out", str(tmp_path / "signature"))
+    assert list(signed) == [
+        "request_id",
+        "wallet",
+        "epoch",
+        "signature",
+        "public_key",
+        "signers",
+        "digest",
+        "elapsed_ms",
+    ]
+    assert signed["digest"] is None
+    assert len(signed["signers"]) == 2
+    assert (tmp_path / "signature").read_bytes().hex() == signed["signature"]
+    good = ("verify", "treasury", "--message", str(message), "--signature")
+    assert lab.well(*good, signed["signature"])["valid"] is True
+    assert lab.client(*good, "00" * 64).code == 8
+    assert lab.client(*good, signed["signature"], "--path", "m/0/1").code == 8
+
+
+def test_a_digest_and_an_empty_message_are_signed(lab: Lab, tmp_path: Path) -> None:
+    digest = "ab" * 32
+    signed = lab.well("sign", "treasury", "--digest", digest, "--path", "m/1/7")
+    check(signed, bytes.fromhex(digest))
+    assert signed["digest"] == digest
+    (tmp_path / "empty").write_bytes(b"")
+    check(lab.well("sign", "treasury", "--message", str(tmp_path / "empty")), b"")
+
+
+def test_a_coin_is_spent_on_bitcoin_cores_own_code(lab: Lab, tmp_path: Path) -> None:
+    chain = RegtestChain(tmp_path / "chain")
+    pays = b"\x51\x20" + bytes.fromhex(lab.well("wallet", "show", "treasury")["public_key"])
+    coin = chain.mine(pays)
+    while chain.height < MATURITY:
+        chain.mine(pays)
+    spend = Spend(2, 0, (coin,), (NewOutput(SUBSIDY - 500, pays),))
+    signed = lab.well("sign", "treasury", "--digest", spend.signature_hash(0).hex())
+    chain.mine(pays, [Transaction(spend, ((bytes.fromhex(signed["signature"]),),))])
+    assert chain.height == MATURITY + 1
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "code"),
+    [
+        (("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2"), None, 2),
+        (("wallet", "create", "w", "--scheme", "taproot", "--threshold", "1"), "bad-input", 2),
+        (("wallet", "create", "w", "--scheme", "taproot", "--threshold", "4"), "bad-input", 2),
+        (("wallet", "create", "w", "--scheme", "rsa", "--threshold", "2"), "bad-input", 2),
+        (("wallet", "create", "W", "--scheme", "taproot", "--threshold", "2"), "bad-input", 2),
+        (("wallet", "show", "nothing"), "bad-input", 2),
+        (("sign", "treasury"), "bad-input", 2),
+        (("sign", "treasury", "--digest", "ab"), "bad-input", 2),
+        (("sign", "treasury", "--digest", "xy" * 32), "bad-input", 2),
+        (("sign", "treasury", "--message", "/nowhere"), "bad-input", 2),
+        (("sign", "treasury", "--digest", "00" * 32, "--path", "m/0/0h"), "bad-input", 2),
+        (("sign", "treasury", "--digest", "00" * 32, "--signers", "h1,h9"), "bad-input", 2),
+        (("sign", "treasury", "--digest", "00" * 32, "--signers", "h1"), "bad-input", 2),
+    ],
+)
+def test_bad_input_is_exit_2(
+    lab: Lab, arguments: tuple[str, ...], kind: str | None, code: int
+) -> None:
+    answer = lab.client(*arguments)
+    assert (answer.code, answer.error["kind"]) == (code, kind or "name-taken")
+
+
+def test_a_wallet_of_some_holders_only_is_refused(lab: Lab) -> None:
+    create = ("wallet", "create", "few", "--scheme", "taproot", "--threshold", "2")
+    answer = lab.client(*create, "--holders", "h1,h2")
+    assert (answer.code, answer.error["kind"]) == (2, "bad-input")
+    assert lab.well(*create, "--holders", "h3,h1,h2")["name"] == "few"
+
+
+def test_a_policy_that_allows_nothing_refuses_with_its_rule(
+    lab: Lab, message: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("version: 1\npermissions: [raw]\n")
+    create = ("wallet", "create", "strict", "--scheme", "taproot", "--threshold", "2")
+    lab.well(*create, "--policy", str(policy))
+    refused = lab.client("sign", "strict", "--message", str(message))
+    assert refused.code == 3
+    assert refused.error["rule"] == "permission"
+    lab.well("sign", "strict", "--digest", "00" * 32)
+    policy.write_text("version: 9\n")
+    bad = lab.client("wallet", "create", "other", *create[3:], "--policy", str(policy))
+    assert (bad.code, bad.error["kind"]) == (2, "bad-config")
+
+
+def test_of_two_creates_of_one_name_at_once_one_is_refused(lab: Lab) -> None:
+    create = ("wallet", "create", "same", "--scheme", "taproot", "--threshold", "3")
+    with ThreadPoolExecutor(2) as pool:
+        answers = [future.result() for future in [pool.submit(lab.client, *create)] * 1] + [
+            lab.client(*create)
+        ]
+    assert sorted(answer.code for answer in answers) == [0, 2]
+
+
+# Bad days
+
+
+def test_what_is_killed_is_started_again_and_signing_goes_on(lab: Lab, message: Path) -> None:
+    before = lab.holders()
+    kill(before["h1"]["signer_pid"])
+    sign(lab, message)
+    kill(before["h2"]["front_pid"])
+    sign(lab, message, "--signers", "h2,h3")
+    kill(lab.lab("status")["coordinator"]["pid"])
+    sign(lab, message)
+    lab.lab("up")
+    after = lab.holders()
+    assert after["h1"]["signer_pid"] != before["h1"]["signer_pid"]
+    assert after["h2"]["signer_pid"] == before["h2"]["signer_pid"]
+    assert after["h2"]["front_pid"] != before["h2"]["front_pid"]
+    sign(lab, message, "--signers", "h1,h2")
+
+
+def test_below_the_threshold_nothing_is_signed(lab: Lab, message: Path) -> None:
+    stopped = {holder["name"]: holder for holder in lab.lab("stop-holder", "h3")["holders"]}
+    assert (stopped["h3"]["state"], stopped["h3"]["signer_pid"]) == ("stopped", None)
+    sign(lab, message)
+    lab.lab("stop-holder", "h1")
+    answer = lab.client("sign", "treasury", "--message", str(message))
+    assert answer.code == 4
+    assert answer.error == {
+        "kind": "unavailable",
+        "message": "1 of 2 needed holders answer; missing: h1, h3",
+        "retryable": True,
+        "waiting_for": ["h1", "h3"],
+    }
+    create = lab.client("wallet", "create", "later", "--scheme", "taproot", "--threshold", "2")
+    assert (create.code, create.error["waiting_for"]) == (4, ["h1", "h3"])
+    started = {holder["name"]: holder for holder in lab.lab("start-holder", "h1")["holders"]}
+    assert started["h1"]["state"] == "ready"
+    sign(lab, message)
+    lab.lab("start-holder", "h3")
+    lab.well("wallet", "create", "later", "--scheme", "taproot", "--threshold", "2")
+
+
+def test_every_wallet_signs_after_the_lab_was_down(lab: Lab, message: Path) -> None:
+    names = [wallet["name"] for wallet in lab.well("wallet", "list")["wallets"]]
+    down = lab.lab("down")
+    assert down["supervisor_pid"] is None
+    assert {holder["state"] for holder in down["holders"]} == {"down"}
+    assert lab.lab("down") == down
+    assert lab.client("wallet", "list").code == 4
+    assert lab.ran("lab", "stop-holder", "h1", "--dir", str(lab.folder)).code == 7
+    lab.lab("up")
+    for name in names:
+        lab.well("sign", name, "--digest", "01" * 32)
+
+
+def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
+    lab: Lab, message: Path
+) -> None:
+    kill(lab.lab("status")["supervisor_pid"])
+    lab.lab("up")
+    sign(lab, message)
+
+
+def test_a_coordinator_that_lost_its_registry_finds_everything(lab: Lab, message: Path) -> None:
+    names = lab.well("wallet", "list")
+    lab.lab("down")
+    for file in (lab.folder / "coordinator").glob("registry*"):
+        file.unlink()
+    lab.lab("up")
+    sign(lab, message)
+    assert lab.well("wallet", "list") == names
+
+
+# The folder
+
+
+def test_a_folder_with_other_things_is_no_lab(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("precious")
+    for verb in ("up", "status", "down", "destroy"):
+        answer = lab.ran("lab", verb, "--dir", str(tmp_path))
+        assert (answer.code, answer.error["kind"]) == (2, "bad-input")
+    assert (tmp_path / "mine").read_text() == "precious"
+    assert lab.ran("lab", "up", "--dir", str(lab.folder), "--holders", "4").code == 2
+    assert lab.ran("lab", "stop-holder", "h9", "--dir", str(lab.folder)).code == 2
+
+
+@pytest.mark.parametrize("holders", ["0", "1", "33"])
+def test_a_lab_has_two_to_thirty_two_holders(lab: Lab, tmp_path: Path, holders: str) -> None:
+    folder = tmp_path / "lab"
+    answer = lab.ran("lab", "up", "--dir", str(folder), "--holders", holders)
+    assert answer.code == 2
+    assert not (folder / "lab.json").exists()
+
+
+def test_what_is_secret_in_a_lab_is_private(lab: Lab) -> None:
+    for name in ("client.key", "coordinator/coordinator.key", "h1/pin", "h1/so-pin"):
+        assert stat.S_IMODE((lab.folder / name).stat().st_mode) == 0o600
+    assert stat.S_IMODE(lab.folder.stat().st_mode) == 0o700
+
+
+def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
+    softhsm_module: str, tmp_path: Path, message: Path
+) -> None:
+    lab = Lab(tmp_path / "lab", softhsm_module)
+    lab.lab("up")
+    try:
+        lab.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
+        lab.lab("down")
+        shutil.rmtree(lab.folder / "h2" / "store")
+        answer = lab.ran("lab", "up", "--dir", str(lab.folder))
+        assert (answer.code, answer.error["kind"]) == (6, "tampered")
+        assert "lab replace-holder h2" in answer.error["message"]
+        lab.lab("replace-holder", "h2")
+        states = {holder["name"]: holder["state"] for holder in lab.lab("up")["holders"]}
+        assert states == {"h1": "ready", "h2": "replaced", "h3": "ready"}
+        assert lab.ran("lab", "start-holder", "h2", "--dir", str(lab.folder)).code == 7
+        assert sign(lab, message)["signers"] == ["h1", "h3"]
+        lab.lab("replace-holder", "h3")
+        assert lab.client("sign", "treasury", "--message", str(message)).code == 4
+    finally:
+        lab.lab("destroy")
+    assert not lab.folder.exists()
