@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hsm_mpc.errors import BadConfig
+from hsm_mpc.errors import BadConfig, BadInput
 from hsm_mpc.policy.rules import Policy
+from hsm_mpc.regular import read_regular
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LARGEST_FILE = 64 * 1024
@@ -161,15 +162,11 @@ class ClientConfig(_Model):
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            content = file.read(_LARGEST_FILE + 1)
-    except OSError as failure:
-        raise BadConfig(f"configuration {path}: {failure.strerror}") from failure
-    if mode & _WRITABLE_BY_OTHERS:
+        content, state = read_regular(path, _LARGEST_FILE)
+    except BadInput as failure:
+        raise BadConfig(f"configuration {failure}") from failure
+    if state.st_mode & _WRITABLE_BY_OTHERS:
         raise BadConfig(f"configuration {path}: others may write it; mend: chmod go-w {path}")
-    if len(content) > _LARGEST_FILE:
-        raise BadConfig(f"configuration {path}: larger than {_LARGEST_FILE} bytes")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as failure:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from hsm_mpc import audit
+from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.card import Card
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BackendError, BadInput, HsmMpcError, NotReady, Tampered
@@ -111,14 +112,26 @@ def _with_log(config_path: Path, read: Callable[[BinaryIO, audit.Tail], _Result]
 
 
 def _identity_key(config_path: Path) -> VerifyingKey:
-    path = load_holder(config_path).store / "card"
+    """The key in the card, which must be the roster's where there is one.
+
+    Raises:
+        Tampered: the card is damaged, or not that of the roster.
+        NotReady: there is no card yet.
+    """
+    config = load_holder(config_path)
+    path = config.store / "card"
     encoded = files.read_if_present(path, _CARD_CAP)
     if encoded is None:
         raise NotReady("this holder has no card yet: run hsm-mpc holder init")
     try:
-        return Card.from_bytes(encoded).content.key
+        key = Card.from_bytes(encoded).content.key
     except HsmMpcError as broken:
         raise Tampered(f"{path}: {broken}") from broken
+    if config.roster is not None and config.roster.exists():
+        roster = pinned_roster(config.roster)
+        if key not in [member.key for member in roster.members if member.name == config.name]:
+            raise Tampered(f"{path}: its key is not that of {config.name} in the roster")
+    return key
 
 
 def _shown(verified: audit.Verified) -> Verified:

@@ -17,7 +17,7 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcTransport, socket_address
 
 _ARENA_BYTES: Final = 16 * 1024
-PATIENCE: Final = 10.0
+PATIENCE: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)

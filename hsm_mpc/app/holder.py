@@ -14,7 +14,15 @@ from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.app.protection import protect
 from hsm_mpc.card import Card, UnsignedCard
 from hsm_mpc.config import HolderConfig, load_holder
-from hsm_mpc.errors import BadConfig, BadInput, NotReady, PinRefused, Tampered
+from hsm_mpc.errors import (
+    BackendError,
+    BadConfig,
+    BadInput,
+    HsmMpcError,
+    NotReady,
+    PinRefused,
+    Tampered,
+)
 from hsm_mpc.hsm import attributes, canary, keys
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
@@ -28,6 +36,7 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.store.refused_pin import Fingerprint
 from hsm_mpc.tags import Tag
 
 __all__ = ["protect"]
@@ -91,12 +100,10 @@ class OpenHolder:
             NotReady: `holder init` was not run.
             Tampered: it was, and the token has lost the key, or is another holder's.
         """
-        pair = keys.find_identity_key(self.token)
-        if pair is None and self.store.card() is not None:
-            raise Tampered("the store has this holder's card, and the token lacks its identity key")
-        if pair is None:
+        identity = kept_identity(self.token, self.store)
+        if identity is None:
             raise NotReady("this holder has no identity key yet: run hsm-mpc holder init")
-        return Identity(self.token, pair)
+        return identity
 
     def _roster_file(self) -> Path:
         if self.config.roster is None:
@@ -145,12 +152,21 @@ def _try_pin(
     pin = source.read(arena, f"PIN of token {token.label}: ")
     try:
         shielded(lambda: token.login(pin.secret, despite_warning=despite_warning))
-    except PinRefused:
-        store.refused_pin.remember(pin.fingerprint)
+    except PinRefused as refused:
+        _remember(store, pin.fingerprint, refused)
         raise
     finally:
         pin.secret.release()
     store.refused_pin.forget()
+
+
+def _remember(store: HolderStore, source: Fingerprint | None, refused: PinRefused) -> None:
+    """The refusal stands on disk before the process ends; whatever happens it stays a refusal."""
+    try:
+        store.refused_pin.remember(source)
+    except BackendError as unwritten:
+        message = f"{refused}; and that cannot be written down: {unwritten}: do not start again"
+        raise PinRefused(message) from unwritten
 
 
 def _pin_source(config: HolderConfig, prompt: bool) -> PinSource:
@@ -203,13 +219,13 @@ def init(config_path: Path, prompt: bool) -> Created:
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
         require_capabilities(holder.token)
-        identity = _identity_made(holder.token)
+        identity = _identity_made(holder)
         _canary_made(holder.token)
         unsigned = UnsignedCard(
             holder.config.lab, holder.config.name, identity.key, holder.config.address
         )
-        kept = holder.store.card()
-        if kept is None or Card.from_bytes(kept).content != unsigned:
+        kept = kept_card(holder.store)
+        if kept is None or kept.content != unsigned:
             card = Card(unsigned, identity.sign(Tag.CARD, unsigned.to_bytes()))
             fields = {"name": unsigned.name, "identity_key": identity.key.encoded.hex()}
             holder.store.audit.append("holder-init", now(), fields)
@@ -226,7 +242,39 @@ def init(config_path: Path, prompt: bool) -> Created:
         )
 
 
-def _identity_made(token: Token) -> Identity:
+def kept_card(store: HolderStore) -> Card | None:
+    """This holder's card, if `holder init` has written one.
+
+    Raises:
+        Tampered: it is damaged.
+    """
+    encoded = store.card()
+    try:
+        return None if encoded is None else Card.from_bytes(encoded)
+    except HsmMpcError as damaged:
+        raise Tampered(f"the holder's card: {damaged}") from damaged
+
+
+def kept_identity(token: Token, store: HolderStore) -> Identity | None:
+    """The token's identity key, which is that of the card; None before `holder init`.
+
+    Raises:
+        Tampered: the token has lost the card's key, or has another: nobody makes a new one here.
+    """
+    card, pair = kept_card(store), keys.find_identity_key(token)
+    if pair is None and card is not None:
+        raise Tampered(f"{token.where}: the identity key of this holder's card is missing")
+    if pair is None:
+        return None
+    identity = Identity(token, pair)
+    if card is not None and card.content.key != identity.key:
+        raise Tampered(f"{token.where}: its identity key is not that of this holder's card")
+    return identity
+
+
+def _identity_made(holder: OpenHolder) -> Identity:
+    token = holder.token
+    kept_identity(token, holder.store)
     pair = keys.find_identity_key(token)
     if pair is None:
         pair = keys.generate_identity_key(token)

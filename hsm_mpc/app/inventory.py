@@ -25,6 +25,13 @@ ORPHANED = "orphaned"
 DIFFERENT = "different"
 
 
+_MADE_BY_INIT = (
+    (ObjectClass.PRIVATE_KEY, keys.IDENTITY),
+    (ObjectClass.PUBLIC_KEY, keys.IDENTITY),
+    (ObjectClass.SECRET_KEY, keys.CANARY),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ListedKey:
     """One key in the token.
@@ -68,16 +75,24 @@ def of(holder: OpenHolder) -> Inventory:
     named = _named_wrapping_keys(holder)
     expected = named.keys() | _keys_being_made(holder)
     listed = tuple(_judged(key, expected) for key in found)
-    present = {key.key_id for key in found if key.object_class is ObjectClass.SECRET_KEY}
+    present = {_named(key) for key in found}
     missing = tuple(
         f"wrapping key of wallet {wallet}, id {key_id.hex()}"
         for key_id, wallet in sorted(named.items())
-        if key_id not in present
+        if (ObjectClass.SECRET_KEY, key_id, f"{keys.WRAPPING_LABEL_PREFIX}{wallet}") not in present
     )
-    labels = {key.label for key in found}
-    missing += tuple(f"key {name}" for name in (keys.IDENTITY, keys.CANARY) if name not in labels)
+    missing += tuple(
+        f"{name} ({object_class.name.lower().replace('_', ' ')})"
+        for object_class, name in _MADE_BY_INIT
+        if (object_class, name.encode(), name) not in present
+    )
     damaged = bool(missing) or any(key.verdict == DIFFERENT for key in listed)
     return Inventory(listed, missing, Tampered.exit_code if damaged else 0)
+
+
+def _named(key: KeyListing) -> tuple[ObjectClass, bytes, str]:
+    """What names a key of ours (steps 6.2.2 and 6.2.3)."""
+    return key.object_class, key.key_id, key.label
 
 
 def _named_wrapping_keys(holder: OpenHolder) -> dict[bytes, str]:
@@ -112,7 +127,8 @@ def _keys_being_made(holder: OpenHolder) -> set[bytes]:
 
 def _judged(key: KeyListing, expected: Container[bytes]) -> ListedKey:
     wrapping = key.label.startswith(keys.WRAPPING_LABEL_PREFIX)
-    if not key.is_ours:
+    of_init = (key.object_class, key.label) in _MADE_BY_INIT and key.key_id == key.label.encode()
+    if not key.is_ours or not (wrapping or of_init):
         verdict = UNKNOWN
     elif key.differences:
         verdict = DIFFERENT
@@ -121,5 +137,5 @@ def _judged(key: KeyListing, expected: Container[bytes]) -> ListedKey:
     else:
         verdict = OK
     purpose = key.label.removeprefix("hsm-mpc/").partition("/")[0] if key.is_ours else "foreign"
-    shown_id = key.key_id.hex() if wrapping or not key.is_ours else key.key_id.decode()
+    shown_id = key.label if of_init else key.key_id.hex()
     return ListedKey(verdict, purpose, key.label, shown_id, key.differences)

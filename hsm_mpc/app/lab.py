@@ -17,7 +17,6 @@ from hsm_mpc.app.lab_running import (
     stop,
     supervised,
     wait_until_ready,
-    write_settings,
 )
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.errors import BackendError, BadInput, NotReady, Tampered
@@ -185,7 +184,6 @@ def replace_holder(folder: Path, name: str) -> LabReport:
         lab.save(state)
         making.make_holders(lab, [name])
         shutil.copyfile(lab.roster, lab.holder(name) / "roster")
-        write_settings(lab, state)
         return report(lab, state)
 
 

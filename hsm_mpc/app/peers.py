@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
-from hsm_mpc.errors import BadConfig, BadEncoding
+from hsm_mpc.errors import BadConfig, BadInput
+from hsm_mpc.regular import read_regular
 from hsm_mpc.roster import Roster
+
+_LARGEST_ROSTER: Final = 256 * 1024
 
 
 def pinned_roster(path: Path) -> Roster:
@@ -15,8 +19,6 @@ def pinned_roster(path: Path) -> Roster:
         BadConfig: it cannot be read, or is none.
     """
     try:
-        return Roster.from_bytes(path.read_bytes())
-    except OSError as failure:
-        raise BadConfig(f"roster {path}: {failure.strerror}") from failure
-    except BadEncoding as broken:
+        return Roster.from_bytes(read_regular(path, _LARGEST_ROSTER)[0])
+    except BadInput as broken:
         raise BadConfig(f"roster {path}: {broken}") from broken

@@ -12,8 +12,9 @@ from hsm_mpc.app.admin import asked
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.config import load_holder
-from hsm_mpc.errors import BadEncoding, BadInput, Refused
+from hsm_mpc.errors import BadEncoding, Refused
 from hsm_mpc.ids import Scheme, WalletId
+from hsm_mpc.regular import read_regular
 from hsm_mpc.sealing import sealed
 from hsm_mpc.sealing.cms import PAIR_CAP
 from hsm_mpc.store.epochs import EpochDocument, Epochs
@@ -102,11 +103,7 @@ def inspect(file: Path) -> Inspected:
         BadInput: the file cannot be read.
         BadEncoding: it is no sealed blob of ours.
     """
-    try:
-        with file.open("rb") as opened:
-            encoded = opened.read(PAIR_CAP + 1)
-    except OSError as failure:
-        raise BadInput(f"{file}: {failure.strerror}") from failure
+    encoded, _ = read_regular(file, PAIR_CAP)
     try:
         found = sealed.inspect(encoded)
     except BadEncoding as broken:

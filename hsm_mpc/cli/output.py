@@ -43,11 +43,11 @@ class Output:
         if self.json:
             print(json.dumps(_plain(value), indent=1), flush=True)
         else:
-            print(text(value), flush=True)
+            print(_printable(text(value)), flush=True)
 
     def line(self, text: str) -> None:
         """A line of an answer that is told while it comes about."""
-        print(text, flush=True)
+        print(_printable(text), flush=True)
 
     def progress(self, line: str) -> None:
         """A line about what is being done: on stderr, for people who asked for it."""
@@ -94,7 +94,7 @@ class Output:
             shown = {name: fact for name, fact in facts.items() if fact is not None}
             print(json.dumps({"error": {"kind": kind, "message": message, **_plain(shown)}}))
         else:
-            print(f"hsm-mpc: {message}", file=sys.stderr)
+            print(f"hsm-mpc: {_printable(message)}", file=sys.stderr)
         return code
 
     def bug(self, unexpected: Exception) -> int:
@@ -113,6 +113,14 @@ def exactly_one(options: Mapping[str, object]) -> None:
     """One of these options was given, else `BadInput`."""
     if sum(value is not None for value in options.values()) != 1:
         raise BadInput(f"one of {' and '.join(options)} is wanted")
+
+
+def _printable(text: str) -> str:
+    """What steers a terminal is shown as an escape: names may come from strangers."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
+        for character in text
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -206,3 +206,51 @@ def test_a_token_without_the_identity_key_of_the_card_is_tampering(run: Run, hol
     assert run("token", "init", "--so-pin-source", so_pin, config=config).code == 0
     ran = run("--json", "status", config=config)
     assert (ran.code, ran.document["state"]) == (6, "tampered")
+
+
+def test_a_lost_identity_key_is_never_replaced_by_init(run: Run, holder: Path) -> None:
+    """Somebody's empty token of the same label must not become this holder."""
+    shutil.rmtree(holder / "tokens")
+    (holder / "tokens").mkdir(mode=0o700)
+    config, card = holder / "holder.yaml", (holder / "store" / "card").read_bytes()
+    so_pin = f"file:{holder}/so-pin"
+    assert run("token", "init", "--so-pin-source", so_pin, config=config).code == 0
+    ran = run("--json", "holder", "init", config=config)
+    assert (ran.code, ran.document["error"]["kind"]) == (6, "tampered")
+    assert (holder / "store" / "card").read_bytes() == card
+
+
+def test_a_damaged_card_is_tampering(run: Run, holder: Path) -> None:
+    card = holder / "store" / "card"
+    card.write_bytes(card.read_bytes()[:-1])
+    ran = run("--json", "holder", "init", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["error"]["kind"]) == (6, "tampered")
+
+
+def test_a_card_of_another_key_than_the_tokens_is_tampering(
+    run: Run, holder: Path, finished_story: Path
+) -> None:
+    """A thief who writes log, state and card anew has another key."""
+    card = next(finished_story.rglob("card"))
+    (holder / "store" / "card").write_bytes(card.read_bytes())
+    ran = run("--json", "status", config=holder / "holder.yaml")
+    assert (ran.code, ran.document["state"]) == (6, "tampered")
+
+
+@pytest.mark.parametrize("arguments", [("share", "inspect"), ("status", "--config")])
+def test_a_pipe_in_place_of_a_file_is_refused_at_once(
+    run: Run, tmp_path: Path, arguments: tuple[str, str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given = (arguments[1], str(pipe), arguments[0]) if "--config" in arguments else arguments
+    ran = run("--json", *given, *(() if "--config" in arguments else (str(pipe),)))
+    assert ran.code == 2
+    assert "not a regular file" in ran.document["error"]["message"]
+
+
+def test_an_escape_sequence_in_a_name_does_not_reach_the_terminal(run: Run, tmp_path: Path) -> None:
+    ran = run("share", "inspect", str(tmp_path / "\x1b[31mred"))
+    assert ran.code == 2
+    assert "\x1b" not in ran.err
+    assert "\\x1b[31mred" in ran.err

@@ -29,9 +29,15 @@ def three(softhsm_module: str) -> Iterator[Lab]:
 
 @pytest.fixture
 def lab(three: Lab) -> Lab:
-    """The same lab; whatever a test before this one did, everything is up."""
-    three.lab("up")
+    """For a test that leaves everything up."""
     return three
+
+
+@pytest.fixture
+def battered(three: Lab) -> Iterator[Lab]:
+    """The same lab, for a test that does not: everything is up again after it."""
+    yield three
+    three.lab("up")
 
 
 @pytest.fixture(scope="session")

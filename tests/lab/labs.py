@@ -34,6 +34,11 @@ class Lab:
     folder: Path
     module: str
 
+    @property
+    def client_config(self) -> Path:
+        """For what a test asks in its own process."""
+        return self.folder / "client.yaml"
+
     def ran(self, *arguments: str) -> Answer:
         """A verb."""
         told = subprocess.run(
@@ -53,7 +58,7 @@ class Lab:
 
     def client(self, *arguments: str) -> Answer:
         """A verb of the lab's client."""
-        return self.ran("--config", str(self.folder / "client.yaml"), *arguments)
+        return self.ran("--config", str(self.client_config), *arguments)
 
     def well(self, *arguments: str) -> Any:
         """A verb of the lab's client, which must go well."""

@@ -50,7 +50,9 @@ def secrets_of_randomness(share: bytes) -> Named:
 def secrets_of_nonce(share: bytes, public: bytes) -> Named:
     """Step 3.3.3."""
     hedged = secrets_of_randomness(share)["d ⊕ aux"]
-    first, second = (tagged_hash(Tag.BIP445_NONCE, hedged + public + half) for half in (b"\0", b"\1"))
+    first, second = (
+        tagged_hash(Tag.BIP445_NONCE, hedged + public + half) for half in (b"\0", b"\1")
+    )
     return {"k_1": first, "k_2": second}
 
 
