@@ -74,7 +74,7 @@ def accusations(
     if setup is None or secrets is None or session.sealed:
         return ()
     dealings, made = session.messages_of(COMMITMENTS), []
-    for accused in culprits:
+    for accused in [each for each in culprits if each in dealings]:
         dealing = dealings[accused]
         if _own_words_convict(setup, dealing) or dealt_soundly(
             setup, secrets.static, accused, Dealing1.from_bytes(dealing.payload, setup)

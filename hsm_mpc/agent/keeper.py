@@ -20,6 +20,8 @@ FRONT_MODULE: Final = "hsm_mpc.agent.front"
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 10.0
 """Seconds between the death of a front and the start of the next; they double each time."""
+LONGEST_START: Final = 20.0
+"""Seconds that a front has to come to listen."""
 STEADY_AFTER: Final = 10.0
 """Seconds after which a front counts as one that works, and the pause is short again."""
 LOOKS: Final = 1.0
@@ -63,9 +65,14 @@ class _Running:
     link: Link
     since: float
 
+    def is_useless(self, now: float) -> bool:
+        """Its link is lost, or it took too long to listen."""
+        late = now - self.since > LONGEST_START and not self.link.listening.is_set()
+        return late or self.link.lost.is_set()
+
 
 class FrontKeeper:
-    """One front at a time, in a process of its own. Used by the main thread only.
+    """One front at a time, in a process of its own. Used by the main thread, but for two questions.
 
     The front is told to end by the kernel when the thread that started it ends (PR_SET_PDEATHSIG):
     this must be the thread that lives as long as the signer.
@@ -86,13 +93,15 @@ class FrontKeeper:
 
     @property
     def pid(self) -> int | None:
-        """The front's process, if there is one."""
-        return None if self._running is None else self._running.process.pid
+        """The front's process, if there is one. Any thread may ask."""
+        running = self._running
+        return None if running is None else running.process.pid
 
     @property
     def listens(self) -> bool:
-        """Whether there is a front that takes calls."""
-        return self._running is not None and self._running.link.listening.is_set()
+        """Whether there is a front that takes calls. Any thread may ask."""
+        running = self._running
+        return running is not None and running.link.listening.is_set()
 
     def start(self) -> None:
         """Start a front.
@@ -112,13 +121,10 @@ class FrontKeeper:
         self._workers.serve(link)
 
     def look_after(self) -> float:
-        """Start the front again if it died and its time has come; seconds until the next look.
-
-        A front whose link is lost is ended: it can be of no more use.
-        """
+        """Start the front again if it died and its time has come; seconds until the next look."""
         now = self._ticks()
         running = self._running
-        if running is not None and running.link.lost.is_set():
+        if running is not None and running.is_useless(now):
             running.process.kill()
         if running is not None and running.process.poll() is not None:
             self._buried(running, now)

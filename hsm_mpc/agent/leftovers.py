@@ -8,11 +8,12 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.keygen_files import KeygenFiles, destroy_wrapping_key
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.audit import Json
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import WalletId
-from hsm_mpc.store.record import EpochState
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import EpochRecord, EpochState
 
 
 def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
@@ -26,8 +27,7 @@ def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
         if held.record.state is EpochState.PREPARED and not _has_key(
             holder, held.wallet_id, key_id
         ):
-            holder.audit("keygen-discarded", {"wallet_id": held.wallet_id.hex()})
-            discard(holder, held.wallet_id)  # it was being discarded: its key goes first
+            _finish_discard(holder, held.wallet_id)
     waiting = []
     for ph in holder.store.proposals.hashes():
         files = KeygenFiles.load(holder, ph)
@@ -43,14 +43,31 @@ def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
     return waiting
 
 
+def _finish_discard(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """A prepared wallet without its key was being discarded, for the key goes first."""
+    named = {"wallet_id": wallet_id.hex()}
+    try:
+        discard(holder, wallet_id)
+        holder.audit("keygen-discarded", named)
+    except Refused as certified:
+        holder.audit("alarm", {**named, "reason": f"its wrapping key is missing; {certified}"})
+
+
 def end_unsealed(
     holder: ActingHolder, files: KeygenFiles, reason: str, fields: Mapping[str, Json]
 ) -> None:
     """The session is dead before its share was sealed: no key of it stays (step 2.6.2).
 
+    A register is written only once the share is sealed: where the HSM has one, the disk is older
+    than the wallet (a restored backup, or somebody's work), and nothing is destroyed (step 6.6.1).
+
     Raises:
         BackendError: HSM or disk; to be called again.
     """
+    if holder.registers.read(files.wallet_id) is not None:
+        reason = "the store says that this wallet was never sealed, and the HSM that it was"
+        files.audit("alarm", {"reason": reason})
+        return
     files.audit("keygen-aborted", {"reason": reason, **fields})
     files.destroy_key()
     discard(holder, files.wallet_id)
@@ -67,11 +84,25 @@ def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
         BackendError: HSM or disk; to be called again.
     """
     epochs = holder.epochs(wallet_id)
-    for record in epochs.records():
+    records = epochs.records()
+    for record in records:
+        _require_prepared(epochs, record)
+    for record in records:
         destroy_wrapping_key(holder, wallet_id, KeyUri.parse(record.kek_uri).key_id)
         holder.registers.destroy(wallet_id)
         epochs.discard(record.epoch_hash)
     epochs.clean()
+
+
+def _require_prepared(epochs: Epochs, record: EpochRecord) -> None:
+    """Nothing of a certified wallet is discarded, whatever an older record says of its state.
+
+    Raises:
+        Refused: `not-prepared`.
+    """
+    certified = epochs.kept(record.epoch_hash, EpochDocument.CERTIFICATE) is not None
+    if certified or record.state is not EpochState.PREPARED:
+        raise Refused("not-prepared", "the wallet is certified: it is not discarded")
 
 
 def _has_key(holder: ActingHolder, wallet_id: WalletId, key_id: bytes) -> bool:

@@ -10,14 +10,12 @@ import signal
 from collections.abc import Callable
 from typing import Final
 
-from hsm_mpc.agent.keeper import FrontKeeper
+from hsm_mpc.agent.keeper import LONGEST_START, FrontKeeper
 from hsm_mpc.errors import BackendError
 
 ENDING: Final = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
 _WATCHED: Final = ENDING | {signal.SIGCHLD}
 
-FIRST_FRONT: Final = 20.0
-"""Seconds that the first front has to listen."""
 _GLANCE: Final = 0.05
 
 
@@ -38,13 +36,13 @@ def supervise(
         BackendError: the first front did not come to listen.
     """
     front.start()
-    until = ticks() + FIRST_FRONT
+    until = ticks() + LONGEST_START
     while not front.listens:
         if (ending := _ending_within(_GLANCE)) is not None:
             return ending
         front.require_running()
         if ticks() > until:
-            raise BackendError(f"the front does not listen after {FIRST_FRONT:g} seconds")
+            raise BackendError(f"the front does not listen after {LONGEST_START:g} seconds")
     ready()
     while (ending := _ending_within(front.look_after())) is None:
         pass

@@ -70,7 +70,7 @@ class _Effort:
         return _LAB_SECONDS_QUICK if self.quick else _LAB_SECONDS
 
     def rounds_of(self, n: int) -> int:
-        return self.rounds // 3 if n > _LARGE else self.rounds
+        return max(1, self.rounds // 4) if n > _LARGE else self.rounds
 
 
 def run(only: str, *, quick: bool, progress: Progress) -> Report:

@@ -14,8 +14,8 @@ from hsm_mpc.app.lab_report import LabReport, report
 from hsm_mpc.app.lab_running import (
     end,
     order,
+    start_all,
     stop,
-    supervised,
     wait_until_ready,
 )
 from hsm_mpc.certificates.quorum import QuorumSizes
@@ -23,7 +23,7 @@ from hsm_mpc.errors import BackendError, BadInput, NotReady, Tampered
 from hsm_mpc.ids import Scheme
 from hsm_mpc.lab import making
 from hsm_mpc.lab.control import Order
-from hsm_mpc.lab.folder import COORDINATOR, LabFolder, LabState
+from hsm_mpc.lab.folder import LabFolder, LabState
 from hsm_mpc.lab.processes import RunningProcess
 from hsm_mpc.lab.softhsm import make_holder_folder
 from hsm_mpc.secure.arena import Arena
@@ -82,10 +82,7 @@ def up(folder: Path, holders: int | None, say: Say) -> LabReport:
         if not state.made:
             state = _made(lab, state, say)
         _require_folders(lab, state)
-        if RunningProcess.remembered(lab.supervisor) is None:
-            say("starting signers, fronts and the coordinator")
-            state = supervised(lab, state)
-        order(state, Order.START, (COORDINATOR, *state.working))
+        state = start_all(lab, state, say)
         wait_until_ready(lab, state, state.working)
         return report(lab, state)
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -43,13 +43,38 @@ def write_settings(lab: LabFolder, state: LabState) -> None:
     settings.write_all(lab, state, *keys)
 
 
-def supervised(lab: LabFolder, state: LabState) -> LabState:
-    """Start the supervisor, on sockets that are there."""
+def start_all(lab: LabFolder, state: LabState, say: Callable[[str], None]) -> LabState:
+    """Have a supervisor start everything; one that was killed just now gets a successor.
+
+    Raises:
+        BackendError: none starts, or answers.
+    """
+    until = time.monotonic() + _ENDING_SECONDS
+    while True:
+        if RunningProcess.remembered(lab.supervisor) is None:
+            say("starting signers, fronts and the coordinator")
+            state = _supervised(lab, state)
+        try:
+            order(state, Order.START, (COORDINATOR, *state.working))
+        except BackendError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(_GLANCE)
+        else:
+            return state
+
+
+def _supervised(lab: LabFolder, state: LabState) -> LabState:
+    """Start the supervisor, on sockets that are there.
+
+    Raises:
+        BackendError: it does not start.
+    """
     state = replace(state, sockets=str(sockets.prepare(state.sockets)))
     lab.save(state)
     write_settings(lab, state)
     with lab.log("supervisor").open("ab") as log:
-        process = subprocess.Popen(
+        started = subprocess.run(
             [sys.executable, "-P", "-m", "hsm_mpc.lab.supervisor", str(lab.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -57,12 +82,10 @@ def supervised(lab: LabFolder, state: LabState) -> LabState:
             cwd="/",
             env=environment(os.environ),
             start_new_session=True,
+            check=False,
         )
-    until = time.monotonic() + _ENDING_SECONDS
-    while RunningProcess.remembered(lab.supervisor) is None:
-        if process.poll() is not None or time.monotonic() > until:
-            raise BackendError(f"the supervisor does not start: {_last_words(lab, 'supervisor')}")
-        time.sleep(_GLANCE)
+    if started.returncode != 0:
+        raise BackendError(f"the supervisor does not start: {_last_words(lab, 'supervisor')}")
     return state
 
 

@@ -2,7 +2,8 @@
 
     python -m hsm_mpc.lab.supervisor DIR
 
-It has one thread. What it started ends with it, even if it is killed. It signals nobody else.
+That command ends as soon as the supervisor listens (exit code 0), or has failed (1). The supervisor
+has one thread. What it started ends with it, even if it is killed. It signals nobody else.
 """
 
 from __future__ import annotations
@@ -88,16 +89,21 @@ class Supervisor:
 
 
 def main() -> None:
-    """The process."""
+    """Go into the background, once it is known that this will do."""
     lab = LabFolder(Path(sys.argv[1]))
     os.umask(0o077)
+    told, tell = os.pipe()
+    if os.fork():
+        os.close(tell)
+        os._exit(0 if os.read(told, 1) else 1)
+    os.close(told)
     try:
-        _keep(lab)
+        _keep(lab, ready=tell)
     except HsmMpcError as failure:
         sys.exit(f"supervisor: {failure}")
 
 
-def _keep(lab: LabFolder) -> None:
+def _keep(lab: LabFolder, ready: int) -> None:
     state = lab.load()
     lock = os.open(lab.path / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -111,6 +117,8 @@ def _keep(lab: LabFolder) -> None:
         listener.listen(_BACKLOG)
         children = [_coordinator(lab), *(_holder(lab, name) for name in state.holders)]
         RunningProcess.this().remember(lab.supervisor)
+        os.write(ready, b"1")
+        os.close(ready)
         Supervisor(children, listener).run()
     lab.supervisor.unlink(missing_ok=True)
     place.unlink(missing_ok=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hsm_mpc.hsm.module import Module
+from hsm_mpc.secure import process
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World, Worlds
 from tests.softhsm import hsm_module, pin_arena
@@ -17,12 +20,27 @@ __all__ = ["hsm_module", "pin_arena"]
 
 
 @pytest.fixture
-def worlds(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Worlds]:
+def stores() -> Iterator[Path]:
+    """A folder for stores, in memory where there is one: fsync costs nothing there."""
+    in_memory = Path("/dev/shm")
+    parent = in_memory if os.access(in_memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="stores-", dir=parent) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def shielded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This thread may open secrets: what a signal would spill of them here is a test's."""
+    monkeypatch.setattr(process._thread, "shielded", True, raising=False)
+
+
+@pytest.fixture
+def worlds(hsm_module: Module, pin_arena: Arena, stores: Path) -> Iterator[Worlds]:
     """`worlds(n)`: n holders of one lab roster, a coordinator and a client."""
     with ExitStack() as stack:
 
         def make(n: int) -> World:
-            return stack.enter_context(World.made(hsm_module, pin_arena, tmp_path, n))
+            return stack.enter_context(World.made(hsm_module, pin_arena, stores, n))
 
         yield make
 

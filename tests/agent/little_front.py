@@ -16,6 +16,8 @@ def main() -> None:
     manner = Path(path).name
     if manner == "dies":
         sys.exit(7)
+    if manner == "is slow":
+        signal.pause()
     if manner == "babbles":
         connection.sendall(b"\xff" * 12)
         signal.pause()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import time
@@ -10,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as File
 
-import yaml
-
+import hsm_mpc.config as configuration
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
@@ -29,7 +29,6 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
-from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.signing_messages import SignPayload
 from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
@@ -78,6 +77,9 @@ class World:
     coordinator: SoftwareKey
     client: SoftwareKey
     now: list[int] = field(default_factory=lambda: [int(time.time())])
+    """Seconds since 1970, as every holder's clock says."""
+    later: list[float] = field(default_factory=lambda: [0.0])
+    """Seconds by which the clocks that only run forward are ahead."""
 
     @classmethod
     def of(cls, identities: Sequence[Identity]) -> World:
@@ -124,23 +126,34 @@ class World:
             store=store,
             channel=ChannelKeys(arena, entropy, identity.key, identity.sign, self.clock()),
             keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),
-            parse_policy=lambda source: Policy.from_document(yaml.safe_load(source)),
+            parse_policy=configuration.policy,
             clock=self.clock,
         )
         wallets = HeldWallets(acting)
-        ceremonies = Ceremonies(acting, wallets, CocktailSecp256k1(Xaes256Gcm()))
+        ceremonies = Ceremonies(acting, wallets, CocktailSecp256k1(Xaes256Gcm()), self.ticks)
         ceremonies.recover()
-        return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, time.monotonic))
+        return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, self.ticks))
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""
-        old = self.parties[index].acting
+        party = self.parties[index]
+        old = party.acting
         old.store.close()
+        party.desk.forget()
+        old.channel.wipe()
         store = HolderStore.open(old.store._folder)
         self.parties[index] = self.party(index, old.token, old.identity, store, old.arena)
 
     def clock(self) -> int:
         return self.now[0]
+
+    def ticks(self) -> float:
+        return time.monotonic() + self.later[0]
+
+    def free_bytes(self) -> int:
+        """What is left of the protected memory that all holders of this world share."""
+        gc.collect()
+        return self.parties[1].acting.arena.free_bytes
 
     def said(
         self, kind: MessageKind, wallet_id: WalletId, session: bytes, h: bytes, payload: bytes

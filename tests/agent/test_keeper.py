@@ -15,6 +15,7 @@ from hsm_mpc.agent import keeper
 from hsm_mpc.agent.keeper import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
+    LONGEST_START,
     STEADY_AFTER,
     FrontKeeper,
     FrontPlace,
@@ -49,10 +50,13 @@ class Kept:
 
     def killed(self) -> None:
         """The front dies, and is found dead."""
-        pid = self.pid
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: not is_alive(pid), "its death")
-        self.front.look_after()
+        os.kill(self.pid, signal.SIGKILL)
+
+        def is_found() -> bool:
+            self.front.look_after()
+            return self.front.pid is None
+
+        until(is_found, "its death")
 
 
 @pytest.fixture
@@ -138,13 +142,42 @@ def test_a_front_that_sends_no_frames_is_killed(kept: Keep) -> None:
     until(is_gone, "its end")
 
 
+def test_a_front_that_never_listens_is_killed(kept: Keep) -> None:
+    slow = kept("is slow")
+    slow.front.start()
+    pid = slow.pid
+    slow.now += LONGEST_START
+    slow.front.look_after()
+    assert slow.pid == pid
+    slow.now += 1.0
+
+    def is_gone() -> bool:
+        slow.front.look_after()
+        return not is_alive(pid)
+
+    until(is_gone, "its end")
+
+
+def test_a_front_that_listens_may_be_silent_for_long(kept: Keep) -> None:
+    obedient = kept("obeys")
+    pid = obedient.started()
+    obedient.now += 10 * LONGEST_START
+    obedient.front.look_after()
+    assert is_alive(pid)
+
+
 def test_a_first_front_that_ends_is_no_front(kept: Keep) -> None:
     dying = kept("dies")
     dying.front.start()
-    pid = dying.pid
-    until(lambda: not is_alive(pid), "its death")
-    with pytest.raises(BackendError, match="exit code 7"):
-        dying.front.require_running()
+
+    def has_ended() -> bool:
+        try:
+            dying.front.require_running()
+        except BackendError as ended:
+            return "exit code 7" in str(ended)
+        return False
+
+    until(has_ended, "its end")
 
 
 def test_without_a_front_none_runs(kept: Keep) -> None:
@@ -160,8 +193,10 @@ def test_a_program_that_cannot_be_started_is_told_and_tried_again(
     obedient.killed()
     executable = sys.executable
     monkeypatch.setattr(sys, "executable", "/no/program")
+    descriptors = len(os.listdir("/proc/self/fd"))
     with pytest.raises(BackendError, match="cannot start the front"):
         obedient.front.start()
+    assert len(os.listdir("/proc/self/fd")) == descriptors
     obedient.now += LONGEST_PAUSE
     obedient.front.look_after()
     assert "cannot start the front" in obedient.log[-1]

@@ -10,8 +10,8 @@ from typing import cast
 import pytest
 
 from hsm_mpc.agent import signer
-from hsm_mpc.agent.keeper import FrontKeeper
-from hsm_mpc.agent.signer import FIRST_FRONT, supervise, watch_signals
+from hsm_mpc.agent.keeper import LONGEST_START, FrontKeeper
+from hsm_mpc.agent.signer import supervise, watch_signals
 from hsm_mpc.errors import BackendError
 from tests.secure.children import fate_of
 
@@ -82,7 +82,7 @@ def test_the_death_of_a_child_only_makes_it_look() -> None:
 
 def test_a_front_that_never_listens_is_no_front() -> None:
     with pytest.raises(BackendError, match="does not listen after"):
-        supervised(Watched(1000), ticks=FIRST_FRONT / 2)
+        supervised(Watched(1000), ticks=LONGEST_START / 2)
 
 
 def test_threads_started_later_are_not_interrupted() -> None:

@@ -141,3 +141,10 @@ def test_cutting_twice_changes_nothing(front: Front) -> None:
     front.link.cut()
     front.link.cut()
     assert front.link.lost.is_set()
+
+
+def test_a_link_that_nobody_serves_is_closed_at_once() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        Link(ours).cut()
+    assert ours.fileno() == -1

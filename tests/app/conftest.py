@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.agent.conftest import hsm_module, pin_arena, worlds
+from tests.agent.conftest import hsm_module, pin_arena, stores, worlds
 
-__all__ = ["hsm_module", "pin_arena", "worlds"]
+__all__ = ["hsm_module", "pin_arena", "stores", "worlds"]

@@ -85,21 +85,3 @@ def test_the_memory_of_a_holder(run: Run) -> None:
 
 def test_a_prefix_of_nothing_measures_nothing(run: Run) -> None:
     assert rows(run, "nothing") == []
-
-
-def test_people_see_the_floor_of_each_row(run: Run) -> None:
-    ran = run("bench", "--quick", "--only", "envelope")
-    assert ran.code == 0, ran.err
-    lines = ran.out.splitlines()
-    assert lines[0].split() == ["cpu", "µs", "wall", "µs", "floor", "µs", "ratio", "note"]
-    assert lines[1].startswith("envelope.sign ")
-    assert any(line.startswith("floor of envelope.verify: ") for line in lines)
-    assert any(line.split()[:1] == ["1.7.2"] for line in lines)
-
-
-def test_steps_are_in_the_order_of_their_numbers(run: Run) -> None:
-    ran = run("bench", "--quick", "--only", "taproot.sign")
-    floor = ran.out.split("floor of taproot.sign 2-of-3")[1].split("floor of")[0]
-    steps = [line.split()[0] for line in floor.splitlines()[1:] if line.strip()]
-    assert steps.index("3.1.4") < steps.index("3.1.11")
-    assert steps == sorted(steps, key=lambda step: [int(p.rstrip("a")) for p in step.split(".")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.lab.labs import Lab
 @pytest.fixture(scope="session")
 def three(softhsm_module: str) -> Iterator[Lab]:
     """A lab that is up, with the wallet `treasury`."""
+    os.environ["HSM_MPC_SOFTHSM_MODULE"] = softhsm_module
     folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
     lab = Lab(folder / "lab", softhsm_module)
     try:

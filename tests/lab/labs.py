@@ -7,10 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hsm_mpc.app import lab as lab_app
+from hsm_mpc.cli.output import _plain
 from hsm_mpc.lab.processes import environment
 
 
@@ -50,11 +53,19 @@ class Lab:
         )
         return Answer(told.returncode, json.loads(told.stdout))
 
-    def lab(self, verb: str, *arguments: str) -> Any:
-        """`lab VERB`, which must go well."""
-        answer = self.ran("lab", verb, *arguments, "--dir", str(self.folder))
-        assert answer.code == 0, answer.document
-        return answer.document
+    def lab(self, verb: str, *names: str) -> Any:
+        """`lab VERB`, in this process: that takes half the time. What it says with `--json`."""
+        if verb == "up":
+            return _plain(lab_app.up(self.folder, None, lambda _: None))
+        verbs: dict[str, Callable[..., object]] = {
+            "status": lab_app.status,
+            "down": lab_app.down,
+            "destroy": lab_app.destroy,
+            "stop-holder": lab_app.stop_holder,
+            "start-holder": lab_app.start_holder,
+            "replace-holder": lab_app.replace_holder,
+        }
+        return _plain(verbs[verb](self.folder, *names))
 
     def client(self, *arguments: str) -> Answer:
         """A verb of the lab's client."""

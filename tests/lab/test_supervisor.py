@@ -43,15 +43,20 @@ class Supervised:
         place.mkdir()
         self.lab.save(LabState(("h1", "h2"), made=True, sockets=str(place)))
         self.socket = sockets.supervisor(place)
-        self.process = self.started()
-        until(lambda: RunningProcess.remembered(self.lab.supervisor) is not None)
+        assert self.started() == 0
+        process = RunningProcess.remembered(self.lab.supervisor)
+        assert process is not None
+        self.process = process
 
-    def started(self) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [*COMMAND, str(self.lab.path)],
-            env=environment(os.environ),
-            stderr=subprocess.PIPE,
-        )
+    def started(self) -> int:
+        """The exit code of the command that starts it."""
+        with (self.lab.path / "log" / "said").open("wb") as log:
+            return subprocess.run(
+                [*COMMAND, str(self.lab.path)],
+                env=environment(os.environ),
+                stderr=log,
+                check=False,
+            ).returncode
 
 
 @pytest.fixture
@@ -59,8 +64,7 @@ def supervised() -> Iterator[Supervised]:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         made = Supervised(Path(folder))
         yield made
-        made.process.kill()
-        made.process.communicate()
+        assert made.process.end(signal.SIGKILL, 15)
 
 
 def test_nothing_runs_that_nobody_asked_for(supervised: Supervised) -> None:
@@ -81,8 +85,7 @@ def test_what_dies_is_started_again_until_it_is_stopped(supervised: Supervised) 
 
 def test_it_ends_with_all_that_it_started(supervised: Supervised) -> None:
     control.ask(supervised.socket, Order.START, ["h1", "h2", "coordinator"])
-    supervised.process.send_signal(signal.SIGTERM)
-    assert supervised.process.wait(15) == 0
+    assert supervised.process.end(signal.SIGTERM, 15)
     assert not supervised.socket.exists()
     assert not supervised.lab.supervisor.exists()
     with pytest.raises(BackendError, match="does not answer"):
@@ -90,10 +93,8 @@ def test_it_ends_with_all_that_it_started(supervised: Supervised) -> None:
 
 
 def test_there_is_one_supervisor_of_a_lab(supervised: Supervised) -> None:
-    second = supervised.started()
-    _, said = second.communicate(timeout=15)
-    assert second.returncode != 0
-    assert b"has a supervisor already" in said
+    assert supervised.started() == 1
+    assert b"has a supervisor already" in (supervised.lab.path / "log" / "said").read_bytes()
     assert control.ask(supervised.socket, Order.STATUS)
 
 

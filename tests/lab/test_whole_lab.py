@@ -7,6 +7,7 @@ import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import coincurve
 import pytest
@@ -22,14 +23,14 @@ from tests.lab.labs import Lab, kill
 pytestmark = pytest.mark.serial
 
 
-def check(signed: dict[str, str], message: bytes = b"pay the baker") -> None:
+def check(signed: dict[str, Any], message: bytes = b"pay the baker") -> None:
     """An independent verifier agrees."""
     key = coincurve.PublicKeyXOnly(bytes.fromhex(signed["public_key"]))
     assert key.verify(bytes.fromhex(signed["signature"]), message)
 
 
-def sign(lab: Lab, message: Path, *more: str) -> dict[str, str]:
-    signed: dict[str, str] = lab.well("sign", "treasury", "--message", str(message), *more)
+def sign(lab: Lab, message: Path, *more: str) -> dict[str, Any]:
+    signed: dict[str, Any] = lab.well("sign", "treasury", "--message", str(message), *more)
     check(signed)
     return signed
 
@@ -56,7 +57,9 @@ def test_lab_up_says_what_runs_where(lab: Lab) -> None:
 
 
 def test_lab_up_again_leaves_everything_as_it_is(lab: Lab) -> None:
-    assert lab.lab("up") == lab.lab("status") == lab.lab("up", "--holders", "3")
+    again = lab.ran("lab", "up", "--dir", str(lab.folder), "--holders", "3")
+    assert again.code == 0
+    assert again.document == lab.lab("up") == lab.lab("status")
 
 
 def test_a_wallet_is_shown_with_all_that_it_is(lab: Lab) -> None:
@@ -322,8 +325,6 @@ def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
         assert states == {"h1": "ready", "h2": "replaced", "h3": "ready"}
         assert lab.ran("lab", "start-holder", "h2", "--dir", str(lab.folder)).code == 7
         assert sign(lab, message)["signers"] == ["h1", "h3"]
-        lab.lab("replace-holder", "h3")
-        assert lab.client("sign", "treasury", "--message", str(message)).code == 4
     finally:
         lab.lab("destroy")
     assert not lab.folder.exists()

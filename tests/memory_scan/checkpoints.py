@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from hsm_mpc.sealing import sealed as sealing
 from hsm_mpc.sealing.sealed import SealedShare
@@ -41,12 +41,12 @@ def checkpoint_with_registers(piece: bytes) -> None:
 
 
 @contextmanager
-def replaced(owner: object, name: str, stand_in: object) -> Iterator[None]:
-    """`owner.name` is something else meanwhile."""
+def replaced(owner: object, name: str, stand_in: object) -> Iterator[Any]:
+    """`owner.name` is something else meanwhile; what it was."""
     honest = getattr(owner, name)
     setattr(owner, name, stand_in)
     try:
-        yield
+        yield honest
     finally:
         setattr(owner, name, honest)
 
@@ -54,28 +54,26 @@ def replaced(owner: object, name: str, stand_in: object) -> Iterator[None]:
 @contextmanager
 def around_the_content(before: Step, after: Step) -> Iterator[None]:
     """Call `before` once `unseal` has the data key, and `after` once it has the share too."""
-    open_content = sealing._open_content
 
     def watched(sealed: SealedShare, data_key: Secret, into: Secret) -> None:
         before(data_key)
         open_content(sealed, data_key, into)
         after(into)
 
-    with replaced(sealing, "_open_content", watched):
+    with replaced(sealing, "_open_content", watched) as open_content:
         yield
 
 
 @contextmanager
 def stopping_after(module: ModuleType, function: str, name: str) -> Iterator[None]:
     """A checkpoint at the very moment when `function` returns: what it leaves is still there."""
-    honest = getattr(module, function)
 
     def stopping(*arguments: object) -> object:
         result = honest(*arguments)
         checkpoint(name)
         return result
 
-    with replaced(module, function, stopping):
+    with replaced(module, function, stopping) as honest:
         yield
 
 

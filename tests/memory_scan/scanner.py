@@ -111,6 +111,8 @@ class Target:
         self.arena = range(0)
         self.facts: list[str] = []
         self.search = Search()
+        self.unchanged: dict[int, bytes | None] = {}
+        """Runs as they were at the last look, without a hit."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", program, folder, module, *kind.split(":")],
             stdin=subprocess.PIPE,
@@ -149,15 +151,21 @@ class Target:
     def look(self, checkpoint: str) -> Look:
         """Read everything, search what has changed since it was last found to be clean."""
         everything = list(pages(self.process.pid))
+        changed = [run for run in everything if run.content != self.unchanged.get(run.start)]
         hits, suspect = [], set()
-        for run in everything:
-            for needle, address in self._found(run):
+        self.unchanged = {run.start: run.content for run in everything}
+        for run in changed:
+            found = list(self._found(run))
+            self.clean.update(_pages_of([run]))
+            for needle, address in found:
                 hits.append(Hit(needle.secret, needle.layout, run.name, address in self.arena))
                 suspect |= {_page(address), _page(address + LONGEST_PIECE)}
+                self.unchanged.pop(run.start, None)  # to be searched again
+        for page in suspect:
+            self.clean.pop(page, None)
         for name, content in registers(self.process.pid):
-            found = self.search.found(content, 0, len(content))
-            hits += [Hit(needle.secret, needle.layout, name, False) for needle, _ in found]
-        self.clean = {at: page for at, page in _pages_of(everything) if at not in suspect}
+            in_registers = self.search.found(content, 0, len(content))
+            hits += [Hit(needle.secret, needle.layout, name, False) for needle, _ in in_registers]
         unreadable = tuple(run.name for run in everything if run.content is None)
         read_bytes = sum(len(run.content or b"") for run in everything)
         return Look(checkpoint, tuple(hits), unreadable, read_bytes)

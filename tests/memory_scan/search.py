@@ -16,28 +16,28 @@ class Search:
     """The pieces that are looked for; more of them do not make it slower."""
 
     def __init__(self) -> None:
-        self.needles: Final[list[Needle]] = []
         self._by_head: dict[int, list[Needle]] = {}
+        self._heads: set[int] = set()
 
     def add(self, needles: Iterable[Needle]) -> None:
         """Look for these too."""
         for needle in needles:
-            self.needles.append(needle)
             head = int.from_bytes(needle.piece[:_HEAD_BYTES], sys.byteorder)
             self._by_head.setdefault(head, []).append(needle)
+            self._heads.add(head)
 
     def found(self, content: bytes, low: int, high: int) -> Iterator[tuple[Needle, int]]:
         """What lies between two offsets, and at which."""
-        for head in self._heads(content, low, high):
+        for head in self._heads_in(content, low, high):
             for needle in self._by_head[head]:
                 at = content.find(needle.piece, low, high)
                 while at >= 0:
                     yield needle, at
                     at = content.find(needle.piece, at + 1, high)
 
-    def _heads(self, content: bytes, low: int, high: int) -> set[int]:
-        wanted, heads = self._by_head.keys(), set()
+    def _heads_in(self, content: bytes, low: int, high: int) -> set[int]:
+        heads: set[int] = set()
         for start in range(low, min(low + _HEAD_BYTES, high)):
             end = high - (high - start) % _HEAD_BYTES
-            heads |= wanted & set(memoryview(content)[start:end].cast("Q"))
+            heads |= self._heads.intersection(memoryview(content)[start:end].cast("Q"))
         return heads

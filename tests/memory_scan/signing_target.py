@@ -228,19 +228,21 @@ def resigned(party: Party, commit: bytes, nonce: bytes) -> bytes:
 @contextmanager
 def followed(holder: ActingHolder) -> Iterator[None]:
     """Tell what the scanner needs for each nonce and each signature, all of it public."""
-    draw, sign = lists.draw_nonce, lists.sign_partial
 
-    def drawing(entropy: Entropy, share: Secret, public: bytes, into: Secret) -> PublicNonce:
+    def drawing(entropy: Entropy, share: Secret, public: bytes, into: Secret) -> object:
         if entropy is holder.entropy:
             tell(f"nonce {public.hex()}")
         return draw(entropy, share, public, into)
 
-    def signing(session: Session, index: int, nonce: PublicNonce, *secrets: Secret) -> bytes:
+    def signing(session: Session, index: int, nonce: PublicNonce, *secrets: Secret) -> object:
         factors = factors_of(session, index)
         tell(f"factors {nonce.hex()} {factors.b} {factors.f} {factors.c}")
         return sign(session, index, nonce, *secrets)
 
-    with replaced(lists, "draw_nonce", drawing), replaced(lists, "sign_partial", signing):
+    with (
+        replaced(lists, "draw_nonce", drawing) as draw,
+        replaced(lists, "sign_partial", signing) as sign,
+    ):
         yield
 
 
@@ -270,22 +272,22 @@ def stopping_everywhere() -> Iterator[None]:
 def leaking() -> Iterator[None]:
     """Keep a copy of everything, as if C code or Python had made it."""
     kept: list[bytes] = []
-    sign = lists.sign_partial
 
     def keep(secret: Secret) -> None:
         kept.append(publish(secret))
 
-    def keeping(session: Session, index: int, nonce: PublicNonce, *secrets: Secret) -> bytes:
+    def keeping(session: Session, index: int, nonce: PublicNonce, *secrets: Secret) -> object:
         secret_nonce, share = (publish(secret) for secret in secrets)
         halves = {"k_1": secret_nonce[:32], "k_2": secret_nonce[32:]}
         factors = factors_of(session, index)
         kept.extend(halves.values())
         kept.extend(signing_secrets.secrets_of_randomness(share).values())
         kept.extend(signing_secrets.secrets_of_products(share, halves, factors).values())
+        signature = sign(session, index, nonce, *secrets)
         checkpoint("copies kept")
-        return sign(session, index, nonce, *secrets)
+        return signature
 
-    with around_the_content(keep, keep), replaced(lists, "sign_partial", keeping):
+    with around_the_content(keep, keep), replaced(lists, "sign_partial", keeping) as sign:
         yield
 
 

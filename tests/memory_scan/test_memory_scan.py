@@ -6,29 +6,17 @@ Not claimed, and not looked for: copies inside a call of C code, gone when it re
 from __future__ import annotations
 
 import ctypes
-import json
-import os
-import subprocess
 import sys
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from hsm_mpc.secure.mapping import memfd_secret_exists
-from tests.conftest import NO_MEMFD_SECRET, ROOT
+from tests.conftest import NO_MEMFD_SECRET
 from tests.memory_scan.aes import round_keys
+from tests.memory_scan.looks import BACKENDS, SCANNERS, SECRET_PAGES, Looks, scanned
 from tests.memory_scan.needles import KEY_LAYOUTS, LAYOUTS, needles
 
 pytestmark = pytest.mark.serial
-
-BACKENDS: Final = ("memfd_secret", "locked") if memfd_secret_exists() else ("locked",)
-KINDS: Final = (*(f"{backend}:careful" for backend in BACKENDS), "locked:leaking")
-SCANNERS: Final = ("root", "user namespace") if os.getuid() == 0 else ("user namespace",)
-NO_NAMESPACES: Final = "this machine lets nobody make a user namespace"
-
-KERNEL_PAGES: Final = {"[vvar]", "[vvar_vclock]", "[vdso]"}
-SECRET_PAGES: Final = "/secretmem (deleted)"
 
 ABORTS: Final = {
     "wrong tag": "Tampered",
@@ -51,44 +39,12 @@ OPENING: Final = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """What one scanner saw of all targets."""
-
-    of: dict[str, list[dict[str, Any]]] = field(repr=False)
-
-    def hits(self, kind: str, checkpoint: str | None = None) -> set[tuple[str, str, str, bool]]:
-        return {
-            (hit["secret"], hit["layout"], hit["where"], hit["protected"])
-            for look in self.of[kind]
-            for hit in look["hits"]
-            if checkpoint in (None, look["checkpoint"])
-        }
-
-    def checkpoints(self, kind: str) -> list[str]:
-        return [look["checkpoint"] for look in self.of[kind]]
-
-
 @pytest.fixture(scope="module", params=SCANNERS)
 def looks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, softhsm_module: str
 ) -> Looks:
     """The scan itself, once as each kind of scanner."""
-    prefix = ["unshare", "--map-root-user"] if request.param == "user namespace" else []
-    if prefix and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-        pytest.skip(NO_NAMESPACES)
-    folder = tmp_path_factory.mktemp("scan")
-    scan = [sys.executable, "-m", "tests.memory_scan.scanner", str(folder), softhsm_module]
-    done = subprocess.run(
-        [*prefix, *scan, *KINDS],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return Looks(json.loads(done.stdout))
+    return scanned("opening", request.param, tmp_path_factory.mktemp("scan"), softhsm_module)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -136,19 +92,14 @@ def test_what_was_wiped_is_not_even_in_the_protected_pages(looks: Looks) -> None
 def test_nobody_reads_an_open_share_in_secret_memory(looks: Looks) -> None:
     kind = "memfd_secret:careful"
     assert all(where.endswith(" registers") for _, _, where, _ in looks.hits(kind))
-    unreadable = {
-        look["checkpoint"]: set(look["unreadable"]) - KERNEL_PAGES for look in looks.of[kind]
-    }
+    unreadable = looks.unreadable(kind)
     assert unreadable["share opened"] == {SECRET_PAGES}
     assert unreadable["arena closed"] == set()
     assert set().union(*unreadable.values()) == {SECRET_PAGES}
 
 
 def test_everything_else_was_read(looks: Looks) -> None:
-    for kind in KINDS:
-        for look in looks.of[kind]:
-            assert set(look["unreadable"]) <= {*KERNEL_PAGES, SECRET_PAGES}
-            assert look["read_bytes"] > 10 * 1024 * 1024
+    assert looks.everything_was_read()
 
 
 @pytest.mark.parametrize("layout", KEY_LAYOUTS)
