@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.config import load_holder, policy
+from hsm_mpc.config import load_client, load_coordinator, load_holder, policy
 from hsm_mpc.errors import BadConfig
 from hsm_mpc.policy.rules import Permission
 
@@ -144,3 +144,72 @@ def test_what_is_no_policy_is_refused(source: bytes) -> None:
 def test_the_example_in_the_repository_is_read(tmp_path: Path) -> None:
     text = (REPOSITORY / "config" / "holder.softhsm.yaml").read_text("utf-8")
     assert load_holder(written(tmp_path, text)).hsm.token == "h1"
+
+
+COORDINATOR = """\
+version: 1
+number: 32769
+key: key
+roster: ../roster
+registry: /var/registry
+listen: c.sock
+holders: {h1: run/h1.sock, h2: /run/h2.sock}
+"""
+CLIENT = """\
+version: 1
+name: me
+key: me.key
+roster: roster
+coordinator: /run/c.sock
+"""
+
+
+def test_a_coordinators_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
+    config = load_coordinator(written(tmp_path, COORDINATOR))
+    assert (config.key, config.listen) == (tmp_path / "key", tmp_path / "c.sock")
+    assert (config.roster, config.registry) == (tmp_path / "../roster", Path("/var/registry"))
+    assert config.holders == {"h1": tmp_path / "run/h1.sock", "h2": Path("/run/h2.sock")}
+
+
+def test_a_clients_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -> None:
+    config = load_client(written(tmp_path, CLIENT))
+    assert (config.name, config.key) == ("me", tmp_path / "me.key")
+    assert (config.roster, config.coordinator) == (tmp_path / "roster", Path("/run/c.sock"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("number: 32769", "number: 1"),
+        ("number: 32769", "number: 65536"),
+        ("version: 1", "version: 2"),
+        ("listen: c.sock", "listen: c.sock\nport: 1"),
+        ("listen: c.sock", ""),
+        ("{h1: run/h1.sock, h2: /run/h2.sock}", "[h1]"),
+        ("{h1: ", "{H1: "),
+        ("h1: run/h1.sock", "h1: 1"),
+    ],
+)
+def test_a_coordinator_that_is_configured_wrongly_is_refused(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    with pytest.raises(BadConfig):
+        load_coordinator(written(tmp_path, COORDINATOR.replace(*change)))
+
+
+@pytest.mark.parametrize(
+    "change", [("name: me", "name: Me"), ("key: me.key", "pin: 1"), ("version: 1", "version: 2")]
+)
+def test_a_client_that_is_configured_wrongly_is_refused(
+    tmp_path: Path, change: tuple[str, str]
+) -> None:
+    with pytest.raises(BadConfig):
+        load_client(written(tmp_path, CLIENT.replace(*change)))
+
+
+def test_the_examples_of_coordinator_and_client_are_read(tmp_path: Path) -> None:
+    examples = REPOSITORY / "config"
+    text = (examples / "coordinator.yaml").read_text("utf-8")
+    assert set(load_coordinator(written(tmp_path, text)).holders) == {"h1", "h2", "h3"}
+    text = (examples / "client.yaml").read_text("utf-8")
+    assert load_client(written(tmp_path, text)).name == "treasury-desk"

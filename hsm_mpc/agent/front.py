@@ -68,13 +68,19 @@ def run(connection: socket.socket, path: Path, group: int | None) -> None:
     server = GrpcServer(HOLDER, socket_address(path), Relay(signer).answer, CALLS_AT_ONCE)
     try:
         if group is not None:
-            os.chown(path, -1, group)
+            _open_to(group, path)
         signer.call(_LISTENING, LONGEST_CALL)
         threading.Thread(target=_end_with, args=(signer,), daemon=True).start()
         signal.sigwait(_ENDING)
     finally:
-        path.unlink(missing_ok=True)
-        server.stop()
+        server.stop()  # the socket goes with it
+
+
+def _open_to(group: int, path: Path) -> None:
+    try:
+        os.chown(path, -1, group)
+    except OSError as failure:
+        raise BackendError(f"{path}: group {group}: {failure.strerror}") from failure
 
 
 def _end_with(signer: FrameCaller) -> None:
@@ -100,7 +106,6 @@ def main() -> None:
     except HsmMpcError as failure:
         sys.stderr.write(f"front: {failure}\n")
         code = failure.exit_code
-    sys.stderr.flush()
     os._exit(code)  # without waiting for calls that nobody answers any more
 
 

@@ -49,7 +49,7 @@ def _global_options(
     context: typer.Context,
     config: Annotated[
         Path | None,
-        typer.Option(envvar="HSM_MPC_CONFIG", help="The holder's holder.yaml."),
+        typer.Option(envvar="HSM_MPC_CONFIG", help="holder.yaml, client.yaml or coordinator.yaml."),
     ] = None,
     json: Annotated[
         bool, typer.Option(JSON, help="Print one JSON document; may stand anywhere.")

@@ -75,7 +75,7 @@ def _failure(name: str, process: subprocess.Popen[bytes]) -> str | None:
         answer, _ = process.communicate(timeout=_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.communicate()
         return f"{name}: not made within {_SECONDS:g} seconds"
     if process.returncode == 0:
         return None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hsm_mpc import audit
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.hello import Hello
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
+from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
 from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
@@ -111,6 +113,17 @@ def resigned(
     )
     content = message.payload if payload is None else payload
     return seal_envelope(message.kind, where, content, message.key, sign).to_bytes()
+
+
+def hello_of(making: Making, index: int) -> Hello:
+    """What this holder said, as the relay has it."""
+    return Hello.from_bytes(parse_envelope(making.hellos[index - 1]).payload, SECP256K1)
+
+
+def lied(making: Making, index: int, **changes: bytes) -> None:
+    """Holder `index` has said another HELLO, and signed it."""
+    said = replace(hello_of(making, index), **changes)
+    making.hellos[index - 1] = resigned(making.world, making.hellos[index - 1], said.to_bytes())
 
 
 # What a holder has

@@ -11,8 +11,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import grpc
 import pytest
@@ -22,7 +24,7 @@ from hsm_mpc.agent.keeper import FrontKeeper, FrontPlace, environment
 from hsm_mpc.agent.workers import Workers
 from hsm_mpc.errors import BackendError, BadEncoding
 from hsm_mpc.wire.calls import MOST_BYTES, Call, answer_of, failure_of, parts_of
-from hsm_mpc.wire.frames import FrameCaller
+from hsm_mpc.wire.frames import FrameCaller, FrameSocket
 from hsm_mpc.wire.grpc_transport import HOLDER, GrpcTransport, socket_address
 from hsm_mpc.wire.transport import Answer
 from tests.agent.processes import is_alive, until
@@ -117,10 +119,73 @@ def test_only_its_own_user_may_dial(folder: Path) -> None:
 
 def test_a_group_may_dial_if_it_is_named(folder: Path) -> None:
     path = folder / "front"
-    group = os.getgroups()[-1] if os.getgroups() else os.getegid()
+    group = 4711 if os.geteuid() == 0 else [*os.getgroups(), os.getegid()][0]
     with running(FrontPlace(path, group=group), echo):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
         assert path.stat().st_gid == group
+
+
+def test_a_group_that_cannot_be_given_the_socket_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "GrpcServer", Mock())  # it makes no socket
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        fate = fate_of(lambda: front.run(theirs, folder / "front", os.getegid()))
+    assert fate.startswith("BackendError")
+    assert "group" in fate
+
+
+def test_a_call_under_way_is_answered_before_the_front_ends(folder: Path) -> None:
+    path = folder / "front"
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slowly(source: bytes) -> bytes:
+        begun.set()
+        go_on.wait(SOON)
+        return echo(source)
+
+    with running(FrontPlace(path), slowly) as keeper, ThreadPoolExecutor(2) as threads:
+        call = threads.submit(called, path, b"last")
+        assert begun.wait(SOON)
+        ending = threads.submit(keeper.end)
+        until(lambda: not path.exists(), "the end of its socket")
+        go_on.set()
+        assert call.result() == (b"last",)
+        ending.result()
+
+
+STARTER = """
+import os, subprocess, sys
+from pathlib import Path
+from hsm_mpc.agent.keeper import FrontPlace, environment
+descriptor = int(sys.argv[1])
+command = FrontPlace(Path(sys.argv[2])).command(descriptor)
+front = subprocess.Popen(command, pass_fds=(descriptor,), env=environment())
+print(front.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_front_ends_with_the_process_that_started_it_though_the_link_is_open(
+    folder: Path,
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        starter = subprocess.Popen(
+            [sys.executable, "-c", STARTER, str(theirs.fileno()), str(folder / "front")],
+            pass_fds=(theirs.fileno(),),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert starter.stdout is not None
+        pid = int(starter.stdout.readline())
+        number, call = FrameSocket(ours).receive()
+        FrameSocket(ours).send(number, call)
+        starter.kill()
+        starter.communicate()
+        until(lambda: not is_alive(pid), "its end")
 
 
 def test_a_front_whose_signer_is_gone_goes_and_takes_its_socket_along(folder: Path) -> None:

@@ -12,11 +12,9 @@ import pytest
 from hsm_mpc import steps
 from hsm_mpc.agent import first_share, keygen
 from hsm_mpc.agent.evidence import Case
-from hsm_mpc.certificates.hello import Hello
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
-    HsmMpcError,
     InvalidSignature,
     ProtocolAbort,
     Refused,
@@ -25,11 +23,23 @@ from hsm_mpc.errors import (
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import HolderIndex
+from hsm_mpc.protocols import dkg
+from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.sealing.sealed import seal
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import COMMITMENTS, HELLO
-from tests.agent.making import Making, events, is_empty, keks, lines, resigned, states
+from tests.agent.making import (
+    Making,
+    events,
+    hello_of,
+    is_empty,
+    keks,
+    lied,
+    lines,
+    resigned,
+    states,
+)
 from tests.agent.simulate import World
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -38,16 +48,6 @@ pytestmark = pytest.mark.usefixtures("shielded")
 @pytest.fixture
 def making(world: World) -> Making:
     return Making.of(world)
-
-
-def hello_of(making: Making, index: int) -> Hello:
-    return Hello.from_bytes(parse_envelope(making.hellos[index - 1]).payload, SECP256K1)
-
-
-def lie(making: Making, index: int, **changes: bytes) -> None:
-    """Holder `index` has said another HELLO, and signed it."""
-    said = replace(hello_of(making, index), **changes)  # type: ignore[arg-type]
-    making.hellos[index - 1] = resigned(making.world, making.hellos[index - 1], said.to_bytes())
 
 
 def aborted(making: Making, index: int, round_: Callable[[int], bytes]) -> ProtocolAbort:
@@ -183,7 +183,7 @@ def test_a_hello_of_another_session_is_refused(making: Making) -> None:
 def test_the_own_hello_altered_aborts_without_culprit(making: Making) -> None:
     """Step 1.7.5: somebody signs with our identity key."""
     making.greeted()
-    lie(making, 1, nonce=bytes(32))
+    lied(making, 1, nonce=bytes(32))
     assert aborted(making, 1, making.deal).culprits == ()
 
 
@@ -207,7 +207,7 @@ def test_a_signed_hello_that_does_not_parse_names_its_sender(
 
 def test_reused_nonce_aborts(making: Making) -> None:
     making.greeted()
-    lie(making, 2, nonce=hello_of(making, 3).nonce)
+    lied(making, 2, nonce=hello_of(making, 3).nonce)
     assert aborted(making, 1, making.deal).culprits == ()
 
 
@@ -216,13 +216,13 @@ def test_reused_nonce_aborts(making: Making) -> None:
 def test_a_key_of_another_holder_aborts(making: Making, mine: str, theirs: str) -> None:
     """Steps 2.4.1 and 2.6.3: duplicate_static_key; all 2n are distinct."""
     making.greeted()
-    lie(making, 2, **{mine: getattr(hello_of(making, 3), theirs)})
+    lied(making, 2, **{mine: getattr(hello_of(making, 3), theirs)})
     assert aborted(making, 1, making.deal).culprits == ()
 
 
 def test_one_key_in_both_places_names_its_holder(making: Making) -> None:
     making.greeted()
-    lie(making, 2, delivery_key=hello_of(making, 2).static_key)
+    lied(making, 2, delivery_key=hello_of(making, 2).static_key)
     assert aborted(making, 1, making.deal).culprits == (2,)
 
 
@@ -230,7 +230,7 @@ def test_two_hellos_of_one_holder_are_evidence(making: Making) -> None:
     """Step 1.7.4: both are kept, and prove the cheat to anybody."""
     making.dealt()
     first = making.hellos[1]
-    lie(making, 2, nonce=bytes(32))
+    lied(making, 2, nonce=bytes(32))
     assert aborted(making, 1, making.deal).culprits == (2,)
     store = making.world.parties[1].acting.store
     name = str(lines(making.world.parties[1])[-1]["evidence"])
@@ -244,7 +244,7 @@ def test_holders_that_saw_different_hellos_never_certify(making: Making) -> None
     """Step 2.6.4: extension_differs_never_certifies. The relay helps holder 2 to lie."""
     making.greeted()
     seen_by_1 = list(making.hellos)
-    lie(making, 2, kek_digest=bytes(32))
+    lied(making, 2, kek_digest=bytes(32))
     dealings = [making.deal(1, seen_by_1), making.deal(3)]
     assert (
         parse_envelope(dealings[0]).address.session_id
@@ -367,21 +367,35 @@ def test_two_dealings_of_one_holder_are_evidence(making: Making) -> None:
 
 
 def test_split_view_never_certifies(making: Making) -> None:
-    """Step 2.5.12: holder 3 shows two dealings, each flawless for who sees it."""
+    """Step 2.5.12: holder 3 deals twice, flawlessly; each of the others sees one of it."""
     making.dealt()
-    other = parse_envelope(making.dealings[2])
-    honest = bytes(other.payload)
-    spoiled = bytearray(honest)
-    spoiled[-1] ^= 1  # what only holder 3 opens
-    twin = resigned(making.world, making.dealings[2], bytes(spoiled))
-    first = making.confirm(1)
-    making.dealings[2] = twin
-    making.confirmations = [first, making.confirm(2), making.confirm(2)]
-    # The ciphertexts are not in T, so this view is the same one.
-    assert states(making.world.parties[2]) == [EpochState.PREPARED]
-    with pytest.raises((Tampered, HsmMpcError)):
-        making.certify(1)
-    assert states(making.world.parties[1]) == [EpochState.PREPARED]
+    twin = dealt_again(making, 3)
+    making.confirmations = [making.confirm(1), making.confirm(2, [*making.dealings[:2], twin])]
+    making.confirmations.append(making.confirm(3))
+    for third in (making.dealings[2], twin):
+        making.dealings[2] = third
+        with pytest.raises(Tampered, match="does not verify"):
+            making.certificate().verify(making.world.roster)
+        for index in (1, 2):
+            with pytest.raises(Tampered, match="does not verify"):
+                making.certify(index)
+            assert states(making.world.parties[index]) == [EpochState.PREPARED]
+
+
+def dealt_again(making: Making, index: int) -> bytes:
+    """Another msg1 of this holder, as good as the first."""
+    party = making.world.parties[index]
+    reserved = party.ceremonies._reserved.find(making.wallet_id)
+    assert reserved is not None
+    assert reserved.live is not None
+    secrets, setup = reserved.live.secrets, reserved.live.setup()
+    assert secrets is not None
+    assert setup is not None
+    keep, outbox = dkg.start(
+        setup, secrets.static, lambda into: SECP256K1.random_nonzero(into, party.acting.entropy)
+    )
+    abort(keep)
+    return resigned(making.world, making.dealings[index - 1], outbox.to_all)
 
 
 def test_an_exchange_of_versions_is_refused(

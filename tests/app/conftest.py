@@ -3,5 +3,14 @@
 from __future__ import annotations
 
 from tests.agent.conftest import hsm_module, pin_arena, stores, worlds
+from tests.coordinator.conftest import shared_office, shared_world, treasury
 
-__all__ = ["hsm_module", "pin_arena", "stores", "worlds"]
+__all__ = [
+    "hsm_module",
+    "pin_arena",
+    "shared_office",
+    "shared_world",
+    "stores",
+    "treasury",
+    "worlds",
+]

@@ -10,7 +10,7 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.wallets import VerifiedWallet
-from hsm_mpc.coordinator import signing
+from hsm_mpc.coordinator import service, signing
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BackendError, Declined, QuorumUnreachable, Refused
 from hsm_mpc.groups.secp256k1 import SECP256K1
@@ -31,6 +31,7 @@ Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for the dead waits shorter in tests."""
     monkeypatch.setattr(signing, "_PATIENCE", 0.4)
+    monkeypatch.setattr(service, "SIGNING_SECONDS", 1.0)
     monkeypatch.setattr(signing, "_PAUSE", 0.05)
 
 
@@ -204,6 +205,56 @@ def test_a_message_of_another_holder_excludes_nobody(
     shared_office.links[2].tamper = lambda method, parts, honest: other(method, parts)
     assert shared_office.signed(treasury).signers == (1, 3)
     assert shared_office.evidence() == []
+
+
+def test_a_holder_whose_channel_is_unknown_and_stays_so_excludes_nobody(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    def hides(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.CHANNEL:
+            raise BackendError("no channel for you")
+        return honest(parts)
+
+    shared_office.links[2].tamper = hides
+    assert shared_office.signed(treasury).signers == (1, 3)
+    assert shared_office.evidence() == []
+
+
+def test_a_signed_message_that_does_not_parse_excludes_its_sender(
+    office: Office, world: World
+) -> None:
+    """Step 7.3: an envelope signed by i that does not decode."""
+    wallet = office.made(t=3)
+
+    def tamper(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        (answer,) = honest(parts)
+        if method is not HolderMethod.REQUEST:
+            return (answer,)
+        message = parse_envelope(answer)
+        acting = world.parties[2].acting
+        lie = message.payload + b"x"
+        return (
+            run_shielded(lambda: acting.channel_message(COMMIT, message.address, lie)).to_bytes(),
+        )
+
+    office.links[2].tamper = tamper
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.signed(wallet)
+    assert blamed.value.names == ("h2",)
+    (case,) = office.evidence()
+    reader = Reader(case.read_bytes(), "case")
+    assert parse_envelope(reader.lv32()).address.sender == 2
+
+
+def test_one_that_is_still_being_asked_is_not_asked_twice(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    shared_office.links[1].stalled.clear()
+    shared_office.links[2].down = True
+    with pytest.raises(QuorumUnreachable):
+        shared_office.signed(treasury)
+    assert shared_office.links[1].asked == [HolderMethod.REQUEST]
+    assert len(shared_office.links[2].asked) > 2
 
 
 @pytest.mark.parametrize("liar", [1, 2, 3])

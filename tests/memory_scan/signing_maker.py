@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Final
 
 from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.hsm.module import Module
@@ -18,7 +19,7 @@ from tests.agent.simulate import Party, World, made_wallet
 from tests.memory_scan.checkpoints import around_the_content
 from tests.memory_scan.scene import SHARE_BYTES, Folder, SigningFolder
 
-HOLDERS = 2
+HOLDERS: Final = 2
 
 
 def contents(share: OpenableShare, arena: Arena) -> bytes:

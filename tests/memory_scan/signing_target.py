@@ -23,24 +23,18 @@ from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import BadInput, HsmMpcError, ProtocolAbort, Tampered
 from hsm_mpc.groups import libsecp256k1
-from hsm_mpc.hsm import canary, keys
-from hsm_mpc.hsm.identity import Identity
-from hsm_mpc.hsm.module import Module
-from hsm_mpc.hsm.token import Token
 from hsm_mpc.protocols.frost_bip340 import lists, nonces, partial
 from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES, PublicNonce
 from hsm_mpc.protocols.frost_bip340.session import Session
 from hsm_mpc.protocols.leases import LIFETIME
-from hsm_mpc.protocols.signing_messages import CommitPayload, PartialPayload
+from hsm_mpc.protocols.signing_messages import PartialPayload
 from hsm_mpc.requests import Request
-from hsm_mpc.secure.arena import Arena, Secret, move_bytes, publish
-from hsm_mpc.secure.entropy import Entropy, Fill
+from hsm_mpc.secure.arena import Arena, Secret, publish
+from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.secure.mapping import Backend
 from hsm_mpc.secure.process import harden, run_shielded
-from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.taproot.derivation import Path as KeyPath
 from hsm_mpc.wire.envelope import parse_envelope
-from tests.agent.simulate import Party, World
 from tests.memory_scan import signing_secrets
 from tests.memory_scan.checkpoints import (
     around_the_content,
@@ -51,9 +45,14 @@ from tests.memory_scan.checkpoints import (
     stopping_after,
     tell,
 )
-from tests.memory_scan.scene import Folder, SigningFolder
-from tests.memory_scan.signing_secrets import FROM_HSM, FROM_SYSTEM, Factors
-from tests.softhsm import USER_PIN, secret_of
+from tests.memory_scan.scene import SigningFolder
+from tests.memory_scan.signing_secrets import Factors
+from tests.memory_scan.signing_world import (
+    payload_of,
+    resigned,
+    with_known_pattern,
+    world_again,
+)
 
 THREADS: Final = 4
 SIGNATURES: Final = 4
@@ -61,7 +60,7 @@ SIGNATURES: Final = 4
 
 OTHER_PATH: Final = KeyPath(index=7)
 NO_POINTS: Final = b"\x02" + b"\xff" * (PUBLIC_NONCE_BYTES - 1)
-BROAD: Final = (ProtocolAbort, Tampered, BadInput)
+FAILURES: Final = (ProtocolAbort, Tampered, BadInput)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +113,14 @@ class Signer:
         tell(f"partial {nonce.hex()} {released.signature.hex()}")
 
     def sign(self, around: Around = nullcontext) -> None:
+        """Both, and a checkpoint after each."""
         asked = self.asked(around)
         checkpoint("committed")
         self.signed(asked, around)
         checkpoint("released")
 
     def let_expire(self) -> None:
+        """A lease that nobody comes back for."""
         self.asked()
         checkpoint("committed")
         self.now += LIFETIME
@@ -165,7 +166,7 @@ class Signer:
             try:
                 self.signed(asked, around)
             except HsmMpcError as failure:
-                kind = next(each for each in BROAD if isinstance(failure, each))
+                kind = next(each for each in FAILURES if isinstance(failure, each))
                 checkpoint(f"{name}: {kind.__name__}")
             else:
                 checkpoint(f"{name}: signed")
@@ -179,50 +180,6 @@ class Signer:
 
     def with_nonce_no_point(self, asked: Asked) -> Asked:
         return replace(asked, other=resigned(self.other, asked.other, NO_POINTS))
-
-
-def world_again(folder: SigningFolder, softhsm: str, arena: Arena) -> World:
-    """The holders after a restart, each with its token and its store."""
-    module = Module.load(softhsm, Folder(folder.path, softhsm).environment)
-    tokens = [logged_in(module.token(label), arena) for label in folder.tokens()]
-    identities = [identity_of(token) for token in tokens]
-    world = World.of(identities)
-    for index, (token, identity) in enumerate(zip(tokens, identities, strict=True), 1):
-        store = HolderStore.open(folder.store(index))
-        world.parties[index] = world.party(index, token, identity, store, arena)
-    return world
-
-
-def logged_in(token: Token, arena: Arena) -> Token:
-    token.login(secret_of(arena, USER_PIN))
-    assert canary.arm(token)
-    return token
-
-
-def identity_of(token: Token) -> Identity:
-    pair = keys.find_identity_key(token)
-    assert pair is not None
-    return Identity(token, pair)
-
-
-def with_known_pattern(entropy: Entropy) -> None:
-    """From now on every nonce is drawn from what the scanner knows; the lease makes it another."""
-
-    def filling_with(pattern: bytes) -> Fill:
-        return lambda pointer, length: move_bytes(pointer, pattern, length)
-
-    entropy.os_fill, entropy.hsm_fill = filling_with(FROM_SYSTEM), filling_with(FROM_HSM)
-
-
-def payload_of(commit: bytes) -> CommitPayload:
-    return CommitPayload.from_bytes(parse_envelope(commit).payload, PUBLIC_NONCE_BYTES)
-
-
-def resigned(party: Party, commit: bytes, nonce: bytes) -> bytes:
-    """A COMMIT with another public nonce, signed by its holder."""
-    message, payload = parse_envelope(commit), payload_of(commit)
-    changed = CommitPayload(payload.k, payload.lease_id, nonce).to_bytes()
-    return party.acting.channel_message(message.kind, message.address, changed).to_bytes()
 
 
 @contextmanager

@@ -46,6 +46,7 @@ from tests.memory_scan.scene import CONTEXT, KEY_LABEL, SHARE_BYTES, TOKEN, Fold
 
 THREADS: Final = 4
 OPENINGS: Final = 50
+ONE: Final = bytes(31) + b"\1"
 MOVED_LENGTHS: Final = (8, 16, 24, 32, 48, 64)
 
 
@@ -119,8 +120,12 @@ class Target:
     def compute(self, share: Secret) -> None:
         """What signing does to a share: copies, arithmetic in place, a public point."""
         with self.arena.scope() as take:
-            scalar = take(32)
-            with share.open() as source, scalar.open() as target:
+            scalar, polynomial = take(32), take(64)
+            with share.open() as source, scalar.open() as target, polynomial.open() as x_and_one:
+                move_bytes(x_and_one, source, 32)
+                move_bytes(x_and_one + 32, ONE, 32)
+                SECP256K1.horner_at(x_and_one, 2, 1, target)
+                checkpoint("x + 1 computed")
                 move_bytes(target, source, 32)
             point = SECP256K1.public_point(scalar)
             SECP256K1.negate(scalar)

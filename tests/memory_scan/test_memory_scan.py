@@ -15,6 +15,7 @@ from tests.conftest import NO_MEMFD_SECRET
 from tests.memory_scan.aes import round_keys
 from tests.memory_scan.looks import BACKENDS, SCANNERS, SECRET_PAGES, Looks, scanned
 from tests.memory_scan.needles import KEY_LAYOUTS, LAYOUTS, needles
+from tests.memory_scan.search import Search
 
 pytestmark = pytest.mark.serial
 
@@ -65,6 +66,7 @@ def test_the_target_went_all_the_ways_that_the_scan_is_about(looks: Looks, backe
     assert seen[1:3] == ["PIN read", "logged in"]
     assert [each for each in seen if each in OPENING] == 4 * OPENING
     assert seen.count("wiped") == 4
+    assert "x + 1 computed" in seen
     assert "signal sent" in seen
     assert "many opened" in seen
     for name, failure in ABORTS.items():
@@ -135,3 +137,15 @@ def test_a_python_int_is_searched_as_the_interpreter_keeps_it() -> None:
 def test_mostly_zero_pieces_are_left_out_because_they_are_everywhere() -> None:
     found = list(needles("x", bytes(24) + b"12345678", {"forward": LAYOUTS["forward"]}))
     assert [needle.piece for needle in found] == [b"12345678"]
+
+
+def test_a_piece_is_found_at_every_offset_and_nowhere_else() -> None:
+    (needle,) = needles("x", b"8 bytes!", {"forward": LAYOUTS["forward"]})
+    search = Search()
+    search.add([needle])
+    for at in range(20):
+        content = bytes(at) + needle.piece + bytes(20 - at)
+        assert list(search.found(content, 0, len(content))) == [(needle, at)]
+        assert list(search.found(content, at, at + 8)) == [(needle, at)]
+        assert list(search.found(content, at + 1, len(content))) == []
+        assert list(search.found(content, 0, at + 7)) == []

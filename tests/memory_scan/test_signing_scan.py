@@ -38,7 +38,9 @@ def looks(
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_piece_of_a_secret_is_outside_of_the_protected_pages(looks: Looks, backend: str) -> None:
+def test_no_piece_of_a_signers_secret_is_outside_of_the_protected_pages(
+    looks: Looks, backend: str
+) -> None:
     kind = f"{backend}:careful"
     for checkpoint in looks.checkpoints(kind):
         hits = {hit for hit in looks.hits(kind, checkpoint) if not hit[3]}

@@ -1,0 +1,136 @@
+"""What the client's verbs take and tell; that nothing unverified is told, tests/client shows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.app import wallet
+from hsm_mpc.client.wallets import WalletClient
+from hsm_mpc.config import policy
+from hsm_mpc.errors import BadConfig, BadInput, InvalidSignature, NotReady
+from hsm_mpc.policy.rules import Permission
+from tests.coordinator.office import Office
+
+NOWHERE = Path("/nowhere")
+
+
+@pytest.fixture
+def office(shared_office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Whatever client.yaml says, this office's client is connected."""
+
+    @contextmanager
+    def connected(_: Path) -> Iterator[WalletClient]:
+        yield shared_office.client
+
+    monkeypatch.setattr(wallet, "connected", connected)
+    return shared_office
+
+
+def test_a_wallet_is_told_with_hashes_of_certificate_and_policy(office: Office) -> None:
+    shown = wallet.show(NOWHERE, "treasury")
+    certificate = office.client.show("treasury").certificate.to_bytes()
+    assert shown.certificate_sha256 == hashlib.sha256(certificate).digest()
+    assert shown.policy_sha256 == hashlib.sha256(wallet.LAB_POLICY).digest()
+    assert (shown.holders, shown.threshold, shown.retired) == (("h1", "h2", "h3"), 2, None)
+
+
+def test_without_a_policy_a_lab_signs_digests_and_messages(office: Office) -> None:
+    allowed = policy(wallet.LAB_POLICY).permissions
+    assert allowed == {Permission.RAW, Permission.MESSAGE, Permission.MESSAGE_PREFIXED}
+    made = wallet.create(NOWHERE, "in-lab", "taproot", 2, None, None)
+    assert made.policy_sha256 == hashlib.sha256(wallet.LAB_POLICY).digest()
+
+
+def test_without_a_policy_others_sign_nothing_that_hides_its_content() -> None:
+    """architecture.md section 1: raw digests and messages are off outside of a lab."""
+    allowed = policy(wallet.DEFAULT_POLICY).permissions
+    assert Permission.RAW not in allowed
+    assert Permission.MESSAGE not in allowed
+    assert wallet._policy_file(None, in_lab=False) == wallet.DEFAULT_POLICY
+
+
+def test_a_policy_that_is_none_is_refused_before_anybody_is_asked(
+    office: Office, tmp_path: Path
+) -> None:
+    file = tmp_path / "policy"
+    file.write_text("version: 1\npermissions: [everything]\n")
+    with pytest.raises(BadConfig, match="everything"):
+        wallet.create(NOWHERE, "w", "taproot", 2, None, file)
+    file.write_bytes(b" " * (64 * 1024 + 1))
+    with pytest.raises(BadInput, match="larger than"):
+        wallet.create(NOWHERE, "w", "taproot", 2, None, file)
+    with pytest.raises(BadInput, match="No such file"):
+        wallet.create(NOWHERE, "w", "taproot", 2, None, tmp_path / "nowhere")
+    assert all(link.asked == [] for link in office.links.values())
+
+
+@pytest.mark.parametrize("holders", [[], ["h1", "h2"], ["h1", "h2", "h3", "h4"], ["h1"] * 3])
+def test_all_holders_of_the_roster_or_none_are_named(office: Office, holders: list[str]) -> None:
+    with pytest.raises(BadInput, match="h1,h2,h3"):
+        wallet.create(NOWHERE, "w", "taproot", 2, holders, None)
+
+
+def test_an_unknown_scheme_is_refused(office: Office) -> None:
+    with pytest.raises(BadInput, match="scheme 'rsa'"):
+        wallet.create(NOWHERE, "w", "rsa", 2, None, None)
+
+
+def test_a_wallet_that_is_not_active_is_listed_without_a_key(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_ready(_: str) -> None:
+        raise NotReady("not yet")
+
+    (treasury, *_) = (each for each in wallet.every(NOWHERE).wallets if each.name == "treasury")
+    assert treasury.active
+    assert treasury.public_key == wallet.show(NOWHERE, "treasury").public_key
+    monkeypatch.setattr(office.client, "show", not_ready)
+    for each in wallet.every(NOWHERE).wallets:
+        assert replace(each, name="") == wallet.ListedWallet("", active=False)
+
+
+def test_a_signature_is_verified_under_its_path(office: Office) -> None:
+    signed = wallet.sign(
+        NOWHERE, "treasury", b"pay", digest=False, signers=("h3", "h1"), path="m/0/3"
+    )
+    assert signed.signers == ("h1", "h3")
+    assert signed.digest is None
+    assert wallet.verify(NOWHERE, "treasury", b"pay", signed.signature, "m/0/3").valid
+    for path, content in (("m/0/0", b"pay"), ("m/0/3", b"pay me")):
+        with pytest.raises(InvalidSignature):
+            wallet.verify(NOWHERE, "treasury", content, signed.signature, path)
+    with pytest.raises(InvalidSignature):
+        wallet.verify(NOWHERE, "treasury", b"pay", b"short", "m/0/3")
+
+
+@pytest.mark.parametrize("digest", [True, False])
+def test_what_could_be_a_digest_is_told_as_one(office: Office, digest: bool) -> None:
+    signed = wallet.sign(NOWHERE, "treasury", b"d" * 32, digest=digest, signers=(), path="m/0/0")
+    assert signed.digest == b"d" * 32
+
+
+def test_hexadecimal_is_read_strictly() -> None:
+    assert wallet.digest_of("AB" * 32) == b"\xab" * 32
+    assert wallet.signature_of("") == b""
+    for text in ("", "ab" * 31, "xy" * 32):
+        with pytest.raises(BadInput, match="digest"):
+            wallet.digest_of(text)
+    with pytest.raises(BadInput, match="signature 'x' is not hexadecimal"):
+        wallet.signature_of("x")
+
+
+def test_a_message_is_a_files_bytes_up_to_a_size(tmp_path: Path) -> None:
+    file = tmp_path / "message"
+    file.write_bytes(b"x" * (1 << 20))
+    assert len(wallet.message_in(file)) == 1 << 20
+    file.write_bytes(b"x" * ((1 << 20) + 1))
+    with pytest.raises(BadInput, match="larger than"):
+        wallet.message_in(file)
+    with pytest.raises(BadInput, match="No such file"):
+        wallet.message_in(tmp_path / "nowhere")
