@@ -79,8 +79,10 @@ class _Clock:
     @contextmanager
     def row(self, what: str) -> Iterator[None]:
         began = time.monotonic()
-        yield
-        self.rows.append(Took(what, round(time.monotonic() - began, 3)))
+        try:
+            yield
+        finally:
+            self.rows.append(Took(what, round(time.monotonic() - began, 3)))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from hsm_mpc.bench.measure import Cost, Measured, side_by_side
-from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench.operation import Operation
 
 _NONE: Final[Mapping[str, Measured]] = MappingProxyType({})
 _SHORTEST_US: Final = 100.0

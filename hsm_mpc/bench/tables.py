@@ -13,9 +13,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from hsm_mpc.bench import curve
 from hsm_mpc.bench import operations as op
 from hsm_mpc.bench.floor import Count
-from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench.operation import Operation
 
 _POINT: Final = 33
 _SCALAR: Final = 32
@@ -90,11 +91,11 @@ def _nonces(signers: int, window: Operation) -> tuple[Count, ...]:
     return (
         Count("1.8.1", window, signers),
         Count("1.8.6a", op.RANDOM_BYTES, 2 * signers),
-        Count("1.8.6a", op.secret_hash(_DRAWN), signers),
-        Count("3.3.2", op.secret_hash(_SCALAR), signers),
-        Count("3.3.3", op.secret_hash(_NONCE_INPUT), 2 * signers),
-        Count("3.3.3", op.SECRET_TIMES_G, 2 * signers),
-        Count("3.3.3", op.SERIALIZE_POINT, 2 * signers),
+        Count("1.8.6a", curve.secret_hash(_DRAWN), signers),
+        Count("3.3.2", curve.secret_hash(_SCALAR), signers),
+        Count("3.3.3", curve.secret_hash(_NONCE_INPUT), 2 * signers),
+        Count("3.3.3", curve.SECRET_TIMES_G, 2 * signers),
+        Count("3.3.3", curve.SERIALIZE_POINT, 2 * signers),
     )
 
 
@@ -104,36 +105,36 @@ def _partial_signatures(
     """Section 3.4, round 2, at some of t signers."""
     return (
         Count("1.8.1", window, signers),
-        Count("3.4.5", op.PARSE_POINT, 2 * signers * (t - 1)),
+        Count("3.4.5", curve.PARSE_POINT, 2 * signers * (t - 1)),
         *_session(signers, t, message_bytes),
-        Count("3.1.6", op.CHECK_SCALAR, 3 * signers),
-        Count("3.4.8", op.SECRET_TIMES_G, signers),
-        Count("3.4.8", op.SERIALIZE_POINT, signers),
-        Count("3.4.11", op.MULTIPLY_SCALAR, 2 * signers),
-        Count("3.4.11", op.ADD_SCALAR, 2 * signers),
-        Count("3.4.11", op.NEGATE_SCALAR, signers / 2),
+        Count("3.1.6", curve.CHECK_SCALAR, 3 * signers),
+        Count("3.4.8", curve.SECRET_TIMES_G, signers),
+        Count("3.4.8", curve.SERIALIZE_POINT, signers),
+        Count("3.4.11", curve.MULTIPLY_SCALAR, 2 * signers),
+        Count("3.4.11", curve.ADD_SCALAR, 2 * signers),
+        Count("3.4.11", curve.NEGATE_SCALAR, signers / 2),
         *_partial_verified("3.4.12", signers),
     )
 
 
 def _aggregator(t: int, message_bytes: int) -> tuple[Count, ...]:
     return (
-        Count("3.4.5", op.PARSE_POINT, 2 * t),
+        Count("3.4.5", curve.PARSE_POINT, 2 * t),
         *_session(1, t, message_bytes),
         *_partial_verified("3.5.1", t),
-        Count("3.1.11", op.schnorr_verification(message_bytes), 1),
+        Count("3.1.11", curve.schnorr_verification(message_bytes), 1),
     )
 
 
 def _session(parties: int, t: int, message_bytes: int) -> tuple[Count, ...]:
     """Steps 3.1.4 and 3.1.5 at each of some parties."""
     return (
-        Count("3.1.4", op.sum_of_points(t), 2 * parties),
-        Count("3.1.4", op.SERIALIZE_POINT, 2 * parties),
+        Count("3.1.4", curve.sum_of_points(t), 2 * parties),
+        Count("3.1.4", curve.SERIALIZE_POINT, 2 * parties),
         Count("3.1.5", op.public_hash(4 * t + 2 * _POINT + 32 + message_bytes), parties),
-        Count("3.1.5", op.POINT_PRODUCT, parties),
-        Count("3.1.5", op.sum_of_points(2), parties),
-        Count("3.1.5", op.SERIALIZE_POINT, parties),
+        Count("3.1.5", curve.POINT_PRODUCT, parties),
+        Count("3.1.5", curve.sum_of_points(2), parties),
+        Count("3.1.5", curve.SERIALIZE_POINT, parties),
         Count("3.1.5", op.public_hash(32 + 32 + message_bytes), parties),
     )
 
@@ -141,9 +142,9 @@ def _session(parties: int, t: int, message_bytes: int) -> tuple[Count, ...]:
 def _partial_verified(step: str, times: int) -> tuple[Count, ...]:
     """Step 3.1.7: b · N_2, one double product, one sum."""
     return (
-        Count(step, op.POINT_PRODUCT, times),
-        Count(step, op.TWO_PRODUCTS, times),
-        Count(step, op.sum_of_points(3), times),
+        Count(step, curve.POINT_PRODUCT, times),
+        Count(step, curve.TWO_PRODUCTS, times),
+        Count(step, curve.sum_of_points(3), times),
     )
 
 
@@ -152,20 +153,20 @@ def key_generation(t: int, n: int, ext_bytes: int, window: Operation) -> tuple[C
     signed = _HASH + _POINT * (t + 1)
     return (
         Count("1.8.1", window, 3),
-        Count("2.4.1", op.PARSE_POINT, n - 1),
+        Count("2.4.1", curve.PARSE_POINT, n - 1),
         *_drawn(t + 1),
-        Count("2.5.1", op.SECRET_TIMES_G, t + 1),
-        Count("2.5.1", op.SERIALIZE_POINT, t + 1),
+        Count("2.5.1", curve.SECRET_TIMES_G, t + 1),
+        Count("2.5.1", curve.SERIALIZE_POINT, t + 1),
         *_signed("2.5.2", signed),
-        Count("2.5.3", op.MULTIPLY_SCALAR, n * (t - 1)),
-        Count("2.5.3", op.ADD_SCALAR, n * (t - 1)),
+        Count("2.5.3", curve.MULTIPLY_SCALAR, n * (t - 1)),
+        Count("2.5.3", curve.ADD_SCALAR, n * (t - 1)),
         *_pads(n),
-        Count("2.5.5", op.PARSE_POINT, (n - 1) * (t + 1)),
+        Count("2.5.5", curve.PARSE_POINT, (n - 1) * (t + 1)),
         *_verified("2.5.6", signed, n - 1),
-        Count("2.5.7", op.CHECK_SCALAR, n),
-        Count("2.5.8", op.SECRET_TIMES_G, n),
+        Count("2.5.7", curve.CHECK_SCALAR, n),
+        Count("2.5.8", curve.SECRET_TIMES_G, n),
         *_evaluations("2.5.8", t, n),
-        Count("2.5.8", op.SERIALIZE_POINT, 2 * n),
+        Count("2.5.8", curve.SERIALIZE_POINT, 2 * n),
         *_summed(t, n),
         *_signed("2.5.11", transcript_bytes(t, n, ext_bytes)),
         *_verified("2.5.12", transcript_bytes(t, n, ext_bytes), n - 1),
@@ -182,21 +183,21 @@ def _drawn(scalars: int) -> tuple[Count, ...]:
     """Random scalars; the second source is asked once for all of them."""
     return (
         Count("1.8.6", op.RANDOM_BYTES, scalars + 1),
-        Count("1.8.6", op.secret_hash(_DRAWN), scalars),
-        Count("1.8.6", op.CHECK_SCALAR, scalars),
+        Count("1.8.6", curve.secret_hash(_DRAWN), scalars),
+        Count("1.8.6", curve.CHECK_SCALAR, scalars),
     )
 
 
 def _signed(step: str, message_bytes: int) -> tuple[Count, ...]:
     """Step 2.2.3."""
     return (
-        Count(step, op.secret_hash(_SCALAR + message_bytes), 1),
-        Count(step, op.CHECK_SCALAR, 1),
-        Count(step, op.SECRET_TIMES_G, 1),
-        Count(step, op.SERIALIZE_POINT, 1),
+        Count(step, curve.secret_hash(_SCALAR + message_bytes), 1),
+        Count(step, curve.CHECK_SCALAR, 1),
+        Count(step, curve.SECRET_TIMES_G, 1),
+        Count(step, curve.SERIALIZE_POINT, 1),
         Count(step, op.public_hash(2 * _POINT + message_bytes), 1),
-        Count(step, op.MULTIPLY_SCALAR, 1),
-        Count(step, op.ADD_SCALAR, 1),
+        Count(step, curve.MULTIPLY_SCALAR, 1),
+        Count(step, curve.ADD_SCALAR, 1),
     )
 
 
@@ -204,17 +205,17 @@ def _verified(step: str, message_bytes: int, times: int) -> tuple[Count, ...]:
     """Step 2.2.4: R is what the double product gives."""
     return (
         Count(step, op.public_hash(2 * _POINT + message_bytes), times),
-        Count(step, op.TWO_PRODUCTS, times),
-        Count(step, op.SERIALIZE_POINT, times),
+        Count(step, curve.TWO_PRODUCTS, times),
+        Count(step, curve.SERIALIZE_POINT, times),
     )
 
 
 def _pads(n: int) -> tuple[Count, ...]:
     """Both directions; the static half of a pair serves both (step 2.3.3)."""
     return (
-        Count("2.3.3", op.KEY_AGREEMENT, 3 * n),
-        Count("2.3.5", op.secret_hash(_PAD_INPUT + 3), 2 * n),
-        Count("2.3.5", op.secret_hash(_PAD_INPUT + 5), 2 * n),
+        Count("2.3.3", curve.KEY_AGREEMENT, 3 * n),
+        Count("2.3.5", curve.secret_hash(_PAD_INPUT + 3), 2 * n),
+        Count("2.3.5", curve.secret_hash(_PAD_INPUT + 5), 2 * n),
         Count("2.3.6", op.XAES_SEAL, n),
         Count("2.3.6", op.XAES_OPEN, n),
     )
@@ -223,15 +224,15 @@ def _pads(n: int) -> tuple[Count, ...]:
 def _evaluations(step: str, t: int, n: int) -> tuple[Count, ...]:
     """n polynomials, on average over holders, or one polynomial at all of 1..n: by Horner, where
     x · Q + C is one sum of x + 1 points, the cheapest way for n ≤ 32."""
-    return tuple(Count(step, op.sum_of_points(x + 1), t - 1) for x in range(1, n + 1))
+    return tuple(Count(step, curve.sum_of_points(x + 1), t - 1) for x in range(1, n + 1))
 
 
 def _summed(t: int, n: int) -> tuple[Count, ...]:
     """Step 2.5.9."""
     return (
-        Count("2.5.9", op.ADD_SCALAR, n - 1),
-        Count("2.5.9", op.sum_of_points(n), t),
+        Count("2.5.9", curve.ADD_SCALAR, n - 1),
+        Count("2.5.9", curve.sum_of_points(n), t),
         *_evaluations("2.5.9", t, n),
-        Count("2.5.9", op.SECRET_TIMES_G, 1),
-        Count("2.5.9", op.SERIALIZE_POINT, t + n + 1),
+        Count("2.5.9", curve.SECRET_TIMES_G, 1),
+        Count("2.5.9", curve.SERIALIZE_POINT, t + n + 1),
     )

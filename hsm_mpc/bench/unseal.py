@@ -9,7 +9,7 @@ from typing import Final
 from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.bench.floor import Count, above_floor
 from hsm_mpc.bench.measure import Batch, Measured, repeated
-from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench.operation import Operation
 from hsm_mpc.bench.report import Row, row_above_floor
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import keys

@@ -66,16 +66,16 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None
 
 def _shown(shown: wallet.ShownWallet) -> str:
     lines = [
-        f"wallet         {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
-        f"holders        any {shown.threshold} of {', '.join(shown.holders)}",
-        f"public key     {shown.public_key.hex()}  (m/0/0)",
-        f"internal key   {shown.internal_key.hex()}",
+        f"wallet           {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
+        f"holders          any {shown.threshold} of {', '.join(shown.holders)}",
+        f"public key       {shown.public_key.hex()}  (m/0/0)",
+        f"internal key     {shown.internal_key.hex()}",
     ]
-    lines += [f"{network:<15}{address}" for network, address in shown.addresses.items()]
+    lines += [f"{network:<15}  {address}" for network, address in shown.addresses.items()]
     lines += [
-        f"descriptor     {shown.descriptor}",
-        f"certificate    sha256 {shown.certificate_sha256.hex()}",
-        f"policy         sha256 {shown.policy_sha256.hex()}",
+        f"descriptor       {shown.descriptor}",
+        f"certificate      sha256 {shown.certificate_sha256.hex()}",
+        f"policy           sha256 {shown.policy_sha256.hex()}",
     ]
     return "\n".join(lines)
 

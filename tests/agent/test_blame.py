@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -218,14 +219,15 @@ def test_an_accusation_without_its_proof_convicts_its_accuser(
     making: Making, accusation: Accusation, field: str
 ) -> None:
     for value in (b"", b"garbage", getattr(accusation, field)[:-1] + b"?"):
-        assert judged(making, replace(accusation, **{field: value})) == {1}
+        changes: dict[str, Any] = {field: value}
+        assert judged(making, replace(accusation, **changes)) == {1}
 
 
 def test_an_accusation_with_anothers_messages_convicts_its_accuser(
     making: Making, accusation: Accusation
 ) -> None:
     channel = making.world.parties[1].acting.keys.channels(2)[0].to_bytes()
-    for changes in (
+    others: list[dict[str, Any]] = [
         {"accused": 2},
         {"accused": 0},
         {"accused": 4},
@@ -233,8 +235,9 @@ def test_an_accusation_with_anothers_messages_convicts_its_accuser(
         {"dealing": making.dealings[1]},
         {"dealing": making.dealings[1], "channel": channel},
         {"dealing": making.hellos[2]},
-    ):
-        assert judged(making, replace(accusation, **changes)) == {1}  # type: ignore[arg-type]
+    ]
+    for changes in others:
+        assert judged(making, replace(accusation, **changes)) == {1}
 
 
 def test_a_dealing_of_another_session_is_no_proof(making: Making, accusation: Accusation) -> None:

@@ -170,7 +170,7 @@ def test_one_name_twice_at_once(world: World, party: Party) -> None:
             taken.append(error)
 
     threads = [
-        threading.Thread(target=run_shielded, args=(lambda each=each: greet(each),))  # type: ignore[misc]
+        threading.Thread(target=run_shielded, args=(lambda each=each: greet(each),))
         for each in rivals
     ]
     for thread in threads:

@@ -12,6 +12,7 @@ import pytest
 from hsm_mpc import steps
 from hsm_mpc.agent import first_share, keygen
 from hsm_mpc.agent.evidence import Case
+from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -26,6 +27,8 @@ from hsm_mpc.ids import HolderIndex
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.sealing.sealed import seal
+from hsm_mpc.secure import sodium
+from hsm_mpc.secure.arena import move_bytes
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import COMMITMENTS, HELLO
@@ -430,8 +433,8 @@ def test_blob_that_does_not_reopen_is_never_acked(
         with content.open() as at, making.world.parties[1].acting.arena.scope() as take:
             copied = take(content.size)
             with copied.open() as to:
-                first_share.move_bytes(to, at, content.size // 2)
-                first_share.move_bytes(to + 32, at, content.size // 2)
+                move_bytes(to, at, content.size // 2)
+                move_bytes(to + 32, at, content.size // 2)
             return seal(copied, *rest)
 
     sealing_is(monkeypatch, sealed_otherwise)
@@ -444,7 +447,7 @@ def test_a_second_opening_that_differs_is_never_acked(
     making: Making, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     making.dealt()
-    monkeypatch.setattr(first_share.sodium, "equal", lambda *_: False)
+    monkeypatch.setattr(sodium, "equal", lambda *_: False)
     with pytest.raises(Tampered, match="opens to something else"):
         making.confirm(1)
     monkeypatch.undo()
@@ -460,9 +463,8 @@ def test_share_of_wrong_index_is_tampered(making: Making, monkeypatch: pytest.Mo
         opened(replace(holder, me=HolderIndex(2)), *rest)
 
     def context(holder: Any, body: Any) -> Any:
-        return replace(honest_context(holder, body), holder=HolderIndex(1))
+        return replace(context_of(holder, body), holder=HolderIndex(1))
 
-    honest_context = first_share.context_of
     monkeypatch.setattr(first_share, "context_of", context)
     monkeypatch.setattr(first_share, "open_and_check", of_another)
     with pytest.raises(Tampered):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hsm_mpc.bench import tables
 from hsm_mpc.bench.dkg import ext_bytes
 from hsm_mpc.bench.floor import Count
-from hsm_mpc.bench.operations import Operation, window
+from hsm_mpc.bench.operation import Operation
+from hsm_mpc.bench.operations import window
 from hsm_mpc.secure.arena import Arena
 
 STAND_IN = Operation("stand-in", "nothing", lambda: lambda repeats: None)

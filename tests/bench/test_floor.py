@@ -6,7 +6,7 @@ import pytest
 
 from hsm_mpc.bench.floor import AboveFloor, Count, FloorLine, above_floor
 from hsm_mpc.bench.measure import Batch, Cost, Measured, repeated
-from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench.operation import Operation
 
 
 def sleeping(seconds: float) -> Batch:

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.bench import operations
-from hsm_mpc.bench.operations import Operation
+from hsm_mpc.bench import curve, operations
+from hsm_mpc.bench.operation import Operation
 from hsm_mpc.secure.arena import Arena
 from tests.bench.tables import all_tables
 
@@ -43,7 +43,7 @@ def test_every_function_of_the_curve_succeeds(
     def recorded(*calls: tuple[Callable[..., object], *tuple[Any, ...]]) -> None:
         answers[operation.name] = [call[0](*call[1:]) for call in calls]
 
-    monkeypatch.setattr(operations, "_calls", recorded)
+    monkeypatch.setattr(curve, "calls", recorded)
     of_the_curve = [each for each in every_operation if each.function.startswith(OF_THE_CURVE)]
     for operation in of_the_curve:
         operation.prepared()
@@ -53,14 +53,14 @@ def test_every_function_of_the_curve_succeeds(
 
 def test_the_verified_ed25519_signature_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[object] = []
-    monkeypatch.setattr(operations, "_calls", lambda call: answers.append(call[0](*call[1:])))
+    monkeypatch.setattr(operations, "calls", lambda call: answers.append(call[0](*call[1:])))
     operations.ED25519_VERIFY.prepared()
     assert answers == [0]
 
 
 def test_two_operations_of_one_name_are_the_same() -> None:
-    assert operations.sum_of_points(3) == operations.sum_of_points(3)
-    assert operations.sum_of_points(3) != operations.sum_of_points(4)
+    assert curve.sum_of_points(3) == curve.sum_of_points(3)
+    assert curve.sum_of_points(3) != curve.sum_of_points(4)
 
 
 def test_a_window_opens_and_closes_the_pages(arena: Arena) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import coincurve
 import pytest
+import yaml
 
 from hsm_mpc.app import lab as lab_app
 from hsm_mpc.app import wallet
@@ -18,6 +20,8 @@ from hsm_mpc.demo.blocks import SUBSIDY, Transaction
 from hsm_mpc.demo.chain import MATURITY, RegtestChain
 from hsm_mpc.errors import BadInput
 from hsm_mpc.taproot.sighash import NewOutput, Spend
+from hsm_mpc.wire.calls import Call, CoordinatorMethod, answer_of
+from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcServer, GrpcTransport
 from tests.lab.labs import Lab, kill
 
 pytestmark = pytest.mark.serial
@@ -204,6 +208,34 @@ def test_of_two_creates_of_one_name_at_once_one_is_refused(lab: Lab) -> None:
 
 
 # Bad days
+
+
+def test_the_certificate_of_another_wallet_is_exit_6(
+    lab: Lab, message: Path, tmp_path: Path
+) -> None:
+    """A coordinator that answers every `show` with another wallet of the same holders."""
+    lab.well("wallet", "create", "decoy", "--scheme", "taproot", "--threshold", "2")
+    settings = yaml.safe_load(lab.client_config.read_text())
+    real = GrpcTransport(COORDINATOR, f"unix:{settings['coordinator']}")
+
+    def lie(source: bytes) -> bytes:
+        call = Call.from_bytes(source)
+        wanted = [b"decoy"] if call.method == CoordinatorMethod.SHOW else call.parts
+        return answer_of(real.call(call.method, wanted, 30))
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = GrpcServer(COORDINATOR, f"unix:{folder}/c.sock", lie, 4)
+        config = tmp_path / "client.yaml"
+        for name in ("key", "roster"):
+            settings[name] = str(lab.folder / settings[name])
+        config.write_text(yaml.safe_dump({**settings, "coordinator": f"{folder}/c.sock"}))
+        for verb in (("wallet", "show"), ("sign", "--message", str(message))):
+            answer = lab.ran("--config", str(config), *verb, "treasury")
+            assert (answer.code, answer.error["kind"]) == (6, "tampered")
+            assert "another wallet's" in answer.error["message"]
+        assert lab.ran("--config", str(config), "wallet", "show", "decoy").code == 0
+        server.stop()
+    real.close()
 
 
 def test_what_is_killed_is_started_again_and_signing_goes_on(battered: Lab, message: Path) -> None:

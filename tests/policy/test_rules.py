@@ -26,7 +26,7 @@ def test_a_policy_allows_exactly_what_it_lists() -> None:
 
 
 def test_every_permission_of_the_specification_is_known() -> None:
-    names = "raw message message-prefixed psbt ethereum-tx typed-data solana-tx".split()
+    names = ["raw", "message", "message-prefixed", "psbt", "ethereum-tx", "typed-data", "solana-tx"]
     policy = Policy.from_document({"version": 1, "permissions": names})
     assert {permission.value for permission in policy.permissions} == set(names)
 
