@@ -66,8 +66,8 @@ def called(path: Path, *parts: bytes) -> Sequence[bytes]:
 def raw(path: Path, body: bytes) -> bytes:
     """What the front answers to these bytes, whatever they are."""
     with grpc.insecure_channel(socket_address(path)) as channel:
-        answer: bytes = channel.unary_unary(f"/{HOLDER}/Call")(body, timeout=SOON)
-    return answer
+        call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{HOLDER}/Call")
+        return call(body, timeout=SOON)
 
 
 def test_calls_and_answers_pass_byte_for_byte(folder: Path) -> None:
