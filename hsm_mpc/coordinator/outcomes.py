@@ -16,11 +16,11 @@ _SILENT: Final = (Standing.UNASKED, Standing.PARKED, Standing.BUSY)
 def unreachable(roster: Roster, standings: Mapping[int, Standing], t: int) -> QuorumUnreachable:
     """Too few of the holders in `standings`, which are those that may sign, answer."""
     ready = sum(standing is Standing.READY for standing in standings.values())
-    silent = sorted(index for index, standing in standings.items() if standing in _SILENT)
-    names = [roster.member(index).name for index in silent]
-    return QuorumUnreachable(
-        f"{ready} of {t} needed holders answer; missing: {', '.join(names)}", names
-    )
+    silent = _names(roster, standings, _SILENT)
+    said = f"{ready} of {t} needed holders answer; missing: {', '.join(silent)}"
+    if others := _names(roster, standings, (Standing.DECLINED, Standing.EXCLUDED)):
+        said += f"; declined or excluded: {', '.join(others)}"
+    return QuorumUnreachable(said, silent)
 
 
 def failure(
@@ -35,3 +35,10 @@ def failure(
         return ProtocolAbort(f"no quorum is left: {said}", cheats)
     (rule,) = rules if len(rules) == 1 else ("",)
     return Declined(f"no quorum is left: {said}", rule)
+
+
+def _names(
+    roster: Roster, standings: Mapping[int, Standing], wanted: Collection[Standing]
+) -> list[str]:
+    indices = sorted(index for index, standing in standings.items() if standing in wanted)
+    return [roster.member(index).name for index in indices]

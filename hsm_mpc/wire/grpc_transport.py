@@ -94,6 +94,8 @@ class GrpcTransport:
             raise BackendError(
                 f"{self._address} does not answer: {failure.code().name}"
             ) from failure
+        except ValueError as closed:
+            raise BackendError(f"the link to {self._address} is closed") from closed
         return parts_of(answer)
 
     def wait(self, patience: float) -> None:

@@ -32,6 +32,8 @@ class Making:
     dealings: list[bytes] = field(default_factory=list)
     confirmations: list[bytes] = field(default_factory=list)
     dones: list[bytes] = field(default_factory=list)
+    channels: list[bytes] = field(default_factory=list)
+    """As they were when the dealings were made: whoever starts again has another one."""
 
     @classmethod
     def of(cls, world: World, name: str = "treasury", t: int = 2) -> Making:
@@ -49,11 +51,12 @@ class Making:
         return self.world.parties[index].ceremonies.propose(self.message(), LAB_POLICY)
 
     def deal(self, index: int, hellos: Sequence[bytes] | None = None) -> bytes:
+        self.channels = self.channels or self.world.channels()
         return self.world.parties[index].ceremonies.take_hellos(hellos or self.hellos)
 
     def confirm(self, index: int, dealings: Sequence[bytes] | None = None) -> bytes:
         ceremonies = self.world.parties[index].ceremonies
-        return ceremonies.take_dealings(dealings or self.dealings, self.world.channels())
+        return ceremonies.take_dealings(dealings or self.dealings, self.channels)
 
     def certify(self, index: int) -> bytes:
         return self.world.parties[index].ceremonies.certify(self.certified())

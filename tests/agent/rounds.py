@@ -33,7 +33,8 @@ class Round:
     request: Request = field(init=False)
     asked: bytes = field(init=False)
     commits: dict[int, bytes] = field(default_factory=dict)
-    attempt: int = 0
+    attempts: dict[tuple[bytes, ...], int] = field(default_factory=dict)
+    """An honest coordinator never lists other COMMITs under one attempt (step 1.7.4)."""
 
     def __post_init__(self) -> None:
         self.request, self.asked = self.world.requested(self.certificate, self.message)
@@ -55,10 +56,14 @@ class Round:
         (partial,) = self.world.parties[index].desk.sign(message, channels)
         return partial
 
-    def listed(self, commits: Sequence[bytes] | None = None, attempt: int = 0, k: int = 0) -> bytes:
+    def listed(
+        self, commits: Sequence[bytes] | None = None, attempt: int | None = None, k: int = 0
+    ) -> bytes:
         """The SIGN message for these COMMITs, by default for all, ascending."""
-        chosen = [self.commits[index] for index in sorted(self.commits)]
-        payload = SignPayload(attempt, k, tuple(chosen if commits is None else commits))
+        everybody = [self.commits[index] for index in sorted(self.commits)]
+        chosen = tuple(everybody if commits is None else commits)
+        number = self.attempts.setdefault(chosen, len(self.attempts))
+        payload = SignPayload(number if attempt is None else attempt, k, chosen)
         return self.said(payload.to_bytes())
 
     def said(self, payload: bytes, **address: object) -> bytes:

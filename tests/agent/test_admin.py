@@ -6,6 +6,7 @@ import os
 import socket
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hsm_mpc.agent import admin, landlock
 from hsm_mpc.agent.admin import AdminMethod, AdminServer, ask
 from hsm_mpc.agent.sockets import short_name
 from hsm_mpc.errors import BackendError, BadConfig, Refused
+from hsm_mpc.secure.process import require_shielded
 from hsm_mpc.wire.calls import Call, answer_of, failure_of
 from hsm_mpc.wire.frames import FrameSocket
 from tests.conftest import NO_LANDLOCK
@@ -196,6 +198,17 @@ def test_a_folder_that_is_not_private_is_refused(path: Path, ticket: Path, mode:
         AdminServer(path, ticket, shout)
 
 
+def test_a_folder_of_another_user_is_refused(path: Path, ticket: Path) -> None:
+    path.parent.mkdir(mode=0o700)
+
+    def another_user() -> None:
+        uid = os.geteuid() + 1
+        os.geteuid = lambda: uid
+        AdminServer(path, ticket, shout)
+
+    assert fate_of(another_user).startswith("BadConfig")
+
+
 @pytest.mark.usefixtures("server")
 def test_a_second_signer_does_not_take_the_socket(path: Path, ticket: Path) -> None:
     with pytest.raises(BackendError, match="another process listens"):
@@ -232,6 +245,42 @@ def test_its_end_removes_the_socket_and_waits_for_the_call_under_way(
     assert begun.wait(SOON)
     assert not server.end(0.05)
     assert not path.exists()
+    assert server._listener.fileno() == -1
     may_end.set()
     peer.join(SOON)
     assert answers == [b"X"]
+
+
+def test_it_answers_where_no_signal_comes(path: Path, ticket: Path) -> None:
+    def answer(source: bytes) -> bytes:
+        require_shielded()
+        return shout(source)
+
+    server = AdminServer(path, ticket, answer)
+    assert ask(path, ticket, AdminMethod.STATUS, [b"x"]) == b"X"
+    assert server.end(SOON)
+
+
+def test_a_verb_waits_no_longer_than_it_wants(
+    path: Path, ticket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slowly(source: bytes) -> bytes:
+        go_on.wait(SOON)
+        return shout(source)
+
+    monkeypatch.setattr(admin, "LONGEST_CALL", 0.05)
+    server = AdminServer(path, ticket, slowly)
+    with pytest.raises(BackendError):
+        ask(path, ticket, AdminMethod.STATUS, [b"x"])
+    assert not go_on.is_set()
+    go_on.set()
+    assert server.end(SOON)
+
+
+def test_a_listener_that_fails_does_not_keep_a_processor_busy(server: AdminServer) -> None:
+    server._listener.shutdown(socket.SHUT_RDWR)
+    begun = time.process_time()
+    time.sleep(0.2)
+    assert time.process_time() - begun < 0.1

@@ -103,7 +103,7 @@ def test_a_call_without_a_byte_or_with_too_many_never_reaches_the_signer(folder:
 
     with running(FrontPlace(path), answer) as keeper:
         for body in (b"", bytes(MOST_BYTES + 1)):
-            with pytest.raises(BadEncoding, match="bytes"):
+            with pytest.raises(BadEncoding, match="a call has 1 to"):
                 parts_of(raw(path, body))
         assert keeper.listens
         largest = bytes(MOST_BYTES)

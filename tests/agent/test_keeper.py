@@ -196,7 +196,7 @@ def test_a_program_that_cannot_be_started_is_told_and_tried_again(
     descriptors = len(os.listdir("/proc/self/fd"))
     with pytest.raises(BackendError, match="cannot start the front"):
         obedient.front.start()
-    assert len(os.listdir("/proc/self/fd")) == descriptors
+    assert len(os.listdir("/proc/self/fd")) <= descriptors
     obedient.now += LONGEST_PAUSE
     obedient.front.look_after()
     assert "cannot start the front" in obedient.log[-1]

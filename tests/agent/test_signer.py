@@ -23,16 +23,17 @@ class Watched:
         self.looks = 0
         self.looked_after = 0
         self._listens_after = listens_after
+        self._started = False
 
     def start(self) -> None:
-        self.looks = 0
+        self._started = True
 
     def require_running(self) -> None:
         self.looks += 1
 
     @property
     def listens(self) -> bool:
-        return self.looks >= self._listens_after
+        return self._started and self.looks >= self._listens_after
 
     def look_after(self) -> float:
         self.looked_after += 1

@@ -67,6 +67,7 @@ def test_its_clock_wipes_nonces_that_nobody_came_back_for(
     monkeypatch.setattr(acting, "time", SimpleNamespace(time=time.time, monotonic=lambda: ticks[0]))
     certificate = run_shielded(lambda: made_wallet(world))
     holder = opened(world, tmp_path, **known(world))
+    before = holder.arena.free_bytes
     desks = at_work(holder)
     (expiry,) = (duty for duty in agent.duties(holder, desks) if duty.seconds == 1.0)
     empty = holder.arena.free_bytes
@@ -78,7 +79,20 @@ def test_its_clock_wipes_nonces_that_nobody_came_back_for(
     ticks[0] += 1
     expiry.work()
     assert holder.arena.free_bytes == empty
+    run_shielded(lambda: desks.signing.request(world.requested(certificate, b"pay")[1]))
     desks.close()
+    assert holder.arena.free_bytes == before
+
+
+def test_what_a_dead_signer_was_making_is_ended_at_the_next_start(
+    world: World, tmp_path: Path
+) -> None:
+    holder = opened(world, tmp_path)
+    run_shielded(lambda: world.proposed(world.proposal("begun", 2)))
+    assert holder.store.proposals.hashes()
+    run_shielded(lambda: at_work(holder)).close()
+    assert not holder.store.proposals.hashes()
+    assert {key.purpose for key in inventory.of(holder).keys} == {"identity", "canary"}
 
 
 def test_its_clock_signs_the_audit_log_every_hour(world: World, tmp_path: Path) -> None:

@@ -54,6 +54,18 @@ def test_below_the_threshold_nothing_is_signed_and_the_missing_are_named(
     assert unreachable.value.retryable
 
 
+def test_who_declined_is_told_beside_who_is_missing(
+    shared_office: Office, treasury: VerifiedWallet
+) -> None:
+    shared_office.links[1].tamper = _refuses("permission")
+    shared_office.links[2].down = True
+    with pytest.raises(QuorumUnreachable) as unreachable:
+        shared_office.signed(treasury)
+    assert str(unreachable.value) == (
+        "1 of 2 needed holders answer; missing: h2; declined or excluded: h1"
+    )
+
+
 def test_only_those_that_may_sign_are_missed(
     shared_office: Office, treasury: VerifiedWallet
 ) -> None:

@@ -102,9 +102,20 @@ def test_a_long_text_is_cut() -> None:
     assert len(str(arrived.value)) <= 2000
 
 
+OTHER_FORM = b"\2" + failure_of(Tampered("x"))[1:]
+
+
 @pytest.mark.parametrize(
     "source",
-    [b"", b"\2", b"\0", answer_of(()) + b"x", failure_of(BadInput("x"))[:-1], b"\1" + lv16(b"")],
+    [
+        b"",
+        b"\2",
+        b"\0",
+        answer_of(()) + b"x",
+        failure_of(BadInput("x"))[:-1],
+        b"\1" + lv16(b""),
+        OTHER_FORM,
+    ],
 )
 def test_what_is_no_answer_is_refused(source: bytes) -> None:
     with pytest.raises(BadEncoding):

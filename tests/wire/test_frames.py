@@ -105,6 +105,7 @@ def test_a_call_waits_no_longer_than_it_wants(pair: Pair) -> None:
     caller, other = FrameCaller(pair[0]), Answering(pair[1])
     with pytest.raises(BackendError, match="no answer within"):
         caller.call(b"late", 0.01)
+    assert not caller._waiting
     ((_, number),) = other.calls(1).items()
     other.frames.send(number, b"too late")
     with ThreadPoolExecutor(1) as thread:
@@ -128,7 +129,7 @@ def test_calls_under_way_fail_when_the_other_process_ends(pair: Pair) -> None:
 
 def test_a_call_after_the_end_fails_at_once(pair: Pair) -> None:
     caller = FrameCaller(pair[0])
-    pair[1].shutdown(socket.SHUT_RDWR)
+    pair[1].shutdown(socket.SHUT_WR)
     assert caller.ended.wait(SOON)
     with pytest.raises(BackendError, match="gone"):
         caller.call(b"x", SOON)

@@ -76,6 +76,22 @@ def test_nobody_at_the_address_is_told_and_may_come_later(address: str) -> None:
         server.stop()
 
 
+def test_a_server_that_stopped_answers_no_more(address: str) -> None:
+    server = GrpcServer(HOLDER, address, echo, 1)
+    with closing(GrpcTransport(HOLDER, address)) as link:
+        assert link.call(7, [], SOON) == (b"7",)
+        server.stop()
+        with pytest.raises(BackendError, match="UNAVAILABLE"):
+            link.call(7, [], SOON)
+
+
+def test_a_closed_link_carries_nothing(served: str) -> None:
+    link = GrpcTransport(HOLDER, served)
+    link.close()
+    with pytest.raises(BackendError, match="closed"):
+        link.call(7, [], SOON)
+
+
 def test_a_call_waits_no_longer_than_it_wants(address: str) -> None:
     go_on = threading.Event()
 
