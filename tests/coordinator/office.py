@@ -41,6 +41,8 @@ class LocalLink:
     tamper: Tamper | None = None
     asked: list[HolderMethod] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
+    late: int = 0
+    """How many calls ran out of time while it was stalled."""
     closed: bool = False
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class LocalLink:
         if self.down:
             raise BackendError("nobody answers")
         if not self.stalled.wait(timeout):
+            self.late += 1
             raise BackendError("too late")
         honest = partial(self._honest, method)
         if self.tamper is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -99,10 +98,11 @@ def test_a_holder_that_stalls_keeps_only_its_own_threads() -> None:
     asked = links({})
     for _ in range(10 * CALLS_AT_ONCE):
         asked.submit(1, stalled.wait)
-    began = time.monotonic()
-    assert asked.submit(2, lambda: asked.ask(2, HolderMethod.CHANNEL, [])).result(5) == (b"\2",)
-    assert time.monotonic() - began < 1
-    stalled.set()
+    try:
+        answer = asked.submit(2, lambda: asked.ask(2, HolderMethod.CHANNEL, [])).result(20)
+    finally:
+        stalled.set()
+    assert answer == (b"\2",)
     asked.close()
 
 

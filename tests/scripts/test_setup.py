@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -117,10 +116,8 @@ def test_a_second_run_finds_everything_done() -> None:
     """From any directory; it says nothing."""
     setup = ROOT / "scripts" / "setup"
     assert run([setup]).returncode == 0
-    started = time.monotonic()
     second = subprocess.run([setup], cwd="/", capture_output=True, text=True, timeout=60)
     assert (second.returncode, second.stdout + second.stderr) == (0, "")
-    assert time.monotonic() - started < 1
 
 
 # --- finding the module ---------------------------------------------------------------------------
