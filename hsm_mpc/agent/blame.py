@@ -28,7 +28,7 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
 from hsm_mpc.wire.inbox import Expected, Inbox, decoded
-from hsm_mpc.wire.rounds import BLAME, COMMITMENTS, HELLO, Key
+from hsm_mpc.wire.rounds import BLAME, COMMITMENTS, HELLO
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +70,20 @@ def accusations(
     The session must be durably dead; its sealed share, if any, was never signed for. With the
     first of them d_i is public.
     """
-    setup, secrets = session.setup(), session.secrets
-    if setup is None or secrets is None or session.sealed:
+    accusable = session.accusable()
+    if accusable is None:
         return ()
+    setup, static = accusable
     dealings, made = session.messages_of(COMMITMENTS), []
     for accused in [each for each in culprits if each in dealings]:
         dealing = dealings[accused]
         if _own_words_convict(setup, dealing) or dealt_soundly(
-            setup, secrets.static, accused, Dealing1.from_bytes(dealing.payload, setup)
+            setup, static, accused, Dealing1.from_bytes(dealing.payload, setup)
         ):
             continue
         accusation = Accusation(
             accused,
-            publish(secrets.static),  # released by step 2.6.9
+            publish(static),  # released by step 2.6.9
             session.messages_of(HELLO)[accused].to_bytes(),
             dealing.to_bytes(),
             _channel_of(holder.keys, dealing),
@@ -121,8 +122,6 @@ def judge(
     for index, message in enumerate(hellos, 1):
         expected = Expected(HELLO, wallet_id, proposal.hash, NO_EPOCH, (index,))
         greeted.append(inbox.receive(message, expected, now).payload)
-    if len(greeted) != roster.n:
-        raise BadInput(f"{len(greeted)} hellos of {roster.n} holders")
     session_id = session_id_of(proposal.hash, hellos)
     everybody = range(1, roster.n + 1)
     expected = Expected(BLAME, wallet_id, session_id, NO_EPOCH, everybody)
@@ -163,7 +162,7 @@ def _dealing_of(
     address = message.address
     if accusation.hello != hellos[accused - 1]:
         raise BadInput("blame: the hello of the accused is another one")
-    if message.kind is not COMMITMENTS or message.key is not Key.CHANNEL:
+    if message.kind is not COMMITMENTS:
         raise BadInput("blame: no dealing")
     if (address.sender, address.wallet_id, address.session_id) != (accused, *session):
         raise BadInput("blame: a dealing of another session or holder")

@@ -28,7 +28,6 @@ from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken, ProtocolAbort, Refused
 from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import Equivocation, Expected
 from hsm_mpc.wire.rounds import PROPOSAL
@@ -131,11 +130,9 @@ class Ceremonies:
             BackendError: HSM or disk; what is left is removed by the next try, or at start.
         """
         with self._reserved.alone_with(wallet_id):
-            held = self._wallets.of(wallet_id)
-            if not held:
+            if not self._wallets.of(wallet_id):
                 raise Refused("unknown-wallet", "nothing of that wallet is in this store")
-            if any(epoch.record.state is not EpochState.PREPARED for epoch in held):
-                raise Refused("not-prepared", "the wallet is certified: it is not discarded")
+            leftovers.require_prepared(self._holder, wallet_id)
             reserved = self._reserved.find(wallet_id)
             if reserved is not None and reserved.live is not None:
                 reserved.live.end()
@@ -152,7 +149,6 @@ class Ceremonies:
                 with self._reserved.alone_with(reserved.files.wallet_id, wait=False) as alone:
                     if alone and self._is_over(reserved):
                         self._end(reserved, "out of time")
-        self._holder.store.ended.forget_before(self._holder.clock())
 
     def accusations(self, wallet_id: WalletId) -> tuple[bytes, ...]:
         """The BLAME messages that this holder made in a session that died (step 2.6.9)."""
@@ -213,7 +209,7 @@ class Ceremonies:
                 raise
             reserved.until = self._ticks() + ROUND_SECONDS
             if session.secrets is None:
-                reserved.live = None
+                reserved.live, reserved.prepared = None, True
 
     def _session_of(self, reserved: Reserved) -> KeyGeneration:
         """The one with secrets, or one that repeats what is on disk.
@@ -223,7 +219,7 @@ class Ceremonies:
         """
         if reserved.live is not None:
             return reserved.live
-        if not self._wallets.of(reserved.files.wallet_id):
+        if not reserved.prepared:
             raise Refused("session-over", "that key generation has ended here")
         return KeyGeneration.resumed(self._holder, self._suite, reserved.files)
 
@@ -256,7 +252,7 @@ class Ceremonies:
     def _is_over(self, reserved: Reserved) -> bool:
         """Out of time, or dead with something of it left."""
         if reserved.live is None:
-            return not self._wallets.of(reserved.files.wallet_id)
+            return not reserved.prepared
         late = reserved.files.proposal.deadline < self._holder.clock()
         return late or self._ticks() >= reserved.until
 
@@ -284,6 +280,7 @@ class Ceremonies:
         """Leave nothing but the refusal of its nonce, unless the share is sealed (2.6.2, 2.6.8)."""
         reserved.live = None
         if session is not None and session.sealed:
+            reserved.prepared = True
             reserved.files.audit("keygen-aborted", {"reason": reason, **fields})
             return
         leftovers.end_unsealed(self._holder, reserved.files, reason, fields)

@@ -15,7 +15,7 @@ from hsm_mpc.agent.wallets import check_register
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.errors import BadInput, NotReady, ProtocolAbort, Refused, Tampered
+from hsm_mpc.errors import BadEncoding, BadInput, NotReady, ProtocolAbort, Refused, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.store.epochs import EpochDocument, Epochs
@@ -73,13 +73,14 @@ def activate(holder: ActingHolder, wallet_id: WalletId, sources: Sequence[bytes]
 
 def _certificate_in(holder: ActingHolder, source: bytes) -> Certificate:
     """The certificate in a CERT message: it proves itself, whoever carried it."""
-    message = parse_envelope(source)
+    address = parse_envelope(source).address
+    senders = None if holder.keys.knows_coordinator(address.sender) else holder.everybody()
+    expected = Expected(CERTIFICATE, address.wallet_id, address.session_id, NO_EPOCH, senders)
+    message = holder.inbox().receive(source, expected, holder.clock())
     certificate = Certificate.from_bytes(message.payload)
-    session_id = certificate.extension.session_id
-    wallet_id = certificate.body.terms.wallet_id
-    senders = None if holder.keys.knows_coordinator(message.address.sender) else holder.everybody()
-    expected = Expected(CERTIFICATE, wallet_id, session_id, NO_EPOCH, senders)
-    holder.inbox().receive(source, expected, holder.clock())
+    named = (certificate.body.terms.wallet_id, certificate.extension.session_id)
+    if named != (address.wallet_id, address.session_id):
+        raise BadEncoding("CERT: the certificate of another wallet or session")
     certificate.verify(holder.roster)
     return certificate
 

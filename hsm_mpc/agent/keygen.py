@@ -61,7 +61,7 @@ class KeyGeneration:
         """A round did not come to its end, and cannot be done again."""
         self.sealed = secrets is None
         """The share is durable and was opened again: nothing of it goes by itself any more."""
-        self._session_id: bytes | None = None
+        self._session_id: bytes | None = None  # of what is repeated
         self._inbox = holder.inbox()
 
     @classmethod
@@ -118,7 +118,6 @@ class KeyGeneration:
         address = Address(self.files.wallet_id, session_id, NO_EPOCH, self._holder.me, EVERYBODY)
         own = self._holder.channel_message(COMMITMENTS, address, outbox.to_all).to_bytes()
         self.files.keep_answered(SessionDocument.HELLOS, messages, SessionDocument.MSG1, own)
-        self._session_id = session_id
         self.doomed = False
         return own
 
@@ -130,25 +129,25 @@ class KeyGeneration:
             Refused: `session-over`, or `protocol-version`.
             BadEncoding, InvalidSignature, BackendError: a message is not what is waited for.
         """
-        if self._session_id is None:
-            raise BadEncoding("msg1 before the hellos of its session")
-        received = self._receive(COMMITMENTS, self._session_id, messages)
+        session_id = self._session_id or self._dealt_left()[1].extension.session_id
+        received = self._receive(COMMITMENTS, session_id, messages)
         answer = self.files.kept(SessionDocument.ROUND3)
         if answer is not None:
             return answer
-        secrets = self._secrets_left()
+        secrets, dealt = self._dealt_left()
         self._check_versions()
         payloads = {message.address.sender: message.payload for message in received}
-        own = self._round3(secrets, payloads, self._session_id)
+        own = self._round3(secrets, dealt, payloads)
         self.files.keep_answered(SessionDocument.DEALINGS, messages, SessionDocument.ROUND3, own)
         self.doomed = False
         self.end()
         return own
 
-    def setup(self) -> Setup | None:
-        """What was agreed before the dealings; None before, and once the secrets are gone."""
-        dealt = self.secrets.dealt if self.secrets is not None else None
-        return None if dealt is None else dealt.keep.setup
+    def accusable(self) -> tuple[Setup, Secret] | None:
+        """What was agreed, and d_i, as long as it may be given away (step 2.6.9)."""
+        if self.secrets is None or self.secrets.dealt is None or self.sealed:
+            return None
+        return self.secrets.dealt.keep.setup, self.secrets.static
 
     def received(self) -> tuple[bytes, ...]:
         """All messages of the session so far: evidence, if somebody cheated."""
@@ -165,12 +164,10 @@ class KeyGeneration:
             self.secrets.wipe()
             self.secrets = None
 
-    def _round3(self, secrets: OneTimeKeys, payloads: dict[int, bytes], session_id: bytes) -> bytes:
+    def _round3(self, secrets: OneTimeKeys, dealt: Dealt, payloads: dict[int, bytes]) -> bytes:
         """The share is durable, its register written; only then are the signatures released."""
-        if secrets.dealt is None:
-            raise BadEncoding("msg1 before the hellos of its session")
         self.doomed = True
-        keep = advance(dkg.exchange, secrets.dealt.keep, secrets.static, payloads)
+        keep = advance(dkg.exchange, dealt.keep, secrets.static, payloads)
         try:
             body = self._body(keep)
             record = self._sealed(body, secrets, keep.share)
@@ -184,6 +181,7 @@ class KeyGeneration:
             ack_message(body.hash, self._holder.me, secrets.own.kek_digest, record.blob_digest),
         )
         payload = Confirmation(outbox.to_all, record.blob_digest, ack).to_bytes()
+        session_id = dealt.extension.session_id
         return self._holder.identity_message(
             CONFIRMATION, self.files.wallet_id, session_id, payload
         )
@@ -208,6 +206,12 @@ class KeyGeneration:
         if self.secrets is None:
             raise Refused("session-over", "the one-time keys of that session are gone")
         return self.secrets
+
+    def _dealt_left(self) -> tuple[OneTimeKeys, Dealt]:
+        secrets = self._secrets_left()
+        if secrets.dealt is None:
+            raise BadEncoding("msg1 before the hellos of its session")
+        return secrets, secrets.dealt
 
     def _receive(
         self, kind: MessageKind, session_id: bytes, messages: Sequence[bytes]

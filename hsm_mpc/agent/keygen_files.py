@@ -99,8 +99,8 @@ class KeygenFiles:
         self._holder.audit(event, {**named, **fields})
 
 
-def destroy_wrapping_key(holder: ActingHolder, wallet_id: WalletId, key_id: bytes) -> bool:
-    """Destroy a wrapping key of this wallet if it is there; whether it was.
+def destroy_wrapping_key(holder: ActingHolder, wallet_id: WalletId, key_id: bytes) -> None:
+    """Destroy a wrapping key of this wallet if it is there.
 
     Raises:
         BackendError: the token does not answer.
@@ -108,4 +108,3 @@ def destroy_wrapping_key(holder: ActingHolder, wallet_id: WalletId, key_id: byte
     key = keys.find_wrapping_key(holder.token, key_id, keys.wrapping_label(wallet_id))
     if key is not None:
         keys.destroy(holder.token, key)
-    return key is not None

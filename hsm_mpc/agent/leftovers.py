@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.keygen_files import KeygenFiles, destroy_wrapping_key
-from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.agent.opener import key_id_in
+from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
 from hsm_mpc.audit import Json
 from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
-from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import WalletId
-from hsm_mpc.store.epochs import EpochDocument, Epochs
-from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
 
 
 def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
@@ -23,10 +23,7 @@ def settle(holder: ActingHolder, wallets: HeldWallets) -> list[KeygenFiles]:
         BackendError, Tampered: disk or HSM.
     """
     for held in wallets.all():
-        key_id = KeyUri.parse(held.record.kek_uri).key_id
-        if held.record.state is EpochState.PREPARED and not _has_key(
-            holder, held.wallet_id, key_id
-        ):
+        if held.record.state is EpochState.PREPARED and not _has_key(holder, held):
             _finish_discard(holder, held.wallet_id)
     waiting = []
     for ph in holder.store.proposals.hashes():
@@ -47,10 +44,12 @@ def _finish_discard(holder: ActingHolder, wallet_id: WalletId) -> None:
     """A prepared wallet without its key was being discarded, for the key goes first."""
     named = {"wallet_id": wallet_id.hex()}
     try:
-        discard(holder, wallet_id)
-        holder.audit("keygen-discarded", named)
+        require_prepared(holder, wallet_id)
     except Refused as certified:
         holder.audit("alarm", {**named, "reason": f"its wrapping key is missing; {certified}"})
+        return
+    holder.audit("keygen-discarded", named)
+    discard(holder, wallet_id)
 
 
 def end_unsealed(
@@ -64,7 +63,7 @@ def end_unsealed(
     Raises:
         BackendError: HSM or disk; to be called again.
     """
-    if holder.registers.read(files.wallet_id) is not None:
+    if holder.registers.exists(files.wallet_id):
         reason = "the store says that this wallet was never sealed, and the HSM that it was"
         files.audit("alarm", {"reason": reason})
         return
@@ -72,6 +71,7 @@ def end_unsealed(
     files.destroy_key()
     discard(holder, files.wallet_id)
     files.bury()
+    holder.store.ended.forget_before(holder.clock())
 
 
 def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
@@ -80,33 +80,36 @@ def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
     The key goes first: whoever finds the record without it knows that this was under way.
 
     Raises:
-        Refused: `not-prepared`: before that epoch is touched.
+        Refused: `not-prepared`, before anything is touched.
+        Tampered: the key is in another token: nothing is touched either.
         BackendError: HSM or disk; to be called again.
     """
+    require_prepared(holder, wallet_id)
     epochs = holder.epochs(wallet_id)
-    records = epochs.records()
-    for record in records:
-        _require_prepared(epochs, record)
-    for record in records:
-        destroy_wrapping_key(holder, wallet_id, KeyUri.parse(record.kek_uri).key_id)
+    for record in epochs.records():
+        destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, record.kek_uri))
         holder.registers.destroy(wallet_id)
         epochs.discard(record.epoch_hash)
     epochs.clean()
 
 
-def _require_prepared(epochs: Epochs, record: EpochRecord) -> None:
+def require_prepared(holder: ActingHolder, wallet_id: WalletId) -> None:
     """Nothing of a certified wallet is discarded, whatever an older record says of its state.
 
     Raises:
         Refused: `not-prepared`.
     """
-    certified = epochs.kept(record.epoch_hash, EpochDocument.CERTIFICATE) is not None
-    if certified or record.state is not EpochState.PREPARED:
-        raise Refused("not-prepared", "the wallet is certified: it is not discarded")
+    epochs = holder.epochs(wallet_id)
+    for record in epochs.records():
+        certified = epochs.kept(record.epoch_hash, EpochDocument.CERTIFICATE) is not None
+        if certified or record.state is not EpochState.PREPARED:
+            raise Refused("not-prepared", "the wallet is certified: it is not discarded")
 
 
-def _has_key(holder: ActingHolder, wallet_id: WalletId, key_id: bytes) -> bool:
-    label = keys.wrapping_label(wallet_id)
+def _has_key(holder: ActingHolder, held: HeldEpoch) -> bool:
+    """Raises: Tampered: another token has it, or had it."""
+    key_id = key_id_in(holder.token, held.record.kek_uri)
+    label = keys.wrapping_label(held.wallet_id)
     return keys.find_wrapping_key(holder.token, key_id, label) is not None
 
 

@@ -61,7 +61,17 @@ def find_wrapping_key(token: Token, uri: str, wallet_id: WalletId) -> Pkcs11Key:
     Raises:
         Tampered: the URI names another token, or (MissingKey) the token does not have the key.
     """
+    key_id = key_id_in(token, uri)
+    return Pkcs11Key(token, keys.wrapping_key(token, key_id, keys.wrapping_label(wallet_id)))
+
+
+def key_id_in(token: Token, uri: str) -> bytes:
+    """CKA_ID of a key that a record names, in this token.
+
+    Raises:
+        Tampered: it is a key of another token.
+    """
     key_id = KeyUri.parse(uri).key_id
     if keys.key_uri(token, key_id) != uri:
         raise Tampered(f"{token.where}: the record names a key of another token: {uri}")
-    return Pkcs11Key(token, keys.wrapping_key(token, key_id, keys.wrapping_label(wallet_id)))
+    return key_id

@@ -21,6 +21,8 @@ class Reserved:
     files: KeygenFiles
     live: KeyGeneration | None = None
     """The session while it has secrets."""
+    prepared: bool = False
+    """Its share is sealed: it waits for its certificate, or for its operator."""
     until: float = 0.0
     """When it has waited for its next round too long; of a monotonic clock."""
 
@@ -80,9 +82,9 @@ class Reservations:
             return reserved
 
     def restore(self, files: KeygenFiles) -> None:
-        """What a restart found on disk."""
+        """What a restart found prepared."""
         with self._table:
-            self._reserved[files.wallet_id] = Reserved(files)
+            self._reserved[files.wallet_id] = Reserved(files, prepared=True)
 
     def drop(self, wallet_id: WalletId) -> None:
         """It has ended: its name is as free as the store says."""

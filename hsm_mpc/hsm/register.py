@@ -139,6 +139,10 @@ class Registers:
                 self._known[wallet_id] = found
             return self._known[wallet_id][1]
 
+    def exists(self, wallet_id: WalletId) -> bool:
+        """Whether there is anything in its name, whole or damaged."""
+        return bool(self._handles(wallet_id))
+
     def write(self, wallet_id: WalletId, register: Register) -> None:
         """Put `register` into the place of the one before; when this returns it is durable.
 

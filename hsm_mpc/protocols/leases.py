@@ -170,12 +170,17 @@ class LeaseTable:
             raise BackendError(f"{OPEN_IN_ALL} nonces are open on this signer: try again")
 
     def _expire(self, now: float) -> None:
-        for lease, until in tuple(self._open.values()):
-            if until <= now:
-                self._wipe(lease)
-        for lease_id, used in tuple(self._used.items()):
-            if used.until <= now:
-                del self._used[lease_id]
+        """Both are in the order of their ends, so only those that are over are looked at."""
+        while self._open:
+            lease, until = next(iter(self._open.values()))
+            if until > now:
+                break
+            self._wipe(lease)
+        while self._used:
+            lease_id = next(iter(self._used))
+            if self._used[lease_id].until > now:
+                break
+            del self._used[lease_id]
 
     def _wipe(self, lease: Lease) -> None:
         del self._open[lease.lease_id]

@@ -10,17 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsm_mpc.agent.blame import Accusation
+from hsm_mpc.agent.blame import Accusation, accusations
 from hsm_mpc.agent.evidence import Case
+from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.groups.secp256k1 import ORDER
 from hsm_mpc.protocols.dkg_messages import Dealing1, Setup
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import BLAME
+from hsm_mpc.wire.rounds import BLAME, COMMIT
 from tests.agent.making import Making, is_empty, resigned
 from tests.agent.simulate import World
 from tests.protocols.keygen import Party, forged
+from tests.secure.bytes_of import filled
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -34,13 +36,16 @@ def making(world: World) -> Making:
 
 def session_of(making: Making, index: int) -> tuple[Setup, Secret]:
     """What this holder has agreed to, and its d."""
+    accusable = live(making, index).accusable()
+    assert accusable is not None
+    return accusable
+
+
+def live(making: Making, index: int) -> KeyGeneration:
     reserved = making.world.parties[index].ceremonies._reserved.find(making.wallet_id)
     assert reserved is not None
     assert reserved.live is not None
-    setup, secrets = reserved.live.setup(), reserved.live.secrets
-    assert setup is not None
-    assert secrets is not None
-    return setup, secrets.static
+    return reserved.live
 
 
 def spoil(making: Making, dealer: int, how: Spoil) -> None:
@@ -212,6 +217,76 @@ def test_an_accuser_with_the_key_of_another_convicts_itself(
     making: Making, accusation: Accusation
 ) -> None:
     assert judged(making, accusation, accuser=2) == {2}
+
+
+@pytest.fixture
+def true(making: Making) -> Accusation:
+    """Holder 3 has lied, and holder 1 says so."""
+    spoil(making, 3, off_by_one)
+    (blame,) = accused(making)
+    return Accusation.from_bytes(parse_envelope(blame).payload)
+
+
+def test_a_true_accusation_without_its_proof_convicts_its_accuser(
+    making: Making, true: Accusation
+) -> None:
+    """Whoever judges believes nobody who does not show what was signed."""
+    assert judged(making, true) == {3}
+    unsigned = true.dealing[:-1] + bytes([true.dealing[-1] ^ 1])
+    payload = parse_envelope(true.dealing).payload
+    acting = making.world.parties[3].acting
+    elsewhere = acting.channel_message(
+        COMMIT, parse_envelope(true.dealing).address, payload[: COMMIT.cap]
+    )
+    others: list[dict[str, Any]] = [
+        {"hello": making.hellos[1]},
+        {"hello": b""},
+        {"dealing": unsigned},
+        {"dealing": elsewhere.to_bytes()},
+        {"static": (7).to_bytes(32, "big")},
+    ]
+    for changes in others:
+        assert judged(making, replace(true, **changes)) == {1}, changes
+
+
+def test_an_accusation_carries_the_channel_that_was_used(making: Making) -> None:
+    """The dealer has started again since, and announced another one."""
+    spoil(making, 3, torn)
+    making.world.restarted(3)
+    party = making.world.parties[1].acting
+    for channels in (making.channels, making.world.channels()):
+        party.learn_channel(3, channels[2])
+    assert len(party.keys.channels(3)) == 2
+    (blame,) = accused(making)
+    assert verdicts(making, blame) == {3}
+
+
+def test_without_the_channel_there_is_no_accusation(
+    making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(making, 3, torn)
+    session, (setup, _) = live(making, 1), session_of(making, 1)
+    with pytest.raises(ProtocolAbort):
+        making.confirm(1)
+    party = making.world.parties[1].acting
+    assert session.accusable() is None  # it is over
+    with party.arena.scope() as take:
+        other = filled(take(32), (7).to_bytes(32, "big"))
+        monkeypatch.setattr(session, "accusable", lambda: (setup, other))
+        assert len(accusations(party, session, [3])) == 1
+        party.keys._channels.clear()
+        with pytest.raises(ProtocolAbort, match="not known any more"):
+            accusations(party, session, [3])
+
+
+def test_nobody_accuses_with_a_share_that_is_sealed(making: Making) -> None:
+    """Step 2.6.9: what d_i opens must never be used."""
+    session = live(making, 1)
+    assert session.accusable() is not None
+    session.sealed = True
+    assert session.accusable() is None
+    assert accusations(making.world.parties[1].acting, session, [2, 3]) == ()
+    session.sealed = False
 
 
 @pytest.mark.parametrize("field", ["hello", "dealing", "channel"])

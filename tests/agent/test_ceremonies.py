@@ -267,14 +267,13 @@ def test_a_nonce_is_refused_until_its_deadline_refuses_it(making: Making, party:
     making.world.later[0] += ROUND_SECONDS
     party.ceremonies.expire()
     ended = party.acting.store.ended
-    making.world.now[0] = making.proposal.deadline + 24 * 3600
-    party.ceremonies.expire()
-    assert ended.has(making.wallet_id)
-    assert refused(lambda: making.greet(1)) == "session-over"
-    making.world.now[0] += 1
-    party.ceremonies.expire()
-    assert not ended.has(making.wallet_id)
-    assert refused(lambda: making.greet(1)) == "deadline"
+    for later, known in ((0, True), (1, False)):
+        making.world.now[0] = making.proposal.deadline + 24 * 3600 + later
+        Making.of(making.world, "another").greet(1)  # what ends later sweeps behind it
+        making.world.later[0] += ROUND_SECONDS
+        party.ceremonies.expire()
+        assert ended.has(making.wallet_id) == known
+        assert refused(lambda: making.greet(1)) == ("session-over" if known else "deadline")
 
 
 def test_the_largest_deadline_is_remembered_too(making: Making, party: Party) -> None:
@@ -539,6 +538,19 @@ def test_a_discard_that_fails_at_any_step_ends_at_the_next_start(pair: World) ->
         pair.parties[2].ceremonies.discard(making.wallet_id)
         count += 1
     assert count > 5
+
+
+def test_what_another_token_holds_is_not_discarded(making: Making, world: World) -> None:
+    """Its key would stay: and a token that was swapped is no reason to throw a share away."""
+    making.confirmed()
+    (held,), (theirs,) = (world.parties[index].wallets.all() for index in (1, 2))
+    epochs = world.parties[1].acting.epochs(making.wallet_id)
+    epochs.change(replace(held.record, kek_uri=theirs.record.kek_uri))
+    with pytest.raises(Tampered, match="another token"):
+        world.parties[1].ceremonies.discard(making.wallet_id)
+    with pytest.raises(Tampered, match="another token"):
+        world.restarted(1)
+    assert states(world.parties[1]) == [EpochState.PREPARED]
 
 
 def test_a_share_is_not_certified_while_it_is_being_discarded(making: Making, party: Party) -> None:

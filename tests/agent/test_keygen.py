@@ -391,11 +391,10 @@ def dealt_again(making: Making, index: int) -> bytes:
     reserved = party.ceremonies._reserved.find(making.wallet_id)
     assert reserved is not None
     assert reserved.live is not None
-    secrets, setup = reserved.live.secrets, reserved.live.setup()
-    assert secrets is not None
-    assert setup is not None
+    accusable = reserved.live.accusable()
+    assert accusable is not None
     keep, outbox = dkg.start(
-        setup, secrets.static, lambda into: SECP256K1.random_nonzero(into, party.acting.entropy)
+        *accusable, lambda into: SECP256K1.random_nonzero(into, party.acting.entropy)
     )
     abort(keep)
     return resigned(making.world, making.dealings[index - 1], outbox.to_all)

@@ -64,11 +64,13 @@ def test_a_coordinator_reaches_the_signer_through_its_front(place: Place, signer
 
 
 def test_nothing_is_left_after_sigterm(place: Place) -> None:
+    lines = place.ran("audit", "verify")["lines"]
     with signer_of(place) as signer:
         assert signer.end() == 0
     assert not is_alive(signer.front)
     assert place.sockets() == []
-    assert place.ran("audit", "verify")["lines_after_checkpoint"] == 0
+    verified = place.ran("audit", "verify")
+    assert (verified["lines"], verified["lines_after_checkpoint"]) == (lines + 1, 0)
 
 
 def test_ctrl_c_ends_it_as_cleanly(place: Place) -> None:
@@ -178,6 +180,7 @@ def test_the_operators_verbs_ask_the_running_signer(place: Place, signer: Signer
     assert place.ran("audit", "verify")["last_checkpoint"] == signed
     code, error = place.failed("share", "discard", "nothing")
     assert (code, error["rule"]) == (3, "unknown-wallet")
+    assert "'nothing'" in error["message"]
 
 
 def test_the_operators_verbs_do_without_a_signer(place: Place) -> None:
@@ -186,6 +189,7 @@ def test_the_operators_verbs_do_without_a_signer(place: Place) -> None:
     assert place.ran("audit", "checkpoint")["sequence"] > 1
     code, error = place.failed("share", "discard", "nothing")
     assert (code, error["rule"]) == (3, "unknown-wallet")
+    assert "'nothing'" in error["message"]
 
 
 def test_doctor_looks_at_a_holder_whose_signer_runs(place: Place, signer: Signer) -> None:

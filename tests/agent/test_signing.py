@@ -17,6 +17,7 @@ import pytest
 
 from hsm_mpc.agent import asked
 from hsm_mpc.agent.evidence import Case
+from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import (
@@ -31,12 +32,13 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import EpochHash, HolderIndex, WalletId
+from hsm_mpc.protocols import leases
 from hsm_mpc.protocols.frost_bip340 import partial as partials
 from hsm_mpc.protocols.frost_bip340.lists import RepeatedNonce
 from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
 from hsm_mpc.protocols.leases import LIFETIME, OPEN_PER_WALLET
 from hsm_mpc.requests import LONGEST_VALIDITY, Request, RequestType
-from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.arena import Arena, Secret, publish
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
@@ -315,6 +317,36 @@ def test_a_33rd_nonce_of_a_wallet_makes_room_for_itself(
     assert refused(lambda: round_.sign(1)) == "lease-unknown"
 
 
+def test_a_full_signer_draws_no_nonce(
+    round_: Round, party: Party, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 3.3.1: lease caps, and only then the share is opened."""
+    wallet = party.wallets.signing(certificate.body.terms.wallet_id, certificate.body.hash)
+    monkeypatch.setattr(leases, "OPEN_IN_ALL", 1)
+    monkeypatch.setattr(wallet, "share", None)
+    with pytest.raises(BackendError, match="try again") as full:
+        Round(round_.world, certificate, b"one more").commit(1)
+    assert full.value.retryable
+
+
+def test_what_is_opened_beside_the_share_is_wiped_at_once(
+    round_: Round, party: Party, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """x ‖ v: of the two only x is used."""
+    wallet = party.wallets.signing(certificate.body.terms.wallet_id, certificate.body.hash)
+    opened: list[Secret] = []
+    honest = type(wallet.share).open_into
+
+    def open_into(share: OpenableShare, into: Secret) -> None:
+        opened.append(into)
+        honest(share, into)
+
+    monkeypatch.setattr(type(wallet.share), "open_into", open_into)
+    with party.desk._share(wallet) as share:
+        assert publish(opened[0]) == bytes(64)
+        assert publish(share) != bytes(32)
+
+
 def test_memory_for_requests_is_bounded(
     round_: Round, party: Party, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,9 +364,9 @@ def test_memory_for_requests_is_bounded(
 def test_requests_and_nonces_end_by_themselves(round_: Round, party: Party) -> None:
     """Step 3.3.1: 30 s each."""
     round_.world.later[0] += LIFETIME + 1
-    assert refused(lambda: round_.sign(1)) == "lease-unknown"
     party.desk.expire()
     assert open_leases(party) == 0
+    assert refused(lambda: round_.sign(1)) == "lease-unknown"
     round_.world.later[0] += LIFETIME + 1
     party.desk.expire()
     assert len(party.desk._asked) == 0
@@ -380,7 +412,8 @@ def test_three_replays_do_not_leak(round_: Round, party: Party) -> None:
 def test_lease_of_other_request_is_refused(round_: Round, certificate: Certificate) -> None:
     """Step 3.4.1."""
     other = Round(round_.world, certificate, b"another").commit(1, 2)
-    mixed = [other.commits[1], round_.commits[2]]
+    unsigned = round_.commits[2][:-1] + bytes([round_.commits[2][-1] ^ 1])
+    mixed = [other.commits[1], unsigned]  # nobody comes to look at it
     assert refused(lambda: round_.sign(1, round_.listed(mixed))) == "lease-session"
     assert refused(lambda: other.sign(1)) == "lease-used"  # it was taken, and so it is gone
 
@@ -447,10 +480,14 @@ def test_two_threads_use_a_lease_once(round_: Round, party: Party) -> None:
 def abort_of(round_: Round, source: bytes, used: bool = True) -> ProtocolAbort:
     """The list is no list; the nonce, if it was taken for it, is gone, and nothing was signed."""
     party = round_.world.parties[1]
-    before = leases_of(party.desk)
+    before, told = leases_of(party.desk), len(events(party))
+    open_before = [lease for lease, _ in party.desk._leases._open.values()]
     with pytest.raises(ProtocolAbort) as caught:
         round_.sign(1, source)
-    assert "partial-released" not in [line["event"] for line in lines(party)[-2:]]
+    for lease in open_before if used else ():
+        with pytest.raises(BackendError, match="after its release"), lease.secret_nonce.open():
+            pass
+    assert "partial-released" not in events(party)[told:]
     assert leases_of(party.desk) == (set() if used else before)
     if used:
         assert lines(party)[-1]["event"] == "refused"
@@ -857,6 +894,18 @@ def test_a_wallet_whose_files_were_changed_does_not_sign(worlds: Worlds, documen
         assert lines(world.parties[1])[-1]["event"] == "alarm"
     path.unlink()
     with pytest.raises(Tampered):
+        Round(world, certificate).commit(1)
+
+
+def test_a_key_of_another_token_is_not_looked_for(worlds: Worlds) -> None:
+    """The record names it with its token: a key of the same name elsewhere is another one."""
+    world = worlds(2)
+    certificate = made_wallet(world)
+    (held,) = world.parties[1].wallets.all()
+    (theirs,) = world.parties[2].wallets.all()
+    moved = replace(held.record, kek_uri=theirs.record.kek_uri)
+    world.parties[1].acting.epochs(held.wallet_id).change(moved)
+    with pytest.raises(Tampered, match="another token"):
         Round(world, certificate).commit(1)
 
 

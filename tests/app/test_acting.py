@@ -12,7 +12,7 @@ from hsm_mpc.app import acting, agent, inventory, shares, status
 from hsm_mpc.app.acting import at_work
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.config import HolderConfig, HsmConfig, KnownClient, KnownCoordinator
-from hsm_mpc.errors import BadConfig, NotReady, Refused
+from hsm_mpc.errors import BadConfig, NotReady, Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.protocols.leases import LIFETIME
 from hsm_mpc.secure.process import run_shielded
@@ -82,6 +82,17 @@ def test_its_clock_wipes_nonces_that_nobody_came_back_for(
     run_shielded(lambda: desks.signing.request(world.requested(certificate, b"pay")[1]))
     desks.close()
     assert holder.arena.free_bytes == before
+
+
+def test_a_signer_signs_its_log_when_it_begins_and_wipes_its_keys_when_it_ends(
+    world: World, tmp_path: Path
+) -> None:
+    holder = opened(world, tmp_path)
+    free, lines = holder.arena.free_bytes, holder.store.audit.tail.seq
+    with agent._at_work(holder):
+        assert holder.arena.free_bytes < free
+        assert holder.store.audit.tail.seq == lines + 1
+    assert holder.arena.free_bytes == free
 
 
 def test_what_a_dead_signer_was_making_is_ended_at_the_next_start(
@@ -158,6 +169,24 @@ def test_the_key_of_a_generation_under_way_is_no_orphan(world: World, tmp_path: 
     assert verdicts()["kek"] == inventory.OK
     keys.generate_wrapping_key(holder.token, bytes(20), f"{keys.WRAPPING_LABEL_PREFIX}x")
     assert inventory.ORPHANED in {key.verdict for key in inventory.of(holder).keys}
+
+
+def test_a_damaged_proposal_is_found_and_one_that_ends_meanwhile_is_not_missed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = opened(world, tmp_path)
+    run_shielded(lambda: world.proposed(world.proposal("begun", 2)))
+
+    def damaged(*_: object) -> bytes:
+        raise Tampered("not the proposal that its name says")
+
+    proposals = type(holder.store.proposals)
+    monkeypatch.setattr(proposals, "load", damaged)
+    with pytest.raises(Tampered):
+        inventory.of(holder)
+    answers = [holder.store.proposals.hashes(), ()]
+    monkeypatch.setattr(proposals, "hashes", lambda _: answers.pop(0))
+    assert inventory.of(holder).exit_code == 0
 
 
 def test_a_running_signer_says_what_stands_in_its_way(world: World, tmp_path: Path) -> None:

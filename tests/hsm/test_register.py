@@ -162,6 +162,7 @@ def test_a_field_of_another_length_is_refused(make: Callable[[], object]) -> Non
 
 def test_a_wallet_without_register_has_none(token: Token) -> None:
     assert Registers(token).read(WALLET) is None
+    assert not Registers(token).exists(WALLET)
 
 
 def test_what_was_written_is_read_by_the_next_process(token: Token) -> None:
@@ -213,6 +214,7 @@ def test_a_register_that_is_torn_alone_is_damage(token: Token) -> None:
     stored(token, FRESH.to_bytes(1)[:-1])
     with pytest.raises(Tampered, match="damaged"):
         Registers(token).read(WALLET)
+    assert Registers(token).exists(WALLET)
     assert len(values(token)) == 1
 
 

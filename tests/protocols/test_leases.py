@@ -249,3 +249,25 @@ def test_what_a_lease_is_bound_to_names_all_of_it() -> None:
     """Step 3.3.2: 112 bytes."""
     bound = TERMS.bound_to(b"lease of a test.")
     assert bound == b"e" * 32 + b"r" * 32 + b"lease of a test." + b"m" * 32
+
+
+def test_open_sessions_are_those_of_open_leases(make: Make) -> None:
+    table = LeaseTable()
+    lease = make()
+    table.add(lease, 0.0)
+    session = (TERMS.request_id, TERMS.epoch_hash)
+    assert table.open_sessions() == {session}
+    table.take(lease.lease_id, LIST, 0.0)
+    assert table.open_sessions() == frozenset()
+
+
+def test_a_busy_signer_looks_at_no_more_than_what_is_over(make: Make) -> None:
+    """Answers are remembered for 30 s: thousands of them, and several looks for each signature."""
+    table = LeaseTable()
+    for number in range(3):
+        table.add(make(number), float(number))
+        table.take(make(number).lease_id, LIST, float(number))
+        table.add(make(10 + number), float(number))
+    table.expire(LIFETIME + 1)
+    assert list(table._used) == [b"%16d" % 2]
+    assert list(table._open) == [b"%16d" % 12]
