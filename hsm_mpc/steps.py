@@ -9,8 +9,7 @@ and after each step and may kill the process there: so every step of the product
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Literal
 
 Observer = Callable[[Literal["before", "after"], str], None]
@@ -25,11 +24,23 @@ def observe(observer: Observer | None) -> None:
     _Watch.observer = observer
 
 
-@contextmanager
-def step(name: str) -> Iterator[None]:
+def step(name: str) -> Step:
     """The body is one durable step, called `name` (`object.verb`, unique in the package)."""
-    if _Watch.observer is not None:
-        _Watch.observer("before", name)
-    yield
-    if _Watch.observer is not None:
-        _Watch.observer("after", name)
+    return Step(name)
+
+
+class Step:
+    """What `step` gives. A body that raises was not done."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        if _Watch.observer is not None:
+            _Watch.observer("before", self._name)
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None and _Watch.observer is not None:
+            _Watch.observer("after", self._name)

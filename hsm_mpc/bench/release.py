@@ -176,7 +176,8 @@ def row(
         folder: on the same disk as its store.
     """
     with (
-        tempfile.TemporaryFile(dir=folder) as beside,
+        tempfile.TemporaryFile(dir=folder) as log,
+        tempfile.TemporaryFile(dir=folder) as state,
         holder.arena.scope() as take,
         StoredWallet.put(holder, others) as wallet,
     ):
@@ -186,7 +187,7 @@ def row(
             _MESSAGE_BYTES,
             window(holder.arena),
             bare_decryption(holder.token, wallet.key, take(WRAPPED_BYTES)),
-            durable_line(beside.fileno()),
+            durable_line(log.fileno(), state.fileno()),
         )
         measured = above_floor(
             Measured(repeated(lists.sign), _REPEATS, lists.lay_out),

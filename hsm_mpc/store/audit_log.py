@@ -1,11 +1,13 @@
 """The audit log on disk: one writer, under the store's lock (step 3.4.15).
 
     <store>/audit/log      the lines (hsm_mpc/audit.py)
-                  state    where the log ended after the last append: two slots, written in turn
+                  state    where the log ended: after the last append, and at the last checkpoint
 
-A line costs two fsyncs, one for `log` and one for `state`. A slot of `state` is
+A line costs one fsync, that of `log`. A slot of `state` is
 `u64be(seq) ‖ line_hash[32] ‖ SHA-256(all before)[0:8]`; the two lie on different pages, so that a
-torn write leaves the other. `state` is never ahead of `log`: a log that ends before it was cut.
+torn write leaves the other. The slot of checkpoints is synced; the kernel writes the other within
+seconds, so after a loss of power `state` may be older than `log`. It is never ahead of it: a log
+that ends before it was cut.
 """
 
 from __future__ import annotations
@@ -33,10 +35,13 @@ STEPS = (
     "audit.cut",
     "audit.line",
     "audit.state",
+    "audit.checkpoint",
 )
 
 _SLOT = 48
 _SLOT_DISTANCE = 4096
+_AFTER_LINE = 0
+_AT_CHECKPOINT = _SLOT_DISTANCE
 
 
 class AuditLog:
@@ -102,7 +107,11 @@ class AuditLog:
         Raises: as `append`; what `sign` raises.
         """
         with self._lock:
-            return self._write(audit.append_checkpoint(self._tail, time, sign))
+            line = self._write(audit.append_checkpoint(self._tail, time, sign))
+            with files.disk_errors(f"appending to {self._path}"), step("audit.checkpoint"):
+                files.write_all(self._state, _slot(line.tail), _AT_CHECKPOINT)
+                os.fdatasync(self._state)
+            return line
 
     def close(self) -> None:
         """Nothing is lost without it: every line was durable when `append` returned."""
@@ -116,8 +125,7 @@ class AuditLog:
                 self._write_durably(line.in_file)
             self._tail, self._end = line.tail, self._end + len(line.in_file)
             with step("audit.state"):
-                files.write_all(self._state, _slot(line.tail), _offset(line.tail))
-                os.fdatasync(self._state)
+                files.write_all(self._state, _slot(line.tail), _AFTER_LINE)
         return line
 
     def _write_durably(self, in_file: bytes) -> None:
@@ -174,14 +182,10 @@ def _slot(tail: Tail) -> bytes:
     return content + hashlib.sha256(content).digest()[:8]
 
 
-def _offset(tail: Tail) -> int:
-    return tail.seq % 2 * _SLOT_DISTANCE
-
-
 def _read_state(descriptor: int, path: Path) -> Tail:
     """The higher of the slots that are whole. Raises: OSError, Tampered."""
     whole = []
-    for offset in (0, _SLOT_DISTANCE):
+    for offset in (_AFTER_LINE, _AT_CHECKPOINT):
         slot = os.pread(descriptor, _SLOT, offset)
         tail = Tail(int.from_bytes(slot[:8], "big"), slot[8:40])
         if slot == _slot(tail):

@@ -69,9 +69,10 @@ def test_a_window_opens_and_closes_the_pages(arena: Arena) -> None:
         pass
 
 
-def test_an_audit_line_is_written_twice_durably(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_audit_line_is_durable_and_its_state_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fdatasync", synced.append)
-    with tempfile.TemporaryFile() as file:
-        operations.durable_line(file.fileno()).prepared()(2)
-        assert synced == [file.fileno()] * 4
+    with tempfile.TemporaryFile() as log, tempfile.TemporaryFile() as state:
+        operations.durable_line(log.fileno(), state.fileno()).prepared()(2)
+        assert synced == [log.fileno()] * 2
+        assert [os.fstat(file.fileno()).st_size for file in (log, state)] == [400, 48]
