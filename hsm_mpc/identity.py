@@ -12,7 +12,7 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature as _LibraryInvalidSignature
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from hsm_mpc.encoding import Reader, lv16, u8
 from hsm_mpc.errors import BadEncoding, InvalidSignature
+from hsm_mpc.secure import sodium
 from hsm_mpc.tags import Tag, tagged_hash
 
 
@@ -72,7 +73,7 @@ class VerifyingKey:
         if self.algorithm is Algorithm.P256:
             _p256_key(self.encoded)
         elif self.algorithm is Algorithm.ED25519:
-            _ed25519_key(self.encoded)
+            _check_ed25519_key(self.encoded)
         else:
             _rsa_key(self.encoded)
 
@@ -101,7 +102,7 @@ class VerifyingKey:
             if self.algorithm is Algorithm.P256:
                 _verify_p256(self.encoded, digest, signature)
             elif self.algorithm is Algorithm.ED25519:
-                _ed25519_key(self.encoded).verify(signature, digest)
+                _verify_ed25519(self.encoded, digest, signature)
             else:
                 _verify_rsa(self.encoded, digest, signature)
         except _LibraryInvalidSignature as error:
@@ -127,13 +128,18 @@ def _verify_p256(encoded: bytes, digest: bytes, signature: bytes) -> None:
     _p256_key(encoded).verify(encode_dss_signature(r, s), digest, ec.ECDSA(_DIGEST))
 
 
-def _ed25519_key(encoded: bytes) -> ed25519.Ed25519PublicKey:
+def _check_ed25519_key(encoded: bytes) -> None:
     if len(encoded) != 32:
         raise BadEncoding("ed25519 public key: 32 bytes are wanted")
     y = int.from_bytes(encoded, "little") % 2**255
     if y >= _ED25519_PRIME or y in _ED25519_SMALL_ORDER_Y:
         raise BadEncoding("ed25519 public key: of small order, or not canonical")
-    return ed25519.Ed25519PublicKey.from_public_bytes(encoded)
+
+
+def _verify_ed25519(encoded: bytes, digest: bytes, signature: bytes) -> None:
+    """By libsodium: cofactorless and strict, and half the price of OpenSSL's (measured)."""
+    if not sodium.ed25519_verifies(encoded, digest, signature):
+        raise _LibraryInvalidSignature
 
 
 def _rsa_key(encoded: bytes) -> rsa.RSAPublicKey:

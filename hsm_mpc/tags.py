@@ -13,6 +13,14 @@ from enum import Enum
 class Tag(str, Enum):
     """A domain tag: ASCII, hashed without a terminator."""
 
+    ascii: bytes
+    prefix: bytes
+    """What stands before every message: SHA-256(tag) twice."""
+
+    def __init__(self, text: str) -> None:
+        self.ascii = text.encode("ascii")
+        self.prefix = 2 * hashlib.sha256(self.ascii).digest()
+
     ACK = "hsm-mpc/v1/ack"
     ATTEMPT = "hsm-mpc/v1/attempt"
     AUDIT = "hsm-mpc/v1/audit"
@@ -62,5 +70,4 @@ class Tag(str, Enum):
 
 def tagged_hash(tag: Tag, message: bytes) -> bytes:
     """`TH(tag, message)`, 32 bytes (step 1.1.4). Only for public messages: it runs on the heap."""
-    prefix = hashlib.sha256(tag.value.encode("ascii")).digest()
-    return hashlib.sha256(prefix + prefix + message).digest()
+    return hashlib.sha256(tag.prefix + message).digest()

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from hsm_mpc import seed_file
 from hsm_mpc.errors import BackendError, BadConfig, InvalidSignature, NameTaken
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.tags import Tag, tagged_hash
 

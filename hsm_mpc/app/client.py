@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import load_client
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcTransport, socket_address
 

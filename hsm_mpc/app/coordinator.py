@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.config import CoordinatorConfig, load_coordinator
@@ -21,7 +22,6 @@ from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BadConfig
 from hsm_mpc.roster import Roster
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.grpc_transport import (
     COORDINATOR,

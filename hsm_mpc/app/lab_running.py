@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.agent.sockets import somebody_listens
 from hsm_mpc.app.client import connected
 from hsm_mpc.errors import BackendError
@@ -19,7 +20,6 @@ from hsm_mpc.lab import control, settings, sockets
 from hsm_mpc.lab.control import Kept, Order
 from hsm_mpc.lab.folder import COORDINATOR, LabFolder, LabState
 from hsm_mpc.lab.processes import RunningProcess, environment
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 
 _READY_SECONDS: Final = 90.0

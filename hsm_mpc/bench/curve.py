@@ -73,7 +73,7 @@ def secret_hash(length: int) -> Operation:
     """A tagged hash of `length` secret bytes."""
 
     def prepared() -> Batch:
-        tag = Tag.BIP445_NONCE.value.encode("ascii")
+        tag = Tag.BIP445_NONCE.ascii
         digest = _ffi.new("unsigned char[32]")
         message = _ffi.new("unsigned char[]", os.urandom(length))
         return calls(

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
-from hsm_mpc.secure.seed_file import SeedKey
+from hsm_mpc.seed_file import SeedKey
 from hsm_mpc.wire.channels import channel_address
 from hsm_mpc.wire.envelope import Address, seal_envelope
 from hsm_mpc.wire.rounds import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.wallets import context_of
@@ -27,9 +28,8 @@ from hsm_mpc.ids import HolderIndex, Scheme
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import seal
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena, copy
-from hsm_mpc.secure.seed_file import SeedKey
+from hsm_mpc.seed_file import SeedKey
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.wrapping.pkcs11 import Pkcs11Key

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hsm_mpc.encoding import Reader, decoding, lv16, u8, u64be
@@ -76,10 +76,16 @@ class Channel:
     identity: VerifyingKey
     content: UnsignedChannel
     signature: bytes
+    _key: VerifyingKey = field(init=False, repr=False, compare=False)
+    _digest: bytes = field(init=False, repr=False, compare=False)
+    """SHA-256(CHANNEL); both for every message that is signed or verified."""
 
     def __post_init__(self) -> None:
         message = self.content.signed_message(self.identity)
         self.identity.verify(Tag.CHANNEL, message, self.signature)
+        key = VerifyingKey(Algorithm.ED25519, self.content.signing_key)
+        object.__setattr__(self, "_key", key)
+        object.__setattr__(self, "_digest", hashlib.sha256(self.to_bytes()).digest())
 
     def to_bytes(self) -> bytes:
         """`CHANNEL`. The identity key is not in it: the roster has it."""
@@ -127,7 +133,7 @@ class Channel:
 
     def signed_message(self, message: bytes) -> bytes:
         """What `ChSign(tag, message)` signs: `SHA-256(CHANNEL) ‖ message`."""
-        return hashlib.sha256(self.to_bytes()).digest() + message
+        return self._digest + message
 
     def verify(self, tag: Tag, message: bytes, signature: bytes) -> None:
         """Check `ChSign(tag, message)` of this signer.
@@ -135,5 +141,4 @@ class Channel:
         Raises:
             InvalidSignature: it does not verify.
         """
-        key = VerifyingKey(Algorithm.ED25519, self.content.signing_key)
-        key.verify(tag, self.signed_message(message), signature)
+        self._key.verify(tag, self.signed_message(message), signature)

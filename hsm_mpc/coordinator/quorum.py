@@ -8,8 +8,8 @@ can check: never on silence, refusals, transport errors or unsigned bytes (step 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from itertools import combinations
 from operator import attrgetter
@@ -45,6 +45,8 @@ class Standing(Enum):
 
 
 _slot_of = attrgetter("index", "lease_id")
+_preference = attrgetter("lost", "offered")
+"""The fewest losses first, then the earliest offers."""
 _OUT: Final = (Standing.DECLINED, Standing.EXCLUDED)
 
 
@@ -66,9 +68,12 @@ class _Session:
 class _Holder:
     """What is known of one holder."""
 
+    index: int
     standing: Standing = Standing.UNASKED
     offer: Commitment | None = None
     """Its next COMMIT. While it is BUSY the offer waits: nobody is in two sessions at once."""
+    offered: int = 0
+    """Which of all offers it is, counted."""
     session: _Session | None = None
     """Where it is BUSY."""
     lost: int = 0
@@ -97,11 +102,14 @@ class Quorum:
         self._k = k
         self._scheme = scheme
         self._allowed = allowed
-        self._holders = {index: _Holder() for index in range(1, n + 1)}
+        self._holders = {index: _Holder(index) for index in range(1, n + 1)}
+        self._somebody_left = True
+        """Since it was last looked whether those who are left can still sign."""
         if candidates is not None:
             for index in self._holders.keys() - candidates:
                 self._leave(index, Standing.DECLINED, "not a candidate")
         self._seen: dict[bytes, Commitment] = {}
+        self._offers = 0
         self._attempt = 0
         self._actions: list[Action] = []
         self.finished = False
@@ -138,7 +146,8 @@ class Quorum:
             self._lose(index)
             return self._advanced()
         self._seen[commitment.lease_id] = self._seen[commitment.public_nonce] = commitment
-        holder.offer = replace(commitment, public_nonce=nonce)
+        self._offers += 1
+        holder.offer, holder.offered = commitment.parsed(nonce), self._offers
         if holder.standing is not Standing.BUSY:
             holder.standing = Standing.READY
         return self._advanced()
@@ -225,6 +234,7 @@ class Quorum:
         holder = self._holders[index]
         holder.standing, holder.reason = standing, reason
         holder.offer = holder.session = None
+        self._somebody_left = True
 
     # Sessions
 
@@ -234,32 +244,31 @@ class Quorum:
             return ()
         while (chosen := self._pick(self._ready())) is not None:
             self._open(chosen)
-        if self._pick(self._not_out()) is None:
+        if self._somebody_left and self._pick(self._not_out()) is None:
             self.finished = True
             holders = self._holders.items()
             reasons = {index: holder.reason or holder.standing.value for index, holder in holders}
             self._actions.append(Fail(reasons))
+        self._somebody_left = False
         return self._taken()
 
     def _taken(self) -> Sequence[Action]:
         actions, self._actions = self._actions, []
         return actions
 
-    def _ready(self) -> Iterable[int]:
-        """Who may join a session: the fewest losses first, then the earliest offers."""
-        order = {commitment.message: at for at, commitment in enumerate(self._seen.values())}
-        ready = [
-            (holder.lost, order[holder.offer.message], index)
-            for index, holder in self._holders.items()
-            if holder.standing is Standing.READY and holder.offer
-        ]
-        return [index for _, _, index in sorted(ready)]
+    def _ready(self) -> Sequence[int]:
+        """Who may join a session, by preference."""
+        holders = self._holders.values()
+        ready = [holder for holder in holders if holder.standing is Standing.READY]
+        return [holder.index for holder in sorted(ready, key=_preference)]
 
-    def _not_out(self) -> Iterable[int]:
+    def _not_out(self) -> Sequence[int]:
         return [index for index, holder in self._holders.items() if holder.standing not in _OUT]
 
-    def _pick(self, indices: Iterable[int]) -> tuple[int, ...] | None:
+    def _pick(self, indices: Sequence[int]) -> tuple[int, ...] | None:
         """The first t of them that the policy lets sign together (step 7.4)."""
+        if len(indices) < self._t:
+            return None
         sets = combinations(indices, self._t)
         return next((chosen for chosen in sets if self._allowed(frozenset(chosen))), None)
 

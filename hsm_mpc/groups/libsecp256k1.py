@@ -176,7 +176,7 @@ def tagged_sha256_public(tag: bytes, message: int, length: int) -> bytes:
     """`TH(tag, message)` of `length` secret bytes where a protocol step makes it public."""
     digest = ffi.new(_DIGEST)
     lib.secp256k1_tagged_sha256(_CONTEXT, digest, tag, len(tag), ffi.cast(_BYTES, message), length)
-    return bytes(ffi.buffer(digest))
+    return bytes(ffi.buffer(digest)[:])
 
 
 # Public values, variable time
@@ -199,7 +199,7 @@ def serialized(point: Raw) -> bytes:
         _CONTEXT, out, ffi.new(_SIZE, POINT_BYTES), point, lib.SECP256K1_EC_COMPRESSED
     ):
         _raise_if_forbidden("serialization")
-    return bytes(ffi.buffer(out))
+    return bytes(ffi.buffer(out)[:])
 
 
 def base_multiplied(factor: bytes) -> Raw:

@@ -10,46 +10,39 @@ from typing import Final
 from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.groups import libsecp256k1 as library
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.groups.secp256k1_points import (
+    ORDER,
+    Point,
+    linear_combination,
+    multiplied_with_base,
+    nonzero_factor,
+    parsed,
+    point_of,
+    point_or_identity,
+    raw_of,
+)
+from hsm_mpc.secure.arena import Secret, move_bytes, move_public
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag
 
-ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
+__all__ = [
+    "ORDER",
+    "POINT_BYTES",
+    "SCALAR_BYTES",
+    "SECP256K1",
+    "Point",
+    "Secp256k1",
+    "tagged_hash_into",
+    "tagged_hash_public",
+    "verify_bip340",
+]
+
 SCALAR_BYTES: Final = library.SCALAR_BYTES
 POINT_BYTES: Final = library.POINT_BYTES
 
 _RANDOM_BYTES: Final = 32
 _DRAWN_BYTES: Final = 2 * _RANDOM_BYTES + 4
 _MAX_INDEX: Final = 255
-
-
-class Point(bytes):
-    """33 bytes that are known to encode a point, with the library's parsed form beside them."""
-
-    raw: library.Raw
-
-
-def _point(raw: library.Raw) -> Point:
-    point = Point(library.serialized(raw))
-    point.raw = raw
-    return point
-
-
-def _parsed(encoded: bytes) -> Point:
-    raw = library.parsed(encoded)
-    if raw is None:
-        raise BadEncoding("not a compressed point of secp256k1")
-    point = Point(encoded)
-    point.raw = raw
-    return point
-
-
-def _raw(point: bytes) -> library.Raw:
-    return point.raw if type(point) is Point else _parsed(point).raw
-
-
-def _point_or_identity(raw: library.Raw | None) -> Point | None:
-    return None if raw is None else _point(raw)
 
 
 class Secp256k1:
@@ -86,7 +79,7 @@ class Secp256k1:
         """Points side by side, each validated. Raises `BadEncoding` as `parse_point` does."""
         points = []
         for start in range(0, len(encoded), POINT_BYTES):
-            points.append(_parsed(encoded[start : start + POINT_BYTES]))
+            points.append(parsed(encoded[start : start + POINT_BYTES]))
         return tuple(points)
 
     def parse_point(self, encoded: bytes) -> Point:
@@ -95,7 +88,7 @@ class Secp256k1:
         Raises:
             BadEncoding: not 33 bytes of the compressed form of a point on the curve.
         """
-        return encoded if type(encoded) is Point else _parsed(encoded)
+        return encoded if type(encoded) is Point else parsed(encoded)
 
     # Secrets, in place
 
@@ -104,9 +97,8 @@ class Secp256k1:
         wanted, left_over = divmod(into.size, SCALAR_BYTES)
         if left_over:
             raise BadInput(f"a secret of {into.size} bytes where whole scalars are needed")
-        arena = into.arena
-        room = _DRAWN_BYTES + wanted * _RANDOM_BYTES
-        with arena.scope() as take, take(room).open() as message, into.open() as first:
+        room = into.arena.room(_DRAWN_BYTES + wanted * _RANDOM_BYTES)
+        with room as message, into.open() as first:
             hsm = message + _DRAWN_BYTES
             entropy.hsm_fill(hsm, wanted * _RANDOM_BYTES)  # one call: a device may be slow
             for offset in range(0, into.size, SCALAR_BYTES):
@@ -139,12 +131,12 @@ class Secp256k1:
             ProtocolAbort: `scalar` is no scalar, or 0.
         """
         with _scalar(scalar) as address:
-            library.multiply(address, _nonzero_factor(factor))
+            library.multiply(address, nonzero_factor(factor))
 
     def public_point(self, scalar: Secret) -> Point:
         """scalar·G, which is public. Raises `ProtocolAbort`: `scalar` is no scalar, or 0."""
         with _scalar(scalar) as address:
-            return _point(library.point_of(address))
+            return point_of(library.point_of(address))
 
     # The same by address, inside an open window
 
@@ -162,19 +154,19 @@ class Secp256k1:
 
     def multiply_public_at(self, scalar: int, factor: int) -> None:
         """scalar = scalar · factor mod q."""
-        library.multiply(scalar, _nonzero_factor(factor))
+        library.multiply(scalar, nonzero_factor(factor))
 
     def horner_at(self, coefficients: int, count: int, x: int, out: int) -> None:
         """out = Σ a_k·x^k of `count` scalars a_0 ‖ a_1 ‖ … (step 1.8.8)."""
-        library.horner(out, coefficients, count, _nonzero_factor(x))
+        library.horner(out, coefficients, count, nonzero_factor(x))
 
     def public_point_at(self, scalar: int) -> Point:
         """scalar·G, which is public."""
-        return _point(library.point_of(scalar))
+        return point_of(library.point_of(scalar))
 
     def diffie_hellman_at(self, secret: int, point: bytes, out: int) -> None:
         """The encoding of secret·point, 33 secret bytes at `out` (step 2.3.3)."""
-        library.diffie_hellman(out, _raw(point), secret)
+        library.diffie_hellman(out, raw_of(point), secret)
 
     # Public values, variable time
 
@@ -182,57 +174,46 @@ class Secp256k1:
         """factor·G."""
         if factor % ORDER == 0:
             return None
-        return _point(library.base_multiplied(_nonzero_factor(factor)))
+        return point_of(library.base_multiplied(nonzero_factor(factor)))
 
     def multiply(self, point: bytes, factor: int) -> Point | None:
         """factor·point."""
-        raw = _raw(point)
+        raw = raw_of(point)
         if factor % ORDER == 0:
             return None
-        return _point(library.multiplied(raw, _nonzero_factor(factor)))
+        return point_of(library.multiplied(raw, nonzero_factor(factor)))
 
     def multiply_with_base(self, point: bytes, factor: int, base_factor: int) -> Point | None:
-        """factor·point + base_factor·G, as one key recovery where that is possible and cheaper.
-
-        With r the abscissa of the point, recovery gives r⁻¹·(s·point − m·G): s = factor·r and
-        m = −base_factor·r.
-        """
-        r = int.from_bytes(point[1:], "big")
-        if factor % ORDER > 1:
-            raw = library.recovered(
-                point[1:],
-                point[0] & 1,
-                (factor * r % ORDER).to_bytes(32, "big"),
-                (-base_factor * r % ORDER).to_bytes(32, "big"),
-            )
-            if raw is not None:
-                return _point(raw)
-        base = self.base_multiple(base_factor)
-        terms = [(factor, point)] if base is None else [(factor, point), (1, base)]
-        return self.linear_combination(terms)
+        """factor·point + base_factor·G."""
+        return point_or_identity(multiplied_with_base(point, factor, base_factor))
 
     def combine(self, points: Iterable[bytes]) -> Point | None:
         """The sum of all `points`; of none it is None."""
-        raws = [_raw(point) for point in points]
-        return _point_or_identity(library.combined(raws)) if raws else None
+        raws = [raw_of(point) for point in points]
+        return point_or_identity(library.combined(raws)) if raws else None
 
     def linear_combination(self, terms: Iterable[tuple[int, bytes]]) -> Point | None:
         """Σ factor·point."""
-        raws = []
-        for factor, point in terms:
-            raw = _raw(point)
-            reduced = factor % ORDER
-            if reduced == 1:
-                raws.append(raw)
-            elif reduced == ORDER - 1:
-                raws.append(library.negated(raw))
-            elif reduced:
-                raws.append(library.multiplied(raw, reduced.to_bytes(32, "big")))
-        return _point_or_identity(library.combined(raws)) if raws else None
+        return point_or_identity(linear_combination(terms))
+
+    def add_multiple(self, point: bytes, other: bytes, factor: int) -> Point | None:
+        """point + factor·other, the factor not 0."""
+        product = library.multiplied(raw_of(other), nonzero_factor(factor))
+        return point_or_identity(library.combined([raw_of(point), product]))
+
+    def sums_to_identity(
+        self, point: bytes, other: bytes, factor: int, key: bytes, key_factor: int, base_factor: int
+    ) -> bool:
+        """Whether point + factor·other + key_factor·key + base_factor·G = O, `factor` not 0."""
+        addends = [raw_of(point), library.multiplied(raw_of(other), nonzero_factor(factor))]
+        rest = multiplied_with_base(key, key_factor, base_factor)
+        if rest is not None:
+            addends.append(rest)
+        return library.combined(addends) is None
 
     def negate_point(self, point: bytes) -> Point:
         """−point."""
-        return _point(library.negated(_raw(point)))
+        return point_of(library.negated(raw_of(point)))
 
     def evaluate(self, commitments: Sequence[bytes], x: int) -> Point | None:
         """Σ x^k·C_k for an index x ≥ 1.
@@ -242,7 +223,7 @@ class Secp256k1:
         """
         if not commitments or not 1 <= x <= _MAX_INDEX:
             raise BadInput(f"{len(commitments)} commitments evaluated at {x}")
-        return _point_or_identity(library.evaluated([_raw(point) for point in commitments], x))
+        return point_or_identity(library.evaluated([raw_of(point) for point in commitments], x))
 
 
 def verify_bip340(public_key: bytes, message: bytes, signature: bytes) -> None:
@@ -257,12 +238,12 @@ def verify_bip340(public_key: bytes, message: bytes, signature: bytes) -> None:
 
 def tagged_hash_into(tag: Tag, message: int, length: int, out: int) -> None:
     """`TH(tag, message)` (step 1.1.4) of `length` secret bytes at `message`, 32 bytes at `out`."""
-    library.tagged_sha256(out, tag.encode("ascii"), message, length)
+    library.tagged_sha256(out, tag.ascii, message, length)
 
 
 def tagged_hash_public(tag: Tag, message: int, length: int) -> bytes:
     """`TH(tag, message)` of `length` secret bytes at `message`, where a step makes it public."""
-    return library.tagged_sha256_public(tag.encode("ascii"), message, length)
+    return library.tagged_sha256_public(tag.ascii, message, length)
 
 
 def _draw(out: int, message: int, hsm: int, entropy: Entropy) -> None:
@@ -270,17 +251,10 @@ def _draw(out: int, message: int, hsm: int, entropy: Entropy) -> None:
     move_bytes(message + _RANDOM_BYTES, hsm, _RANDOM_BYTES)
     for counter in count():
         entropy.os_fill(message, _RANDOM_BYTES)
-        move_bytes(message + 2 * _RANDOM_BYTES, u32be(counter), 4)
+        move_public(message + 2 * _RANDOM_BYTES, u32be(counter))
         tagged_hash_into(Tag.RNG, message, _DRAWN_BYTES, out)
         if library.is_scalar(out):
             return
-
-
-def _nonzero_factor(factor: int) -> bytes:
-    reduced = factor % ORDER
-    if reduced == 0:
-        raise BadInput("a factor is not 0 modulo the order of secp256k1")  # step 1.8.4
-    return reduced.to_bytes(SCALAR_BYTES, "big")
 
 
 def _scalar(secret: Secret) -> AbstractContextManager[int]:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc import seed_file
 from hsm_mpc.card import Card, roster_of_cards
 from hsm_mpc.errors import BackendError, BadEncoding, Tampered
 from hsm_mpc.lab.folder import LabFolder
 from hsm_mpc.lab.processes import command, environment
-from hsm_mpc.secure import seed_file
 from hsm_mpc.secure.arena import Arena
 
 _AT_ONCE: Final = 8

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.errors import BackendError, HsmMpcError, Refused
-from hsm_mpc.protocols.rounds import release_all
-from hsm_mpc.secure.arena import Secret
+from hsm_mpc.secure.arena import Secret, release_all
 
 OPEN_PER_WALLET: Final = 32
 OPEN_IN_ALL: Final = 64

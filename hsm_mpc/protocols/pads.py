@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hsm_mpc.encoding import Reader, u64be, u64le
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.protocols.suite import AEAD_KEY_BYTES, AEAD_TAG_BYTES, Suite
-from hsm_mpc.secure.arena import Arena, move_bytes
+from hsm_mpc.secure.arena import Arena, move_bytes, move_public
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,8 @@ class Pads:
         self._shared = self._hashed + len(suite.pad_prefix)
         self._length = _hashed_length(suite, context)
         tail = u64le(len(context)) + context
-        move_bytes(self._hashed, suite.pad_prefix, len(suite.pad_prefix))
-        move_bytes(self._hashed + self._length - len(tail), tail, len(tail))
+        move_public(self._hashed, suite.pad_prefix)
+        move_public(self._hashed + self._length - len(tail), tail)
 
     def seal(
         self, ephemeral: int, static_half: int, route: Route, plaintext: int, length: int
@@ -77,8 +77,7 @@ class Pads:
         shared, width = self._shared, self._group.point_length
         self._group.diffie_hellman_at(secret, point, shared)
         move_bytes(shared + width, static_half, width)
-        public_keys = route.ephemeral + route.sender + route.receiver
-        move_bytes(shared + 2 * width, public_keys, 3 * width)
+        move_public(shared + 2 * width, route.ephemeral + route.sender + route.receiver)
         return self._suite.pad(self._hashed, self._length, self._key)
 
 
@@ -92,7 +91,7 @@ def session_pads(suite: Suite, context: bytes, arena: Arena) -> Iterator[Pads]:
     """The pads of one session; their working memory is wiped at the end."""
     room = suite.group.scalar_length + 2 * AEAD_KEY_BYTES
     room += _hashed_length(suite, context) + suite.pad_room
-    with arena.scope() as take, take(room).open() as work:
+    with arena.room(room) as work:
         yield Pads(suite, context, work)
 
 

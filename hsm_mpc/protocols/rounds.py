@@ -8,13 +8,13 @@ exactly one round: `advance` wipes them afterwards, also when the round raised.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Concatenate, ParamSpec, Protocol, TypeVar
 
 from hsm_mpc.errors import ProtocolAbort
-from hsm_mpc.secure.arena import Arena, Secret, Take
+from hsm_mpc.secure.arena import Arena, Scope, Secret, release_all
 
 
 class Keep(Protocol):
@@ -83,28 +83,16 @@ def _secrets(keep: Keep) -> list[Secret]:
     return [value for value in values if isinstance(value, Secret)]
 
 
-def release_all(secrets: list[Secret]) -> None:
-    """Wipe all of them, though the release of one may raise."""
-    if secrets:
-        try:
-            secrets[0].release()
-        finally:
-            release_all(secrets[1:])
-
-
-@contextmanager
-def kept(arena: Arena) -> Iterator[Take]:
+def kept(arena: Arena) -> Scope:
     """`with kept(arena) as take`: slots that outlive the body, unless it raises."""
-    taken: list[Secret] = []
-    whole = False
+    return _Kept(arena)
 
-    def take(size: int) -> Secret:
-        taken.append(arena.take(size))
-        return taken[-1]
 
-    try:
-        yield take
-        whole = True
-    finally:
-        if not whole:
-            release_all(taken)
+class _Kept(Scope):
+    """What `kept` gives."""
+
+    __slots__ = ()
+
+    def __exit__(self, *raised: object) -> None:
+        if raised[0] is not None:
+            super().__exit__(*raised)

@@ -7,7 +7,7 @@ in each session (step 2.2.5). `groups.proofs` verifies.
 from __future__ import annotations
 
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.secure.arena import Arena, move_bytes, publish
+from hsm_mpc.secure.arena import Arena, move_bytes, move_public, publish_at
 
 
 def sign(suite: Suite, arena: Arena, secret_key: int, public_key: bytes, message: bytes) -> bytes:
@@ -22,16 +22,14 @@ def sign(suite: Suite, arena: Arena, secret_key: int, public_key: bytes, message
     """
     group, prefix, width = suite.group, suite.nonce_prefix, suite.group.scalar_length
     length = len(prefix) + width + len(message)
-    with arena.open(), arena.scope() as take:
-        hashed, answer = take(length + width), take(width)
-        with hashed.open() as start, answer.open() as z:
-            move_bytes(start, prefix, len(prefix))
-            move_bytes(start + len(prefix), secret_key, width)
-            move_bytes(start + len(prefix) + width, message, len(message))
-            nonce = start + length
-            suite.nonce_scalar(start, length, nonce)
-            commitment = group.public_point_at(nonce)
-            move_bytes(z, secret_key, width)
-            group.multiply_public_at(z, suite.challenge(commitment, public_key, message))
-            group.add_at(z, nonce)
-            return commitment + publish(answer)  # released by step 2.2.3
+    with arena.room(length + 2 * width) as start:
+        nonce, z = start + length, start + length + width
+        move_public(start, prefix)
+        move_bytes(start + len(prefix), secret_key, width)
+        move_public(start + len(prefix) + width, message)
+        suite.nonce_scalar(start, length, nonce)
+        commitment = group.public_point_at(nonce)
+        move_bytes(z, secret_key, width)
+        group.multiply_public_at(z, suite.challenge(commitment, public_key, message))
+        group.add_at(z, nonce)
+        return commitment + publish_at(z, width)  # released by step 2.2.3

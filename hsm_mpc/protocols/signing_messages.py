@@ -139,6 +139,10 @@ class Commitment:
     public_nonce: bytes
     message: bytes
 
+    def parsed(self, nonce: bytes) -> Commitment:
+        """The same with the scheme's parsed form of its nonce."""
+        return Commitment(self.index, self.k, self.lease_id, nonce, self.message)
+
 
 def _require_length(value: bytes, length: int, what: str) -> None:
     if len(value) != length:

@@ -9,7 +9,7 @@ from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.groups.proofs import PublicCocktailSecp256k1
 from hsm_mpc.groups.secp256k1 import tagged_hash_into, tagged_hash_public
 from hsm_mpc.protocols.suite import AEAD_NONCE_BYTES
-from hsm_mpc.secure.arena import move_bytes
+from hsm_mpc.secure.arena import move_public
 from hsm_mpc.secure.xaes import Xaes256Gcm
 from hsm_mpc.tags import Tag
 
@@ -42,9 +42,9 @@ class CocktailSecp256k1(PublicCocktailSecp256k1):
     def pad(self, message: int, length: int, key: int) -> bytes:
         """H6 with the labels "key" and "nonce" behind `message` (step 2.3.5)."""
         end = message + length
-        move_bytes(end, _KEY_LABEL, len(_KEY_LABEL))
+        move_public(end, _KEY_LABEL)
         tagged_hash_into(Tag.COCKTAIL_H6, message, length + len(_KEY_LABEL), key)
-        move_bytes(end, _NONCE_LABEL, len(_NONCE_LABEL))
+        move_public(end, _NONCE_LABEL)
         hashed = tagged_hash_public(Tag.COCKTAIL_H6, message, length + len(_NONCE_LABEL))
         return hashed[:AEAD_NONCE_BYTES]
 

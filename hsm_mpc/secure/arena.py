@@ -16,30 +16,61 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from hsm_mpc.errors import BackendError, Tampered
+from hsm_mpc.secure import sodium
 from hsm_mpc.secure.freelist import FreeList
 from hsm_mpc.secure.mapping import Backend, Mapping
+from hsm_mpc.secure.scopes import Room, Scope, Take
 from hsm_mpc.secure.secret import (
     CANARY_BYTES,
     Secret,
     Slot,
     copy,
-    libc,
     move_bytes,
+    move_public,
+    opened,
     publish,
+    publish_at,
+    release_all,
     slot_length,
 )
 
-__all__ = ["ARENA_BYTES", "Arena", "Secret", "Take", "copy", "move_bytes", "publish"]
+__all__ = [
+    "ARENA_BYTES",
+    "Arena",
+    "Scope",
+    "Secret",
+    "Take",
+    "copy",
+    "move_bytes",
+    "move_public",
+    "opened",
+    "publish",
+    "publish_at",
+    "release_all",
+]
 
 ARENA_BYTES: Final = 256 * 1024
 """Enough for a key generation of 32 holders and 64 open nonce leases at once."""
 
-Take = Callable[[int], Secret]
+
+class _Forks:
+    """How often this process is a child's child, since this module was loaded.
+
+    Asking the kernel for the pid would cost more than the rest of a window.
+    """
+
+    count = 0
+
+
+def _count_fork() -> None:
+    _Forks.count += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
 
 
 class Arena:
@@ -58,11 +89,11 @@ class Arena:
         self._address = self._mapping.address
         self._lock = threading.Lock()  # not reentrant: see `_abandon`
         self._windows = 0
-        self._owner = os.getpid()
+        self._forks = _Forks.count
         self._canary = os.urandom(CANARY_BYTES)
         self._free = FreeList(self._mapping.length)
         self._released: list[Slot] = []  # not wiped yet
-        self._whole = Slot(self, -CANARY_BYTES, self._mapping.length)
+        self._whole = Slot(self, -CANARY_BYTES, self._mapping.length, self._mapping.length)
         self._closed = False
         self._mapping.set_accessible(False)
         atexit.register(self.close)
@@ -84,36 +115,24 @@ class Arena:
             BadInput: `size` is not positive.
             BackendError: the arena is full (retryable, slots are short-lived) or too small.
         """
-        length = slot_length(size)
-        with self.open():
-            with self._lock:
-                offset = self._free.take(length)
-            if offset is None:
-                message = f"protected memory is full: no room for {size} bytes more"
-                raise BackendError(message, retryable=length <= self._mapping.length)
-            slot = Slot(self, offset, size)
-            libc.explicit_bzero(slot.pointer, size)
-            libc.memmove(slot.pointer - CANARY_BYTES, self._canary, CANARY_BYTES)
-            libc.memmove(slot.pointer + size, self._canary, CANARY_BYTES)
-            return Secret(self, slot)
+        self._require_owner()
+        with self._lock:
+            slot = self._allot(size)
+            if self._windows == 0:
+                self._mapping.set_accessible(False)
+        return Secret(self, slot)
 
-    @contextmanager
-    def scope(self) -> Iterator[Take]:
+    def scope(self) -> Scope:
         """`with arena.scope() as take`: each slot taken in it is wiped and given back after."""
-        taken: list[Secret] = []
-        over = False
+        return Scope(self)
 
-        def take(size: int) -> Secret:
-            if over:
-                raise BackendError("a scope of secrets was used after its end", retryable=False)
-            taken.append(self.take(size))
-            return taken[-1]
+    def room(self, size: int) -> Room:
+        """`with arena.room(size) as pointer`: zeroed working memory, wiped and given back after.
 
-        try:
-            yield take
-        finally:
-            over = True
-            self._release([secret._slot for secret in taken])
+        Raises:
+            BadInput, BackendError: on entering, as `take`.
+        """
+        return Room(self, size)
 
     def open(self) -> Slot:
         """Keep the arena accessible over several short windows (each saves two mprotect calls)."""
@@ -124,7 +143,7 @@ class Arena:
 
         Called at exit. A forked child does nothing.
         """
-        if os.getpid() != self._owner:
+        if self._forks != _Forks.count:
             return
         with self._lock:
             if not self._closed:
@@ -135,40 +154,91 @@ class Arena:
     def __repr__(self) -> str:
         return f"<Arena of {self._mapping.length} bytes, {self.kind}>"
 
-    def _enter(self, slot: Slot) -> None:
-        if os.getpid() != self._owner:  # before the lock: a fork may have inherited it taken
+    def _require_owner(self) -> None:
+        """Before the lock, which a fork may have inherited taken."""
+        if self._forks != _Forks.count:
             raise BackendError("protected memory is not inherited by a fork", retryable=False)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise BackendError("protected memory is closed", retryable=False)
+
+    def _allot(self, size: int) -> Slot:
+        """A zeroed slot between fresh canaries; the pages are accessible. Under the lock."""
+        length = slot_length(size)
+        self._require_open()
+        self._mapping.set_accessible(True)
+        offset = self._free.take(length)
+        if offset is None:
+            if self._windows == 0:
+                self._mapping.set_accessible(False)
+            message = f"protected memory is full: no room for {size} bytes more"
+            raise BackendError(message, retryable=length <= self._mapping.length)
+        slot = Slot(self, offset, size, length)
+        sodium.move_public(slot.pointer - CANARY_BYTES, self._canary + bytes(size) + self._canary)
+        return slot
+
+    def _enter(self, slots: Sequence[Slot]) -> None:
+        """Open one window that holds all of them."""
+        self._require_owner()
         with self._lock:
-            if self._closed:
-                raise BackendError("protected memory is closed", retryable=False)
-            if slot.released:
-                raise BackendError("a secret was used after its release", retryable=False)
+            self._require_open()
+            for slot in slots:
+                if slot.released:
+                    raise BackendError("a secret was used after its release", retryable=False)
             if self._windows == 0:
                 self._mapping.set_accessible(True)
             self._windows += 1
-            slot.windows += 1
+            for slot in slots:
+                slot.windows += 1
 
-    def _leave(self, slot: Slot) -> None:
-        if os.getpid() != self._owner:
+    def _leave(self, slots: Sequence[Slot]) -> None:
+        if self._forks != _Forks.count:
             return
+        damaged: list[Slot] = []
         with self._lock:
-            slot.windows -= 1
             self._windows -= 1
-            damaged = self._settle()
-        _report(damaged)
+            for slot in slots:
+                slot.windows -= 1
+            if self._windows == 0 or self._released:
+                damaged = self._settle()
+        if damaged:
+            raise _overrun(damaged)
 
-    def _release(self, slots: list[Slot]) -> None:
-        if os.getpid() != self._owner:
+    def _release(self, slots: Sequence[Slot]) -> None:
+        if self._forks != _Forks.count:
             return
         with self._lock:
             if self._closed:
                 return
-            fresh = [slot for slot in slots if not slot.released]
-            for slot in fresh:
-                slot.released = True
-            self._released += fresh
+            for slot in slots:
+                if not slot.released:
+                    slot.released = True
+                    self._released.append(slot)
             damaged = self._settle()
-        _report(damaged)
+        if damaged:
+            raise _overrun(damaged)
+
+    def _enter_new(self, size: int) -> Slot:
+        """A window and its slot, with one lock instead of two."""
+        self._require_owner()
+        with self._lock:
+            slot = self._allot(size)
+            slot.windows = 1
+            self._windows += 1
+        return slot
+
+    def _leave_and_release(self, slot: Slot) -> None:
+        if self._forks != _Forks.count:
+            return
+        with self._lock:
+            slot.windows = 0
+            slot.released = True
+            self._windows -= 1
+            self._released.append(slot)
+            damaged = self._settle()
+        if damaged:
+            raise _overrun(damaged)
 
     def _abandon(self, slot: Slot) -> None:
         """Release the slot of a `Secret` that was dropped.
@@ -176,7 +246,7 @@ class Arena:
         The garbage collector may call this anywhere, also where this same thread holds the lock:
         then the slot waits for the next call of `_settle`.
         """
-        if slot.released or os.getpid() != self._owner:
+        if slot.released or self._forks != _Forks.count:
             return
         slot.released = True
         self._released.append(slot)
@@ -185,7 +255,8 @@ class Arena:
                 damaged = [] if self._closed else self._settle()
             finally:
                 self._lock.release()
-            _report(damaged)
+            if damaged:
+                raise _overrun(damaged)
 
     def _settle(self) -> list[Slot]:
         """Wipe the released slots that no window holds; without windows, shut the pages.
@@ -193,16 +264,18 @@ class Arena:
         Returns those of them that somebody wrote beyond. Under the lock.
         """
         damaged = []
-        for slot in tuple(self._released):
-            if slot.windows == 0:
-                self._mapping.set_accessible(True)
-                if not self._wiped_intact(slot):
+        if self._released:
+            self._mapping.set_accessible(True)
+            released, self._released = self._released, []
+            for slot in released:
+                if slot.windows:
+                    self._released.append(slot)
+                elif not self._wiped_intact(slot):
                     damaged.append(slot)
-                self._released.remove(slot)
         if self._windows == 0:
             if self._closed:
                 self._mapping.set_accessible(True)
-                libc.explicit_bzero(self._address, self._mapping.length)
+                sodium.move_public(self._address, bytes(self._mapping.length))
                 self._mapping.unmap()
             else:
                 self._mapping.set_accessible(False)
@@ -210,15 +283,14 @@ class Arena:
 
     def _wiped_intact(self, slot: Slot) -> bool:
         """Wipe a slot and its canaries and give it back; whether they were whole."""
-        start, length = slot.pointer - CANARY_BYTES, slot_length(slot.size)
-        canaries = (start, slot.pointer + slot.size)
-        damaged = any(libc.memcmp(canary, self._canary, CANARY_BYTES) for canary in canaries)
-        libc.explicit_bzero(start, length)
+        pointer, length = slot.pointer, slot.length
+        before = sodium.bytes_at(pointer - CANARY_BYTES, CANARY_BYTES)
+        behind = sodium.bytes_at(pointer + slot.size, CANARY_BYTES)
+        sodium.move_public(pointer - CANARY_BYTES, bytes(length))
         self._free.give_back(slot.offset, length)
-        return not damaged
+        return before == behind == self._canary
 
 
-def _report(damaged: list[Slot]) -> None:
-    if damaged:
-        sizes = ", ".join(str(slot.size) for slot in damaged)
-        raise Tampered(f"protected memory: a write went beyond a slot of {sizes} bytes")
+def _overrun(damaged: list[Slot]) -> Tampered:
+    sizes = ", ".join(str(slot.size) for slot in damaged)
+    return Tampered(f"protected memory: a write went beyond a slot of {sizes} bytes")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import BadInput
 from hsm_mpc.secure import sodium
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret, move_public
 from hsm_mpc.tags import Tag
 
 SEED_BYTES: Final = 32
@@ -31,12 +30,11 @@ class Entropy:
         """32 random bytes that are no scalar: seeds, data keys (step 1.8.6a)."""
         if into.size != SEED_BYTES:
             raise BadInput(f"a seed is {SEED_BYTES} bytes, not {into.size}")
-        tag = hashlib.sha256(Tag.SEED.value.encode("ascii")).digest()
         with into.arena.scope() as take:
-            message = take(2 * len(tag) + 2 * SEED_BYTES + 4)
+            message = take(len(Tag.SEED.prefix) + 2 * SEED_BYTES + 4)
             with message.open() as start, into.open() as out:
-                move_bytes(start, tag + tag, 2 * len(tag))
+                move_public(start, Tag.SEED.prefix)
                 self.os_fill(start + 64, SEED_BYTES)
                 self.hsm_fill(start + 96, SEED_BYTES)
-                move_bytes(start + 128, u32be(0), 4)
+                move_public(start + 128, u32be(0))
                 sodium.sha256(out, start, message.size)

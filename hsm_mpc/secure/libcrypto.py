@@ -6,8 +6,6 @@ Each context is freed before the function returns: libcrypto wipes it then.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
 
@@ -39,6 +37,9 @@ int EVP_DecryptUpdate(EVP_CIPHER_CTX *, unsigned char *, int *, const unsigned c
 int EVP_DecryptFinal_ex(EVP_CIPHER_CTX *, unsigned char *, int *);
 const char *OpenSSL_version(int);
 """)
+_BYTES: Final = _ffi.typeof("unsigned char *")
+_BUFFER: Final = _ffi.typeof("unsigned char[]")
+_INT: Final = _ffi.typeof("int *")
 
 
 @cache
@@ -59,7 +60,7 @@ def version() -> str:
 
 
 def _at(address: int) -> Any:
-    return _ffi.cast("unsigned char *", address)
+    return _ffi.cast(_BYTES, address)
 
 
 def _succeeded(answer: int) -> None:
@@ -67,31 +68,40 @@ def _succeeded(answer: int) -> None:
         raise BackendError("libcrypto refused an AES operation", retryable=False)
 
 
-@contextmanager
-def _cipher() -> Iterator[Any]:
-    context = _lib().EVP_CIPHER_CTX_new()
-    if context == _ffi.NULL:
-        raise BackendError("libcrypto has no memory for a cipher")
-    try:
-        yield context
-    finally:
-        _lib().EVP_CIPHER_CTX_free(context)
+class _Cipher:
+    """`with _Cipher(lib) as context`: freed, and so wiped, at the end."""
+
+    __slots__ = ("_context", "_lib")
+
+    def __init__(self, lib: Any) -> None:
+        self._lib = lib
+
+    def __enter__(self) -> Any:
+        self._context = self._lib.EVP_CIPHER_CTX_new()
+        if self._context == _ffi.NULL:
+            raise BackendError("libcrypto has no memory for a cipher")
+        return self._context
+
+    def __exit__(self, *_: object) -> None:
+        self._lib.EVP_CIPHER_CTX_free(self._context)
 
 
 def aes256gcm_seal(key: int, nonce: bytes, associated: bytes, plaintext: int, length: int) -> bytes:
     """AES-256-GCM: ciphertext ‖ tag[16]. `nonce` is 12 bytes, `key` 32."""
     lib = _lib()
-    written = _ffi.new("int *")
-    out = _ffi.new("unsigned char[]", length + GCM_TAG_BYTES)
-    with _cipher() as context:
+    written = _ffi.new(_INT)
+    out = _ffi.new(_BUFFER, length + GCM_TAG_BYTES)
+    with _Cipher(lib) as context:
         _succeeded(
             lib.EVP_EncryptInit_ex(context, lib.EVP_aes_256_gcm(), _ffi.NULL, _at(key), nonce)
         )
-        _succeeded(lib.EVP_EncryptUpdate(context, _ffi.NULL, written, associated, len(associated)))
+        if associated:
+            size = len(associated)
+            _succeeded(lib.EVP_EncryptUpdate(context, _ffi.NULL, written, associated, size))
         _succeeded(lib.EVP_EncryptUpdate(context, out, written, _at(plaintext), length))
         _succeeded(lib.EVP_EncryptFinal_ex(context, out + length, written))
         _succeeded(lib.EVP_CIPHER_CTX_ctrl(context, _GCM_GET_TAG, GCM_TAG_BYTES, out + length))
-    return bytes(_ffi.buffer(out))
+    return bytes(_ffi.buffer(out)[:])
 
 
 def aes256gcm_open(key: int, nonce: bytes, associated: bytes, sealed: bytes, out: int) -> bool:
@@ -100,13 +110,15 @@ def aes256gcm_open(key: int, nonce: bytes, associated: bytes, sealed: bytes, out
     What stands at `out` after False is not authenticated: the caller wipes it.
     """
     lib = _lib()
-    written = _ffi.new("int *")
+    written = _ffi.new(_INT)
     ciphertext, tag = sealed[:-GCM_TAG_BYTES], sealed[-GCM_TAG_BYTES:]
-    with _cipher() as context:
+    with _Cipher(lib) as context:
         _succeeded(
             lib.EVP_DecryptInit_ex(context, lib.EVP_aes_256_gcm(), _ffi.NULL, _at(key), nonce)
         )
-        _succeeded(lib.EVP_DecryptUpdate(context, _ffi.NULL, written, associated, len(associated)))
+        if associated:
+            size = len(associated)
+            _succeeded(lib.EVP_DecryptUpdate(context, _ffi.NULL, written, associated, size))
         _succeeded(lib.EVP_DecryptUpdate(context, _at(out), written, ciphertext, len(ciphertext)))
         _succeeded(
             lib.EVP_CIPHER_CTX_ctrl(context, _GCM_SET_TAG, GCM_TAG_BYTES, _ffi.from_buffer(tag))

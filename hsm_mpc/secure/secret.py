@@ -6,27 +6,17 @@ aligned and the second canary follows its last byte.
 
 from __future__ import annotations
 
-import ctypes
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from hsm_mpc.errors import BadInput
+from hsm_mpc.secure import sodium
 
 if TYPE_CHECKING:
     from hsm_mpc.secure.arena import Arena
 
 CANARY_BYTES: Final = 16
 _ALIGNMENT: Final = 16
-
-_ZEROS: Final = bytes(512)
-_EMPTIED: Final = ctypes.create_string_buffer(len(_ZEROS))
-"""memmove leaves what it moved in vector registers (measured: tests/memory_scan). Moving zeros
-after it, eight of the widest registers full, empties those that any length uses."""
-
-libc: Final = ctypes.PyDLL(None)  # keeps the interpreter lock: these calls take nanoseconds
-libc.explicit_bzero.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-libc.explicit_bzero.restype = None
-for _name in ("memmove", "memcmp"):
-    getattr(libc, _name).argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 
 
 class Slot:
@@ -35,22 +25,23 @@ class Slot:
     It knows nothing of its `Secret`, so that dropping the `Secret` is seen at once.
     """
 
-    __slots__ = ("_arena", "offset", "pointer", "released", "size", "windows")
+    __slots__ = ("_arena", "length", "offset", "pointer", "released", "size", "windows")
 
-    def __init__(self, arena: Arena, offset: int, size: int) -> None:
+    def __init__(self, arena: Arena, offset: int, size: int, length: int) -> None:
         self._arena = arena
         self.offset = offset
         self.size = size
+        self.length = length  # with canaries, rounded up
         self.pointer = arena._address + offset + CANARY_BYTES
         self.windows = 0
         self.released = False
 
     def __enter__(self) -> int:
-        self._arena._enter(self)
+        self._arena._enter((self,))
         return self.pointer
 
     def __exit__(self, *_: object) -> None:
-        self._arena._leave(self)
+        self._arena._leave((self,))
 
 
 class Secret:
@@ -74,7 +65,7 @@ class Secret:
     def wipe(self) -> None:
         """Overwrite the payload with zeros; the slot stays usable."""
         with self.open() as pointer:
-            libc.explicit_bzero(pointer, self.size)
+            sodium.move_public(pointer, bytes(self.size))
 
     def release(self) -> None:
         """Wipe the payload and give the slot back; a second call does nothing.
@@ -85,7 +76,8 @@ class Secret:
         Raises:
             Tampered: somebody wrote beyond the slot's end or before its start.
         """
-        self.arena._release([self._slot])
+        if not self._slot.released:
+            self.arena._release((self._slot,))
 
     def __del__(self) -> None:
         if hasattr(self, "_slot"):
@@ -101,11 +93,55 @@ class Secret:
     __eq__ = __bool__ = __reduce__ = _forbidden
 
 
+class Window:
+    """What `opened` gives."""
+
+    __slots__ = ("_arena", "_slots")
+
+    def __init__(self, arena: Arena, slots: list[Slot]) -> None:
+        self._arena = arena
+        self._slots = slots
+
+    def __enter__(self) -> list[int]:
+        self._arena._enter(self._slots)
+        return [slot.pointer for slot in self._slots]
+
+    def __exit__(self, *_: object) -> None:
+        self._arena._leave(self._slots)
+
+
+def opened(*secrets: Secret) -> Window:
+    """`with opened(one, other) as (first, second)`: one window for secrets of one arena.
+
+    It costs about as much as the window of a single one.
+
+    Raises:
+        BadInput: they lie in different arenas.
+    """
+    arena = secrets[0].arena
+    slots = []
+    for secret in secrets:
+        if secret.arena is not arena:
+            raise BadInput("one window opens secrets of one arena")
+        slots.append(secret._slot)
+    return Window(arena, slots)
+
+
+def release_all(secrets: Sequence[Secret]) -> None:
+    """Release all of them, whatever the release of one raises."""
+    if secrets:
+        arena = secrets[0].arena
+        try:
+            arena._release([secret._slot for secret in secrets if secret.arena is arena])
+        finally:
+            release_all([secret for secret in secrets if secret.arena is not arena])
+
+
 def copy(target: Secret, source: Secret) -> None:
     """Copy `source` over the first bytes of `target` (step 1.8.5)."""
     if source.size > target.size:
         raise BadInput(f"{source.size} bytes of a secret for a slot of {target.size}")
-    with target.open() as to, source.open() as origin:
+    with opened(target, source) as (to, origin):
         move_bytes(to, origin, source.size)
 
 
@@ -117,8 +153,12 @@ def move_bytes(target: int, source: int | bytes, length: int) -> None:
     """
     if isinstance(source, bytes) and len(source) < length:
         raise BadInput(f"{len(source)} bytes where {length} are to be copied")
-    libc.memmove(target, source, length)
-    libc.memmove(_EMPTIED, _ZEROS, len(_ZEROS))
+    sodium.move(target, source, length)
+
+
+def move_public(target: int, content: bytes) -> None:
+    """All of `content`, which is nobody's secret, to the address `target` in an open window."""
+    sodium.move_public(target, content)
 
 
 def publish(secret: Secret) -> bytes:
@@ -128,7 +168,12 @@ def publish(secret: Secret) -> bytes:
     that step.
     """
     with secret.open() as pointer:
-        return ctypes.string_at(pointer, secret.size)
+        return publish_at(pointer, secret.size)
+
+
+def publish_at(address: int, length: int) -> bytes:
+    """`publish` of a part, or of working memory, by its address in an open window."""
+    return sodium.bytes_at(address, length)
 
 
 def slot_length(size: int) -> int:

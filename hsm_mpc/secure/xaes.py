@@ -35,6 +35,7 @@ int CMAC_Update(CMAC_CTX *, const unsigned char *, size_t);
 int CMAC_Final(CMAC_CTX *, unsigned char *, size_t *);
 """)
 _BYTES: Final = _ffi.typeof("unsigned char *")
+_SIZE: Final = _ffi.typeof("size_t *")
 
 
 @cache
@@ -49,7 +50,7 @@ def derive_key(key: int, nonce: bytes, out: int) -> None:
         BackendError: libcrypto refused.
     """
     lib, null = _lib(), _ffi.NULL
-    length = _ffi.new("size_t *")
+    length = _ffi.new(_SIZE)
     target = _ffi.cast(_BYTES, out)
     context = lib.CMAC_CTX_new()
     done = context != null

@@ -137,6 +137,30 @@ def test_public_arithmetic_agrees_with_integers(a: int, b: int, c: int) -> None:
     assert SECP256K1.combine([point, times_g(1)]) == SECP256K1.base_multiple(a + 1)
 
 
+@given(scalars, scalars, scalars, scalars, factors)
+def test_sums_of_products_agree_with_integers(a: int, b: int, c: int, d: int, e: int) -> None:
+    """Points a·G and b·G and a key d·G; `factors` include 0 and 1, for which recovery is no way."""
+    point, other, key = times_g(a), times_g(b), times_g(d)
+    assert SECP256K1.add_multiple(point, other, c) == SECP256K1.base_multiple(a + b * c)
+    rest = -(a + b * c + d * e)
+    assert SECP256K1.sums_to_identity(point, other, c, key, e, rest)
+    assert not SECP256K1.sums_to_identity(point, other, c, key, e, rest + 1)
+    assert not SECP256K1.sums_to_identity(point, other, c, key, e, -rest) or rest % ORDER == 0
+
+
+def test_sums_that_vanish_on_the_way() -> None:
+    point, opposite = times_g(6), times_g(-3)
+    assert SECP256K1.add_multiple(point, opposite, 2) is None
+    assert SECP256K1.sums_to_identity(point, opposite, 2, point, 5, -30)
+    assert not SECP256K1.sums_to_identity(point, opposite, 2, point, 5, -31)
+    for use in (
+        lambda: SECP256K1.add_multiple(point, opposite, ORDER),
+        lambda: SECP256K1.sums_to_identity(point, opposite, 0, point, 5, 1),
+    ):
+        with pytest.raises(BadInput):
+            use()
+
+
 def test_the_identity_is_none() -> None:
     """Step 1.3.6."""
     point = times_g(77)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BackendError
-from hsm_mpc.secure.arena import Arena, Secret, copy, publish
+from hsm_mpc.secure.arena import Arena, Secret, copy, opened, publish, release_all
 from tests.secure.bytes_of import accessible, address_of, at, filled
 
 THREADS = 8
@@ -149,6 +149,9 @@ def live(arena: Arena) -> None:
         arena.take(48).release()
         with arena.open():
             arena.take(100).release()
+        with arena.room(24), opened(secret, take(16)):
+            pass
+    release_all((arena.take(16), arena.take(16)))
 
 
 @pytest.fixture

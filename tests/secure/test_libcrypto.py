@@ -49,8 +49,8 @@ class Library:
 
 
 CALLS: dict[str, Callable[[int], object]] = {
-    "seal": lambda at: libcrypto.aes256gcm_seal(at, bytes(12), b"", at, 16),
-    "open": lambda at: libcrypto.aes256gcm_open(at, bytes(12), b"", bytes(32), at),
+    "seal": lambda at: libcrypto.aes256gcm_seal(at, bytes(12), b"a", at, 16),
+    "open": lambda at: libcrypto.aes256gcm_open(at, bytes(12), b"a", bytes(32), at),
 }
 STEPS = [
     ("seal", "EVP_EncryptInit_ex", 1),

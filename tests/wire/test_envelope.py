@@ -44,7 +44,7 @@ ADDRESS = Address(WALLET, SESSION, H, 3, 0x8001)
 
 
 def signing(tag: Tag, signed: bytes) -> bytes:
-    return tag.value.encode() + len(signed).to_bytes(4, "big")
+    return tag.ascii + len(signed).to_bytes(4, "big")
 
 
 def sealed(kind: MessageKind = PARTIAL, payload: bytes = b"payload", sender: int = 3) -> Message:

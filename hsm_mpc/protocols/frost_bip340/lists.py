@@ -111,7 +111,7 @@ def answer(
     try:
         session = checked_session(task, lease, listed)
         own_nonce = PublicNonce.parse(lease.public_nonce)
-        with share as scalar:
+        with lease.secret_nonce.arena.open(), share as scalar:
             return sign_partial(session, task.index, own_nonce, lease.secret_nonce, scalar)
     finally:
         lease.secret_nonce.release()

@@ -13,7 +13,7 @@ from typing import Final
 from hsm_mpc.encoding import u8, u32be, u64be
 from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
 from hsm_mpc.groups.secp256k1 import POINT_BYTES, SCALAR_BYTES, SECP256K1, tagged_hash_into
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret, move_bytes, move_public, opened
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag
 
@@ -173,26 +173,25 @@ def derive_nonce(
     """
     _require_sizes(share, into)
     length = _RANDOM_BYTES + len(public) + 1
-    with into.arena.scope() as take:
-        working = take(_RANDOM_BYTES + max(length, _SCRATCH_BYTES))
-        with working.open() as seed, into.open() as nonce:
-            hashed = seed + _RANDOM_BYTES
-            draw(seed, hashed)
-            if share is None:
-                move_bytes(hashed, seed, _RANDOM_BYTES)
-            else:
-                with share.open() as scalar:
-                    tagged_hash_into(Tag.BIP445_AUX, seed, _RANDOM_BYTES, hashed)
-                    _exclusive_or(hashed, scalar)
-            move_bytes(hashed + _RANDOM_BYTES, public, len(public))
-            for half, out in ((b"\0", nonce), (b"\1", nonce + SCALAR_BYTES)):  # step 3.3.3
-                move_bytes(hashed + length - 1, half, 1)
-                tagged_hash_into(Tag.BIP445_NONCE, hashed, length, out)
-            try:
-                return _public_nonce(nonce)
-            except ProtocolAbort:
-                into.wipe()
-                raise
+    room = into.arena.room(_RANDOM_BYTES + max(length, _SCRATCH_BYTES))
+    hedge = into if share is None else share
+    with room as seed, opened(into, hedge) as (nonce, scalar):
+        hashed = seed + _RANDOM_BYTES
+        draw(seed, hashed)
+        if share is None:
+            move_bytes(hashed, seed, _RANDOM_BYTES)
+        else:
+            tagged_hash_into(Tag.BIP445_AUX, seed, _RANDOM_BYTES, hashed)
+            _exclusive_or(hashed, scalar)
+        move_public(hashed + _RANDOM_BYTES, public)
+        for half, out in ((b"\0", nonce), (b"\1", nonce + SCALAR_BYTES)):  # step 3.3.3
+            move_public(hashed + length - 1, half)
+            tagged_hash_into(Tag.BIP445_NONCE, hashed, length, out)
+        try:
+            return _public_nonce(nonce)
+        except ProtocolAbort:
+            into.wipe()
+            raise
 
 
 def _public_nonce(nonce: int) -> PublicNonce:

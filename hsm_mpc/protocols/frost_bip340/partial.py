@@ -9,7 +9,7 @@ from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort, Tampered
 from hsm_mpc.groups.secp256k1 import SCALAR_BYTES, SECP256K1
 from hsm_mpc.protocols.frost_bip340.nonces import SECRET_NONCE_BYTES, PublicNonce
 from hsm_mpc.protocols.frost_bip340.session import Session
-from hsm_mpc.secure.arena import Secret, publish
+from hsm_mpc.secure.arena import Secret, opened, publish_at, release_all
 
 
 def sign_partial(
@@ -26,7 +26,7 @@ def sign_partial(
         Tampered: d is not the share that the epoch certifies (step 3.4.8), or the result does not
             verify: a fault, or memory that somebody wrote (step 3.4.12).
     """
-    with secret_nonce.open() as k1, share.open() as d:
+    with opened(secret_nonce, share) as (k1, d):
         try:
             if (secret_nonce.size, share.size) != (SECRET_NONCE_BYTES, SCALAR_BYTES):
                 raise BadInput("a secret nonce has 64 bytes and a share 32")
@@ -39,13 +39,12 @@ def sign_partial(
             if factor == 0:
                 raise ProtocolAbort("the challenge times the Lagrange factor is 0")  # step 3.4.10
             _add_up(session, factor, k1, u, d)
-            signature = publish(share)  # released by step 3.4.12: where this function returns it
+            signature = publish_at(d, SCALAR_BYTES)  # released by step 3.4.12, by returning it
             if not _equation_holds(session, factor, signature, own_nonce, public_share):
                 raise Tampered("a partial signature of our own does not verify: not released")
             return signature
         finally:
-            secret_nonce.release()  # wiped when this window closes
-            share.release()
+            release_all((secret_nonce, share))  # wiped when this window closes
 
 
 def _add_up(session: Session, factor: int, k1: int, k2: int, d: int) -> None:
@@ -82,13 +81,11 @@ def _equation_holds(
     session: Session, factor: int, signature: bytes, nonce: PublicNonce, public_share: bytes
 ) -> bool:
     """s·G = f·(N_1 + b·N_2) + c·P, as N_1 + b·N_2 + (f·c·P − f·s·G) = O (step 3.1.7)."""
-    sign = session.nonce_sign
+    sign, b = session.nonce_sign, session.nonce_factor
     scalar = SECP256K1.parse_scalar(signature)
-    rest = SECP256K1.multiply_with_base(public_share, sign * factor, -sign * scalar)
-    terms = [(1, nonce.first), (session.nonce_factor, nonce.second)]
-    if rest is not None:
-        terms.append((1, rest))
-    return SECP256K1.linear_combination(terms) is None
+    return SECP256K1.sums_to_identity(
+        nonce.first, nonce.second, b, public_share, sign * factor, -sign * scalar
+    )
 
 
 def _require_scalars(k1: int, k2: int, d: int) -> None:

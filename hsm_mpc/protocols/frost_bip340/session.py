@@ -61,10 +61,11 @@ class Session:
 
 def _effective(nonces: AggregateNonce, factor: int) -> bytes | None:
     """R_1 + b·R_2."""
-    terms = ((1, nonces.first), (factor, nonces.second))
-    return SECP256K1.linear_combination(
-        (scale, point) for scale, point in terms if point is not None
-    )
+    if nonces.second is None:
+        return nonces.first
+    if nonces.first is None:
+        return SECP256K1.multiply(nonces.second, factor)
+    return SECP256K1.add_multiple(nonces.first, nonces.second, factor)
 
 
 def _hash_to_scalar(tag: Tag, message: bytes) -> int:
