@@ -1,4 +1,4 @@
-"""libsodium by pointer: the only importer of PyNaCl.
+"""libsodium by pointer; with `sodium_ed25519` the only importer of PyNaCl.
 
 Every `int` argument is an address inside an open window; every `bytes` argument is public.
 Lengths are in bytes. The functions are constant time in the secret by libsodium's design
@@ -17,6 +17,7 @@ if lib.sodium_init() < 0:
     raise BackendError("libsodium cannot be initialised on this machine", retryable=False)
 
 ED25519_SIGNATURE_BYTES: Final = 64
+AEAD_TAG_BYTES: Final = 16
 
 _BYTES: Final = ffi.typeof("unsigned char *")
 
@@ -102,3 +103,31 @@ def x25519_public(secret: int) -> bytes:
     public = ffi.new("unsigned char[32]")
     lib.crypto_scalarmult_base(public, _at(secret))
     return bytes(ffi.buffer(public))
+
+
+def xchacha20poly1305_seal(key: int, nonce: bytes, plaintext: int, length: int) -> bytes:
+    """ciphertext ‖ tag[16] of `length` bytes, without associated data.
+
+    The key has 32 bytes; the public nonce has 24 and is used once under this key.
+    """
+    sealed = ffi.new("unsigned char[]", length + AEAD_TAG_BYTES)
+    lib.crypto_aead_xchacha20poly1305_ietf_encrypt(
+        sealed, ffi.NULL, _at(plaintext), length, ffi.NULL, 0, ffi.NULL, nonce, _at(key)
+    )
+    return bytes(ffi.buffer(sealed))
+
+
+def xchacha20poly1305_open(key: int, nonce: bytes, sealed: bytes, out: int) -> bool:
+    """Inverse of `xchacha20poly1305_seal` into len(sealed) − 16 bytes at `out`.
+
+    False: not authentic; nothing of the plaintext stands there.
+    """
+    opened = lib.crypto_aead_xchacha20poly1305_ietf_decrypt(
+        _at(out), ffi.NULL, ffi.NULL, sealed, len(sealed), ffi.NULL, 0, nonce, _at(key)
+    )
+    return bool(opened == 0)
+
+
+def published(address: int, length: int) -> bytes:
+    """`length` bytes at `address` that a step has made public; the caller names it."""
+    return bytes(ffi.buffer(_at(address), length))
