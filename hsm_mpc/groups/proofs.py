@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from hsm_mpc.encoding import Reader, u32le, u64be
 from hsm_mpc.errors import BadEncoding, InvalidSignature
 from hsm_mpc.groups.base import Group
+from hsm_mpc.groups.ed25519 import ED25519, Ed25519, hash_to_scalar
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1, Secp256k1
 from hsm_mpc.tags import Tag, tagged_hash
 
@@ -52,7 +53,26 @@ class PublicCocktailSecp256k1:
         return int.from_bytes(digest, "big") % ORDER
 
 
+class PublicCocktailEd25519:
+    """COCKTAIL(Ed25519, SHA-512)."""
+
+    __slots__ = ()
+
+    suite_id: Final = b"COCKTAIL(Ed25519, SHA-512)"
+    group: Final[Ed25519] = ED25519
+
+    def hash(self, message: bytes) -> bytes:
+        """SHA-512."""
+        return hashlib.sha512(message).digest()
+
+    def challenge(self, commitment: bytes, public_key: bytes, message: bytes) -> int:
+        """int_le(SHA-512("COCKTAIL-DKG-Ed25519-SHA512-H7" ‖ R ‖ pk ‖ m)) mod L (step 2.2.2)."""
+        prefix = b"COCKTAIL-DKG-Ed25519-SHA512-H7"
+        return hash_to_scalar(prefix + commitment + public_key + message)
+
+
 COCKTAIL_SECP256K1: Final = PublicCocktailSecp256k1()
+COCKTAIL_ED25519: Final = PublicCocktailEd25519()
 
 
 def signature_length(suite: PublicSuite) -> int:

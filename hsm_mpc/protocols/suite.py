@@ -30,7 +30,7 @@ class Suite(PublicSuite, Protocol):
         """Bytes behind that hash input which `pad` may overwrite."""
 
     def nonce_scalar(self, message: int, length: int, out: int) -> None:
-        """The deterministic nonce of nonce_prefix ‖ sk ‖ m (step 2.2.1).
+        """The deterministic nonce of nonce_prefix ‖ sk ‖ m, which it may overwrite (step 2.2.1).
 
         Raises:
             ProtocolAbort: it is 0, or (secp256k1) not below the order.

@@ -6,20 +6,19 @@ ciphertexts can be opened with the static keys, which gives the shares and so th
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from hsm_mpc.encoding import u32le
-from hsm_mpc.groups.secp256k1 import ORDER
 from hsm_mpc.protocols.dkg_messages import Dealing1, Setup, agree
 from hsm_mpc.protocols.pads import Pads, Route, session_pads, static_halves
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena
+from tests.protocols.keygen import encoded
 from tests.secure.bytes_of import at, filled
 
 
@@ -42,7 +41,7 @@ class Vector:
     @property
     def statics(self) -> list[int]:
         """d_1..d_n."""
-        return [int(key, 16) for key in self.json["config"]["static_secret_keys"]]
+        return [self.scalar(key) for key in self.json["config"]["static_secret_keys"]]
 
     @property
     def static_keys(self) -> list[bytes]:
@@ -62,8 +61,17 @@ class Vector:
         """H(seed ‖ suite_id ‖ u32le(t) ‖ u32le(n) ‖ label) mod q."""
         label = f"static_secret_key_{index}".encode("ascii")
         sizes = u32le(self.threshold) + u32le(self.holders)
-        digest = hashlib.sha256(self.seed + self.suite.suite_id + sizes + label).digest()
-        return int.from_bytes(digest, "big") % ORDER
+        digest = self.suite.hash(self.seed + self.suite.suite_id + sizes + label)
+        return int.from_bytes(digest, self.byte_order) % self.suite.group.order
+
+    @property
+    def byte_order(self) -> Literal["big", "little"]:
+        """Of a scalar."""
+        return "little" if self.suite.group.scalar_bytes(1)[0] else "big"
+
+    def scalar(self, encoded: str) -> int:
+        """Of 32 bytes in hex."""
+        return self.suite.group.parse_scalar(bytes.fromhex(encoded))
 
     def setup(self, me: int) -> Setup:
         session = bytes.fromhex(self.json["session_tag"])
@@ -120,10 +128,10 @@ class Vector:
     def _pads(self, arena: Arena, sender: int, receiver: int) -> Iterator[tuple[Pads, int, int]]:
         context = bytes.fromhex(self.json["context"])
         with arena.scope() as take:
-            static = filled(take(32), self.statics[receiver - 1].to_bytes(32, "big"))
+            static = filled(take(32), encoded(self.suite, self.statics[receiver - 1]))
             with (
                 static.open() as own,
-                take(33).open() as half,
+                take(self.suite.group.point_length).open() as half,
                 session_pads(self.suite, context, arena) as pads,
             ):
                 static_halves(self.suite, own, [self.static_keys[sender - 1]], half)
@@ -131,14 +139,15 @@ class Vector:
 
 
 def load(folder: Path, suite: Suite) -> list[Vector]:
-    """The vectors on secp256k1."""
-    path = folder / "cocktail-dkg" / "cocktail-dkg-secp256k1-sha256.json"
+    """The vectors of one suite."""
+    curve = "ed25519-sha512" if b"Ed25519" in suite.suite_id else "secp256k1-sha256"
+    path = folder / "cocktail-dkg" / f"cocktail-dkg-{curve}.json"
     content = json.loads(path.read_text("utf-8"))
     assert content["ciphersuite"] == suite.suite_id.decode("ascii")
     return [Vector(suite, bytes.fromhex(content["seed"]), each) for each in content["vectors"]]
 
 
-def interpolated(shares: Sequence[int]) -> list[int]:
+def interpolated(shares: Sequence[int], order: int) -> list[int]:
     """The coefficients of the polynomial of lowest degree with f(1), f(2), … = `shares`."""
     total = [0] * len(shares)
     for i, share in enumerate(shares, 1):
@@ -148,8 +157,8 @@ def interpolated(shares: Sequence[int]) -> list[int]:
                 shifted, scaled = [0, *basis], [-j * each for each in basis] + [0]
                 basis = [a + b for a, b in zip(shifted, scaled, strict=True)]
                 denominator *= i - j
-        factor = share * pow(denominator, -1, ORDER)
-        total = [(a + factor * b) % ORDER for a, b in zip(total, basis, strict=True)]
+        factor = share * pow(denominator, -1, order)
+        total = [(a + factor * b) % order for a, b in zip(total, basis, strict=True)]
     while total[-1] == 0:
         total.pop()
     return total

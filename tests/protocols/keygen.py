@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from hsm_mpc.groups.proofs import PublicSuite
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.groups.sharing import DrawScalars
 from hsm_mpc.protocols import dkg, schnorr
@@ -36,22 +37,41 @@ def times_g(scalar: int) -> bytes:
     return bytes(point)
 
 
-def scripted(*scalars: int) -> DrawScalars:
+def encoded(suite: PublicSuite, scalar: int) -> bytes:
+    """`be` for either suite."""
+    return suite.group.scalar_bytes(scalar % suite.group.order)
+
+
+def decoded(suite: PublicSuite, scalar: bytes) -> int:
+    return suite.group.parse_scalar(scalar)
+
+
+def times_base(suite: PublicSuite, scalar: int) -> bytes:
+    """`times_g` for either suite."""
+    point = suite.group.base_multiple(scalar)
+    assert point is not None
+    return bytes(point)
+
+
+def scripted(suite: PublicSuite, *scalars: int) -> DrawScalars:
     """Draws these scalars, one after another."""
     left = list(scalars)
 
     def draw(into: Secret) -> None:
         count = into.size // 32
-        write(into, b"".join(be(left.pop(0)) for _ in range(count)))
+        write(into, b"".join(encoded(suite, left.pop(0)) for _ in range(count)))
 
     return draw
 
 
-def random_draws(seed: int) -> DrawScalars:
+def random_draws(suite: PublicSuite, seed: int) -> DrawScalars:
     numbers = random.Random(seed)
 
+    def scalar() -> bytes:
+        return encoded(suite, numbers.randrange(1, suite.group.order))
+
     def draw(into: Secret) -> None:
-        write(into, b"".join(be(numbers.randrange(1, ORDER)) for _ in range(into.size // 32)))
+        write(into, b"".join(scalar() for _ in range(into.size // 32)))
 
     return draw
 
@@ -74,11 +94,11 @@ def parties(
     extension: bytes = EXTENSION,
 ) -> list[Party]:
     """n holders with these static secrets."""
-    keys = [times_g(secret) for secret in secrets]
+    keys = [times_base(suite, secret) for secret in secrets]
     return [
         Party(
             agree(suite, threshold, keys, me, key, session, extension),
-            filled(take(32), be(secret)),
+            filled(take(32), encoded(suite, secret)),
         )
         for me, (key, secret) in enumerate(zip(keys, secrets, strict=True), 1)
     ]
@@ -91,6 +111,10 @@ class Dealt:
     parties: list[Party]
     keeps: dict[int, dkg.Keep1to2]
     messages: dict[int, bytes]
+
+    @property
+    def suite(self) -> Suite:
+        return self.parties[0].setup.suite
 
     def exchange(self, index: int, messages: Mapping[int, bytes] | None = None) -> dkg.Keep2to3:
         """Round 2 at holder `index`."""
@@ -107,7 +131,8 @@ def deal(parties: list[Party], seed: int = 1) -> Dealt:
     keeps, messages = {}, {}
     for party in parties:
         index = party.setup.me
-        keeps[index], outbox = dkg.start(party.setup, party.static, random_draws(seed + index))
+        draws = random_draws(party.setup.suite, seed + index)
+        keeps[index], outbox = dkg.start(party.setup, party.static, draws)
         messages[index] = outbox.to_all
     return Dealt(parties, keeps, messages)
 
@@ -134,12 +159,12 @@ def forged(
     `shares` and `raw_shares` replace f(r) for some receivers; `shown` is shown as E.
     """
     setup, suite, arena = party.setup, party.setup.suite, party.static.arena
-    commitments = tuple(times_g(a) for a in coefficients)
-    key = shown or times_g(ephemeral)
+    commitments = tuple(times_base(suite, a) for a in coefficients)
+    key, width = shown or times_base(suite, ephemeral), suite.group.point_length
     with arena.scope() as take:
-        constant = filled(take(32), be(coefficients[0]))
-        secret = filled(take(32), be(ephemeral))
-        halves, plaintext = take(33 * setup.holders), take(32)
+        constant = filled(take(32), encoded(suite, coefficients[0]))
+        secret = filled(take(32), encoded(suite, ephemeral))
+        halves, plaintext = take(width * setup.holders), take(32)
         with constant.open() as signing, party.static.open() as static, halves.open() as half:
             signed = possession_message(setup, commitments, key)
             possession = schnorr.sign(suite, arena, signing, commitments[0], signed)
@@ -149,10 +174,10 @@ def forged(
                 for index, receiver in enumerate(setup.static_keys, 1):
                     value = sum(a * index**k for k, a in enumerate(coefficients))
                     value = (shares or {}).get(index, value)
-                    write(plaintext, (raw_shares or {}).get(index, be(value)))
+                    write(plaintext, (raw_shares or {}).get(index, encoded(suite, value)))
                     route = Route(key, setup.key_of(setup.me), receiver)
                     with plaintext.open() as share:
-                        at = half + 33 * (index - 1)
+                        at = half + width * (index - 1)
                         sealed.append(pads.seal(sending, at, route, share, 32))
     return Dealing1(commitments, possession, key, tuple(sealed))
 

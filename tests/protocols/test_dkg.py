@@ -12,25 +12,25 @@ from hypothesis import strategies as st
 
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort
 from hsm_mpc.groups import proofs
-from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.groups.sharing import lagrange
 from hsm_mpc.protocols import dkg, schnorr
 from hsm_mpc.protocols.rounds import abort, advance
-from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Secret, Take, publish
 from tests.protocols.keygen import (
     STATICS,
     Dealt,
     Party,
-    be,
     deal,
+    decoded,
+    encoded,
     forged,
     leaving_nothing,
     parties,
     play,
     random_draws,
     scripted,
-    times_g,
+    times_base,
 )
 
 
@@ -50,29 +50,28 @@ def confirmed(
 @settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_every_t_subset_holds_the_key_and_no_smaller_one(
-    suite: CocktailSecp256k1, protocol_arena: Arena, data: st.DataObject
+    any_suite: Suite, protocol_arena: Arena, data: st.DataObject
 ) -> None:
     """Sections 2.5 and 8.3."""
     holders = data.draw(st.integers(2, 5))
     threshold = data.draw(st.integers(2, holders))
     seed = data.draw(st.integers(0, 2**32))
-    numbers = random.Random(seed)
-    secrets = [numbers.randrange(1, ORDER) for _ in range(holders)]
+    numbers, order = random.Random(seed), any_suite.group.order
+    secrets = [numbers.randrange(1, order) for _ in range(holders)]
     with protocol_arena.scope() as take:
-        everyone = parties(suite, take, threshold, secrets)
+        everyone = parties(any_suite, take, threshold, secrets)
         shares, keeps = play(everyone, seed)
         key = keeps[0].commitments[0]
         for size in (threshold, threshold - 1):
             for quorum in combinations(shares, size):
-                terms = (
-                    lagrange(i, quorum, ORDER) * int.from_bytes(shares[i], "big") for i in quorum
-                )
-                assert (SECP256K1.base_multiple(sum(terms)) == key) is (size == threshold)
+                terms = (lagrange(i, quorum, order) * decoded(any_suite, shares[i]) for i in quorum)
+                total = any_suite.group.base_multiple(sum(terms))
+                assert (total == key) is (size == threshold)
         for keep in keeps:
             assert keep.commitments == keeps[0].commitments
             assert keep.transcript == keeps[0].transcript
             assert keep.public_shares == tuple(
-                times_g(int.from_bytes(shares[i], "big")) for i in sorted(shares)
+                times_base(any_suite, decoded(any_suite, shares[i])) for i in sorted(shares)
             )
         agreements = finished(everyone, keeps)
         assert all(agreement == agreements[0] for agreement in agreements)
@@ -88,12 +87,12 @@ def test_the_group_key_is_the_sum_of_all_constants(three: list[Party]) -> None:
     keeps, messages = {}, {}
     for party in three:
         me = party.setup.me
-        draws = scripted(100 * me, 10 + me, 777 + me)
+        draws = scripted(party.setup.suite, 100 * me, 10 + me, 777 + me)
         keeps[me], outbox = dkg.start(party.setup, party.static, draws)
         messages[me] = outbox.to_all
-    result = Dealt(three, keeps, messages).exchange(2)
-    assert result.commitments == (times_g(600), times_g(36))
-    assert publish(result.share) == be(600 + 2 * 36)
+    result, suite = Dealt(three, keeps, messages).exchange(2), three[0].setup.suite
+    assert result.commitments == (times_base(suite, 600), times_base(suite, 36))
+    assert publish(result.share) == encoded(suite, 600 + 2 * 36)
 
 
 def test_an_agreement_is_checked_by_whoever_has_the_transcript(three: list[Party]) -> None:
@@ -112,7 +111,7 @@ def test_a_round_leaves_only_what_it_keeps(protocol_arena: Arena, three: list[Pa
     """Step 2.5.4: coefficients, ephemeral secret, shares and pads are wiped."""
     party = three[0]
     with leaving_nothing(protocol_arena):
-        keep, _ = dkg.start(party.setup, party.static, random_draws(1))
+        keep, _ = dkg.start(party.setup, party.static, random_draws(party.setup.suite, 1))
         abort(keep)
 
 
@@ -123,7 +122,10 @@ def test_a_first_round_that_raises_wipes(protocol_arena: Arena, three: list[Part
         raise BackendError("no randomness")
 
     party = three[0]
-    for draw, error in ((failing, BackendError), (scripted(5, 0, 7), ProtocolAbort)):
+    for draw, error in (
+        (failing, BackendError),
+        (scripted(party.setup.suite, 5, 0, 7), ProtocolAbort),
+    ):
         with leaving_nothing(protocol_arena), pytest.raises(error) as caught:
             dkg.start(party.setup, party.static, draw)
         assert caught.tb, "whose frames still hold the slots"
@@ -230,11 +232,11 @@ def test_two_transcripts_signed_by_one_holder_are_evidence(dealt: Dealt) -> None
         proofs.verify(suite, signature, key, text)
 
 
-def test_an_extension_that_differs_never_certifies(suite: CocktailSecp256k1, take: Take) -> None:
+def test_an_extension_that_differs_never_certifies(any_suite: Suite, take: Take) -> None:
     """Step 2.4.3: the signatures are over T, and ext stands in T."""
-    ours = parties(suite, take, 2, STATICS)
+    ours = parties(any_suite, take, 2, STATICS)
     dealt = deal(ours)
-    theirs = parties(suite, take, 2, STATICS, extension=b"another plan")
+    theirs = parties(any_suite, take, 2, STATICS, extension=b"another plan")
     keep = dealt.exchange(1)
     other = advance(
         dkg.exchange,

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.errors import ProtocolAbort
-from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.dkg_messages import Dealing1
 from hsm_mpc.protocols.rounds import abort
-from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Take
 from tests.protocols.keygen import (
     STATICS,
@@ -21,7 +20,7 @@ from tests.protocols.keygen import (
     leaving_nothing,
     parties,
     scripted,
-    times_g,
+    times_base,
 )
 
 
@@ -33,10 +32,16 @@ def culprits(dealt: Dealt, messages: dict[int, bytes], me: int = 1) -> tuple[int
     return caught.value.culprits
 
 
+def unreduced(suite: Suite, scalar: int) -> bytes:
+    """The scalar plus the order, in the suite's byte order."""
+    little = suite.group.scalar_bytes(1)[0] == 1
+    return (scalar + suite.group.order).to_bytes(32, "little" if little else "big")
+
+
 def test_a_commitment_of_another_length_names_its_sender(dealt: Dealt) -> None:
     """Step 2.5.5: commitment_of_t_plus_1_points, of_t_minus_1; a trailing byte; nothing at all."""
     honest = Dealing1.from_bytes(dealt.messages[2], dealt.parties[0].setup)
-    longer = replace(honest, commitments=(*honest.commitments, times_g(5)))
+    longer = replace(honest, commitments=(*honest.commitments, times_base(dealt.suite, 5)))
     shorter = replace(honest, commitments=honest.commitments[:1])
     for message in (longer.to_bytes(), shorter.to_bytes(), dealt.messages[2] + b"\0", b""):
         assert culprits(dealt, {**dealt.messages, 2: message}) == (2,)
@@ -104,7 +109,8 @@ def test_a_copied_commitment_without_knowledge_names_its_sender(dealt: Dealt) ->
     """Step 2.5.6, rogue key: C_{3,0} = Y' − C_{1,0} − C_{2,0}, whose logarithm nobody knows."""
     third = dealt.parties[2]
     own = dealt.keeps[1].own.commitments[0]
-    rogue = SECP256K1.combine([times_g(4242), SECP256K1.negate_point(own)]) or b""
+    group = dealt.suite.group
+    rogue = group.combine([times_base(dealt.suite, 4242), group.negate_point(own)]) or b""
     honest = forged(third, (4242, 9), 73)
     cheat = replace(honest, commitments=(rogue, honest.commitments[1]))
     assert culprits(dealt, {**dealt.messages, 3: cheat.to_bytes()}) == (3,)
@@ -120,10 +126,10 @@ def test_a_proof_belongs_to_its_commitment_and_ephemeral_key(dealt: Dealt, part:
 
 
 def test_a_proof_under_another_context_names_its_sender(
-    suite: CocktailSecp256k1, take: Take, dealt: Dealt
+    any_suite: Suite, take: Take, dealt: Dealt
 ) -> None:
     """Step 2.2.4: pop_under_other_context, a replay."""
-    before = parties(suite, take, 2, STATICS, session=b"an earlier session")
+    before = parties(any_suite, take, 2, STATICS, session=b"an earlier session")
     replayed = forged(before[1], (600, 3), 76)
     honest = forged(dealt.parties[1], (600, 3), 76)
     cheat = replace(honest, possession=replayed.possession)
@@ -150,20 +156,21 @@ def test_a_ciphertext_of_another_receiver_names_its_dealer(dealt: Dealt) -> None
 @pytest.mark.parametrize(
     "share",
     [
-        pytest.param(ORDER.to_bytes(32, "big"), id="decrypted_share_above_order"),
+        pytest.param(None, id="decrypted_share_above_order"),
         pytest.param(b"\xff" * 32, id="largest"),
         pytest.param(bytes(32), id="decrypted_zero_share"),
     ],
 )
-def test_a_share_that_is_no_scalar_names_its_sender(dealt: Dealt, share: bytes) -> None:
+def test_a_share_that_is_no_scalar_names_its_sender(dealt: Dealt, share: bytes | None) -> None:
     """Step 1.8.7."""
-    cheat = forged(dealt.parties[1], (600, 3), 77, raw_shares={1: share})
+    raw = unreduced(dealt.suite, 0) if share is None else share
+    cheat = forged(dealt.parties[1], (600, 3), 77, raw_shares={1: raw})
     assert culprits(dealt, {**dealt.messages, 2: cheat.to_bytes()}) == (2,)
 
 
 def test_a_canonical_share_is_required_though_the_sum_would_fit(dealt: Dealt) -> None:
     """Step 1.8.7: f_2(1) = 5 is sent as 5 + q."""
-    cheat = forged(dealt.parties[1], (2, 3), 77, raw_shares={1: (5 + ORDER).to_bytes(32, "big")})
+    cheat = forged(dealt.parties[1], (2, 3), 77, raw_shares={1: unreduced(dealt.suite, 5)})
     assert culprits(dealt, {**dealt.messages, 2: cheat.to_bytes()}) == (2,)
 
 
@@ -193,15 +200,15 @@ def test_errors_that_cancel_out_name_both_dealers(dealt: Dealt) -> None:
     assert culprits(dealt, messages) == (2, 3)
 
 
-def test_all_culprits_of_all_checks_are_named_at_once(suite: CocktailSecp256k1, take: Take) -> None:
+def test_all_culprits_of_all_checks_are_named_at_once(any_suite: Suite, take: Take) -> None:
     """Section 1.10: a bad length, a bad proof, a bad ciphertext and a bad share."""
-    five = parties(suite, take, 2, (11, 12, 13, 14, 15))
+    five = parties(any_suite, take, 2, (11, 12, 13, 14, 15))
     dealt = deal(five)
     unproven = forged(five[2], (600, 3), 81)
     messages = {
         **dealt.messages,
         2: dealt.messages[2][:-1],
-        3: replace(unproven, ephemeral=times_g(82)).to_bytes(),
+        3: replace(unproven, ephemeral=times_base(any_suite, 82)).to_bytes(),
         4: forged(five[3], (700, 3), 83, raw_shares={1: bytes(32)}).to_bytes(),
         5: forged(five[4], (800, 3), 84, shares={1: 1}).to_bytes(),
     }
@@ -215,7 +222,9 @@ def test_all_culprits_of_all_checks_are_named_at_once(suite: CocktailSecp256k1, 
 
 def test_a_sum_of_commitments_that_is_the_identity_aborts_without_culprit(dealt: Dealt) -> None:
     """Step 2.5.9: two dealers chose highest coefficients that cancel ours."""
-    keep, outbox = dkg.start(dealt.parties[0].setup, dealt.parties[0].static, scripted(9, 8, 7))
+    keep, outbox = dkg.start(
+        dealt.parties[0].setup, dealt.parties[0].static, scripted(dealt.suite, 9, 8, 7)
+    )
     ours = Dealt(dealt.parties, {1: keep}, {**dealt.messages, 1: outbox.to_all})
     messages = {
         **ours.messages,
@@ -227,7 +236,9 @@ def test_a_sum_of_commitments_that_is_the_identity_aborts_without_culprit(dealt:
 
 def test_a_wrong_share_is_named_though_the_sum_is_the_identity(dealt: Dealt) -> None:
     """Steps 2.5.8 and 2.5.9."""
-    keep, outbox = dkg.start(dealt.parties[0].setup, dealt.parties[0].static, scripted(9, 8, 7))
+    keep, outbox = dkg.start(
+        dealt.parties[0].setup, dealt.parties[0].static, scripted(dealt.suite, 9, 8, 7)
+    )
     ours = Dealt(dealt.parties, {1: keep}, {**dealt.messages, 1: outbox.to_all})
     messages = {
         **ours.messages,
@@ -239,7 +250,9 @@ def test_a_wrong_share_is_named_though_the_sum_is_the_identity(dealt: Dealt) -> 
 
 def test_a_public_share_that_is_the_identity_aborts_without_culprit(dealt: Dealt) -> None:
     """Step 2.5.9: A(3) = O, which holder 1 sees though its own share is good."""
-    keep, outbox = dkg.start(dealt.parties[0].setup, dealt.parties[0].static, scripted(9, 8, 7))
+    keep, outbox = dkg.start(
+        dealt.parties[0].setup, dealt.parties[0].static, scripted(dealt.suite, 9, 8, 7)
+    )
     ours = Dealt(dealt.parties, {1: keep}, {**dealt.messages, 1: outbox.to_all})
     messages = {
         **ours.messages,
@@ -250,21 +263,24 @@ def test_a_public_share_that_is_the_identity_aborts_without_culprit(dealt: Dealt
 
 
 def test_dealers_whose_shares_cancel_do_not_stop_a_key_generation(
-    suite: CocktailSecp256k1, take: Take
+    any_suite: Suite, take: Take
 ) -> None:
     """Steps 1.8.4 and 2.5.9: two dealings, each sound, whose shares for us add up to 0.
 
     The library refuses a sum of 0. The two would have ended the session, and nobody were to blame.
     """
-    dealt = deal(parties(suite, take, 3, STATICS))
-    first, second = (5, 6, 7), (600, 70, -(5 + 6 * 3 + 7 * 9 + 600 + 70 * 3) * pow(9, -1, ORDER))
+    dealt = deal(parties(any_suite, take, 3, STATICS))
+    first, second = (
+        (5, 6, 7),
+        (600, 70, -(5 + 6 * 3 + 7 * 9 + 600 + 70 * 3) * pow(9, -1, any_suite.group.order)),
+    )
     messages = {
         **dealt.messages,
         1: forged(dealt.parties[0], first, 89).to_bytes(),
         2: forged(dealt.parties[1], second, 90).to_bytes(),
     }
     keep = dealt.exchange(3, messages)
-    assert SECP256K1.public_point(keep.share) == keep.public_shares[2]
+    assert any_suite.group.public_point(keep.share) == keep.public_shares[2]
     abort(keep)
 
 
@@ -272,7 +288,7 @@ def test_a_fault_in_adding_up_the_shares_is_caught(
     dealt: Dealt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step 2.5.9: x·B = A(i), else memory or library failed: no culprit, and no slot is left."""
-    monkeypatch.setattr(type(SECP256K1), "add_at", lambda *_: None)
+    monkeypatch.setattr(type(dealt.suite.group), "add_at", lambda *_: None)
     static = dealt.parties[0].static
     with leaving_nothing(static.arena), pytest.raises(ProtocolAbort, match="own share") as caught:
         dkg.exchange(dealt.keeps[1], static, dealt.messages)

@@ -1,4 +1,4 @@
-"""COCKTAIL-DKG on secp256k1, byte for byte as published (sections 2.2 to 2.5, 8.1)."""
+"""COCKTAIL-DKG on both curves, byte for byte as published (sections 2.2 to 2.5, 8.1)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ import pytest
 from hsm_mpc.encoding import u64le
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.groups import proofs
-from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.protocols import dkg, schnorr
 from hsm_mpc.protocols.dkg_messages import possession_message, transcript
 from hsm_mpc.protocols.pads import static_halves
 from hsm_mpc.protocols.rounds import abort, advance
-from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Secret, publish
-from hsm_mpc.tags import Tag
 from tests.protocols.cocktail import Vector, interpolated, load
-from tests.protocols.keygen import be, times_g
+from tests.protocols.keygen import encoded, times_base
 from tests.secure.bytes_of import at, filled
 
 NAMES = ("2-of-3", "3-of-5", "7-of-14", "with payloads")
@@ -29,22 +27,24 @@ RECOVERIES = (0, 3)
 
 
 @pytest.fixture(params=range(len(NAMES)), ids=NAMES)
-def vector(request: pytest.FixtureRequest, vectors: Path, suite: CocktailSecp256k1) -> Vector:
-    loaded = load(vectors, suite)
+def vector(request: pytest.FixtureRequest, vectors: Path, any_suite: Suite) -> Vector:
+    loaded = load(vectors, any_suite)
     assert len(loaded) == len(NAMES)
     chosen: Vector = loaded[request.param]
     return chosen
 
 
-def tag_input(tag: Tag, message: bytes) -> bytes:
-    """The full hash input of a tagged hash: both tag hashes first."""
-    return hashlib.sha256(tag.encode("ascii")).digest() * 2 + message
+def hash_input(suite: Suite, purpose: str, message: bytes) -> bytes:
+    """All that is hashed: on secp256k1 both tag hashes first, on Ed25519 a prefix."""
+    if b"Ed25519" in suite.suite_id:
+        return f"COCKTAIL-DKG-Ed25519-SHA512-{purpose}".encode("ascii") + message
+    return hashlib.sha256(f"COCKTAIL-DKG/{purpose}".encode("ascii")).digest() * 2 + message
 
 
 def test_static_keys(vector: Vector) -> None:
     for index, (secret, key) in enumerate(zip(vector.statics, vector.static_keys, strict=True), 1):
         assert vector.derived_static(index) == secret
-        assert times_g(secret) == key
+        assert times_base(vector.suite, secret) == key
 
 
 def test_context(vector: Vector) -> None:
@@ -59,12 +59,14 @@ def test_plaintexts_and_ciphertexts(vector: Vector, protocol_arena: Arena) -> No
         for receiver in range(1, vector.holders + 1):
             plaintext = vector.plaintext(protocol_arena, sender, receiver)
             assert plaintext[32:] == vector.payloads[sender - 1]
-            shares.append(int.from_bytes(plaintext[:32], "big"))
+            shares.append(vector.suite.group.parse_scalar(plaintext[:32]))
             again = vector.sealed_again(protocol_arena, sender, receiver, plaintext)
             assert again == vector.dealing(sender).sealed[receiver - 1]
-        coefficients = interpolated(shares)
+        coefficients = interpolated(shares, vector.suite.group.order)
         assert len(coefficients) == vector.threshold
-        assert tuple(map(times_g, coefficients)) == vector.dealing(sender).commitments
+        assert vector.dealing(sender).commitments == tuple(
+            times_base(vector.suite, coefficient) for coefficient in coefficients
+        )
 
 
 def test_proofs_of_possession(vector: Vector, protocol_arena: Arena) -> None:
@@ -76,23 +78,26 @@ def test_proofs_of_possession(vector: Vector, protocol_arena: Arena) -> None:
         message = possession_message(setup, dealing.commitments, dealing.ephemeral)
         constant = interpolated(
             [
-                int.from_bytes(vector.plaintext(protocol_arena, index, each)[:32], "big")
+                suite.group.parse_scalar(vector.plaintext(protocol_arena, index, each)[:32])
                 for each in range(1, vector.threshold + 1)
-            ]
+            ],
+            suite.group.order,
         )[0]
         assert message.hex() == published["message"]
-        hashed = be(constant) + message
-        assert tag_input(Tag.COCKTAIL_NONCE, hashed).hex() == published["nonce_input"]
-        r = dealing.possession[:33]
+        hashed = encoded(suite, constant) + message
+        assert hash_input(suite, "NONCE", hashed).hex() == published["nonce_input"]
+        r = dealing.possession[: suite.group.point_length]
         assert r.hex() == published["nonce_commitment"]
         public = dealing.commitments[0]
-        challenged = tag_input(Tag.COCKTAIL_H7, r + public + message)
+        challenged = hash_input(suite, "H7", r + public + message)
         assert challenged.hex() == published["challenge_input"]
-        assert suite.challenge(r, public, message) == int(published["challenge"], 16)
+        assert suite.challenge(r, public, message) == vector.scalar(published["challenge"])
         with protocol_arena.scope() as take, take(32).open() as out:
-            slot, key = filled(take(len(hashed)), hashed), filled(take(32), be(constant))
+            prefixed = suite.nonce_prefix + hashed
+            slot = filled(take(len(prefixed)), prefixed)
+            key = filled(take(32), encoded(suite, constant))
             with slot.open() as start, key.open() as secret:
-                suite.nonce_scalar(start, len(hashed), out)
+                suite.nonce_scalar(start, len(prefixed), out)
                 assert at(out, 32).hex() == published["nonce"]
                 signed = schnorr.sign(suite, protocol_arena, secret, public, message)
         assert signed == dealing.possession
@@ -101,7 +106,7 @@ def test_proofs_of_possession(vector: Vector, protocol_arena: Arena) -> None:
 
 def keep_of(vector: Vector, me: int, arena: Arena, static: Secret) -> dkg.Keep1to2:
     """What holder `me` kept from round 1."""
-    halves = arena.take(33 * vector.holders)
+    halves = arena.take(vector.suite.group.point_length * vector.holders)
     with static.open() as own, halves.open() as half:
         static_halves(vector.suite, own, vector.static_keys, half)
     return dkg.Keep1to2(vector.setup(me), vector.dealing(me), halves)
@@ -109,10 +114,10 @@ def keep_of(vector: Vector, me: int, arena: Arena, static: Secret) -> dkg.Keep1t
 
 @pytest.mark.parametrize("position", WITHOUT_PAYLOADS, ids=NAMES[:WITH_PAYLOADS])
 def test_rounds_2_and_3_of_every_holder(
-    vectors: Path, suite: CocktailSecp256k1, protocol_arena: Arena, position: int
+    vectors: Path, any_suite: Suite, protocol_arena: Arena, position: int
 ) -> None:
     """Steps 2.5.5 to 2.5.12: shares, public shares, group key, T, signatures."""
-    vector = load(vectors, suite)[position]
+    vector = load(vectors, any_suite)[position]
     holders = range(1, vector.holders + 1)
     messages = {j: vector.dealing(j).to_bytes() for j in holders}
     signatures = {j: vector.signature(j) for j in holders}
@@ -120,7 +125,7 @@ def test_rounds_2_and_3_of_every_holder(
         published = vector.json["round2"][me - 1]
         assert published["participant_id"] == me
         with protocol_arena.scope() as take:
-            static = filled(take(32), be(vector.statics[me - 1]))
+            static = filled(take(32), encoded(any_suite, vector.statics[me - 1]))
             keep = keep_of(vector, me, protocol_arena, static)
             result = advance(dkg.exchange, keep, static, messages)
             assert publish(result.share).hex() == published["secret_share"]
@@ -143,7 +148,7 @@ def test_transcript_and_its_signatures(vector: Vector, protocol_arena: Arena) ->
     text = transcript(vector.setup(1), dealings).to_bytes()
     assert suite.hash(text).hex() == vector.json["round3"]["transcript_hash"]
     for index, (secret, key) in enumerate(zip(vector.statics, vector.static_keys, strict=True), 1):
-        with protocol_arena.scope() as take, filled(take(32), be(secret)).open() as own:
+        with protocol_arena.scope() as take, filled(take(32), encoded(suite, secret)).open() as own:
             signed = schnorr.sign(suite, protocol_arena, own, key, text)
         assert signed == vector.signature(index)
         proofs.verify(suite, vector.signature(index), key, text)
@@ -159,34 +164,32 @@ def test_extension_of_the_payloads(vector: Vector) -> None:
 
 
 @pytest.mark.parametrize("position", RECOVERIES)
-def test_recovery(
-    vectors: Path, suite: CocktailSecp256k1, protocol_arena: Arena, position: int
-) -> None:
+def test_recovery(vectors: Path, any_suite: Suite, protocol_arena: Arena, position: int) -> None:
     """Step 2.6.11: a holder with its d and the framed ciphertexts has its share again."""
-    vector = load(vectors, suite)[position]
+    vector = load(vectors, any_suite)[position]
     recovery = vector.json["recovery"]
     me = recovery["participant_id"]
-    holders = range(1, vector.holders + 1)
+    holders, group = range(1, vector.holders + 1), any_suite.group
     total = 0
     for sender in holders:
         sealed = vector.dealing(sender).sealed[me - 1]
         assert sealed.hex() == recovery["ciphertexts"][sender - 1]
-        share = int.from_bytes(vector.plaintext(protocol_arena, sender, me)[:32], "big")
+        share = group.parse_scalar(vector.plaintext(protocol_arena, sender, me)[:32])
         commitments = vector.dealing(sender).commitments
-        assert times_g(share) == SECP256K1.evaluate(commitments, me)  # step 2.5.8
+        assert times_base(any_suite, share) == group.evaluate(commitments, me)  # step 2.5.8
         total += share
-    assert be(total).hex() == recovery["recovered_secret_share"]
-    assert times_g(total % ORDER).hex() == recovery["recovered_verification_share"]
+    assert encoded(any_suite, total).hex() == recovery["recovered_secret_share"]
+    assert times_base(any_suite, total).hex() == recovery["recovered_verification_share"]
 
 
 def test_a_dealing_with_payloads_is_refused(
-    vectors: Path, suite: CocktailSecp256k1, protocol_arena: Arena
+    vectors: Path, any_suite: Suite, protocol_arena: Arena
 ) -> None:
     """Step 2.3.7: exactly 48 bytes in our use."""
-    vector = load(vectors, suite)[WITH_PAYLOADS]
+    vector = load(vectors, any_suite)[WITH_PAYLOADS]
     messages = {j: vector.dealing(j).to_bytes() for j in range(1, vector.holders + 1)}
     with protocol_arena.scope() as take:
-        static = filled(take(32), be(vector.statics[0]))
+        static = filled(take(32), encoded(any_suite, vector.statics[0]))
         keep = keep_of(vector, 1, protocol_arena, static)
         with pytest.raises(ProtocolAbort, match="not 48 bytes long") as caught:
             dkg.exchange(keep, static, messages)
