@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import struct
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -20,6 +21,7 @@ from tests.secure.bytes_of import filled
 
 BASE = bytes.fromhex("58" + "66" * 31)
 A, B, OUT = 0, 32, 64  # where the operands and the result lie
+FACTOR = 0x123456789
 
 Operation = Callable[[int], object]
 
@@ -52,7 +54,10 @@ def left_on_the_stack(operation: Operation) -> int:
     shared = mmap.mmap(-1, 4096)
     address = int(ffi.cast("uintptr_t", ffi.from_buffer(shared)))
     ready, go = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # From 3.12 on Python warns of other threads, such as those of pytest-xdist.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if child == 0:  # as few calls as possible after the operation: each covers a part of it
         stop, me, kill = signal.SIGSTOP, os.getpid(), os.kill
         os.read(ready, 1)
@@ -76,7 +81,7 @@ def left_on_the_stack(operation: Operation) -> int:
         os.waitpid(child, 0)
         os.close(ready)
         os.close(go)
-    values = [a, b, a + b, a * b, library.ORDER - a, a | b << 256]
+    values = [a, b, a + b, a * FACTOR, a + b * FACTOR, library.ORDER - a, a | b << 256]
     needles = [needle for value in values for needle in limbs(value % library.ORDER)]
     needles += limbs(a + b)
     needles += [part for value in (a, b) for part in digits(value)]
@@ -90,10 +95,10 @@ def pointer(address: int) -> object:
 
 OPERATIONS: dict[str, Operation] = {
     "add": lambda at: library.add(at + A, at + B),
-    "multiply": lambda at: library.multiply(at + A, le(0x123456789)),
+    "multiply": lambda at: library.multiply(at + A, le(FACTOR)),
     "negate": lambda at: library.negate(at + A),
     "reduce": lambda at: library.reduce(at + OUT, at + A),
-    "horner": lambda at: library.horner(at + OUT, at + A, 2, le(3)),
+    "horner": lambda at: library.horner(at + OUT, at + A, 2, le(FACTOR)),
     "point_of": lambda at: library.point_of(at + A),
     "diffie_hellman": lambda at: library.diffie_hellman(at + OUT, BASE, at + A),
 }
