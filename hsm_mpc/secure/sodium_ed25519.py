@@ -3,13 +3,13 @@
 Every `int` called an address lies inside an open window of protected memory; every `bytes` is
 public. Points are 32 bytes; the identity is the encoding `IDENTITY`, which only `added` takes and
 gives. Secrets meet only functions that are constant time in them by the library's design (step
-1.8.2), and the first byte of a scalar that differs from the order (`is_scalar`).
+1.8.2), and one comparison with the order that mostly needs the highest byte alone (`is_scalar`).
 
 libsodium checks less than libsecp256k1: it reduces a scalar of any size, and forgets bit 255 of one
 that multiplies a point. So each operation here looks at its operands itself (step 1.8.4).
 
-It leaves sums, products and digits of a scalar on the stack (measured). A public sum covers them,
-after every operation; `_cover` has it.
+It leaves sums, products and digits of a scalar on the stack (measured). After every operation a
+public hash covers them (`_cover`).
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _degenerate(operation: str, result: Any = None) -> NoReturn:
 def _below_order(scalar: Any) -> bool:
     """Whether 32 bytes, little-endian, are below L.
 
-    Decided by the first byte from the top that is not L's. A scalar made honestly is below 2^252
-    but with a probability of 2^−125: then the highest byte decides, and says nothing else.
+    The highest byte that is not L's decides. Of a scalar made honestly that is the very highest,
+    but with a probability of 2^−127: it is below 2^252, and more than that is not learned.
     """
     for place in range(SCALAR_BYTES - 1, -1, -1):
         if scalar[place] != _ORDER[place]:

@@ -8,6 +8,7 @@ import pytest
 
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.protocols import dkg
+from hsm_mpc.protocols.dkg_blame import dealt_soundly
 from hsm_mpc.protocols.dkg_messages import Dealing1
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
@@ -293,3 +294,20 @@ def test_a_fault_in_adding_up_the_shares_is_caught(
     with leaving_nothing(static.arena), pytest.raises(ProtocolAbort, match="own share") as caught:
         dkg.exchange(dealt.keeps[1], static, dealt.messages)
     assert caught.value.culprits == ()
+
+
+@pytest.mark.parametrize(
+    ("cheat", "sound"),
+    [({}, True), ({"shares": {1: 1}}, False), ({"raw_shares": {1: bytes(32)}}, False)],
+    ids=["honest", "wrong", "zero"],
+)
+def test_one_dealing_is_judged_by_the_accusers_key(
+    dealt: Dealt, cheat: dict[str, dict[int, int]], sound: bool
+) -> None:
+    """Step 2.6.9; nothing is left behind."""
+    accuser, dealer = dealt.parties[0], dealt.parties[1]
+    dealing = forged(dealer, (600, 3), 91, **cheat)  # type: ignore[arg-type]
+    with leaving_nothing(accuser.static.arena):
+        assert dealt_soundly(accuser.setup, accuser.static, 2, dealing) is sound
+        other = replace(dealing, sealed=(dealing.sealed[1], *dealing.sealed[1:]))
+        assert not dealt_soundly(accuser.setup, accuser.static, 2, other)
