@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 
 import pytest
@@ -183,6 +184,24 @@ def test_an_ed25519_key_off_the_curve_verifies_nothing() -> None:
     key = VerifyingKey(Algorithm.ED25519, (2).to_bytes(32, "little"))
     with pytest.raises(InvalidSignature):
         key.verify(Tag.CARD, MESSAGE, bytes(64))
+
+
+def test_an_ed25519_signature_with_the_identity_as_its_nonce_is_refused() -> None:
+    """Step 1.6.1: r = 0, which gives the key away. OpenSSL would take it."""
+    seed = b"\5" * 32
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+    public = key.public_key().public_bytes_raw()
+    hashed = bytearray(hashlib.sha512(seed).digest()[:32])
+    hashed[0] &= 248
+    hashed[31] = hashed[31] & 127 | 64
+    order = 2**252 + 27742317777372353535851937790883648493
+    identity, digest = b"\1" + bytes(31), tagged_hash(Tag.CARD, MESSAGE)
+    challenge = int.from_bytes(hashlib.sha512(identity + public + digest).digest(), "little")
+    s = challenge * int.from_bytes(hashed, "little") % order
+    signature = identity + s.to_bytes(32, "little")
+    key.public_key().verify(signature, digest)
+    with pytest.raises(InvalidSignature):
+        VerifyingKey(Algorithm.ED25519, public).verify(Tag.CARD, MESSAGE, signature)
 
 
 def test_an_rsa_key_of_another_size_or_encoding_is_refused() -> None:

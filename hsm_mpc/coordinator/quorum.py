@@ -21,13 +21,12 @@ from hsm_mpc.coordinator.quorum_actions import (
     Exclude,
     Fail,
     Publish,
-    Scheme,
     Send,
-    SignList,
     Suspect,
 )
 from hsm_mpc.errors import BadEncoding, HsmMpcError, InvalidSignature, ProtocolAbort
 from hsm_mpc.protocols.signing_messages import Commitment, PartialPayload, SignPayload, list_hash
+from hsm_mpc.protocols.wallet_key import AggregatedList, Aggregation
 
 LOST_LEASES: Final = 3
 """How often a holder may lose a lease that it offered; then this request does without it."""
@@ -57,7 +56,7 @@ class _Session:
     payload: bytes
     hash: bytes
     commits: dict[int, Commitment]
-    aggregator: SignList
+    aggregator: AggregatedList
     answers: dict[int, bytes] = field(default_factory=dict)
     """The partial signatures."""
     messages: dict[int, bytes] = field(default_factory=dict)
@@ -84,9 +83,10 @@ class Quorum:
     """The machine. Each event returns what is to be done, in order.
 
     Envelopes are verified before: an event names the holder that signed it. `allowed` says of a
-    t-set whether the policy lets it sign (step 7.4); it is asked about sets in the order of
-    preference until it agrees, which takes long where it agrees to few of many. Who must not sign
-    at all stands outside of `candidates` (all, unless given) and is not asked.
+    t-set whether the policy lets it sign (step 7.4), and says the same as long as the request
+    lasts; it is asked about sets in the order of preference until it agrees, which takes long where
+    it agrees to few of many. Who must not sign at all stands outside of `candidates` (all, unless
+    given) and is not asked.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Quorum:
         t: int,
         n: int,
         k: int,
-        scheme: Scheme,
+        scheme: Aggregation,
         allowed: Callable[[frozenset[int]], bool],
         candidates: frozenset[int] | None = None,
     ) -> None:

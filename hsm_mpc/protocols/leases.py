@@ -118,8 +118,13 @@ class LeaseTable:
                 raise Refused("lease-used", "this nonce was used already")
             if lease_id not in self._open:
                 raise Refused("lease-unknown", "this nonce was never made here, or is gone")
+            lease, until = self._open[lease_id]
+            if until <= now:  # one that was made earlier, and added later, hid it from `_expire`
+                self._wipe(lease)
+                raise Refused("lease-unknown", "this nonce was never made here, or is gone")
             self._used[lease_id] = _Used(list_hash, now + LIFETIME)
-            return self._open.pop(lease_id)[0]
+            del self._open[lease_id]
+            return lease
 
     def answered(self, lease_id: bytes, answer: bytes) -> None:
         """Remember the PARTIAL message that was sent for a lease taken before (step 3.4.14)."""
@@ -169,7 +174,10 @@ class LeaseTable:
             raise BackendError(f"{OPEN_IN_ALL} nonces are open on this signer: try again")
 
     def _expire(self, now: float) -> None:
-        """Both are in the order of their ends, so only those that are over are looked at."""
+        """Both are in the order in which they came, so only those that are over are looked at.
+
+        Where two threads overtook each other, one waits for the other: `take` looks at its own end.
+        """
         while self._open:
             lease, until = next(iter(self._open.values()))
             if until > now:

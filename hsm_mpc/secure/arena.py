@@ -60,7 +60,8 @@ ARENA_BYTES: Final = 256 * 1024
 class _Forks:
     """How often this process is a child's child, since this module was loaded.
 
-    Asking the kernel for the pid would cost more than the rest of a window.
+    Asking the kernel for the pid would cost more than the rest of a window. A fork that goes past
+    Python is not counted: its child finds no pages, and the kernel ends it.
     """
 
     count = 0
@@ -90,6 +91,7 @@ class Arena:
         self._lock = threading.Lock()  # not reentrant: see `_abandon`
         self._windows = 0
         self._forks = _Forks.count
+        self._pid = os.getpid()
         self._canary = os.urandom(CANARY_BYTES)
         self._free = FreeList(self._mapping.length)
         self._released: list[Slot] = []  # not wiped yet
@@ -117,10 +119,11 @@ class Arena:
         """
         self._require_owner()
         with self._lock:
-            slot = self._allot(size)
-            if self._windows == 0:
-                self._mapping.set_accessible(False)
-        return Secret(self, slot)
+            secret = Secret(self, self._allot(size))
+            damaged = self._settle() if self._windows == 0 or self._released else []
+        if damaged:
+            raise _overrun(damaged)
+        return secret
 
     def scope(self) -> Scope:
         """`with arena.scope() as take`: each slot taken in it is wiped and given back after."""
@@ -167,13 +170,18 @@ class Arena:
         """A zeroed slot between fresh canaries; the pages are accessible. Under the lock."""
         length = slot_length(size)
         self._require_open()
-        self._mapping.set_accessible(True)
+        if self._windows == 0:
+            self._mapping.set_accessible(True)  # before anything is taken: it may fail
         offset = self._free.take(length)
         if offset is None:
-            if self._windows == 0:
-                self._mapping.set_accessible(False)
+            damaged = self._settle()
+            if damaged:
+                raise _overrun(damaged)
+            offset = self._free.take(length)
+        if offset is None:
             message = f"protected memory is full: no room for {size} bytes more"
             raise BackendError(message, retryable=length <= self._mapping.length)
+        self._mapping.set_accessible(True)
         slot = Slot(self, offset, size, length)
         sodium.move_public(slot.pointer - CANARY_BYTES, self._canary + bytes(size) + self._canary)
         return slot
@@ -232,7 +240,7 @@ class Arena:
         if self._forks != _Forks.count:
             return
         with self._lock:
-            slot.windows = 0
+            slot.windows -= 1
             slot.released = True
             self._windows -= 1
             self._released.append(slot)
@@ -246,7 +254,7 @@ class Arena:
         The garbage collector may call this anywhere, also where this same thread holds the lock:
         then the slot waits for the next call of `_settle`.
         """
-        if slot.released or self._forks != _Forks.count:
+        if slot.released or os.getpid() != self._pid:  # also before the hook has counted a fork
             return
         slot.released = True
         self._released.append(slot)
@@ -264,13 +272,10 @@ class Arena:
         Returns those of them that somebody wrote beyond. Under the lock.
         """
         damaged = []
-        if self._released:
-            self._mapping.set_accessible(True)
-            released, self._released = self._released, []
-            for slot in released:
-                if slot.windows:
-                    self._released.append(slot)
-                elif not self._wiped_intact(slot):
+        for slot in tuple(self._released):
+            if slot.windows == 0:
+                self._mapping.set_accessible(True)
+                if not self._wiped_intact(slot):
                     damaged.append(slot)
         if self._windows == 0:
             if self._closed:
@@ -282,13 +287,19 @@ class Arena:
         return damaged
 
     def _wiped_intact(self, slot: Slot) -> bool:
-        """Wipe a slot and its canaries and give it back; whether they were whole."""
-        pointer, length = slot.pointer, slot.length
-        before = sodium.bytes_at(pointer - CANARY_BYTES, CANARY_BYTES)
-        behind = sodium.bytes_at(pointer + slot.size, CANARY_BYTES)
-        sodium.move_public(pointer - CANARY_BYTES, bytes(length))
-        self._free.give_back(slot.offset, length)
-        return before == behind == self._canary
+        """Wipe a slot and its canaries and give it back; whether they were whole.
+
+        An exception in the middle loses nothing but room: what is not wiped stays in the list, and
+        nothing is given back twice.
+        """
+        start = slot.pointer - CANARY_BYTES
+        if slot.intact is None:
+            behind = slot.pointer + slot.size
+            slot.intact = sodium.holds(start, self._canary) and sodium.holds(behind, self._canary)
+        sodium.move_public(start, bytes(slot.length))
+        self._released.remove(slot)
+        self._free.give_back(slot.offset, slot.length)
+        return slot.intact
 
 
 def _overrun(damaged: list[Slot]) -> Tampered:

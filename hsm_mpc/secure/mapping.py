@@ -94,7 +94,7 @@ class Mapping:
         except BaseException:
             self.unmap()
             raise
-        self._accessible = True
+        self._accessible: bool | None = True
 
     @staticmethod
     def _map(at: int | None, length: int, protection: int, flags: int, descriptor: int) -> int:
@@ -154,6 +154,7 @@ class Mapping:
         """Open or close all data pages of this process to reading and writing."""
         if accessible != self._accessible:
             protection = READ_WRITE if accessible else NO_ACCESS
+            self._accessible = None  # not known, should a signal come in between
             if _libc.mprotect(self.address, self.length, protection):
                 raise _failure("mprotect")
             self._accessible = accessible

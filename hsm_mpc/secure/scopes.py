@@ -47,10 +47,15 @@ class Room:
     def __init__(self, arena: Arena, size: int) -> None:
         self._arena = arena
         self._size = size
+        self._slot: Slot | None = None
 
     def __enter__(self) -> int:
-        self._slot: Slot = self._arena._enter_new(self._size)
+        if self._slot is not None:
+            raise BackendError("working memory was entered twice", retryable=False)
+        self._slot = self._arena._enter_new(self._size)
         return self._slot.pointer
 
     def __exit__(self, *_: object) -> None:
-        self._arena._leave_and_release(self._slot)
+        slot = self._slot
+        if slot is not None and not slot.released:
+            self._arena._leave_and_release(slot)

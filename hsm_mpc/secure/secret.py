@@ -25,7 +25,7 @@ class Slot:
     It knows nothing of its `Secret`, so that dropping the `Secret` is seen at once.
     """
 
-    __slots__ = ("_arena", "length", "offset", "pointer", "released", "size", "windows")
+    __slots__ = ("_arena", "intact", "length", "offset", "pointer", "released", "size", "windows")
 
     def __init__(self, arena: Arena, offset: int, size: int, length: int) -> None:
         self._arena = arena
@@ -35,6 +35,8 @@ class Slot:
         self.pointer = arena._address + offset + CANARY_BYTES
         self.windows = 0
         self.released = False
+        self.intact: bool | None = None
+        """Whether nobody wrote beyond it; found out when it is wiped."""
 
     def __enter__(self) -> int:
         self._arena._enter((self,))

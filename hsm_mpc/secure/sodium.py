@@ -45,6 +45,11 @@ def move_public(target: int, content: bytes) -> None:
     ffi.memmove(_at(target), content, len(content))
 
 
+def holds(address: int, content: bytes) -> bool:
+    """Whether `content` stands at `address`; what stands there instead is not copied."""
+    return bool(lib.sodium_memcmp(_at(address), content, len(content)) == 0)
+
+
 def bytes_at(address: int, length: int) -> bytes:
     """A copy of what is public there, on the heap."""
     return bytes(ffi.buffer(_at(address), length)[:])
@@ -126,8 +131,3 @@ def xchacha20poly1305_open(key: int, nonce: bytes, sealed: bytes, out: int) -> b
         _at(out), ffi.NULL, ffi.NULL, sealed, len(sealed), ffi.NULL, 0, nonce, _at(key)
     )
     return bool(opened == 0)
-
-
-def published(address: int, length: int) -> bytes:
-    """`length` bytes at `address` that a step has made public; the caller names it."""
-    return bytes(ffi.buffer(_at(address), length))

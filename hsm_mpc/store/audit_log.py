@@ -109,6 +109,7 @@ class AuditLog:
         with self._lock:
             line = self._write(audit.append_checkpoint(self._tail, time, sign))
             with files.disk_errors(f"appending to {self._path}"), step("audit.checkpoint"):
+                os.fdatasync(self._state)  # never both slots on their way at once
                 files.write_all(self._state, _slot(line.tail), _AT_CHECKPOINT)
                 os.fdatasync(self._state)
             return line

@@ -251,6 +251,20 @@ def test_what_a_lease_is_bound_to_names_all_of_it() -> None:
     assert bound == b"e" * 32 + b"r" * 32 + b"lease of a test." + b"m" * 32
 
 
+def test_a_lease_that_is_over_is_not_taken_though_a_younger_one_lies_before_it(make: Make) -> None:
+    """Two threads: the younger lease was added first, the older one's share took long to open."""
+    table = LeaseTable()
+    table.add(make(1), 10.0)
+    late = make(2)
+    table.add(late, 0.0)
+    with pytest.raises(Refused) as caught:
+        table.take(late.lease_id, LIST, LIFETIME + 1)
+    assert caught.value.rule == "lease-unknown"
+    with pytest.raises(BackendError, match="after its release"), late.secret_nonce.open():
+        pass
+    assert len(table) == 1
+
+
 def test_open_sessions_are_those_of_open_leases(make: Make) -> None:
     table = LeaseTable()
     lease = make()

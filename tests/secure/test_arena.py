@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsm_mpc.errors import BackendError, BadInput, Tampered
-from hsm_mpc.secure.arena import Arena, Secret, copy, move_bytes, publish
+from hsm_mpc.secure import mapping, sodium
+from hsm_mpc.secure.arena import Arena, Secret, copy, move_bytes, publish, release_all
 from tests.secure.bytes_of import accessible, address_of, at, bytes_at, filled
 
 CANARY = 16
@@ -217,3 +219,72 @@ def test_slots_never_share_a_byte(arena: Arena, moves: list[tuple[bool, int, int
 
 def test_repr_names_size_and_kind_only(arena: Arena) -> None:
     assert repr(arena) == f"<Arena of 16384 bytes, {arena.kind}>"
+
+
+def test_what_could_not_be_wiped_is_wiped_the_next_time(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exception in the middle: no secret stays, no slot is given to two."""
+    before = arena.free_bytes
+    secrets = [filled(arena.take(32), SECRET) for _ in range(4)]
+    addresses = [address_of(secret) for secret in secrets]
+    move, moved = sodium.move_public, [0]
+
+    def failing(target: int, content: bytes) -> None:
+        moved[0] += 1
+        if moved[0] == 2:
+            raise MemoryError
+        move(target, content)
+
+    with monkeypatch.context() as patch, pytest.raises(MemoryError):
+        patch.setattr(sodium, "move_public", failing)
+        release_all(secrets)
+    with arena.open():
+        pass
+    assert [bytes_at(arena, address, 32) for address in addresses] == [bytes(32)] * 4
+    assert arena.free_bytes == before
+    taken = [arena.take(32) for _ in range(4)]
+    assert len({address_of(secret) for secret in taken}) == 4
+
+
+def test_what_stands_in_a_canarys_place_is_not_copied(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the end of a secret that was too long."""
+    secret = arena.take(32)
+    with secret.open() as pointer:
+        ctypes.memset(pointer, 1, 48)
+    with monkeypatch.context() as patch, pytest.raises(Tampered):
+        patch.setattr(sodium, "bytes_at", lambda *_: pytest.fail("copied"))
+        secret.release()
+
+
+def test_a_full_arena_wipes_what_was_dropped_before_it_says_so(arena: Arena) -> None:
+    """The collector may drop a secret where the lock is held: then it waits in the list."""
+    secret = arena.take(arena.free_bytes - 2 * CANARY)
+    with arena._lock:
+        del secret
+    assert arena.free_bytes == 0
+    again = arena.take(64)
+    assert publish(again) == bytes(64)
+
+
+def test_a_slot_is_given_back_where_pages_could_not_be_shut(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = arena.free_bytes
+    mprotect, failures = mapping._libc.mprotect, [-1]
+
+    def failing_once(*arguments: int) -> int:
+        shutting = arguments[2] == mapping.NO_ACCESS
+        return failures.pop() if shutting and failures else mprotect(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mapping._libc, "mprotect", failing_once)
+        with pytest.raises(BackendError, match="mprotect"):
+            arena.take(32)
+        gc.collect()
+    with arena.open():
+        pass
+    assert arena.free_bytes == before
+    assert not accessible(arena)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from hsm_mpc.errors import BackendError
-from hsm_mpc.secure.arena import Arena, publish
+from hsm_mpc.secure.arena import Arena, _Forks, publish
 from hsm_mpc.secure.mapping import PAGE, Backend
 from tests.secure.bytes_of import address_of, at, filled
 from tests.secure.children import fate_of
@@ -86,6 +86,20 @@ def test_a_forked_child_gives_nothing_back_and_unmaps_nothing(arena: Arena) -> N
         return f"closed: {arena._closed}, released: {secret._slot.released}"
 
     assert fate_of(end_everything) == "closed: False, released: False"
+
+
+def test_a_secret_that_dies_before_the_fork_is_counted_touches_nothing(arena: Arena) -> None:
+    """Hooks of a fork run in the order in which they were made: ours may come late."""
+    secrets = [filled(arena.take(32), SECRET)]
+
+    def uncounted() -> str:
+        arena._forks = _Forks.count  # as if the hook had not run yet
+        secrets.clear()
+        return "alive"
+
+    with arena.open():
+        assert fate_of(uncounted) == "alive"
+    assert publish(secrets[0]) == SECRET
 
 
 def test_a_child_forked_inside_a_window_leaves_it_without_touching_memory(arena: Arena) -> None:

@@ -74,6 +74,21 @@ def test_a_forked_child_gets_no_room_and_leaves_that_of_its_parent_alone(arena: 
         assert at(pointer, 32) == b"\7" * 32
 
 
+def test_a_room_is_entered_once_and_left_once(arena: Arena) -> None:
+    before = arena.free_bytes
+    room = arena.room(32)
+    with room as pointer:
+        ctypes.memset(pointer, 7, 32)
+        with pytest.raises(BackendError, match="entered twice"):
+            room.__enter__()
+    assert bytes_at(arena, pointer, 32) == bytes(32)
+    other = filled(arena.take(32), SECRET)
+    room.__exit__(None, None, None)
+    assert publish(other) == SECRET
+    other.release()
+    assert arena.free_bytes == before
+
+
 def test_one_window_opens_several_secrets(arena: Arena) -> None:
     one, other = filled(arena.take(32), SECRET), arena.take(16)
     with opened(one, other) as (first, second):
