@@ -12,12 +12,7 @@ import pytest
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused, Tampered
 from hsm_mpc.groups.ed25519 import ED25519, ORDER
 from hsm_mpc.protocols.frost_ed25519 import session as session_module
-from hsm_mpc.protocols.frost_ed25519.lists import (
-    Task,
-    answer,
-    checked_session,
-    commit,
-)
+from hsm_mpc.protocols.frost_ed25519.lists import Task, checked_session
 from hsm_mpc.protocols.frost_ed25519.nonces import PublicNonce
 from hsm_mpc.protocols.frost_ed25519.partial import sign_partial, verify_partial
 from hsm_mpc.protocols.frost_ed25519.session import Session
@@ -49,7 +44,7 @@ class Round2:
             yield share
 
     def answer(self) -> bytes:
-        return answer(self.task, self.lease, self.listed, self.share())
+        return self.task.answer(self.lease, self.listed, self.share())
 
 
 @pytest.fixture
@@ -105,14 +100,14 @@ def test_an_envelope_that_fails_leaves_no_nonce(round2: Round2, protocol_arena: 
 
     free = protocol_arena.free_bytes
     with round2.wallet.opened(2) as share, pytest.raises(BackendError):
-        commit(round2.task, b"lease of a test.", Entropy(), share, broken)
+        round2.task.commit(b"lease of a test.", Entropy(), share, broken)
     assert protocol_arena.free_bytes == free
 
 
 def test_a_lease_id_of_another_length_is_refused(round2: Round2, protocol_arena: Arena) -> None:
     free = protocol_arena.free_bytes
     with round2.wallet.opened(2) as share, pytest.raises(BadInput, match="lease_id"):
-        commit(round2.task, b"short", Entropy(), share, envelope(2))
+        round2.task.commit(b"short", Entropy(), share, envelope(2))
     assert protocol_arena.free_bytes == free
 
 
@@ -174,7 +169,7 @@ def test_too_few_signers_are_refused(round2: Round2) -> None:
     without_culprit(require(round2, change, ProtocolAbort, "2 signers where 3 to 5 are wanted"))
 
 
-def test_an_unsorted_list_is_refused(round2: Round2) -> None:
+def test_a_list_not_ascending_is_refused(round2: Round2) -> None:
     def change(round2: Round2) -> None:
         round2.listed.reverse()
 

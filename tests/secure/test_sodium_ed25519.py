@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import random
-import signal
-import struct
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from nacl._sodium import ffi, lib
@@ -18,6 +14,7 @@ from hsm_mpc.secure import sodium
 from hsm_mpc.secure import sodium_ed25519 as library
 from hsm_mpc.secure.arena import Arena, publish
 from tests.secure.bytes_of import filled
+from tests.secure.residues import ORDER, Watched, forms
 
 BASE = bytes.fromhex("58" + "66" * 31)
 A, B, OUT = 0, 32, 64  # where the operands and the result lie
@@ -30,63 +27,20 @@ def le(value: int) -> bytes:
     return value.to_bytes(32, "little")
 
 
-def limbs(value: int) -> Iterator[bytes]:
-    """libsodium's own form: 21 bits in 8 bytes. Pairs of them: one alone is met by accident."""
-    parts = [value >> (21 * place) & 0x1FFFFF for place in range(12)]
-    return (struct.pack("<2q", *parts[place : place + 2]) for place in range(11))
-
-
-def digits(value: int) -> Iterator[bytes]:
-    """The signed half bytes by which a point is multiplied, eight at a time."""
-    carry, found = 0, []
-    for place in range(64):
-        digit = (value >> (4 * place) & 15) + carry
-        carry = (digit + 8) >> 4 if place < 63 else 0
-        found.append((digit - (carry << 4)) & 255)
-    return (bytes(found[place : place + 8]) for place in range(0, 64, 8))
-
-
 def left_on_the_stack(operation: Operation) -> int:
-    """How many parts of operands and results stand on the stack of a child that ran `operation`.
+    """How many parts of operands and results stand on the stack after `operation`."""
 
-    The operands come to it by shared memory, after the fork; it stops itself and is read.
-    """
-    shared = mmap.mmap(-1, 4096)
-    address = int(ffi.cast("uintptr_t", ffi.from_buffer(shared)))
-    ready, go = os.pipe()
-    with warnings.catch_warnings():
-        # From 3.12 on Python warns of other threads, such as those of pytest-xdist.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-    if child == 0:  # as few calls as possible after the operation: each covers a part of it
-        stop, me, kill = signal.SIGSTOP, os.getpid(), os.kill
-        os.read(ready, 1)
+    def work(address: int, stop: Callable[[], None]) -> None:
         operation(address)
-        kill(me, stop)
-        os._exit(0)
-    try:
+        stop()
+
+    with Watched(work) as child:
         numbers = random.Random(os.urandom(8))
-        a, b = numbers.randrange(1, library.ORDER), numbers.randrange(1, library.ORDER)
-        shared[A : A + 64] = le(a) + le(b)
-        os.write(go, b"!")
-        os.waitpid(child, os.WUNTRACED)
-        with open(f"/proc/{child}/maps", encoding="ascii") as maps:
-            (line,) = [line for line in maps if line.rstrip().endswith("[stack]")]
-        start, end = (int(part, 16) for part in line.split()[0].split("-"))
-        with open(f"/proc/{child}/mem", "rb", buffering=0) as memory:
-            memory.seek(start)
-            stack = memory.read(end - start)
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        os.close(ready)
-        os.close(go)
-    values = [a, b, a + b, a * FACTOR, a + b * FACTOR, library.ORDER - a, a | b << 256]
-    needles = [needle for value in values for needle in limbs(value % library.ORDER)]
-    needles += limbs(a + b)
-    needles += [part for value in (a, b) for part in digits(value)]
-    needles += [le(value)[at : at + 8] for value in (a, b) for at in range(0, 32, 8)]
-    return sum(needle in stack for needle in needles)
+        a, b = numbers.randrange(1, ORDER), numbers.randrange(1, ORDER)
+        child.shared[A : A + 64] = le(a) + le(b)
+        child.run()
+        values = [a, b, a + b, a * FACTOR, a + b * FACTOR, -a, a | b << 256]
+        return child.found((form for value in values for form in forms(value)), stack_only=True)
 
 
 def pointer(address: int) -> object:
@@ -144,8 +98,3 @@ def test_what_is_not_authentic_does_not_open_and_leaves_zeros(arena: Arena) -> N
             with out.open() as target:
                 assert not sodium.xchacha20poly1305_open(key, b"n" * 24, bytes(changed), target)
             assert publish(out) == bytes(32)
-
-
-def test_what_a_step_made_public_is_read_exactly(arena: Arena) -> None:
-    with arena.scope() as take, filled(take(32), bytes(range(32))).open() as start:
-        assert sodium.published(start + 3, 5) == bytes([3, 4, 5, 6, 7])
