@@ -26,7 +26,7 @@ from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.terms import PROTOCOL_VERSION
 from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken, ProtocolAbort, Refused
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import Equivocation, Expected
@@ -49,12 +49,12 @@ class Ceremonies:
         self,
         holder: ActingHolder,
         wallets: HeldWallets,
-        suite: Suite,
+        suites: Mapping[Scheme, Suite],
         ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._holder = holder
         self._wallets = wallets
-        self._suite = suite
+        self._suites = suites
         self._ticks = ticks
         self._reserved = Reservations()
         self._blames: dict[WalletId, tuple[bytes, ...]] = {}
@@ -162,7 +162,10 @@ class Ceremonies:
         """
         holder = self._holder
         plan = Proposal.from_bytes(proposal)
-        return judge(source, plan, hellos, holder.roster, self._suite, holder.arena)
+        return judge(source, plan, hellos, holder.roster, self._suite_of(plan), holder.arena)
+
+    def _suite_of(self, proposal: Proposal) -> Suite:
+        return self._suites[proposal.terms.scheme]
 
     def _received_proposal(self, source: bytes) -> Proposal:
         wallet_id = parse_envelope(source).address.wallet_id
@@ -176,9 +179,10 @@ class Ceremonies:
         return proposal
 
     def _begun(self, reserved: Reserved, policy_file: bytes) -> KeyGeneration:
+        proposal = reserved.files.proposal
         try:
             session = KeyGeneration.begin(
-                self._holder, self._suite, reserved.files.proposal, policy_file
+                self._holder, self._suite_of(proposal), proposal, policy_file
             )
         except BaseException:
             self._end_quietly(reserved, "it could not begin")
@@ -221,7 +225,8 @@ class Ceremonies:
             return reserved.live
         if not reserved.prepared:
             raise Refused("session-over", "that key generation has ended here")
-        return KeyGeneration.resumed(self._holder, self._suite, reserved.files)
+        suite = self._suite_of(reserved.files.proposal)
+        return KeyGeneration.resumed(self._holder, suite, reserved.files)
 
     def _abort(self, reserved: Reserved, session: KeyGeneration, aborted: ProtocolAbort) -> None:
         """Evidence and audit line; then the session is dead, and only then whom to blame.

@@ -9,7 +9,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.audit import Json
 from hsm_mpc.errors import BackendError, HsmMpcError, ProtocolAbort, Refused, Tampered
-from hsm_mpc.protocols.frost_bip340.lists import RepeatedNonce
+from hsm_mpc.protocols.list_checks import RepeatedNonce
 from hsm_mpc.wire.inbox import Equivocation
 
 

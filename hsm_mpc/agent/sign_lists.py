@@ -11,7 +11,6 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.asked import Asked
 from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import BackendError, BadEncoding, InvalidSignature, ProtocolAbort
-from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
 from hsm_mpc.protocols.leases import Lease
 from hsm_mpc.protocols.signing_messages import Commitment, CommitPayload, SignPayload, list_hash
 from hsm_mpc.wire.envelope import Message, parse_envelope
@@ -28,9 +27,11 @@ class SignList:
     entries: tuple[Message, ...]
     digest: bytes
     """What a PARTIAL names it by."""
+    nonce_bytes: int
+    """The length of a public nonce in the wallet's scheme."""
 
     @classmethod
-    def of(cls, message: Message, holders: int) -> SignList:
+    def of(cls, message: Message, holders: int, nonce_bytes: int) -> SignList:
         """Raises: ProtocolAbort: it holds anything but COMMIT messages, one of a holder at most."""
         payload = decoded(message, SignPayload.from_bytes)
         if len(payload.commits) > holders:
@@ -41,7 +42,7 @@ class SignList:
             raise ProtocolAbort(f"SIGN list: {garbled}") from garbled
         if any(entry.kind is not COMMIT for entry in entries):
             raise ProtocolAbort("SIGN list: an entry is no COMMIT")
-        return cls(message, payload, entries, list_hash(message.payload))
+        return cls(message, payload, entries, list_hash(message.payload), nonce_bytes)
 
     @property
     def slot(self) -> bytes:
@@ -57,7 +58,7 @@ class SignList:
         for entry in self.entries:
             if entry.address.sender == holder:
                 try:
-                    return _commit_in(entry.payload).lease_id
+                    return self._commit_in(entry.payload).lease_id
                 except BadEncoding as garbled:
                     raise ProtocolAbort(f"SIGN list: our own {garbled}") from garbled
         raise ProtocolAbort("SIGN list: our own COMMIT is missing")
@@ -80,13 +81,16 @@ class SignList:
         for source, entry in zip(self.payload.commits, self.entries, strict=True):
             if source != lease.commit:
                 _accept(holder, asked, entry, expected)
-            parsed = decoded(entry, _commit_in)
+            parsed = decoded(entry, self._commit_in)
             asked.inbox.remember(entry, parsed.lease_id)
             index = entry.address.sender
             commitments.append(
                 Commitment(index, parsed.k, parsed.lease_id, parsed.public_nonce, source)
             )
         return commitments
+
+    def _commit_in(self, payload: bytes) -> CommitPayload:
+        return CommitPayload.from_bytes(payload, self.nonce_bytes)
 
 
 def _accept(holder: ActingHolder, asked: Asked, entry: Message, expected: Expected) -> None:
@@ -96,7 +100,3 @@ def _accept(holder: ActingHolder, asked: Asked, entry: Message, expected: Expect
         asked.inbox.accept(entry, expected, holder.clock())
     except (BadEncoding, InvalidSignature, BackendError) as wrong:
         raise ProtocolAbort(f"SIGN list: {wrong}") from wrong
-
-
-def _commit_in(payload: bytes) -> CommitPayload:
-    return CommitPayload.from_bytes(payload, PUBLIC_NONCE_BYTES)

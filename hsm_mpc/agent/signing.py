@@ -21,9 +21,9 @@ from hsm_mpc.audit import Json
 from hsm_mpc.errors import Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.facts import Facts, facts_of
-from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
 from hsm_mpc.protocols.leases import Lease, LeaseTable
 from hsm_mpc.protocols.signing_messages import LEASE_ID_BYTES, PartialPayload
+from hsm_mpc.protocols.wallet_key import SigningTask, Wanted
 from hsm_mpc.requests import Request
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.secure.arena import Secret, move_bytes
@@ -69,7 +69,8 @@ class SigningDesk:
         with refusals_recorded(self._holder, named):
             wallet = self._wallets.signing(address.wallet_id, address.epoch_hash)
             client = request.check(address.wallet_id, wallet.clients, self._holder.clock())
-            facts = facts_of(request)
+            facts = facts_of(request, wallet.scheme)
+            wallet.key.require_path(request.content.paths[0])
             wallet.policy.require(facts.permission)
         task = self._task(request, wallet, facts)
         now = self._ticks()
@@ -77,7 +78,7 @@ class SigningDesk:
         if lease is None:
             self._leases.make_room(wallet.wallet_id, now)  # step 3.3.1
             lease = self._committed(task, request, wallet)
-            self._leases.add(lease, now)
+            self._leases.add(lease, self._ticks())  # opening a share takes as long as its HSM
         self._asked.remember(request, client, wallet, self._holder.inbox, now)
         return (lease.commit,)
 
@@ -99,7 +100,7 @@ class SigningDesk:
         wallet = asked.wallet
         expected = Expected(SIGN, wallet.wallet_id, session_id, wallet.epoch_hash, None)
         message = asked.inbox.receive(source, expected, self._holder.clock())
-        signers = SignList.of(message, self._holder.roster.n)
+        signers = SignList.of(message, self._holder.roster.n, wallet.key.nonce_bytes)
         own = signers.lease_id_of(self._holder.me)
         repeated = self._leases.answer(own, signers.digest, self._ticks())
         if repeated is not None:
@@ -129,20 +130,14 @@ class SigningDesk:
         self._leases.expire(now)
         self._asked.expire(now)
 
-    def _task(self, request: Request, wallet: SigningWallet, facts: Facts) -> Task:
-        """What this holder itself makes of a request; the path is derived, never received."""
-        return Task(
-            wallet_id=wallet.wallet_id,
-            request_id=request.id,
-            k=_FIRST_SIGNATURE,
-            index=self._holder.me,
-            epoch=wallet.epoch_key,
-            key=wallet.signing_key(request.content.paths[0]),
-            message=facts.message,
-            allowed=lambda signers: len(signers) >= wallet.epoch_key.t,
-        )
+    def _task(self, request: Request, wallet: SigningWallet, facts: Facts) -> SigningTask:
+        """What this holder itself makes of a request; keys are derived, never received."""
+        path = request.content.paths[0]
+        wanted = Wanted(wallet.wallet_id, request.id, _FIRST_SIGNATURE, path, facts.message)
+        key = wallet.key
+        return key.task(wanted, self._holder.me, lambda signers: len(signers) >= key.threshold)
 
-    def _committed(self, task: Task, request: Request, wallet: SigningWallet) -> Lease:
+    def _committed(self, task: SigningTask, request: Request, wallet: SigningWallet) -> Lease:
         """A fresh lease; the share is open only while its nonce is drawn (step 3.3.2)."""
         address = self._address(wallet, request.session_id(wallet.epoch_hash), EVERYBODY)
 
@@ -150,7 +145,8 @@ class SigningDesk:
             return self._holder.channel_message(COMMIT, address, payload).to_bytes()
 
         with self._share(wallet) as share:
-            return commit(task, os.urandom(LEASE_ID_BYTES), self._holder.entropy, share, sealed)
+            lease_id = os.urandom(LEASE_ID_BYTES)
+            return task.commit(lease_id, self._holder.entropy, share, sealed)
 
     @contextmanager
     def _share(self, wallet: SigningWallet) -> Iterator[Secret]:
@@ -166,15 +162,15 @@ class SigningDesk:
     def _partial(self, asked: Asked, signers: SignList, lease: Lease) -> bytes:
         """Steps 3.4.1 to 3.4.15: the PARTIAL message, its audit line durable."""
         wallet = self._wallets.signing(asked.wallet.wallet_id, asked.wallet.epoch_hash)
-        facts = facts_of(asked.request)
+        facts = facts_of(asked.request, wallet.scheme)
         task = self._task(asked.request, wallet, facts)
         made_for = replace(lease.terms, message_digest=task.terms.message_digest)
-        if made_for != task.terms or signers.payload.k != task.k:  # step 3.4.1
+        if made_for != task.terms or signers.payload.k != task.terms.k:  # step 3.4.1
             raise Refused("lease-session", "this nonce was made for another request or epoch")
         commitments = signers.verified(self._holder, asked, lease)
         asked.request.check_time(self._holder.clock())  # step 3.4.7
         wallet.policy.require(facts.permission)
-        signature = answer(task, lease, commitments, self._share(wallet))
+        signature = task.answer(lease, commitments, self._share(wallet))
         payload = PartialPayload(lease.lease_id, signers.digest, signature).to_bytes()
         asking = signers.message.address
         address = self._address(wallet, asking.session_id, asking.sender)

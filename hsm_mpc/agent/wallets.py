@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.opener import OpenableShare
@@ -15,15 +14,10 @@ from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.errors import BadConfig, BadInput, NotReady, Refused, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.rules import Policy
-from hsm_mpc.protocols.frost_bip340.signers import EpochKey
-from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
+from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.sealing.context import Context
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
-from hsm_mpc.taproot.derivation import ExtendedKey, Path, chain_code_of
-from hsm_mpc.taproot.output import SpendingKey
-
-_PATHS_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +42,11 @@ class SigningWallet:
         self.body = body
         self.wallet_id = held.wallet_id
         self.epoch_hash = h
+        self.scheme = body.terms.scheme
         self.policy = _policy(holder, body, epochs.kept(h, EpochDocument.POLICY))
         self.clients = _clients(held, epochs.kept(h, EpochDocument.CLIENTS))
-        self.epoch_key = EpochKey.of(h, body.terms.sizes.n, body.commitments)
+        self.key = wallet_key_of(body)
         self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
-        root = ExtendedKey(body.group_key, chain_code_of(body.hash))
-        self._spending = lru_cache(_PATHS_KEPT)(lambda path: SpendingKey.derive(root, path))
-        self._tweaked = lru_cache(_PATHS_KEPT)(
-            lambda path: TweakedKey.of(body.group_key, self._spending(path).tweaks)
-        )
-
-    def signing_key(self, path: Path) -> TweakedKey:
-        """The key at `path` with the tweaks that lead to it (section 5.2)."""
-        return self._tweaked(path)
 
 
 class HeldWallets:

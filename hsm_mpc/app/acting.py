@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hsm_mpc import config as configuration
@@ -17,6 +18,9 @@ from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.identity import Algorithm, VerifyingKey
+from hsm_mpc.ids import Scheme
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.protocols.suite_ed25519 import CocktailEd25519
 from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
 from hsm_mpc.roster import refuse_lab_mark_outside
 from hsm_mpc.secure.xaes import Xaes256Gcm
@@ -73,9 +77,17 @@ def at_work(opened: OpenHolder) -> Desks:
         clock=seconds,
     )
     wallets = HeldWallets(holder)
-    ceremonies = Ceremonies(holder, wallets, CocktailSecp256k1(Xaes256Gcm()))
+    ceremonies = Ceremonies(holder, wallets, suites())
     ceremonies.recover()
     return Desks(holder, wallets, ceremonies, SigningDesk(holder, wallets, time.monotonic))
+
+
+def suites() -> Mapping[Scheme, Suite]:
+    """How keys of each scheme are generated."""
+    return {
+        Scheme.TAPROOT: CocktailSecp256k1(Xaes256Gcm()),
+        Scheme.ED25519: CocktailEd25519(),
+    }
 
 
 def seconds() -> int:

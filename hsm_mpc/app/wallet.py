@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path as File
 from typing import Final
 
@@ -13,13 +13,13 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
 from hsm_mpc.config import policy
 from hsm_mpc.errors import BadInput, NotReady
-from hsm_mpc.groups.secp256k1 import verify_bip340
 from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import LARGEST_FILE
+from hsm_mpc.protocols.taproot_key import TaprootKey
 from hsm_mpc.requests import RequestType
 from hsm_mpc.roster import Roster
 from hsm_mpc.taproot.derivation import Path
-from hsm_mpc.taproot.encodings import Network
+from hsm_mpc.taproot.encodings import Network, base58
 
 LAB_POLICY: Final = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
 """What a lab's wallets sign unless a policy is named."""
@@ -35,7 +35,8 @@ _LARGEST_MESSAGE: Final = 1 << 20
 class ShownWallet:
     """A wallet whose certificate and confirmations were verified under the pinned roster.
 
-    Keys are x-only, 32 bytes; `public_key`, `internal_key` and `addresses` are those of m/0/0.
+    Keys have 32 bytes. Of a taproot wallet they are x-only; `public_key`, `internal_key` and
+    `addresses` are those of m/0/0. An Ed25519 wallet has one key, and nothing that leads to others.
     """
 
     name: str
@@ -44,12 +45,12 @@ class ShownWallet:
     holders: tuple[str, ...]
     epoch: int
     public_key: bytes
-    internal_key: bytes
     addresses: dict[str, str]
     certificate_sha256: bytes
     policy_sha256: bytes
-    xpub: str
-    descriptor: str
+    internal_key: bytes | None = None
+    xpub: str | None = None
+    descriptor: str | None = None
     retired: None = None
     """Nothing was retired before epoch 0."""
 
@@ -174,9 +175,10 @@ def verify(config_path: File, name: str, content: bytes, signature: bytes, path:
     """
     where = Path.parse(path)
     with connected(config_path) as client:
-        key = client.show(name).spending_key(where).output_key
-    verify_bip340(key, content, signature)
-    return Verified(name, key)
+        wallet = client.show(name)
+    wallet.require_path(where)
+    wallet.key.verify(where, content, signature)
+    return Verified(name, wallet.key.public_key(where))
 
 
 def digest_of(text: str) -> bytes:
@@ -198,25 +200,35 @@ def message_in(file: File) -> bytes:
 
 
 def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
-    certificate = wallet.certificate
-    terms, spending = certificate.body.terms, wallet.spending_key(Path())
-    return ShownWallet(
+    certificate, key = wallet.certificate, wallet.key
+    shown = ShownWallet(
         name=wallet.name,
-        scheme=terms.scheme.name.lower(),
+        scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
         epoch=certificate.body.epoch,
-        public_key=spending.output_key,
+        public_key=key.public_key(Path()),
+        addresses={},
+        certificate_sha256=hashlib.sha256(certificate.to_bytes()).digest(),
+        policy_sha256=certificate.body.terms.policy_hash,
+    )
+    if isinstance(key, TaprootKey):
+        return _with_descriptor(shown, key)
+    return replace(shown, addresses={"solana": base58(shown.public_key)})
+
+
+def _with_descriptor(shown: ShownWallet, key: TaprootKey) -> ShownWallet:
+    spending = key.spending_key(Path())
+    return replace(
+        shown,
         internal_key=spending.internal_key,
         addresses={
             "bitcoin": spending.address(Network.MAIN),
             "bitcoin_testnet": spending.address(Network.TEST),
             "bitcoin_regtest": spending.address(Network.REGTEST),
         },
-        certificate_sha256=hashlib.sha256(certificate.to_bytes()).digest(),
-        policy_sha256=terms.policy_hash,
-        xpub=wallet.root.xpub(Network.MAIN),
-        descriptor=wallet.root.descriptor(Network.MAIN),
+        xpub=key.root.xpub(Network.MAIN),
+        descriptor=key.root.descriptor(Network.MAIN),
     )
 
 
@@ -231,7 +243,7 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
         epoch=wallet.certificate.body.epoch,
-        public_key=wallet.spending_key(Path()).output_key,
+        public_key=wallet.key.public_key(Path()),
     )
 
 

@@ -11,14 +11,14 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.encoding import Reader, lv16, u8
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.groups.base import Group
-from hsm_mpc.groups.proofs import COCKTAIL_SECP256K1, PublicSuite
+from hsm_mpc.groups.proofs import COCKTAIL_ED25519, COCKTAIL_SECP256K1, PublicSuite
 from hsm_mpc.ids import Scheme, WalletId, checked_name
 from hsm_mpc.tags import Tag, tagged_hash
 
 PROTOCOL_VERSION: Final = 1
 
 _SUITES: Final[Mapping[Scheme, PublicSuite]] = MappingProxyType(
-    {Scheme.TAPROOT: COCKTAIL_SECP256K1}
+    {Scheme.TAPROOT: COCKTAIL_SECP256K1, Scheme.ED25519: COCKTAIL_ED25519}
 )
 
 

@@ -16,7 +16,7 @@ _FIRST = "m/0/0"
 _Name = Annotated[str, typer.Argument(help="The wallet.")]
 _Message = Annotated[Path | None, typer.Option(help="A file: its bytes are what is signed.")]
 _Digest = Annotated[str | None, typer.Option(help="32 bytes in hex: a raw signature hash.")]
-_Path = Annotated[str, typer.Option(help="Which key: m/CHANGE/INDEX.")]
+_Path = Annotated[str, typer.Option(help="Which key of a taproot wallet: m/CHANGE/INDEX.")]
 
 
 def sign(

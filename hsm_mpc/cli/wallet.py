@@ -19,7 +19,7 @@ verbs = typer.Typer(help="Wallets: made, listed, shown.", no_args_is_help=True)
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="1 to 64 of a-z 0-9 . _ -")],
-    scheme: Annotated[str, typer.Option(help="taproot")],
+    scheme: Annotated[str, typer.Option(help="taproot or ed25519")],
     threshold: Annotated[int, typer.Option(help="How many holders sign, from 2 on.")],
     holders: Annotated[
         str | None, typer.Option(help="h1,h2,…: all holders of the roster, in this version.")
@@ -68,12 +68,14 @@ def _shown(shown: wallet.ShownWallet) -> str:
     lines = [
         f"wallet           {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
         f"holders          any {shown.threshold} of {', '.join(shown.holders)}",
-        f"public key       {shown.public_key.hex()}  (m/0/0)",
-        f"internal key     {shown.internal_key.hex()}",
+        f"public key       {shown.public_key.hex()}" + ("  (m/0/0)" if shown.descriptor else ""),
     ]
+    if shown.internal_key:
+        lines.append(f"internal key     {shown.internal_key.hex()}")
     lines += [f"{network:<15}  {address}" for network, address in shown.addresses.items()]
+    if shown.descriptor:
+        lines.append(f"descriptor       {shown.descriptor}")
     lines += [
-        f"descriptor       {shown.descriptor}",
         f"certificate      sha256 {shown.certificate_sha256.hex()}",
         f"policy           sha256 {shown.policy_sha256.hex()}",
     ]

@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from hsm_mpc.certificates.asked import Asked
@@ -21,16 +22,17 @@ from hsm_mpc.errors import (
     InvalidSignature,
     NotReady,
     ProtocolAbort,
+    Refused,
     Tampered,
 )
-from hsm_mpc.groups.secp256k1 import verify_bip340
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import Scheme, checked_name
+from hsm_mpc.protocols.wallet_key import WalletKey
+from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
-from hsm_mpc.taproot.derivation import ExtendedKey, Path, chain_code_of
-from hsm_mpc.taproot.output import SpendingKey
+from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
@@ -44,7 +46,7 @@ REQUEST_VALIDITY: Final = 600
 """Seconds that a request for a signature is good for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VerifiedWallet:
     """A wallet whose certificate and DONEs were verified under the pinned roster."""
 
@@ -61,14 +63,21 @@ class VerifiedWallet:
         return self.certificate.body.terms.sizes.t
 
     @property
-    def root(self) -> ExtendedKey:
-        """The threshold key with its chain code: what addresses are derived from."""
-        body = self.certificate.body
-        return ExtendedKey(body.group_key, chain_code_of(body.hash))
+    def scheme(self) -> Scheme:
+        """How it signs."""
+        return self.certificate.body.terms.scheme
 
-    def spending_key(self, path: Path) -> SpendingKey:
-        """The key of the address at `path`."""
-        return SpendingKey.derive(self.root, path)
+    @cached_property
+    def key(self) -> WalletKey:
+        """What signatures verify under, by path."""
+        return wallet_key_of(self.certificate.body)
+
+    def require_path(self, path: Path) -> None:
+        """Raises `BadInput`: keys of this scheme have no children, so there is no path."""
+        try:
+            self.key.require_path(path)
+        except Refused as no_child:
+            raise BadInput(f"--path: {no_child}") from no_child
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +124,8 @@ class WalletClient:
             NameTaken, Refused, ProtocolAbort, NotReady, BackendError: what the holders say.
         """
         checked_name(name, "wallet")
-        if scheme is not Scheme.TAPROOT:
-            raise BadInput(f"scheme {scheme.name.lower()}: this version makes taproot wallets")
+        if scheme is Scheme.ECDSA:
+            raise BadInput("scheme ecdsa: this version makes taproot and ed25519 wallets")
         sizes = QuorumSizes.default(self.roster.n, threshold)
         sizes.check_policy(scheme)
         wish = Wish(name, scheme, threshold, (self._client,))
@@ -176,6 +185,7 @@ class WalletClient:
             raise BadInput(
                 f"{len(set(signers))} signers: wallet {wallet.name} wants {wallet.threshold}"
             )
+        wallet.require_path(path)
         request = self._request(wallet, kind, content, path)
         parts = self._called(
             CoordinatorMethod.SIGN,
@@ -184,15 +194,15 @@ class WalletClient:
         )
         if len(parts) != 3:
             raise BadEncoding(f"a signature in {len(parts)} parts")
-        key = wallet.spending_key(path).output_key
+        key = wallet.key
         try:
-            verify_bip340(key, content, parts[0])
+            key.verify(path, content, parts[0])
         except InvalidSignature as forged:
             raise Tampered("the coordinator gave a signature that does not verify") from forged
         told = indices_from_bytes(parts[1])
         if len(set(told)) < wallet.threshold or not set(told).issubset(range(1, self.roster.n + 1)):
             raise Tampered("the coordinator names signers that are no quorum")
-        return VerifiedSignature(request.id, parts[0], content, key, told)
+        return VerifiedSignature(request.id, parts[0], content, key.public_key(path), told)
 
     def there(self) -> tuple[int, ...]:
         """The indices of the holders that answer, as the coordinator says."""

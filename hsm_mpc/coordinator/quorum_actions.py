@@ -1,37 +1,9 @@
-"""What the quorum machine wants done, and what it asks of a signature scheme."""
+"""What the quorum machine wants done."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
-
-from hsm_mpc.protocols.signing_messages import Commitment
-
-
-class SignList(Protocol):
-    """The aggregator's side of one SIGN list (`frost_bip340.aggregate.SigningList`)."""
-
-    def verify(self, index: int, signature: bytes) -> None:
-        """Raises `ProtocolAbort`: the partial signature of `index` is wrong."""
-
-    def signature(self, signatures: Mapping[int, bytes]) -> bytes:
-        """The finished signature, verified, of right partial ones.
-
-        Raises:
-            ProtocolAbort: there is none, because its culprits colluded.
-            InvalidSignature: it does not verify.
-        """
-
-
-class Scheme(Protocol):
-    """One message under one key (`frost_bip340.aggregate.Signing`)."""
-
-    def parse_nonce(self, encoded: bytes) -> bytes:
-        """The validated form of a public nonce. Raises `BadEncoding`."""
-
-    def open(self, listed: Sequence[Commitment]) -> SignList:
-        """A list of COMMITs, ascending, whose nonces were parsed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -35,13 +34,10 @@ from hsm_mpc.errors import (
     QuorumUnreachable,
 )
 from hsm_mpc.policy.facts import facts_of
-from hsm_mpc.protocols.frost_bip340.aggregate import Signing
-from hsm_mpc.protocols.frost_bip340.signers import EpochKey
-from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
+from hsm_mpc.protocols.wallet_key import WalletKey
+from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.requests import Request
 from hsm_mpc.roster import FIRST_PREDECESSOR
-from hsm_mpc.taproot.derivation import ExtendedKey, Path, chain_code_of
-from hsm_mpc.taproot.output import SpendingKey
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
 
@@ -53,7 +49,6 @@ SIGNING_SECONDS: Final = 30.0
 
 _STATUS_SECONDS: Final = 3.0
 
-_KEYS_KEPT: Final = 1024
 _WALLETS_KEPT: Final = 256
 
 
@@ -193,8 +188,7 @@ class CoordinatorService:
         wallet = self._found(lambda: self._registry.with_id(wallet_id))
         if wallet is None or not wallet.dones:
             raise NotReady("no active wallet of that id is registered here")
-        key = _wallet_key(wallet.certificate)
-        body = key.body
+        body, key = _known(wallet.certificate)
         candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
         if not candidates.issubset(self._links.indices):
             raise BadInput("signers that are not in the roster")
@@ -207,12 +201,15 @@ class CoordinatorService:
             wallet_id=body.terms.wallet_id,
             epoch_hash=body.hash,
             session_id=request.session_id(body.hash),
+            nonce_bytes=key.nonce_bytes,
             request=encoded,
             remind=self._reminder(wallet),
             report=self._evidence.keep,
         )
-        message = facts_of(request).message
-        signing = Signing(key.epoch, _tweaked(key, request.content.paths[0]), message)
+        message = facts_of(request, body.terms.scheme).message
+        path = request.content.paths[0]
+        key.require_path(path)
+        signing = key.aggregation(path, message)
         signed = run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
         return (signed.signature, indices_to_bytes(signed.signers), body.hash)
 
@@ -231,28 +228,11 @@ class CoordinatorService:
         return (indices_to_bytes(there),)
 
 
-@dataclass(frozen=True, slots=True)
-class _WalletKey:
-    """What an aggregator computes from a certificate, once."""
-
-    body: EpochBody
-    epoch: EpochKey
-    root: ExtendedKey
-
-
 @lru_cache(_WALLETS_KEPT)
-def _wallet_key(certificate: bytes) -> _WalletKey:
+def _known(certificate: bytes) -> tuple[EpochBody, WalletKey]:
+    """What an aggregator computes from a certificate, once."""
     body = Certificate.from_bytes(certificate).body
-    return _WalletKey(
-        body,
-        EpochKey.of(body.hash, body.terms.sizes.n, body.commitments),
-        ExtendedKey(body.group_key, chain_code_of(body.hash)),
-    )
-
-
-@lru_cache(_KEYS_KEPT)
-def _tweaked(key: _WalletKey, path: Path) -> TweakedKey:
-    return TweakedKey.of(key.body.group_key, SpendingKey.derive(key.root, path).tweaks)
+    return body, wallet_key_of(body)
 
 
 def _exactly(parts: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:

@@ -29,8 +29,6 @@ from hsm_mpc.errors import (
     Refused,
 )
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.protocols.frost_bip340.aggregate import Signing
-from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
 from hsm_mpc.protocols.signing_messages import (
     LEASE_ID_BYTES,
     Commitment,
@@ -38,6 +36,7 @@ from hsm_mpc.protocols.signing_messages import (
     PartialPayload,
     list_hash,
 )
+from hsm_mpc.protocols.wallet_key import Aggregation
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import Address, Message, seal_envelope
@@ -99,6 +98,8 @@ class SigningRun:
     wallet_id: WalletId
     epoch_hash: EpochHash
     session_id: bytes
+    nonce_bytes: int
+    """The length of a public nonce in COMMIT."""
     request: bytes
     """REQ, exactly as the client signed it."""
     remind: Callable[[int], None]
@@ -119,7 +120,9 @@ class SigningRun:
     _rules: set[str] = field(default_factory=set)
     """By which holders declined."""
 
-    def run(self, signing: Signing, t: int, candidates: frozenset[int], seconds: float) -> Signed:
+    def run(
+        self, signing: Aggregation, t: int, candidates: frozenset[int], seconds: float
+    ) -> Signed:
         """The signature, or why there is none.
 
         Args:
@@ -281,7 +284,7 @@ class SigningRun:
     def _understood(self, machine: Quorum, message: Message, source: bytes) -> Sequence[Action]:
         index = message.address.sender
         if message.kind is COMMIT:
-            parsed = CommitPayload.from_bytes(message.payload, PUBLIC_NONCE_BYTES)
+            parsed = CommitPayload.from_bytes(message.payload, self.nonce_bytes)
             return machine.on_commit(
                 Commitment(index, parsed.k, parsed.lease_id, parsed.public_nonce, source)
             )

@@ -15,7 +15,7 @@ from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure import sodium_ed25519 as library
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret, move_bytes, move_public
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag
 
@@ -24,8 +24,7 @@ SCALAR_BYTES: Final = library.SCALAR_BYTES
 POINT_BYTES: Final = library.POINT_BYTES
 
 _RANDOM_BYTES: Final = 64
-_RNG: Final = Tag.RNG.value.encode("ascii")
-_DRAWN_BYTES: Final = len(_RNG) + 2 * _RANDOM_BYTES + 4
+_DRAWN_BYTES: Final = len(Tag.RNG.ascii) + 2 * _RANDOM_BYTES + 4
 _MAX_INDEX: Final = 255
 _CHEAP_ADDITIONS: Final = 6
 """Up to so many additions cost less than a multiplication (measured)."""
@@ -101,8 +100,8 @@ class Ed25519:
         wanted, left_over = divmod(into.size, SCALAR_BYTES)
         if left_over:
             raise BadInput(f"a secret of {into.size} bytes where whole scalars are needed")
-        room = _DRAWN_BYTES + library.WIDE_BYTES + wanted * _RANDOM_BYTES
-        with into.arena.scope() as take, take(room).open() as message, into.open() as first:
+        room = into.arena.room(_DRAWN_BYTES + library.WIDE_BYTES + wanted * _RANDOM_BYTES)
+        with room as message, into.open() as first:
             hsm = message + _DRAWN_BYTES + library.WIDE_BYTES
             entropy.hsm_fill(hsm, wanted * _RANDOM_BYTES)  # one call: a device may be slow
             for position in range(wanted):
@@ -271,12 +270,12 @@ def _multiple(point: bytes, x: int) -> Sequence[bytes]:
 
 def _draw(out: int, message: int, hsm: int, entropy: Entropy) -> None:
     """A random scalar at `out`; tag ‖ os ‖ hsm ‖ counter is hashed at `message` (step 1.8.6)."""
-    os, wide = message + len(_RNG), message + _DRAWN_BYTES
-    move_bytes(message, _RNG, len(_RNG))
+    os, wide = message + len(Tag.RNG.ascii), message + _DRAWN_BYTES
+    move_public(message, Tag.RNG.ascii)
     move_bytes(os + _RANDOM_BYTES, hsm, _RANDOM_BYTES)
     for counter in count():
         entropy.os_fill(os, _RANDOM_BYTES)
-        move_bytes(os + 2 * _RANDOM_BYTES, u32be(counter), 4)
+        move_public(os + 2 * _RANDOM_BYTES, u32be(counter))
         sodium.sha512(wide, message, _DRAWN_BYTES)
         library.reduce(out, wide)
         if library.is_scalar(out):

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.errors import Refused
+from hsm_mpc.ids import Scheme
+from hsm_mpc.policy.lookalikes import is_more_than_a_message
 from hsm_mpc.policy.rules import Permission
 from hsm_mpc.requests import Request, RequestType
 
@@ -18,13 +20,14 @@ class Facts:
 
     permission: Permission
     message: bytes
-    """What BIP 340 signs: the message itself, of any length, or a digest of 32 bytes."""
+    """What the scheme signs: the message itself, of any length, or a digest of 32 bytes."""
 
 
-def facts_of(request: Request) -> Facts:
+def facts_of(request: Request, scheme: Scheme) -> Facts:
     """The facts of a request that passed its own checks (step 3.2.1).
 
-    A message of exactly 32 bytes may be the signature hash of a transaction, so it counts as raw.
+    A taproot message of exactly 32 bytes may be the signature hash of a transaction, and an Ed25519
+    message may be a transaction or a login itself: they count as raw.
 
     Raises:
         Refused: `request-type`: nothing here reads such a transaction.
@@ -32,5 +35,11 @@ def facts_of(request: Request) -> Facts:
     content = request.content
     if content.kind not in (RequestType.MESSAGE, RequestType.DIGEST):
         raise Refused("request-type", f"requests of type {content.kind} are not signed here")
-    raw = content.kind == RequestType.DIGEST or len(content.content) == _SIGHASH_BYTES
+    raw = content.kind == RequestType.DIGEST or _may_be_more(content.content, scheme)
     return Facts(Permission.RAW if raw else Permission.MESSAGE, content.content)
+
+
+def _may_be_more(message: bytes, scheme: Scheme) -> bool:
+    if scheme is Scheme.ED25519:
+        return is_more_than_a_message(message)
+    return len(message) == _SIGHASH_BYTES

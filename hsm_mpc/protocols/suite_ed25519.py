@@ -13,7 +13,7 @@ from hsm_mpc.groups.ed25519 import hash_to_scalar_into
 from hsm_mpc.groups.proofs import PublicCocktailEd25519
 from hsm_mpc.protocols.suite import AEAD_KEY_BYTES, AEAD_NONCE_BYTES
 from hsm_mpc.secure import sodium
-from hsm_mpc.secure.arena import move_bytes
+from hsm_mpc.secure.arena import move_bytes, publish_at
 
 _HASH_BYTES: Final = 64
 
@@ -42,7 +42,7 @@ class CocktailEd25519(PublicCocktailEd25519):
         hashed = message + length
         sodium.sha512(hashed, message, length)
         move_bytes(key, hashed, AEAD_KEY_BYTES)
-        return sodium.published(hashed + AEAD_KEY_BYTES, AEAD_NONCE_BYTES)
+        return publish_at(hashed + AEAD_KEY_BYTES, AEAD_NONCE_BYTES)
 
     def seal(self, key: int, nonce: bytes, plaintext: int, length: int, scratch: int) -> bytes:
         """XChaCha20-Poly1305 (IETF)."""

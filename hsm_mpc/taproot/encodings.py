@@ -43,7 +43,11 @@ class Network(Enum):
 def base58check(payload: bytes) -> str:
     """`payload` with the first 4 bytes of its double SHA-256, in base 58 (step 5.1.5)."""
     checksum = hashlib.sha256(hashlib.sha256(payload).digest()).digest()[:4]
-    encoded = payload + checksum
+    return base58(payload + checksum)
+
+
+def base58(encoded: bytes) -> str:
+    """Bytes as a number in base 58, and a digit 1 for each leading zero byte."""
     number = int.from_bytes(encoded, "big")
     digits = []
     while number:

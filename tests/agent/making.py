@@ -14,7 +14,7 @@ from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
 from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import Scheme, WalletId
 from hsm_mpc.store import audit_log
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.envelope import Address, parse_envelope, seal_envelope
@@ -28,6 +28,7 @@ class Making:
 
     world: World
     proposal: Proposal
+    policy: bytes = LAB_POLICY
     hellos: list[bytes] = field(default_factory=list)
     dealings: list[bytes] = field(default_factory=list)
     confirmations: list[bytes] = field(default_factory=list)
@@ -36,8 +37,15 @@ class Making:
     """As they were when the dealings were made: whoever starts again has another one."""
 
     @classmethod
-    def of(cls, world: World, name: str = "treasury", t: int = 2) -> Making:
-        return cls(world, world.proposal(name, t))
+    def of(
+        cls,
+        world: World,
+        name: str = "treasury",
+        t: int = 2,
+        policy: bytes = LAB_POLICY,
+        scheme: Scheme = Scheme.TAPROOT,
+    ) -> Making:
+        return cls(world, world.proposal(name, t, policy, scheme), policy)
 
     @property
     def wallet_id(self) -> WalletId:
@@ -48,7 +56,7 @@ class Making:
         return self.world.said(PROPOSAL, self.wallet_id, NOTHING, NOTHING, self.proposal.to_bytes())
 
     def greet(self, index: int) -> bytes:
-        return self.world.parties[index].ceremonies.propose(self.message(), LAB_POLICY)
+        return self.world.parties[index].ceremonies.propose(self.message(), self.policy)
 
     def deal(self, index: int, hellos: Sequence[bytes] | None = None) -> bytes:
         self.channels = self.channels or self.world.channels()

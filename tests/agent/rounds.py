@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.protocols.frost_bip340.aggregate import Signing, SigningList
-from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
 from hsm_mpc.protocols.signing_messages import (
+    LEASE_ID_BYTES,
     Commitment,
     CommitPayload,
     PartialPayload,
     SignPayload,
 )
+from hsm_mpc.protocols.wallet_key import AggregatedList, WalletKey
 from hsm_mpc.requests import Request
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
@@ -83,26 +83,32 @@ class Round:
         said = payload if payload is not None else replace(honest, **changes).to_bytes()  # type: ignore[arg-type]
         return resigned(self.world, self.commits[index], said)
 
-    def signature(self, partials: dict[int, bytes]) -> tuple[bytes, bytes]:
-        """The signature that these PARTIALs add up to, and the key that it is for."""
-        wallet = self.world.parties[1].wallets.signing(
-            self.certificate.body.terms.wallet_id, self.certificate.body.hash
-        )
-        key = wallet.signing_key(Path())
+    def aggregator(self, indices: Iterable[int]) -> AggregatedList:
+        """The coordinator's side of the list of these holders' COMMITs."""
         commitments = []
-        for index in sorted(partials):
+        for index in sorted(indices):
             source = self.commits[index]
             parsed = commit_in(source)
             commitments.append(
                 Commitment(index, parsed.k, parsed.lease_id, parsed.public_nonce, source)
             )
-        signers = SigningList(Signing(wallet.epoch_key, key, self.message), commitments)
+        return self._key.aggregation(Path(), self.message).open(commitments)
+
+    def signature(self, partials: dict[int, bytes]) -> tuple[bytes, bytes]:
+        """The signature that these PARTIALs add up to, and the key that it is for."""
         parts = {index: partial_in(partial).signature for index, partial in partials.items()}
-        return signers.signature(parts), key.x_only
+        return self.aggregator(partials).signature(parts), self._key.public_key(Path())
+
+    @property
+    def _key(self) -> WalletKey:
+        body = self.certificate.body
+        return self.world.parties[1].wallets.signing(body.terms.wallet_id, body.hash).key
 
 
 def commit_in(message: bytes) -> CommitPayload:
-    return CommitPayload.from_bytes(parse_envelope(message).payload, PUBLIC_NONCE_BYTES)
+    """Whatever its scheme: the nonce is what stands behind k and lease_id."""
+    payload = parse_envelope(message).payload
+    return CommitPayload.from_bytes(payload, len(payload) - 2 - LEASE_ID_BYTES)
 
 
 def partial_in(message: bytes) -> PartialPayload:

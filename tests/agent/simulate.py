@@ -17,6 +17,7 @@ from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.app.acting import suites
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import Client, ClientList
 from hsm_mpc.certificates.proposal import Proposal
@@ -30,12 +31,10 @@ from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
 from hsm_mpc.protocols.signing_messages import SignPayload
-from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
-from hsm_mpc.secure.xaes import Xaes256Gcm
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
@@ -130,7 +129,7 @@ class World:
             clock=self.clock,
         )
         wallets = HeldWallets(acting)
-        ceremonies = Ceremonies(acting, wallets, CocktailSecp256k1(Xaes256Gcm()), self.ticks)
+        ceremonies = Ceremonies(acting, wallets, suites(), self.ticks)
         ceremonies.recover()
         return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, self.ticks))
 
@@ -167,7 +166,9 @@ class World:
     def channels(self) -> list[bytes]:
         return [party.acting.channel_announcement() for party in self.parties.values()]
 
-    def proposal(self, name: str, t: int, policy: bytes = LAB_POLICY) -> Proposal:
+    def proposal(
+        self, name: str, t: int, policy: bytes = LAB_POLICY, scheme: Scheme = Scheme.TAPROOT
+    ) -> Proposal:
         nonce = os.urandom(32)
         clients = ClientList(
             wallet_id_of(name, nonce), 1, FIRST_PREDECESSOR, (Client("me", self.client.public),)
@@ -175,7 +176,7 @@ class World:
         return Proposal(
             nonce=nonce,
             name=name,
-            scheme=Scheme.TAPROOT,
+            scheme=scheme,
             sizes=QuorumSizes.default(len(self.parties), t),
             roster=self.roster,
             policy_hash=hashlib.sha256(policy).digest(),

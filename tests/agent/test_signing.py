@@ -34,9 +34,9 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import EpochHash, HolderIndex, WalletId
 from hsm_mpc.protocols import leases
 from hsm_mpc.protocols.frost_bip340 import partial as partials
-from hsm_mpc.protocols.frost_bip340.lists import RepeatedNonce
 from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
 from hsm_mpc.protocols.leases import LIFETIME, OPEN_PER_WALLET
+from hsm_mpc.protocols.list_checks import RepeatedNonce
 from hsm_mpc.requests import LONGEST_VALIDITY, Request, RequestType
 from hsm_mpc.secure.arena import Arena, Secret, publish
 from hsm_mpc.secure.process import run_shielded
@@ -714,7 +714,8 @@ def test_set_outside_quorum_rule_is_refused(
     honest = SigningDesk._task
 
     def strict(desk: SigningDesk, *rest: object) -> object:
-        return replace(honest(desk, *rest), allowed=lambda signers: 3 in signers)  # type: ignore[arg-type]
+        task: Any = honest(desk, *rest)  # type: ignore[arg-type]
+        return replace(task, allowed=lambda signers: 3 in signers)
 
     monkeypatch.setattr(SigningDesk, "_task", strict)
     assert refused(lambda: round_.sign(1)) == "quorum"
@@ -770,7 +771,7 @@ def test_output_key_differs_is_refused(
     body = round_.certificate.body
     wallet = party.wallets.signing(body.terms.wallet_id, body.hash)
     other = TweakedKey.of(body.group_key, [(b"\1" * 32, True)])
-    monkeypatch.setattr(wallet, "signing_key", lambda _: other)
+    monkeypatch.setattr(wallet.key, "_tweaked", lambda _: other)
     with pytest.raises(BadInput, match="another key"):
         round_.sign(1)
     assert lines(party)[-1]["event"] == "refused"

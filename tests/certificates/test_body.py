@@ -119,7 +119,7 @@ def test_a_body_that_contradicts_itself_is_refused(
     "changes, text",
     [
         ({"name": "Treasury"}, "a name is"),
-        ({"scheme": Scheme.ED25519}, "not built"),
+        ({"scheme": Scheme.ECDSA}, "not built"),
         ({"wallet_id": bytes(15)}, "id of 16"),
         ({"roster_hash": bytes(31)}, "hashes of 32"),
         ({"policy_hash": bytes(33)}, "hashes of 32"),
@@ -136,7 +136,7 @@ def test_terms_that_break_a_rule_are_refused(changes: dict[str, Any], text: str)
         (0, b"\x02", "protocol version 2"),
         (0, b"\x00", "protocol version 0"),
         (1, b"\x03", "kind 3"),
-        (28, b"\x02", "scheme 2"),
+        (28, b"\x03", "scheme 3"),
         (28, b"\x09", "scheme 9"),
         (65, u16be(2) + u16be(3), "threshold"),
         (71, u16be(1), "adoption size"),

@@ -411,7 +411,7 @@ def test_an_extension_that_breaks_a_rule_is_refused(changes: dict[str, Any], tex
     "offset, value, text",
     [
         (0, b"HMPC-EXT2", "HMPC-EXT1"),
-        (35, b"\x02", "scheme 2"),
+        (35, b"\x03", "scheme 3"),
         (36, u16be(1), "threshold"),
         (140, bytes(33), "point"),
     ],

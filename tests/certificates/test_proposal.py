@@ -121,7 +121,7 @@ def test_a_wallet_id_that_does_not_follow_from_name_and_nonce_is_refused() -> No
         ({"nonce": bytes(31)}, "nonce of a proposal"),
         ({"name": "Treasury"}, "a name is"),
         ({"policy_hash": bytes(31)}, "hashes of 32"),
-        ({"scheme": Scheme.ED25519}, "not built"),
+        ({"scheme": Scheme.ECDSA}, "not built"),
         (
             {"clients": replace(PROPOSAL.clients, wallet_id=WalletId(bytes(16)))},
             "version 1 of this wallet",

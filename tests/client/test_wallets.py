@@ -124,7 +124,6 @@ def test_names_that_are_none_are_not_listed(shared_office: Office) -> None:
         ("", Scheme.TAPROOT, 2),
         ("w", Scheme.TAPROOT, 1),
         ("w", Scheme.TAPROOT, 4),
-        ("w", Scheme.ED25519, 2),
         ("w", Scheme.ECDSA, 2),
     ],
 )

@@ -19,11 +19,11 @@ from hsm_mpc.coordinator.quorum_actions import (
     Fail,
     Publish,
     Send,
-    SignList,
     Suspect,
 )
 from hsm_mpc.errors import BadEncoding, InvalidSignature, ProtocolAbort
 from hsm_mpc.protocols.signing_messages import Commitment, PartialPayload, SignPayload, list_hash
+from hsm_mpc.protocols.wallet_key import AggregatedList
 
 NOT_A_POINT = b"not a point"
 WRONG = b"wrong".ljust(32, b".")
@@ -66,7 +66,7 @@ class HashList:
 
 
 class HashScheme:
-    """`quorum_actions.Scheme` without curves; remembers what was opened."""
+    """`wallet_key.Aggregation` without curves; remembers what was opened."""
 
     def __init__(self) -> None:
         self.lists: list[HashList] = []
@@ -76,7 +76,7 @@ class HashScheme:
             raise BadEncoding("no point")
         return encoded
 
-    def open(self, listed: Sequence[Commitment]) -> SignList:
+    def open(self, listed: Sequence[Commitment]) -> AggregatedList:
         assert [entry.index for entry in listed] == sorted({entry.index for entry in listed})
         assert len({entry.public_nonce for entry in listed}) == len(listed)
         self.lists.append(HashList(listed))

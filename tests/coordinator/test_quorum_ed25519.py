@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from hsm_mpc.coordinator.quorum import Quorum
-from hsm_mpc.coordinator.quorum_actions import Ask, Exclude, Publish, Scheme, Send
+from hsm_mpc.coordinator.quorum_actions import Ask, Exclude, Publish, Send
 from hsm_mpc.groups.ed25519 import verify_ed25519
 from hsm_mpc.protocols.frost_ed25519.aggregate import Signing
 from hsm_mpc.protocols.signing_messages import PartialPayload, SignPayload, list_hash
+from hsm_mpc.protocols.wallet_key import Aggregation
 from hsm_mpc.secure.arena import Arena
 from tests.coordinator.roast import any_set, commitment
 from tests.protocols.frost import MESSAGE
@@ -16,7 +17,7 @@ from tests.protocols.frost_ed25519 import Wallet, mixed, received, times_b
 def test_the_machine_signs_on_ed25519(protocol_arena: Arena) -> None:
     """One cheat, one nonce of mixed order, two honest: only the liars are out."""
     wallet = Wallet.dealt(protocol_arena, 2, 4)
-    scheme: Scheme = Signing(wallet.epoch, MESSAGE)
+    scheme: Aggregation = Signing(wallet.epoch, MESSAGE)
     quorum = Quorum(2, 4, 0, scheme, any_set)
     quorum.start()
     leases = {index: wallet.lease(index) for index in (1, 2, 3)}

@@ -142,12 +142,13 @@ class Signer:
         checkpoint("many signed")
 
     def abort_in_every_way(self) -> None:
-        other_key = self.wallet.signing_key(OTHER_PATH)
+        key: Any = self.wallet.key
+        other_key = key._tweaked(OTHER_PATH)
         self.abort("own COMMIT replaced", spoil=self.with_own_replaced)
         self.abort("nonce no point", spoil=self.with_nonce_no_point)
         self.abort(
             "output key changed",
-            around=lambda: replaced(self.wallet, "signing_key", lambda _: other_key),
+            around=lambda: replaced(key, "_tweaked", lambda _: other_key),
         )
         self.abort(
             "result wrong", around=lambda: replaced(partial, "_equation_holds", lambda *_: False)

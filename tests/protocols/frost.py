@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.protocols.frost_bip340.aggregate import Signing
-from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
+from hsm_mpc.protocols.frost_bip340.lists import Task
 from hsm_mpc.protocols.frost_bip340.nonces import PUBLIC_NONCE_BYTES
 from hsm_mpc.protocols.frost_bip340.signers import EpochKey
 from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
@@ -89,13 +89,12 @@ class Wallet:
         """Round 1 of one holder; its slot is wiped by `answer`, or with the arena."""
         lease_id = random.randbytes(16)
         with self.opened(index) as share:
-            return commit(
-                task or self.task(index, message), lease_id, Entropy(), share, envelope(index)
-            )
+            wanted = task or self.task(index, message)
+            return wanted.commit(lease_id, Entropy(), share, envelope(index))
 
     def answer(self, lease: Lease, listed: Sequence[Commitment], task: Task) -> bytes:
         """Round 2 of one holder."""
-        return answer(task, lease, listed, self.opened(task.index))
+        return task.answer(lease, listed, self.opened(task.index))
 
     def sign(self, indices: Iterable[int], message: bytes = MESSAGE) -> bytes:
         """Both rounds of all of `indices`, and the aggregator."""

@@ -12,18 +12,13 @@ import pytest
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused, Tampered
 from hsm_mpc.groups.secp256k1 import ORDER
 from hsm_mpc.protocols.frost_bip340 import lists
-from hsm_mpc.protocols.frost_bip340.lists import (
-    RepeatedNonce,
-    Task,
-    answer,
-    checked_session,
-    commit,
-)
+from hsm_mpc.protocols.frost_bip340.lists import Task, checked_session
 from hsm_mpc.protocols.frost_bip340.nonces import AggregateNonce, PublicNonce
 from hsm_mpc.protocols.frost_bip340.partial import sign_partial, verify_partial
 from hsm_mpc.protocols.frost_bip340.session import Session
 from hsm_mpc.protocols.frost_bip340.signers import EpochKey
 from hsm_mpc.protocols.leases import Lease, LeaseTable
+from hsm_mpc.protocols.list_checks import RepeatedNonce
 from hsm_mpc.protocols.signing_messages import Commitment, CommitPayload
 from hsm_mpc.secure.arena import Arena, Secret, copy, publish
 from hsm_mpc.secure.entropy import Entropy
@@ -48,7 +43,7 @@ class Round2:
             yield share
 
     def answer(self) -> bytes:
-        return answer(self.task, self.lease, self.listed, self.share())
+        return self.task.answer(self.lease, self.listed, self.share())
 
 
 @pytest.fixture
@@ -109,7 +104,7 @@ def test_a_nonce_of_a_lease_is_the_one_that_the_table_of_steps_gives(
     monkeypatch.setattr(lists, "draw_nonce", draw)
     wallet, lease_id = round2.wallet, b"lease of a test."
     with wallet.opened(2) as share:
-        lease = commit(round2.task, lease_id, Entropy(), share, envelope(2))
+        lease = round2.task.commit(lease_id, Entropy(), share, envelope(2))
     lease.secret_nonce.release()
     extra = EPOCH + REQUEST + lease_id + hashlib.sha256(MESSAGE).digest()
     public_share, x_only = wallet.epoch.public_share(2), wallet.key.x_only
@@ -124,14 +119,14 @@ def test_an_envelope_that_fails_leaves_no_nonce(round2: Round2, protocol_arena: 
 
     free = protocol_arena.free_bytes
     with round2.wallet.opened(2) as share, pytest.raises(BackendError):
-        commit(round2.task, b"lease of a test.", Entropy(), share, broken)
+        round2.task.commit(b"lease of a test.", Entropy(), share, broken)
     assert protocol_arena.free_bytes == free
 
 
 def test_a_lease_id_of_another_length_is_refused(round2: Round2, protocol_arena: Arena) -> None:
     free = protocol_arena.free_bytes
     with round2.wallet.opened(2) as share, pytest.raises(BadInput, match="lease_id"):
-        commit(round2.task, b"short", Entropy(), share, envelope(2))
+        round2.task.commit(b"short", Entropy(), share, envelope(2))
     assert protocol_arena.free_bytes == free
 
 

@@ -46,49 +46,39 @@ class Task:
         digest = hashlib.sha256(self.message).digest()
         return LeaseTerms(self.wallet_id, self.epoch.epoch_hash, self.request_id, self.k, digest)
 
+    def commit(
+        self,
+        lease_id: bytes,
+        entropy: Entropy,
+        share: Secret,
+        sealed: Callable[[bytes], bytes],
+    ) -> Lease:
+        """Round 1 (step 4.5); see `SigningTask`."""
+        with share.arena.open(), kept(share.arena) as take:
+            secret_nonce = take(SECRET_NONCE_BYTES)
+            nonce = draw_nonce(entropy, share, secret_nonce)
+            message = sealed(CommitPayload(self.k, lease_id, nonce).to_bytes())
+            key = self.epoch.threshold_key
+            return Lease(lease_id, self.terms, key, nonce, message, secret_nonce)
 
-def commit(
-    task: Task,
-    lease_id: bytes,
-    entropy: Entropy,
-    share: Secret,
-    sealed: Callable[[bytes], bytes],
-) -> Lease:
-    """Round 1: fresh nonces in a slot of their own (step 4.5).
+    def answer(
+        self,
+        lease: Lease,
+        listed: Sequence[Commitment],
+        share: AbstractContextManager[Secret],
+    ) -> bytes:
+        """Round 2; see `SigningTask`.
 
-    `lease_id` is 16 random bytes. `share` is only read: its owner wipes it at once. `sealed` makes
-    the COMMIT message of its payload (header and signature).
-    """
-    with share.arena.open(), kept(share.arena) as take:
-        secret_nonce = take(SECRET_NONCE_BYTES)
-        nonce = draw_nonce(entropy, share, secret_nonce)
-        message = sealed(CommitPayload(task.k, lease_id, nonce).to_bytes())
-        key = task.epoch.threshold_key
-        return Lease(lease_id, task.terms, key, nonce, message, secret_nonce)
-
-
-def answer(
-    task: Task,
-    lease: Lease,
-    listed: Sequence[Commitment],
-    share: AbstractContextManager[Secret],
-) -> bytes:
-    """Round 2: the partial signature, 32 public bytes, for a lease just taken out of the table.
-
-    Entering `share` unseals it (32 bytes), and only after every check that needs no share. Both
-    secrets are wiped whatever happens. The caller sends the result only once its audit line is
-    durable (steps 3.4.14, 3.4.15).
-
-    Raises:
-        Refused, ProtocolAbort: as `checked_session`.
-        Tampered, ProtocolAbort, BadInput: as `sign_partial`.
-    """
-    try:
-        session = checked_session(task, lease, listed)
-        with share as scalar:
-            return sign_partial(session, task.index, lease.secret_nonce, scalar)
-    finally:
-        lease.secret_nonce.release()
+        Raises:
+            Refused, ProtocolAbort: as `checked_session`.
+            Tampered, ProtocolAbort, BadInput: as `sign_partial`.
+        """
+        try:
+            session = checked_session(self, lease, listed)
+            with lease.secret_nonce.arena.open(), share as scalar:
+                return sign_partial(session, self.index, lease.secret_nonce, scalar)
+        finally:
+            lease.secret_nonce.release()
 
 
 def checked_session(task: Task, lease: Lease, listed: Sequence[Commitment]) -> Session:

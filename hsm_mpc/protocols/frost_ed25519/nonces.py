@@ -5,14 +5,13 @@ Steps 4.3.1 (RFC 9591) and 4.5 (where the secrets lie).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.groups.ed25519 import ED25519, POINT_BYTES, SCALAR_BYTES
 from hsm_mpc.secure import sodium, sodium_ed25519
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret, move_bytes, move_public, opened
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag
 
@@ -26,8 +25,7 @@ PUBLIC_NONCE_BYTES: Final = 2 * POINT_BYTES
 _RANDOM_BYTES: Final = 32
 _PREFIX: Final = CONTEXT + b"nonce"
 _HASHED_BYTES: Final = len(_PREFIX) + _RANDOM_BYTES + SCALAR_BYTES
-_SEED_HEAD: Final = hashlib.sha256(Tag.SEED.value.encode("ascii")).digest() * 2
-_SEED_BYTES: Final = len(_SEED_HEAD) + 2 * _RANDOM_BYTES + 4
+_SEED_BYTES: Final = len(Tag.SEED.prefix) + 2 * _RANDOM_BYTES + 4
 _SCRATCH_BYTES: Final = _SEED_BYTES + 2 * _RANDOM_BYTES
 
 Draw = Callable[[int, int, int], None]
@@ -76,9 +74,9 @@ def draw_nonce(entropy: Entropy, share: Secret, into: Secret) -> PublicNonce:
     def draw(half: int, out: int, scratch: int) -> None:
         hsm = scratch + _SEED_BYTES
         if half == 0:
-            move_bytes(scratch, _SEED_HEAD, len(_SEED_HEAD))
+            move_public(scratch, Tag.SEED.prefix)
             entropy.hsm_fill(hsm, 2 * _RANDOM_BYTES)  # one call: a device may be slow
-        os = scratch + len(_SEED_HEAD)
+        os = scratch + len(Tag.SEED.prefix)
         entropy.os_fill(os, _RANDOM_BYTES)
         move_bytes(os + _RANDOM_BYTES, hsm + half * _RANDOM_BYTES, _RANDOM_BYTES)
         sodium.sha256(out, scratch, _SEED_BYTES)  # step 1.8.6a
@@ -96,14 +94,9 @@ def derive_nonce(draw: Draw, share: Secret, into: Secret) -> PublicNonce:
         raise BadInput(f"a slot of {into.size} bytes for a nonce of {SECRET_NONCE_BYTES}")
     if share.size != SCALAR_BYTES:
         raise BadInput(f"a share of {share.size} bytes, not {SCALAR_BYTES}")
-    room = _HASHED_BYTES + sodium_ed25519.WIDE_BYTES + _SCRATCH_BYTES
-    with (
-        into.arena.scope() as take,
-        take(room).open() as hashed,
-        into.open() as d,
-        share.open() as x,
-    ):
-        move_bytes(hashed, _PREFIX, len(_PREFIX))
+    room = into.arena.room(_HASHED_BYTES + sodium_ed25519.WIDE_BYTES + _SCRATCH_BYTES)
+    with room as hashed, opened(into, share) as (d, x):
+        move_public(hashed, _PREFIX)
         move_bytes(hashed + _HASHED_BYTES - SCALAR_BYTES, x, SCALAR_BYTES)
         nonce = None
         try:

@@ -9,7 +9,7 @@ from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort, Tampered
 from hsm_mpc.groups.ed25519 import ED25519, SCALAR_BYTES
 from hsm_mpc.protocols.frost_ed25519.nonces import SECRET_NONCE_BYTES
 from hsm_mpc.protocols.frost_ed25519.session import Session
-from hsm_mpc.secure.arena import Secret, publish
+from hsm_mpc.secure.arena import Secret, opened, publish_at, release_all
 
 
 def sign_partial(session: Session, index: int, secret_nonce: Secret, share: Secret) -> bytes:
@@ -24,7 +24,7 @@ def sign_partial(session: Session, index: int, secret_nonce: Secret, share: Secr
         Tampered: x is not the share that the epoch certifies (step 4.4.2), or the result does not
             verify: a fault, or memory that somebody wrote (step 4.6).
     """
-    with secret_nonce.open() as d, share.open() as x:
+    with opened(secret_nonce, share) as (d, x):
         try:
             if (secret_nonce.size, share.size) != (SECRET_NONCE_BYTES, SCALAR_BYTES):
                 raise BadInput("a secret nonce has 64 bytes and a share 32")
@@ -40,13 +40,12 @@ def sign_partial(session: Session, index: int, secret_nonce: Secret, share: Secr
             ED25519.add_at(e, d)
             ED25519.multiply_public_at(x, factor)
             ED25519.add_at(x, e)
-            signature = publish(share)  # released by step 4.6: where this function returns it
+            signature = publish_at(x, SCALAR_BYTES)  # released by step 4.6, by returning it
             if not _equation_holds(session, index, signature):
                 raise Tampered("a partial signature of our own does not verify: not released")
             return signature
         finally:
-            secret_nonce.release()  # wiped when this window closes
-            share.release()
+            release_all((secret_nonce, share))  # wiped when this window closes
 
 
 def verify_partial(session: Session, index: int, signature: bytes) -> None:
