@@ -1,4 +1,4 @@
-"""`demo`: a wallet's life, from five empty HSMs to coins spent on Bitcoin Core's own code."""
+"""`demo`: a wallet's life, from five empty HSMs to coins spent on two chains' own code."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hsm_mpc.app import lab as lab_app
 from hsm_mpc.app import shares
 from hsm_mpc.app.client import connected
+from hsm_mpc.app.demo_second_chain import second_chain
 from hsm_mpc.app.demo_share import Sealed, destroy_key, open_share
+from hsm_mpc.app.demo_story import Clock, Say, Story, Took
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
@@ -25,14 +27,13 @@ from hsm_mpc.errors import BadInput, HsmMpcError, QuorumUnreachable
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import Scheme
+from hsm_mpc.protocols.taproot_key import TaprootKey
 from hsm_mpc.requests import RequestType
 from hsm_mpc.sealing.context import Context
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.taproot.derivation import Path as KeyPath
-from hsm_mpc.taproot.encodings import Network
+from hsm_mpc.taproot.encodings import Network, base58
 from hsm_mpc.taproot.sighash import NewOutput, Spend, SpentOutput
-
-Say = Callable[[str], None]
 
 _HOLDERS: Final = 5
 _THRESHOLD: Final = 3
@@ -44,14 +45,6 @@ _MINER: Final = b"\x51"
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
-    """One line of the table at the end."""
-
-    what: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
     """What the demo showed."""
 
@@ -60,6 +53,10 @@ class Told:
     address: str
     heights: tuple[int, ...]
     """Of the chain: before the first spend, after a forged one, after each true one."""
+    second_address: str
+    """Of the Ed25519 wallet."""
+    lamports: int
+    """What arrived on the second chain, by a true signature after a forged one."""
     refusal: str
     """What is said when too few holders are there."""
     share_opened: bool
@@ -68,33 +65,6 @@ class Told:
     """After its wrapping key was destroyed it gave nothing."""
     took: tuple[Took, ...]
     seconds: float
-
-
-@dataclass(slots=True)
-class _Clock:
-    """What took how long."""
-
-    rows: list[Took] = field(default_factory=list)
-
-    @contextmanager
-    def row(self, what: str) -> Iterator[None]:
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            self.rows.append(Took(what, round(time.monotonic() - began, 3)))
-
-
-@dataclass(slots=True)
-class _Story:
-    """What is there while the story is told."""
-
-    lab: Path
-    say: Say
-    clock: _Clock
-    chain: RegtestChain
-    coins: list[SpentOutput] = field(default_factory=list)
-    heights: list[int] = field(default_factory=list)
 
 
 def tell(folder: Path | None, say: Say) -> Told:
@@ -108,13 +78,13 @@ def tell(folder: Path | None, say: Say) -> Told:
         raise BadInput(f"{folder} is already there; name a new folder")
     began = time.monotonic()
     with _place(folder) as (lab, chain_folder):
-        story = _Story(lab, say, _Clock(), RegtestChain(chain_folder))
+        story = Story(lab, say, Clock(), RegtestChain(chain_folder))
         try:
-            told = _chapters(story)
+            wallet, second, refusal, opened_share, noise = _chapters(story)
         finally:
             if lab.exists():
                 lab_app.down(lab)
-        address, refusal, opened_share, noise = told
+    address = _taproot(wallet).spending_key(KeyPath()).address(Network.REGTEST)
     _table(story)
     if folder is not None:
         say(f"\nThe lab stays:  hsm-mpc lab up --dir {lab}")
@@ -122,6 +92,8 @@ def tell(folder: Path | None, say: Say) -> Told:
         folder=folder,
         address=address,
         heights=tuple(story.heights),
+        second_address=base58(second.key.public_key(KeyPath())),
+        lamports=story.lamports,
         refusal=refusal,
         share_opened=opened_share,
         share_noise=noise,
@@ -130,12 +102,12 @@ def tell(folder: Path | None, say: Say) -> Told:
     )
 
 
-def _chapters(story: _Story) -> tuple[str, str, bool, bool]:
+def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet, str, bool, bool]:
     report = _holders(story)
     with connected(report.client_config) as client:
         wallet = _key(story, client)
-        address = wallet.spending_key(KeyPath()).address(Network.REGTEST)
         _spends(story, client, wallet)
+        second = second_chain(story, client, _HOLDERS, _THRESHOLD)
         story.say("\nTwo holders are gone")
         for name in ("h4", "h5"):
             lab_app.stop_holder(story.lab, name)
@@ -149,7 +121,7 @@ def _chapters(story: _Story) -> tuple[str, str, bool, bool]:
         lab_app.start_holder(story.lab, "h4")
         story.say("  h3 and h4 are back; h5 is lost for good, and nobody needs it")
         _spend(story, client, wallet, "  spent")
-    return address, refusal, opened_share, noise
+    return wallet, second, refusal, opened_share, noise
 
 
 @contextmanager
@@ -162,7 +134,7 @@ def _place(named: Path | None) -> Iterator[tuple[Path, Path]]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _holders(story: _Story) -> LabReport:
+def _holders(story: Story) -> LabReport:
     story.say(f"{_HOLDERS} holders, each with an HSM of its own")
     with story.clock.row(f"{_HOLDERS} holders: tokens, keys, processes"):
         report = lab_app.up(story.lab, _HOLDERS, lambda line: story.say(f"  {line} …"))
@@ -171,22 +143,29 @@ def _holders(story: _Story) -> LabReport:
     return report
 
 
-def _key(story: _Story, client: WalletClient) -> VerifiedWallet:
+def _key(story: Story, client: WalletClient) -> VerifiedWallet:
     story.say("\nA key that nobody has")
     with story.clock.row(f"key generation, {_THRESHOLD}-of-{_HOLDERS}, certified by all HSMs"):
         wallet = client.create(_NAME, Scheme.TAPROOT, _THRESHOLD, LAB_POLICY)
-    spending = wallet.spending_key(KeyPath())
+    key = _taproot(wallet)
+    spending = key.spending_key(KeyPath())
     story.say(f"  made by all {_HOLDERS} together; any {_THRESHOLD} of them sign")
     story.say("  its certificate, signed inside every HSM, was verified here")
     story.say(f"  address     {spending.address(Network.MAIN)}")
     story.say(f"  on regtest  {spending.address(Network.REGTEST)}")
-    story.say(f"  descriptor  {wallet.root.descriptor(Network.MAIN)}")
+    story.say(f"  descriptor  {key.root.descriptor(Network.MAIN)}")
     return wallet
 
 
-def _spends(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> None:
+def _taproot(wallet: VerifiedWallet) -> TaprootKey:
+    if not isinstance(wallet.key, TaprootKey):
+        raise HsmMpcError("the demo's wallet is no taproot wallet")
+    return wallet.key
+
+
+def _spends(story: Story, client: WalletClient, wallet: VerifiedWallet) -> None:
     story.say("\nBitcoin Core's own code is the judge")
-    pays = wallet.spending_key(KeyPath()).script_pubkey
+    pays = _taproot(wallet).spending_key(KeyPath()).script_pubkey
     with story.clock.row("a regtest chain of a hundred blocks"):
         story.coins = [story.chain.mine(pays) for _ in range(_COINS)]
         while story.chain.height < MATURITY + _COINS:
@@ -200,7 +179,7 @@ def _spends(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> None
     _spend(story, client, wallet, "  with our signature")
 
 
-def _spend(story: _Story, client: WalletClient, wallet: VerifiedWallet, words: str) -> None:
+def _spend(story: Story, client: WalletClient, wallet: VerifiedWallet, words: str) -> None:
     """Spend the next coin; the judge is the chain's height."""
     signed: list[VerifiedSignature] = []
 
@@ -223,12 +202,12 @@ def _transaction(
     wallet: VerifiedWallet, coin: SpentOutput, signature: Callable[[bytes], bytes]
 ) -> Transaction:
     """All of a coin less a fee, to the wallet's next address."""
-    target = wallet.spending_key(KeyPath(0, 1)).script_pubkey
+    target = _taproot(wallet).spending_key(KeyPath(0, 1)).script_pubkey
     spend = Spend(2, 0, (coin,), (NewOutput(coin.amount - _FEE, target),))
     return Transaction(spend, ((signature(spend.signature_hash(0)),),))
 
 
-def _too_few(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> str:
+def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> str:
     story.say("\nA third is gone")
     lab_app.stop_holder(story.lab, "h3")
     try:
@@ -240,7 +219,7 @@ def _too_few(story: _Story, client: WalletClient, wallet: VerifiedWallet) -> str
     raise HsmMpcError("two of three needed holders signed")
 
 
-def _share(story: _Story, wallet: VerifiedWallet) -> tuple[bool, bool]:
+def _share(story: Story, wallet: VerifiedWallet) -> tuple[bool, bool]:
     """A share as it lies on disk, opened, and lost for good; at a holder that is stopped."""
     story.say("\nWhat lies on the disk of h5")
     with opened(story.lab / "h5" / "holder.yaml", prompt=False) as holder:
@@ -270,7 +249,7 @@ def _sealed(holder: OpenHolder, wallet: VerifiedWallet) -> Sealed:
     )
 
 
-def _table(story: _Story) -> None:
+def _table(story: Story) -> None:
     story.say("\nWhat took how long")
     for row in story.clock.rows:
         story.say(f"  {row.what:<56} {row.seconds:>8.3f} s")
