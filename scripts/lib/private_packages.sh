@@ -5,6 +5,8 @@
 # Beside the system's own lists, for a machine whose lists are empty or old. Deleted by scripts/setup.
 PRIVATE_APT="$ROOT/.local/apt"
 
+have_apt() { command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; }
+
 refresh_private_lists() {
     mkdir -p "$PRIVATE_APT/lists/partial" "$PRIVATE_APT/cache/archives/partial"
     # The machine's own hooks (containers have some) would act on the system's folders.

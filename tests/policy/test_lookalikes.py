@@ -19,6 +19,7 @@ from solders.pubkey import Pubkey
 from solders.system_program import TransferParams, transfer
 
 from hsm_mpc.policy.lookalikes import is_more_than_a_message
+from tests.programs import program
 
 PAYER, TARGET = Pubkey(bytes([1] * 32)), Pubkey(bytes([2] * 32))
 BLOCKHASH = Hash(bytes([3] * 32))
@@ -88,10 +89,11 @@ def test_what_ssh_signs_is_recognised() -> None:
 
 def test_a_certificate_of_ssh_keygen_is_recognised(tmp_path: Path) -> None:
     """What its authority signed: the certificate's blob without the signature at its end."""
+    keygen = program("ssh-keygen")
     for name in ("authority", "user"):
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        make = [keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
         subprocess.run(make, check=True)
-    sign = ["ssh-keygen", "-q", "-s", "authority", "-I", "id", "-n", "root", "user.pub"]
+    sign = [keygen, "-q", "-s", "authority", "-I", "id", "-n", "root", "user.pub"]
     subprocess.run(sign, check=True, cwd=tmp_path)
     blob = base64.b64decode((tmp_path / "user-cert.pub").read_text().split()[1])
     signature = 4 + struct.unpack(">I", blob[-87:-83])[0]

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
+from tests.programs import UNPACKED
 
 TOOLS = (
-    *("bash", "cat", "dirname", "env", "flock", "grep", "head", "mkdir", "mv"),
+    *("bash", "cat", "chmod", "dirname", "env", "flock", "grep", "head", "mkdir", "mv"),
     *("readlink", "rm", "sha256sum", "tail", "touch"),
 )
 
@@ -217,3 +218,94 @@ def test_old_lists_of_the_system_are_replaced_by_private_ones(copy: Path, bare_p
     assert update.endswith(f"-c {private} update")
     assert second.endswith(f"-c {private} download one two")
     assert f'Dir::State::Lists "{copy}/.local/apt/lists/";' in private.read_text()
+
+
+# --- programs that tests ask ----------------------------------------------------------------------
+
+FETCH = """
+ROOT="$0" SYSTEM="$1" LOG="$0/setup.log"
+. "$ROOT/scripts/lib/messages.sh"
+. "$ROOT/scripts/lib/programs.sh"
+programs_are_ready || fetch_programs
+programs_are_ready && find_program openssl && find_program ssh-keygen
+"""
+# What dpkg-deb makes of any package.
+SSH_KEYGEN = """
+mkdir -p "$3/usr/bin" && echo "#!{interpreter}" > "$3/usr/bin/ssh-keygen"
+chmod +x "$3/usr/bin/ssh-keygen"
+"""
+STARTS = SSH_KEYGEN.format(interpreter=shutil.which("bash"))
+
+
+def fetch(copy: Path, path: Path, system: str = "") -> subprocess.CompletedProcess[str]:
+    """Asks for the programs where only those in the folder `path` are there."""
+    return run(["bash", "-c", FETCH, copy, system], PATH=str(path))
+
+
+def test_the_systems_own_programs_are_taken(copy: Path, bare_path: Path) -> None:
+    for name in ("openssl", "ssh-keygen"):
+        tool(bare_path, name, "exit 0")
+    ended = fetch(copy, bare_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.split() == [f"{bare_path}/openssl", f"{bare_path}/ssh-keygen"]
+    assert not (copy / ".local").exists()
+
+
+def test_only_what_the_system_lacks_is_unpacked_to_where_tests_look(
+    copy: Path, bare_path: Path
+) -> None:
+    tool(bare_path, "openssl", "exit 0")
+    tool(bare_path, "apt-get", DOWNLOAD)
+    tool(bare_path, "dpkg-deb", STARTS)
+    ended = fetch(copy, bare_path)
+    assert ended.returncode == 0, ended.stderr
+    (call,) = (copy / "apt-calls").read_text().splitlines()
+    assert call.endswith("download openssh-client")
+    unpacked = copy / UNPACKED.relative_to(ROOT) / "ssh-keygen"
+    assert ended.stdout.split() == [f"{bare_path}/openssl", str(unpacked)]
+
+
+def test_a_program_that_does_not_start_is_not_kept(copy: Path, bare_path: Path) -> None:
+    tool(bare_path, "openssl", "exit 0")
+    tool(bare_path, "apt-get", DOWNLOAD)
+    tool(bare_path, "dpkg-deb", SSH_KEYGEN.format(interpreter="/gone"))
+    ended = fetch(copy, bare_path)
+    assert_gives_up(ended, "ssh-keygen does not start", "sudo scripts/setup --system")
+    assert not (copy / ".local/programs").exists()
+
+
+def test_a_program_that_cannot_be_downloaded_is_named(copy: Path, bare_path: Path) -> None:
+    tool(bare_path, "openssl", "exit 0")
+    tool(bare_path, "apt-get", 'echo "E: no network" >&2; exit 100')
+    tool(bare_path, "dpkg-deb", STARTS)
+    ended = fetch(copy, bare_path)
+    assert_gives_up(ended, "openssh-client", "E: no network", "sudo apt-get install")
+
+
+def test_without_apt_the_programs_are_named(copy: Path, bare_path: Path) -> None:
+    assert_gives_up(fetch(copy, bare_path), "openssl", "ssh-keygen", "no apt-get")
+
+
+def test_what_is_missing_is_installed_into_the_system_on_request(
+    copy: Path, bare_path: Path
+) -> None:
+    """Even if a copy was unpacked before."""
+    tool(bare_path, "openssl", "exit 0")
+    copies = copy / UNPACKED.relative_to(ROOT)
+    copies.mkdir(parents=True)
+    tool(copies, "ssh-keygen", "exit 0")
+    installed = bare_path / "ssh-keygen"
+    tool(bare_path, "dpkg-deb", "exit 1")
+    tool(
+        bare_path,
+        "apt-get",
+        f'echo "$*" >> {copy}/apt-calls; echo > {installed}; chmod +x {installed}',
+    )
+    ended = fetch(copy, bare_path, "--system")
+    assert ended.returncode == 0, ended.stderr
+    assert (
+        (copy / "apt-calls")
+        .read_text()
+        .endswith("install --no-install-recommends openssh-client\n")
+    )
+    assert ended.stdout.split() == [f"{bare_path}/openssl", str(installed)]

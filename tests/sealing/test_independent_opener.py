@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import struct
 import subprocess
 from pathlib import Path
 from typing import Final
 
-import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hsm_mpc.secure.arena import Arena
+from tests.programs import program
 from tests.sealing.blobs import CONTEXT, NOW, PAIR_CONTEXT, SHARE, sealed_by
 from tests.wrapping.software import RsaSoftwareKey, SoftwareKey
 
@@ -113,10 +112,7 @@ STOPS_AT_ATTRIBUTES: Final = "Field=mac, Type=CMS_AuthEnvelopedData"
 
 def openssl(*arguments: str | Path) -> str | None:
     """What openssl prints, as Latin-1; None if it is too old to read beyond the authAttrs."""
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("openssl is not installed")
-    done = subprocess.run([program, *arguments], capture_output=True, check=False)
+    done = subprocess.run([program("openssl"), *arguments], capture_output=True, check=False)
     if STOPS_AT_ATTRIBUTES in done.stderr.decode():
         return None
     assert done.returncode == 0, done.stderr.decode()
