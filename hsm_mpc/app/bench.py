@@ -17,13 +17,14 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
-from hsm_mpc.bench import dkg, envelope, lab, release, sign, unseal, wallet
+from hsm_mpc.bench import dkg, envelope, lab, release, schemes, sign, unseal, wallet
 from hsm_mpc.bench.floor import FloorLine
 from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
+from hsm_mpc.bench.schemes import MeasuredScheme
 from hsm_mpc.bench.wallet import Others
+from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
 from hsm_mpc.config import HolderConfig, KnownClient, KnownCoordinator
-from hsm_mpc.ids import Scheme
 from hsm_mpc.requests import RequestType
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.taproot.derivation import Path as KeyPath
@@ -35,7 +36,7 @@ __all__ = ["FloorLine", "Report", "Row", "run"]
 _Result = TypeVar("_Result")
 
 _RowOfSize = Callable[..., Row]
-"""`row(t, n, arena, rounds=…)`."""
+"""`row(scheme, t, n, arena, rounds=…)`."""
 
 _WALLETS: Final = 1000
 _WALLETS_QUICK: Final = 50
@@ -89,18 +90,12 @@ def run(only: str, *, quick: bool, progress: Progress) -> Report:
     return report(tuple(rows))
 
 
-def _taproot_sign(_: str, effort: _Effort) -> Iterable[Row]:
-    return _each_size(sign.NAME, sign.row, effort)
-
-
-def _taproot_dkg(_: str, effort: _Effort) -> Iterable[Row]:
-    return _each_size(dkg.NAME, dkg.row, effort)
-
-
-def _each_size(name: str, row: _RowOfSize, effort: _Effort) -> Iterable[Row]:
+def _each_size(
+    scheme: MeasuredScheme, name: str, row: _RowOfSize, _: str, effort: _Effort
+) -> Iterable[Row]:
     for t, n in _SIZES:
-        effort.progress(f"measuring {name} {t}-of-{n}")
-        yield _in_memory(partial(row, t, n, rounds=effort.rounds_of(n)))
+        effort.progress(f"measuring {scheme.name}.{name} {t}-of-{n}")
+        yield _in_memory(partial(row, scheme, t, n, rounds=effort.rounds_of(n)))
 
 
 def _envelope(only: str, effort: _Effort) -> Iterable[Row]:
@@ -182,21 +177,27 @@ def _whole_lab(only: str, effort: _Effort) -> Iterable[Row]:
 
 def _lab_rows(running: LabReport, only: str, effort: _Effort) -> Iterable[Row]:
     with connected(running.client_config) as client:
-        created = client.create("treasury", Scheme.TAPROOT, lab.T, LAB_POLICY)
-        if lab.SIGN.startswith(only):
-            for in_flight in _IN_FLIGHT:
-                effort.progress(f"measuring {lab.SIGN}, {in_flight} in flight")
-                yield lab.signing_row(
-                    lambda message: client.sign(
-                        created, RequestType.MESSAGE, message, KeyPath(), ()
-                    ),
-                    _pids(running),
-                    in_flight=in_flight,
-                    seconds=effort.lab_seconds,
-                )
+        for scheme in schemes.ALL:
+            created = client.create(scheme.name, scheme.scheme, lab.T, LAB_POLICY)
+            if lab.SIGN.startswith(only):
+                signed = partial(_signed, client, created)
+                yield from _signing_rows(scheme.name, signed, _pids(running), effort)
     if lab.MEMORY.startswith(only):
         first = running.holders[0]
         yield lab.memory_row({"signer": first.signer_pid or 0, "front": first.front_pid or 0})
+
+
+def _signed(client: WalletClient, wallet: VerifiedWallet, message: bytes) -> None:
+    client.sign(wallet, RequestType.MESSAGE, message, KeyPath(), ())
+
+
+def _signing_rows(
+    scheme: str, sign: Callable[[bytes], object], pids: lab.Pids, effort: _Effort
+) -> Iterable[Row]:
+    for in_flight in _IN_FLIGHT:
+        effort.progress(f"measuring {lab.SIGN}, {scheme}, {in_flight} in flight")
+        seconds = effort.lab_seconds
+        yield lab.signing_row(scheme, sign, pids, in_flight=in_flight, seconds=seconds)
 
 
 def _pids(running: LabReport) -> dict[str, list[int]]:
@@ -210,8 +211,11 @@ def _pids(running: LabReport) -> dict[str, list[int]]:
 
 _GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] = {
     (unseal.NAME, release.NAME): _signer,
-    (sign.NAME,): _taproot_sign,
-    (dkg.NAME,): _taproot_dkg,
+    **{
+        (f"{scheme.name}.{name}",): partial(_each_size, scheme, name, row)
+        for scheme in schemes.ALL
+        for name, row in ((sign.NAME, sign.row), (dkg.NAME, dkg.row))
+    },
     (envelope.SIGN, envelope.VERIFY): _envelope,
     (lab.SIGN, lab.MEMORY): _whole_lab,
 }

@@ -1,4 +1,7 @@
-"""`taproot.dkg`: all holders of a key generation in one process, sections 2.4 and 2.5 in full."""
+"""`taproot.dkg` and `ed25519.dkg`: all holders of a key generation in one process.
+
+Sections 2.4 and 2.5 in full.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ from hsm_mpc.bench.floor import above_floor
 from hsm_mpc.bench.measure import Measured, repeated
 from hsm_mpc.bench.operations import window
 from hsm_mpc.bench.report import Row, cpu_of, row_above_floor
-from hsm_mpc.bench.tables import key_generation
-from hsm_mpc.groups.secp256k1 import SECP256K1
+from hsm_mpc.bench.schemes import MeasuredScheme
+from hsm_mpc.bench.tables_dkg import key_generation
+from hsm_mpc.certificates.body import NO_EPOCH_BEFORE, EpochBody, EpochKind
+from hsm_mpc.certificates.terms import WalletTerms
+from hsm_mpc.groups.proofs import PublicSuite
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.dkg_messages import Setup, agree
 from hsm_mpc.protocols.rounds import advance
-from hsm_mpc.protocols.suite_secp256k1 import CocktailSecp256k1
+from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Secret, copy
 from hsm_mpc.secure.entropy import Entropy
-from hsm_mpc.secure.xaes import Xaes256Gcm
 
-NAME: Final = "taproot.dkg"
+NAME: Final = "dkg"
+"""Of its row, behind the name of the scheme."""
 NOTE: Final = "per holder; without envelopes, HSM and disk"
-
-_SUITE: Final = CocktailSecp256k1(Xaes256Gcm())
-_SCALAR_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +39,28 @@ class MadeKey:
     commitments: tuple[bytes, ...]
     shares: Mapping[int, Secret]
 
+    def body(self, terms: WalletTerms) -> EpochBody:
+        """Of the first epoch; its transcript is nobody's."""
+        return EpochBody(
+            EpochKind.KEY_GENERATION, terms, 0, NO_EPOCH_BEFORE, self.commitments, os.urandom(32)
+        )
+
 
 class Holders:
     """n holders with static keys, and no messages yet."""
 
-    def __init__(self, t: int, n: int, arena: Arena) -> None:
+    def __init__(self, suite: Suite, t: int, n: int, arena: Arena) -> None:
+        self._suite = suite
+        self._group = suite.group
         self.t = t
         self.n = n
         self._arena = arena
         self._entropy = Entropy()
-        self._statics = {index: arena.take(_SCALAR_BYTES) for index in range(1, n + 1)}
+        self._statics = {index: self._slot() for index in range(1, n + 1)}
         for static in self._statics.values():
             self._draw(static)
-        self._keys = [bytes(SECP256K1.public_point(static)) for static in self._statics.values()]
-        self._extension = os.urandom(ext_bytes(n))
+        self._keys = [bytes(self._group.public_point(static)) for static in self._statics.values()]
+        self._extension = os.urandom(ext_bytes(suite, n))
 
     def close(self) -> None:
         """Wipe the static keys."""
@@ -75,7 +86,7 @@ class Holders:
         keeps = self._dealt()
         shares = {}
         for index, keep in keeps.items():
-            shares[index] = self._arena.take(_SCALAR_BYTES)
+            shares[index] = self._slot()
             copy(shares[index], keep.share)
             keep.share.release()
         return MadeKey(keeps[1].commitments, shares)
@@ -93,26 +104,30 @@ class Holders:
 
     def _setup(self, index: int, session: bytes) -> Setup:
         own = self._keys[index - 1]
-        return agree(_SUITE, self.t, self._keys, index, own, session, self._extension)
+        return agree(self._suite, self.t, self._keys, index, own, session, self._extension)
 
     def _draw(self, into: Secret) -> None:
-        SECP256K1.random_nonzero(into, self._entropy)
+        self._group.random_nonzero(into, self._entropy)
+
+    def _slot(self) -> Secret:
+        return self._arena.take(self._group.scalar_length)
 
 
-def ext_bytes(n: int) -> int:
+def ext_bytes(suite: PublicSuite, n: int) -> int:
     """Length of the extension of a wallet with a name of eight letters (step 2.6.4)."""
-    return 9 + 16 + 2 + 8 + 1 + 8 + 3 * 32 + (33 + 32) * n + 32
+    delivery_key_and_digest = suite.group.point_length + 32
+    return 9 + 16 + 2 + 8 + 1 + 8 + 3 * 32 + delivery_key_and_digest * n + 32
 
 
-def row(t: int, n: int, arena: Arena, *, rounds: int) -> Row:
+def row(scheme: MeasuredScheme, t: int, n: int, arena: Arena, *, rounds: int) -> Row:
     """Measure, on a shielded thread."""
-    holders = Holders(t, n, arena)
+    holders = Holders(scheme.suite, t, n, arena)
     measured = above_floor(
         Measured(repeated(holders.generate), 1, parties=n),
-        key_generation(t, n, ext_bytes(n), window(arena)),
+        key_generation(scheme.curve, t, n, ext_bytes(scheme.suite, n), window(arena)),
         rounds=rounds,
-        others=peers.key_generation(t, n),
+        others=peers.key_generation(scheme.peer, t, n),
     )
     holders.close()
-    made = row_above_floor(NAME, measured, NOTE + peers.ABSENT, t, n)
+    made = row_above_floor(f"{scheme.name}.{NAME}", measured, NOTE + peers.ABSENT, t, n)
     return replace(made, peers=cpu_of(measured.others))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -22,6 +22,20 @@ class Count:
     step: str
     operation: Operation
     times: float
+
+
+Needs = Sequence[tuple[Operation, float]]
+"""Operations with how often each is needed."""
+
+
+def counts(step: str, needs: Needs, often: float = 1) -> tuple[Count, ...]:
+    """What a step needs that takes all of `needs` so often."""
+    return tuple(Count(step, operation, often * each) for operation, each in needs)
+
+
+def times(parties: int, counted: Iterable[Count]) -> tuple[Count, ...]:
+    """The same, so many times."""
+    return tuple(replace(count, times=parties * count.times) for count in counted)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,11 +56,11 @@ def _cpu_us(pid: int) -> float:
 
 
 def signing_row(
-    sign: Callable[[bytes], object], pids: Pids, *, in_flight: int, seconds: float
+    scheme: str, sign: Callable[[bytes], object], pids: Pids, *, in_flight: int, seconds: float
 ) -> Row:
     """Sign new messages for some seconds, so many at once.
 
-    `sign` signs a message and verifies the signature; it is used by `in_flight` threads.
+    `sign` signs a message by `scheme` and verifies the signature; `in_flight` threads use it.
     """
     _signed_until(sign, in_flight, time.monotonic(), at_least=_WARMING)
     before, began = _Spent.now(pids), time.monotonic()
@@ -71,6 +71,7 @@ def signing_row(
         name=SIGN,
         t=T,
         n=N,
+        scheme=scheme,
         cpu_us=round(sum(spent.values()), 1),
         wall_us=round(statistics.mean(latencies), 1),
         in_flight=in_flight,
@@ -79,7 +80,7 @@ def signing_row(
         p99_us=round(_percentile(latencies, 99), 1),
         transport=TRANSPORT,
         spent_us=spent,
-        note=f"{in_flight} in flight; CPU time of all processes, per signature",
+        note=f"{scheme}, {in_flight} in flight; CPU time of all processes, per signature",
     )
 
 

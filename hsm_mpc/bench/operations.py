@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from typing import Any, Final
 
 from hsm_mpc.bench.measure import Batch
@@ -24,29 +25,62 @@ _GCM_GET_TAG, _GCM_SET_TAG, _GCM_TAG_BYTES = 0x10, 0x11, 16
 
 def public_hash(length: int) -> Operation:
     """A tagged hash of `length` public bytes: SHA-256 behind the 64 bytes of the tag."""
+    return Operation(
+        f"tagged hash of {length} public bytes",
+        "SHA-256",
+        lambda: _repeated_hash(hashlib.sha256, _TAG_PREFIX_BYTES + length),
+    )
 
-    def prepared() -> Batch:
-        message = os.urandom(_TAG_PREFIX_BYTES + length)
-        return repeated_hash(message)
 
-    return Operation(f"tagged hash of {length} public bytes", "SHA-256", prepared)
+def public_sha512(length: int) -> Operation:
+    """SHA-512 of `length` public bytes."""
+    return Operation(
+        f"SHA-512 of {length} public bytes",
+        "SHA-512",
+        lambda: _repeated_hash(hashlib.sha512, length),
+    )
 
 
-def repeated_hash(message: bytes) -> Batch:
-    """SHA-256 of `message`, again and again."""
+def _repeated_hash(new: Callable[[bytes], Any], length: int) -> Batch:
+    message = os.urandom(length)
 
     def batch(repeats: int) -> None:
         for _ in range(repeats):
-            hashlib.sha256(message).digest()
+            new(message).digest()
 
     return batch
 
 
-RANDOM_BYTES: Final = Operation(
-    "32 bytes of the system's generator",
-    "randombytes",
-    lambda: calls((_sodium.lib.randombytes, _sodium.ffi.new("unsigned char[32]"), 32)),
-)
+def random_bytes(length: int) -> Operation:
+    """`length` bytes of the system's generator."""
+    return Operation(
+        f"{length} bytes of the system's generator",
+        "randombytes",
+        lambda: calls((_sodium.lib.randombytes, filled(length), length)),
+    )
+
+
+def secret_sha256(length: int) -> Operation:
+    """SHA-256 of `length` secret bytes."""
+    return _secret_hash("SHA-256", "crypto_hash_sha256", length)
+
+
+def secret_sha512(length: int) -> Operation:
+    """SHA-512 of `length` secret bytes."""
+    return _secret_hash("SHA-512", "crypto_hash_sha512", length)
+
+
+def _secret_hash(name: str, function: str, length: int) -> Operation:
+    return Operation(
+        f"{name} of {length} secret bytes",
+        function,
+        lambda: calls((getattr(_sodium.lib, function), filled(64), filled(length), length)),
+    )
+
+
+def filled(length: int) -> Any:
+    """A buffer of `length` random bytes."""
+    return _sodium.ffi.new(f"unsigned char[{length}]", os.urandom(length))
 
 
 def window(arena: Arena) -> Operation:
@@ -131,6 +165,29 @@ CONTENT_OPEN: Final = Operation(
 )
 
 
+def _xchacha() -> tuple[Call, Call]:
+    """Sealing a share, and opening what was sealed: of another nothing would be decrypted."""
+    lib, null = _sodium.lib, _sodium.ffi.NULL
+    key, nonce, share, sealed = filled(32), os.urandom(24), filled(32), filled(48)
+    seal = lib.crypto_aead_xchacha20poly1305_ietf_encrypt
+    encrypt: Call = (seal, sealed, null, share, 32, null, 0, null, nonce, key)
+    seal(*encrypt[1:])
+    decrypt = lib.crypto_aead_xchacha20poly1305_ietf_decrypt
+    return encrypt, (decrypt, filled(32), null, null, sealed, 48, null, 0, nonce, key)
+
+
+XCHACHA_SEAL: Final = Operation(
+    "XChaCha20-Poly1305 of a share, sealing",
+    "crypto_aead_xchacha20poly1305_ietf_encrypt",
+    lambda: calls(_xchacha()[0]),
+)
+XCHACHA_OPEN: Final = Operation(
+    "XChaCha20-Poly1305 of a share, opening",
+    "crypto_aead_xchacha20poly1305_ietf_decrypt",
+    lambda: calls(_xchacha()[1]),
+)
+
+
 def _ed25519_sign() -> Batch:
     lib, ffi = _sodium.lib, _sodium.ffi
     public, secret = ffi.new("unsigned char[32]"), ffi.new("unsigned char[64]")
@@ -139,20 +196,26 @@ def _ed25519_sign() -> Batch:
     return calls((lib.crypto_sign, out, length, os.urandom(32), 32, secret))
 
 
-def _ed25519_verify() -> Batch:
-    lib, ffi = _sodium.lib, _sodium.ffi
-    public, secret = ffi.new("unsigned char[32]"), ffi.new("unsigned char[64]")
-    lib.crypto_sign_keypair(public, secret)
-    signed, length = ffi.new("unsigned char[96]"), ffi.new("unsigned long long *")
-    lib.crypto_sign(signed, length, os.urandom(32), 32, secret)
-    opened = ffi.new("unsigned char[96]")
-    return calls((lib.crypto_sign_open, opened, length, bytes(signed), 96, public))
-
-
 ED25519_SIGN: Final = Operation("Ed25519 signature of a digest", "crypto_sign", _ed25519_sign)
-ED25519_VERIFY: Final = Operation(
-    "Ed25519 verification of a digest", "crypto_sign_open", _ed25519_verify
-)
+
+
+def ed25519_verification(length: int) -> Operation:
+    """An Ed25519 verification of a message of `length` bytes."""
+
+    def prepared() -> Batch:
+        lib, ffi = _sodium.lib, _sodium.ffi
+        public, secret, whole = filled(32), filled(64), 64 + length
+        lib.crypto_sign_keypair(public, secret)
+        signed, written = filled(whole), ffi.new("unsigned long long *")
+        lib.crypto_sign(signed, written, os.urandom(length), length, secret)
+        opened = filled(whole)
+        return calls((lib.crypto_sign_open, opened, written, bytes(signed), whole, public))
+
+    return Operation(f"Ed25519 verification of {length} bytes", "crypto_sign_open", prepared)
+
+
+ED25519_VERIFY: Final = ed25519_verification(32)
+"""Of a digest."""
 
 
 def durable_line(log: int, state: int) -> Operation:

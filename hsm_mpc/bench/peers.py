@@ -1,7 +1,8 @@
 """What we measure ourselves against, in the same run: frost_rs 1.0.0, extra `[bench]`.
 
-frost_rs is the ZF FROST crates in Rust under a Python face. It passes packages as base64 text,
-signs by RFC 9591 (no BIP 340) and looks at single shares only if the aggregate does not verify.
+frost_rs is the ZF FROST crates in Rust under a Python face, a module for each curve. It passes
+packages as base64 text, signs by RFC 9591 on all of them (no BIP 340) and looks at single shares
+only if the aggregate does not verify.
 Its wheels are for Python 3.11 on x86_64 only; elsewhere there is no peer.
 """
 
@@ -23,9 +24,9 @@ KEY_GENERATION: Final = "frost_rs"
 
 
 def _frost() -> Any:
-    """frost_rs on secp256k1, or None."""
+    """frost_rs, or None."""
     try:
-        return importlib.import_module("frost_rs").utility_secp256k1
+        return importlib.import_module("frost_rs")
     except ImportError:
         return None
 
@@ -42,15 +43,15 @@ class _Dealt:
     public_keys: Mapping[str, str]
 
 
-def _generated(t: int, n: int) -> _Dealt:
-    names = [_FROST.get_id() for _ in range(n)]
-    first = {name: _FROST.round1(name, t, n) for name in names}
+def _generated(frost: Any, t: int, n: int) -> _Dealt:
+    names = [frost.get_id() for _ in range(n)]
+    first = {name: frost.round1(name, t, n) for name in names}
     second = {
-        name: _FROST.round2(kept, _others(name, {each: sent for each, (_, sent) in first.items()}))
+        name: frost.round2(kept, _others(name, {each: sent for each, (_, sent) in first.items()}))
         for name, (kept, _) in first.items()
     }
     third = {
-        name: _FROST.round3(
+        name: frost.round3(
             kept,
             _others(name, {each: sent for each, (_, sent) in first.items()}),
             {each: sent[name] for each, (_, sent) in second.items() if name in sent},
@@ -67,31 +68,33 @@ def _others(name: str, sent: Mapping[str, str]) -> dict[str, str]:
     return {each: package for each, package in sent.items() if each != name}
 
 
-def key_generation(t: int, n: int) -> dict[str, Measured]:
-    """A key generation of n holders, to be measured per holder."""
+def key_generation(curve: str, t: int, n: int) -> dict[str, Measured]:
+    """A key generation of n holders, to be measured per holder; `curve` is a module of frost_rs."""
     if _FROST is None:
         return {}
-    return {KEY_GENERATION: Measured(repeated(lambda: _generated(t, n)), 1, parties=n)}
+    frost = getattr(_FROST, curve)
+    return {KEY_GENERATION: Measured(repeated(lambda: _generated(frost, t, n)), 1, parties=n)}
 
 
-def signature(t: int, n: int, message: bytes, repeats: int) -> dict[str, Measured]:
+def signature(curve: str, t: int, n: int, message: bytes, repeats: int) -> dict[str, Measured]:
     """One signature of t of n, from nonces to the verified signature, all parties together."""
     if _FROST is None:
         return {}
-    dealt = _generated(t, n)
+    frost = getattr(_FROST, curve)
+    dealt = _generated(frost, t, n)
     signers = dict(list(dealt.signing_keys.items())[:t])
     public = next(iter(dealt.public_keys.values()))
 
     def signed() -> Any:
-        nonces = {name: _FROST.preprocess(key) for name, key in signers.items()}
+        nonces = {name: frost.preprocess(key) for name, key in signers.items()}
         commitments = {name: nonce[1] for name, nonce in nonces.items()}
         shares = {
-            name: _FROST.sign(message, commitments, nonces[name][0], key)
+            name: frost.sign(message, commitments, nonces[name][0], key)
             for name, key in signers.items()
         }
-        return _FROST.aggregate(message, commitments, shares, public)
+        return frost.aggregate(message, commitments, shares, public)
 
     return {
-        SIGNATURE: Measured(repeated(lambda: _FROST.verify(message, public, signed())), repeats),
+        SIGNATURE: Measured(repeated(lambda: frost.verify(message, public, signed())), repeats),
         WITHOUT_VERIFY: Measured(repeated(signed), repeats),
     }

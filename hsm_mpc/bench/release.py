@@ -24,7 +24,7 @@ from hsm_mpc.bench.report import Row, cpu_of, row_above_floor
 from hsm_mpc.bench.tables import released_partial
 from hsm_mpc.bench.unseal import bare_decryption
 from hsm_mpc.bench.wallet import ME, N, Others, StoredWallet, T
-from hsm_mpc.protocols.frost_bip340.lists import Task, answer, commit
+from hsm_mpc.protocols.frost_bip340.lists import Task
 from hsm_mpc.protocols.frost_bip340.signers import EpochKey
 from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
 from hsm_mpc.protocols.leases import Lease
@@ -92,7 +92,7 @@ class SigningLists:
     def answer(self) -> None:
         """Unsealing and mathematics alone, from the sealed blob to the released 32 bytes."""
         task, lease, listed = self._answers.pop()
-        answer(task, lease, listed, self._share())
+        task.answer(lease, listed, self._share())
 
     def _answerable(self) -> tuple[Task, Lease, list[Commitment]]:
         request = self._request()
@@ -155,7 +155,7 @@ class SigningLists:
 
     def _lease(self, task: Task, sealed: Callable[[bytes], bytes]) -> Lease:
         share = self._wallet.made.shares[task.index]
-        return commit(task, os.urandom(LEASE_ID_BYTES), self._holder.entropy, share, sealed)
+        return task.commit(os.urandom(LEASE_ID_BYTES), self._holder.entropy, share, sealed)
 
 
 def _unsigned(payload: bytes) -> bytes:

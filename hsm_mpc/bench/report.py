@@ -40,6 +40,8 @@ class Row:
     """CPU time of others for the same, in µs."""
     floor: tuple[FloorLine, ...] = ()
     """What `floor_us` is the sum of."""
+    scheme: str | None = None
+    """Where the name does not say it."""
     in_flight: int | None = None
     per_second: float | None = None
     p50_us: float | None = None

@@ -1,28 +1,25 @@
-"""How often each numbered step of docs/protocols needs which C operation.
+"""How often each numbered step of signing with taproot keys needs which C operation.
 
 Counted is what the steps say, without shortcuts: at the aggregator every partial signature is
-verified when it comes (steps 3.2.5, 3.5.1), at key generation each dealt share against its own
-dealer's commitments (step 2.5.8). Computed once and kept, so not counted: Lagrange factors, the
-key under its tweaks, the public shares of an epoch. Not counted either is what is no operation of
-a library: copies, comparisons, the 32 exclusive-ors of step 3.3.2, all of Python.
+verified when it comes (steps 3.2.5, 3.5.1). Computed once and kept, so not counted: Lagrange
+factors, the key under its tweaks, the public shares of an epoch. Not counted either is what is no
+operation of a library: copies, comparisons, the 32 exclusive-ors of step 3.3.2, all of Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import Final
 
 from hsm_mpc.bench import curve
 from hsm_mpc.bench import operations as op
-from hsm_mpc.bench.floor import Count
+from hsm_mpc.bench.floor import Count, times
 from hsm_mpc.bench.operation import Operation
 
 _POINT: Final = 33
 _SCALAR: Final = 32
 _HASH: Final = 32
 _DRAWN: Final = 2 * 32 + 4
-"""Bytes that are hashed to a random number (steps 1.8.6, 1.8.6a)."""
+"""Bytes that are hashed to a random number (step 1.8.6a)."""
 _HEADER: Final = 95
 """Of an envelope (step 1.7.1)."""
 _COMMIT: Final = 2 + 16 + 2 * _POINT
@@ -30,9 +27,6 @@ _PARTIAL: Final = 16 + _HASH + _SCALAR
 """Payloads of steps 3.2.2 and 3.2.4."""
 _NONCE_INPUT: Final = 32 + 1 + _POINT + 1 + 32 + 1 + 4 + 112 + 1
 """Of step 3.3.2."""
-_PAD_INPUT: Final = 5 * _POINT + 8 + _HASH + 8
-"""Of step 2.3.5, but for the label."""
-SUITE_ID_BYTES: Final = 28
 
 
 def signature(t: int, message_bytes: int, window: Operation) -> tuple[Count, ...]:
@@ -52,7 +46,7 @@ def released_partial(
     return (
         Count("1.7.2", op.public_hash(_HEADER + sign_list), 1),
         Count("1.7.2", op.ED25519_VERIFY, 1),
-        *_times(t - 1, envelope_verified(_COMMIT)),
+        *times(t - 1, envelope_verified(_COMMIT)),
         Count("3.2.4", op.public_hash(sign_list), 1),
         Count("1.11.4", decryption, 1),
         Count("1.11.1", op.CONTENT_OPEN, 1),
@@ -82,15 +76,11 @@ def _channel_signed(payload_bytes: int) -> tuple[Count, ...]:
     )
 
 
-def _times(parties: int, counts: Iterable[Count]) -> tuple[Count, ...]:
-    return tuple(replace(count, times=parties * count.times) for count in counts)
-
-
 def _nonces(signers: int, window: Operation) -> tuple[Count, ...]:
     """Section 3.3, round 1."""
     return (
         Count("1.8.1", window, signers),
-        Count("1.8.6a", op.RANDOM_BYTES, 2 * signers),
+        Count("1.8.6a", op.random_bytes(32), 2 * signers),
         Count("1.8.6a", curve.secret_hash(_DRAWN), signers),
         Count("3.3.2", curve.secret_hash(_SCALAR), signers),
         Count("3.3.3", curve.secret_hash(_NONCE_INPUT), 2 * signers),
@@ -145,94 +135,4 @@ def _partial_verified(step: str, times: int) -> tuple[Count, ...]:
         Count(step, curve.POINT_PRODUCT, times),
         Count(step, curve.TWO_PRODUCTS, times),
         Count(step, curve.sum_of_points(3), times),
-    )
-
-
-def key_generation(t: int, n: int, ext_bytes: int, window: Operation) -> tuple[Count, ...]:
-    """The share of one holder, averaged over holders (the price of step 2.5.8 grows with i)."""
-    signed = _HASH + _POINT * (t + 1)
-    return (
-        Count("1.8.1", window, 3),
-        Count("2.4.1", curve.PARSE_POINT, n - 1),
-        *_drawn(t + 1),
-        Count("2.5.1", curve.SECRET_TIMES_G, t + 1),
-        Count("2.5.1", curve.SERIALIZE_POINT, t + 1),
-        *_signed("2.5.2", signed),
-        Count("2.5.3", curve.MULTIPLY_SCALAR, n * (t - 1)),
-        Count("2.5.3", curve.ADD_SCALAR, n * (t - 1)),
-        *_pads(n),
-        Count("2.5.5", curve.PARSE_POINT, (n - 1) * (t + 1)),
-        *_verified("2.5.6", signed, n - 1),
-        Count("2.5.7", curve.CHECK_SCALAR, n),
-        Count("2.5.8", curve.SECRET_TIMES_G, n),
-        *_evaluations("2.5.8", t, n),
-        Count("2.5.8", curve.SERIALIZE_POINT, 2 * n),
-        *_summed(t, n),
-        *_signed("2.5.11", transcript_bytes(t, n, ext_bytes)),
-        *_verified("2.5.12", transcript_bytes(t, n, ext_bytes), n - 1),
-    )
-
-
-def transcript_bytes(t: int, n: int, ext_bytes: int) -> int:
-    """Of T (step 2.5.10)."""
-    fixed = 8 + SUITE_ID_BYTES + 8 + _HASH + 4 + 4 + 8
-    return fixed + n * (_POINT + t * _POINT + _POINT + _SCALAR + _POINT) + ext_bytes
-
-
-def _drawn(scalars: int) -> tuple[Count, ...]:
-    """Random scalars; the second source is asked once for all of them."""
-    return (
-        Count("1.8.6", op.RANDOM_BYTES, scalars + 1),
-        Count("1.8.6", curve.secret_hash(_DRAWN), scalars),
-        Count("1.8.6", curve.CHECK_SCALAR, scalars),
-    )
-
-
-def _signed(step: str, message_bytes: int) -> tuple[Count, ...]:
-    """Step 2.2.3."""
-    return (
-        Count(step, curve.secret_hash(_SCALAR + message_bytes), 1),
-        Count(step, curve.CHECK_SCALAR, 1),
-        Count(step, curve.SECRET_TIMES_G, 1),
-        Count(step, curve.SERIALIZE_POINT, 1),
-        Count(step, op.public_hash(2 * _POINT + message_bytes), 1),
-        Count(step, curve.MULTIPLY_SCALAR, 1),
-        Count(step, curve.ADD_SCALAR, 1),
-    )
-
-
-def _verified(step: str, message_bytes: int, times: int) -> tuple[Count, ...]:
-    """Step 2.2.4: R is what the double product gives."""
-    return (
-        Count(step, op.public_hash(2 * _POINT + message_bytes), times),
-        Count(step, curve.TWO_PRODUCTS, times),
-        Count(step, curve.SERIALIZE_POINT, times),
-    )
-
-
-def _pads(n: int) -> tuple[Count, ...]:
-    """Both directions; the static half of a pair serves both (step 2.3.3)."""
-    return (
-        Count("2.3.3", curve.KEY_AGREEMENT, 3 * n),
-        Count("2.3.5", curve.secret_hash(_PAD_INPUT + 3), 2 * n),
-        Count("2.3.5", curve.secret_hash(_PAD_INPUT + 5), 2 * n),
-        Count("2.3.6", op.XAES_SEAL, n),
-        Count("2.3.6", op.XAES_OPEN, n),
-    )
-
-
-def _evaluations(step: str, t: int, n: int) -> tuple[Count, ...]:
-    """n polynomials, on average over holders, or one polynomial at all of 1..n: by Horner, where
-    x · Q + C is one sum of x + 1 points, the cheapest way for n ≤ 32."""
-    return tuple(Count(step, curve.sum_of_points(x + 1), t - 1) for x in range(1, n + 1))
-
-
-def _summed(t: int, n: int) -> tuple[Count, ...]:
-    """Step 2.5.9."""
-    return (
-        Count("2.5.9", curve.ADD_SCALAR, n - 1),
-        Count("2.5.9", curve.sum_of_points(n), t),
-        *_evaluations("2.5.9", t, n),
-        Count("2.5.9", curve.SECRET_TIMES_G, 1),
-        Count("2.5.9", curve.SERIALIZE_POINT, t + n + 1),
     )

@@ -16,7 +16,8 @@ from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.bench.dkg import Holders, MadeKey
 from hsm_mpc.bench.parties import OtherHolder, now
-from hsm_mpc.certificates.body import NO_EPOCH_BEFORE, EpochBody, EpochKind
+from hsm_mpc.bench.schemes import TAPROOT
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.clients import Client, ClientList
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import WalletTerms, wallet_id_of
@@ -24,7 +25,7 @@ from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import HolderIndex, Scheme
+from hsm_mpc.ids import HolderIndex
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import seal
@@ -86,7 +87,7 @@ class StoredWallet:
     @contextmanager
     def put(cls, holder: ActingHolder, others: Others) -> Iterator[StoredWallet]:
         """Make its key and write it to the store; the shares are wiped at the end."""
-        holders = Holders(T, N, holder.arena)
+        holders = Holders(TAPROOT.suite, T, N, holder.arena)
         made = holders.made_key()
         holders.close()
         wallet_id = wallet_id_of(_NAME, os.urandom(32))
@@ -94,11 +95,9 @@ class StoredWallet:
         policy_hash = hashlib.sha256(_POLICY).digest()
         sizes = QuorumSizes.default(N, T)
         terms = WalletTerms(
-            wallet_id, _NAME, Scheme.TAPROOT, sizes, holder.roster.hash, policy_hash
+            wallet_id, _NAME, TAPROOT.scheme, sizes, holder.roster.hash, policy_hash
         )
-        body = EpochBody(
-            EpochKind.KEY_GENERATION, terms, 0, NO_EPOCH_BEFORE, made.commitments, os.urandom(32)
-        )
+        body = made.body(terms)
         key_id = os.urandom(keys.KEY_ID_BYTES)
         key = keys.generate_wrapping_key(holder.token, key_id, keys.wrapping_label(wallet_id))
         _write(holder, body, clients, made, Pkcs11Key(holder.token, key))

@@ -21,7 +21,7 @@ FIELDS = {
     "peers",
     "note",
 }
-WITH_FLOOR = ("signer.", "taproot.", "envelope.")
+WITH_FLOOR = ("signer.", "taproot.", "ed25519.", "envelope.")
 
 
 def rows(run: Run, only: str) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def test_both_rows_of_a_signer(run: Run) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["taproot.sign", "taproot.dkg"])
+@pytest.mark.parametrize("name", ["taproot.sign", "taproot.dkg", "ed25519.sign", "ed25519.dkg"])
 def test_a_row_for_each_size(run: Run, name: str) -> None:
     found = rows(run, name)
     assert [(row["name"], row["t"], row["n"]) for row in found] == [(name, *s) for s in SIZES]
@@ -72,9 +72,12 @@ def test_envelopes_are_counted_apart(run: Run) -> None:
 
 
 def test_a_whole_lab(run: Run) -> None:
-    one, eight = rows(run, "lab")
-    for row, in_flight in ((one, 1), (eight, 8)):
-        assert (row["name"], row["in_flight"], row["transport"]) == ("lab.sign", in_flight, "unix")
+    found = rows(run, "lab")
+    asked = [(row["scheme"], row["in_flight"]) for row in found]
+    assert asked == [("taproot", 1), ("taproot", 8), ("ed25519", 1), ("ed25519", 8)]
+    for row in found:
+        assert (row["name"], row["transport"]) == ("lab.sign", "unix")
+        assert row["note"].startswith(f"{row['scheme']}, {row['in_flight']} in flight")
         assert row["per_second"] > 0
         assert 0 < row["p50_us"] <= row["p99_us"]
         assert list(row["spent_us"]) == ["client", "coordinator", "signers", "fronts"]

@@ -25,9 +25,10 @@ def test_so_many_signatures_are_in_flight() -> None:
         with lock:
             at_once -= 1
 
-    row = lab.signing_row(sign, {"coordinator": [os.getpid()]}, in_flight=4, seconds=0.1)
+    row = lab.signing_row("taproot", sign, {"coordinator": [os.getpid()]}, in_flight=4, seconds=0.1)
     assert most == 4
-    assert (row.name, row.in_flight, row.transport, row.t, row.n) == ("lab.sign", 4, "unix", 2, 3)
+    assert (row.name, row.scheme, row.in_flight) == ("lab.sign", "taproot", 4)
+    assert (row.transport, row.t, row.n) == ("unix", 2, 3)
     assert row.per_second and row.p50_us and row.p99_us
     assert 2000 <= row.p50_us <= row.p99_us
     assert list(row.spent_us) == ["client", "coordinator"]

@@ -9,17 +9,24 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.bench import curve, operations
+from hsm_mpc.bench import curve, edwards, operations
 from hsm_mpc.bench.operation import Operation
 from hsm_mpc.secure.arena import Arena
 from tests.bench.tables import all_tables
 
-OF_THE_CURVE = (
+OF_LIBSECP256K1 = (
     "ec_",
     "ecdh",
     "ecdsa_",
     "schnorrsig_",
     "tagged_sha256",
+)
+
+
+WITHOUT_ANSWER = (
+    "crypto_core_ed25519_scalar_reduce",
+    "crypto_core_ed25519_scalar_mul",
+    "crypto_core_ed25519_scalar_add",
 )
 
 
@@ -30,32 +37,49 @@ def every_operation() -> list[Operation]:
 
 
 def test_every_operation_runs(every_operation: list[Operation]) -> None:
-    assert len(every_operation) > 30
+    assert len(every_operation) > 50
     for operation in every_operation:
         operation.prepared()(2)
 
 
-def test_every_function_of_the_curve_succeeds(
-    every_operation: list[Operation], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers: dict[str, list[object]] = {}
+def answers(
+    wanted: list[Operation], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, tuple[str, list[object]]]:
+    """By the name of an operation: its function, and what each of its calls answers."""
+    found: dict[str, tuple[str, list[object]]] = {}
 
     def recorded(*calls: tuple[Callable[..., object], *tuple[Any, ...]]) -> None:
-        answers[operation.name] = [call[0](*call[1:]) for call in calls]
+        found[operation.name] = operation.function, [call[0](*call[1:]) for call in calls]
 
-    monkeypatch.setattr(curve, "calls", recorded)
-    of_the_curve = [each for each in every_operation if each.function.startswith(OF_THE_CURVE)]
-    for operation in of_the_curve:
+    for module in (curve, edwards, operations):
+        monkeypatch.setattr(module, "calls", recorded)
+    for operation in wanted:
         operation.prepared()
-    assert len(answers) > 12
-    assert all(set(each) == {1} for each in answers.values()), answers
+    return found
 
 
-def test_the_verified_ed25519_signature_is_good(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[object] = []
-    monkeypatch.setattr(operations, "calls", lambda call: answers.append(call[0](*call[1:])))
-    operations.ED25519_VERIFY.prepared()
-    assert answers == [0]
+def test_every_function_of_libsecp256k1_succeeds(
+    every_operation: list[Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [each for each in every_operation if each.function.startswith(OF_LIBSECP256K1)]
+    found = answers(wanted, monkeypatch)
+    assert len(found) > 12
+    assert all(set(each) == {1} for _, each in found.values()), found
+
+
+def test_every_function_of_libsodium_succeeds(
+    every_operation: list[Operation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = [each for each in every_operation if each.function.startswith("crypto_")]
+    found = answers(wanted, monkeypatch)
+    assert len(found) > 12
+    for function, answered in found.values():
+        if function == "crypto_core_ed25519_is_valid_point":
+            assert answered == [1]
+        elif function in WITHOUT_ANSWER:
+            assert answered == [None]
+        else:
+            assert answered == [0], function
 
 
 def test_two_operations_of_one_name_are_the_same() -> None:

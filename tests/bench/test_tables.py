@@ -1,17 +1,32 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
-from hsm_mpc.bench import curve, tables
+from hsm_mpc.bench import curve, edwards, schemes, tables
 from hsm_mpc.bench.dkg import Holders, ext_bytes
 from hsm_mpc.bench.floor import Count
 from hsm_mpc.bench.operation import Operation
+from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
+from hsm_mpc.bench.sign import Signers
+from hsm_mpc.bench.tables_dkg import transcript_bytes
+from hsm_mpc.secure import sodium_ed25519
 from hsm_mpc.secure.arena import Arena
-from tests.bench.tables import SIZES, STAND_IN, all_tables
+from tests.bench.tables import SIZES, STAND_IN, all_tables, generation
 from tests.conftest import ROOT
+
+COSTLY = {
+    "is_point": edwards.TEST_POINT,
+    "multiplied": edwards.PRODUCT,
+    "diffie_hellman": edwards.PRODUCT,
+    "base_multiplied": edwards.BASE,
+    "point_of": edwards.BASE,
+}
+"""Functions below the face of the group, by what they do in libsodium."""
 
 STEP = re.compile(r"^(?:\|\s*)?\**(\d+(?:\.\d+)+[a-z]?)\**(?=[\s.:|]|$)", re.MULTILINE)
 
@@ -49,7 +64,7 @@ def test_a_signature_verifies_every_partial_once_at_each_end(t: int) -> None:
 
 @pytest.mark.parametrize(("t", "n"), SIZES)
 def test_a_key_generation_checks_each_dealt_share(t: int, n: int) -> None:
-    table = tables.key_generation(t, n, ext_bytes(n), STAND_IN)
+    table = generation(TAPROOT, t, n, STAND_IN)
     assert times(table, curve.SECRET_TIMES_G, "2.5.8") == n
     sums = [count for count in table if count.step == "2.5.8" and "sum" in count.operation.name]
     # n dealers, t − 1 sums each, at each of n holders; a floor is that of one holder
@@ -65,8 +80,66 @@ def test_a_released_partial_is_checked_by_its_signer_as_each_of_a_signature() ->
         assert times(both, operation, "3.4.12") == 2 * times(alone, operation, "3.4.12") == 2
 
 
-def test_the_transcript_is_as_long_as_the_table_says(arena: Arena) -> None:
-    holders = Holders(2, 3, arena)
+@pytest.fixture
+def called(monkeypatch: pytest.MonkeyPatch) -> Counter[Operation]:
+    """How often the product calls what costs much on Ed25519, from here on."""
+    counted: Counter[Operation] = Counter()
+
+    def count_calls(name: str, operation: Operation) -> None:
+        original = getattr(sodium_ed25519, name)
+
+        def counting(*arguments: Any) -> Any:
+            counted[operation] += 1
+            return original(*arguments)
+
+        monkeypatch.setattr(sodium_ed25519, name, counting)
+
+    for name, operation in COSTLY.items():
+        count_calls(name, operation)
+    added = sodium_ed25519.added
+
+    def counting_sums(points: Iterable[bytes]) -> bytes:
+        addends = list(points)
+        counted[edwards.SUM] += max(0, len(addends) - 1)
+        return added(addends)
+
+    monkeypatch.setattr(sodium_ed25519, "added", counting_sums)
+    return counted
+
+
+@pytest.mark.parametrize(("t", "n"), SIZES)
+def test_a_signature_on_ed25519_does_no_more_than_its_floor_counts(
+    t: int, n: int, arena: Arena, called: Counter[Operation]
+) -> None:
+    signers = Signers(ED25519, t, n, arena)
+    signers.open_shares(2)
+    signers.sign_anew()  # the public shares are computed once
+    called.clear()
+    signers.sign_anew()
+    signers.close()
+    table = ED25519.signature(t, 32, STAND_IN)
+    assert called == {operation: times(table, operation) for operation in called}
+    assert set(called) == {*COSTLY.values(), edwards.SUM}
+
+
+@pytest.mark.parametrize(("t", "n"), SIZES)
+def test_a_key_generation_on_ed25519_does_no_more_than_its_floor_counts(
+    t: int, n: int, arena: Arena, called: Counter[Operation]
+) -> None:
+    holders = Holders(ED25519.suite, t, n, arena)
+    called.clear()
+    holders.generate()
+    holders.close()
+    table = generation(ED25519, t, n, STAND_IN)
+    called[edwards.TEST_POINT] -= n  # each holder parses its own static key, too
+    assert called == {operation: n * times(table, operation) for operation in called}
+    assert set(called) == {*COSTLY.values(), edwards.SUM}
+
+
+@pytest.mark.parametrize("scheme", schemes.ALL, ids=lambda scheme: scheme.name)
+def test_the_transcript_is_as_long_as_the_table_says(scheme: MeasuredScheme, arena: Arena) -> None:
+    holders = Holders(scheme.suite, 2, 3, arena)
+    wanted = transcript_bytes(scheme.suite, 2, 3, ext_bytes(scheme.suite, 3))
     for keep in holders.generate().values():
-        assert len(keep.transcript) == tables.transcript_bytes(2, 3, ext_bytes(3))
+        assert len(keep.transcript) == wanted
     holders.close()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hsm_mpc.bench import peers, schemes, sign
+from hsm_mpc.bench.dkg import Holders
+from hsm_mpc.bench.measure import side_by_side
+from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
+from hsm_mpc.bench.sign import Signers
+from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.groups.ed25519 import verify_ed25519
+from hsm_mpc.groups.secp256k1 import verify_bip340
+from hsm_mpc.secure.arena import Arena
+
+each_scheme = pytest.mark.parametrize("scheme", schemes.ALL, ids=lambda scheme: scheme.name)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "verify"), [(TAPROOT, verify_bip340), (ED25519, verify_ed25519)]
+)
+def test_the_measured_signature_is_one(
+    scheme: MeasuredScheme, verify: Callable[[bytes, bytes, bytes], None], arena: Arena
+) -> None:
+    signers = Signers(scheme, 2, 3, arena)
+    signers.open_shares(1)
+    verify(signers.public_key, b"message", signers.sign(b"message"))
+    signers.close()
+
+
+@each_scheme
+def test_nothing_secret_is_left_behind(scheme: MeasuredScheme, arena: Arena) -> None:
+    free = arena.free_bytes
+    signers = Signers(scheme, 2, 3, arena)
+    signers.open_shares(2)
+    signers.sign_anew()
+    signers.close()
+    holders = Holders(scheme.suite, 2, 3, arena)
+    keeps = holders.generate()
+    holders.close()
+    del keeps
+    assert arena.free_bytes == free
+
+
+def test_a_coordinator_that_does_nothing_is_an_error() -> None:
+    with pytest.raises(HsmMpcError, match="opens no list"):
+        sign._sign_list([])
+    with pytest.raises(HsmMpcError, match="publishes no signature"):
+        sign._published([])
+
+
+@each_scheme
+@pytest.mark.skipif(peers._FROST is None, reason="frost_rs is not installed")
+def test_the_peer_signs(scheme: MeasuredScheme) -> None:
+    measured = peers.signature(scheme.peer, 2, 3, b"message", repeats=1)
+    assert list(measured) == ["frost_rs", "frost_rs_without_verify"]
+    for cost in side_by_side(list(measured.values()), rounds=1):
+        assert cost.cpu_us > 0
+    assert list(peers.key_generation(scheme.peer, 2, 3)) == ["frost_rs"]
+
+
+@each_scheme
+def test_without_the_peer_there_is_none(
+    scheme: MeasuredScheme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_FROST", None)
+    assert peers.signature(scheme.peer, 2, 3, b"message", repeats=1) == {}
+    assert peers.key_generation(scheme.peer, 2, 3) == {}
