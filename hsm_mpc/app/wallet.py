@@ -61,6 +61,7 @@ class ListedWallet:
 
     name: str
     active: bool
+    scheme: str | None = None
     threshold: int | None = None
     holders: tuple[str, ...] = ()
     epoch: int | None = None
@@ -240,6 +241,7 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
     return ListedWallet(
         name=name,
         active=True,
+        scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
         epoch=wallet.certificate.body.epoch,

@@ -72,7 +72,8 @@ def verify(
     exactly_one({"--message": message, "--digest": digest})
     content = wallet.message_in(message) if message else wallet.digest_of(digest or "")
     verified = wallet.verify(config, name, content, wallet.signature_of(signature), path)
-    output.answer(verified, lambda shown: f"valid: wallet {shown.wallet}, {path}")
+    key = verified.public_key.hex()
+    output.answer(verified, lambda shown: f"valid: wallet {shown.wallet}, key {key}")
 
 
 def _signed(signed: wallet.Signature) -> str:

@@ -87,5 +87,5 @@ def _listed(listed: wallet.Wallets) -> str:
     for each in listed.wallets:
         key = each.public_key.hex() if each.public_key else "not active yet"
         quorum = f"{each.threshold}-of-{len(each.holders)}" if each.active else ""
-        lines.append(f"{each.name:<20}  {quorum:<8}  {key}")
+        lines.append(f"{each.name:<20}  {each.scheme or '':<8}  {quorum:<8}  {key}")
     return "\n".join(lines) or "no wallets"

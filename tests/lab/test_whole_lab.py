@@ -13,6 +13,7 @@ from typing import Any
 import coincurve
 import pytest
 import yaml
+from nacl.signing import VerifyKey
 
 from hsm_mpc.app import lab as lab_app
 from hsm_mpc.app import wallet
@@ -136,6 +137,24 @@ def test_a_coin_is_spent_on_bitcoin_cores_own_code(lab: Lab, tmp_path: Path) -> 
 
 
 # Bad input
+
+
+def test_an_ed25519_wallet_has_one_key_and_one_address(lab: Lab, message: Path) -> None:
+    made = lab.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "2")
+    assert (made["scheme"], list(made["addresses"])) == ("ed25519", ["solana"])
+    assert made["internal_key"] is made["xpub"] is made["descriptor"] is None
+    assert lab.well("wallet", "show", "sol") == made
+    signed = lab.well("sign", "sol", "--message", str(message))
+    key = VerifyKey(bytes.fromhex(made["public_key"]))
+    assert key.verify(message.read_bytes(), bytes.fromhex(signed["signature"]))
+    verify = ("verify", "sol", "--message", str(message), "--signature")
+    assert lab.well(*verify, signed["signature"])["valid"] is True
+    other = lab.well("sign", "treasury", "--message", str(message))["signature"]
+    assert lab.client(*verify, other).code == 8
+    for words in (["sign", "sol", "--message", str(message)], [*verify, signed["signature"]]):
+        child = lab.client(*words, "--path", "m/0/1")
+        assert (child.code, child.error["kind"]) == (2, "bad-input")
+        assert "one key" in child.error["message"]
 
 
 def test_bad_input_is_exit_2_and_names_what_is_wrong(lab: Lab) -> None:
