@@ -45,12 +45,12 @@ class ShownWallet:
     holders: tuple[str, ...]
     epoch: int
     public_key: bytes
+    internal_key: bytes | None
     addresses: dict[str, str]
     certificate_sha256: bytes
     policy_sha256: bytes
-    internal_key: bytes | None = None
-    xpub: str | None = None
-    descriptor: str | None = None
+    xpub: str | None
+    descriptor: str | None
     retired: None = None
     """Nothing was retired before epoch 0."""
 
@@ -109,12 +109,12 @@ def create(
     """Have a wallet made.
 
     Raises:
-        BadInput: no such scheme, or not all holders of the roster are named.
+        BadInput: no such scheme, no policy where one is wanted, or not all holders are named.
         Others: as `WalletClient.create`.
     """
     with connected(config_path) as client:
         _require_whole_roster(client.roster, holders)
-        policy_file = _policy_file(policy_path, in_lab=client.roster.lab)
+        policy_file = _policy_file(policy_path, _scheme(scheme), in_lab=client.roster.lab)
         return _shown(client, client.create(name, _scheme(scheme), threshold, policy_file))
 
 
@@ -209,13 +209,14 @@ def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
         holders=tuple(member.name for member in client.roster.members),
         epoch=certificate.body.epoch,
         public_key=key.public_key(Path()),
-        addresses={},
+        internal_key=None,
+        addresses={"solana": base58(key.public_key(Path()))},
         certificate_sha256=hashlib.sha256(certificate.to_bytes()).digest(),
         policy_sha256=certificate.body.terms.policy_hash,
+        xpub=None,
+        descriptor=None,
     )
-    if isinstance(key, TaprootKey):
-        return _with_descriptor(shown, key)
-    return replace(shown, addresses={"solana": base58(shown.public_key)})
+    return _with_descriptor(shown, key) if isinstance(key, TaprootKey) else shown
 
 
 def _with_descriptor(shown: ShownWallet, key: TaprootKey) -> ShownWallet:
@@ -264,8 +265,10 @@ def _scheme(name: str) -> Scheme:
         raise BadInput(f"scheme {name!r}: taproot, ed25519 or ecdsa") from unknown
 
 
-def _policy_file(path: File | None, *, in_lab: bool) -> bytes:
+def _policy_file(path: File | None, scheme: Scheme, *, in_lab: bool) -> bytes:
     """The policy's bytes; that it can be read is checked before any holder is asked."""
+    if path is None and scheme is Scheme.ED25519 and not in_lab:
+        raise BadInput("outside of a lab an ed25519 wallet wants a --policy: no default fits it")
     if path is None:
         return LAB_POLICY if in_lab else DEFAULT_POLICY
     content = _content(path, LARGEST_FILE)

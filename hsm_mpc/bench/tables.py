@@ -103,7 +103,11 @@ def _partial_signatures(
         Count("3.4.11", curve.MULTIPLY_SCALAR, 2 * signers),
         Count("3.4.11", curve.ADD_SCALAR, 2 * signers),
         Count("3.4.11", curve.NEGATE_SCALAR, signers / 2),
-        *_partial_verified("3.4.12", signers),
+        Count("3.4.12", curve.CHECK_SCALAR, signers),
+        Count("3.4.12", curve.SECRET_TIMES_G, signers),
+        Count("3.4.12", curve.POINT_PRODUCT, 2 * signers),
+        Count("3.4.12", curve.sum_of_points(3), signers),
+        Count("3.4.12", curve.SERIALIZE_POINT, 2 * signers),
     )
 
 
@@ -111,7 +115,7 @@ def _aggregator(t: int, message_bytes: int) -> tuple[Count, ...]:
     return (
         Count("3.4.5", curve.PARSE_POINT, 2 * t),
         *_session(1, t, message_bytes),
-        *_partial_verified("3.5.1", t),
+        *_partials_verified(t),
         Count("3.1.11", curve.schnorr_verification(message_bytes), 1),
     )
 
@@ -129,10 +133,10 @@ def _session(parties: int, t: int, message_bytes: int) -> tuple[Count, ...]:
     )
 
 
-def _partial_verified(step: str, times: int) -> tuple[Count, ...]:
+def _partials_verified(often: int) -> tuple[Count, ...]:
     """Step 3.1.7: b · N_2, one double product, one sum."""
     return (
-        Count(step, curve.POINT_PRODUCT, times),
-        Count(step, curve.TWO_PRODUCTS, times),
-        Count(step, curve.sum_of_points(3), times),
+        Count("3.5.1", curve.POINT_PRODUCT, often),
+        Count("3.5.1", curve.TWO_PRODUCTS, often),
+        Count("3.5.1", curve.sum_of_points(3), often),
     )

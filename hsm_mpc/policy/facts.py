@@ -7,7 +7,7 @@ from typing import Final
 
 from hsm_mpc.errors import Refused
 from hsm_mpc.ids import Scheme
-from hsm_mpc.policy.lookalikes import is_more_than_a_message
+from hsm_mpc.policy.plain_text import is_plain_text
 from hsm_mpc.policy.rules import Permission
 from hsm_mpc.requests import Request, RequestType
 
@@ -27,7 +27,7 @@ def facts_of(request: Request, scheme: Scheme) -> Facts:
     """The facts of a request that passed its own checks (step 3.2.1).
 
     A taproot message of exactly 32 bytes may be the signature hash of a transaction, and an Ed25519
-    message may be a transaction or a login itself: they count as raw.
+    message that is no text may be a transaction or a login itself: they count as raw.
 
     Raises:
         Refused: `request-type`: nothing here reads such a transaction.
@@ -41,5 +41,5 @@ def facts_of(request: Request, scheme: Scheme) -> Facts:
 
 def _may_be_more(message: bytes, scheme: Scheme) -> bool:
     if scheme is Scheme.ED25519:
-        return is_more_than_a_message(message)
+        return not is_plain_text(message)
     return len(message) == _SIGHASH_BYTES

@@ -35,7 +35,7 @@ class LeaseTerms:
     message_digest: bytes
 
     def bound_to(self, lease_id: bytes) -> bytes:
-        """`h_e ‖ request_id ‖ lease_id ‖ SHA-256(m)`, 112 bytes hashed into the nonce (3.3.2)."""
+        """`h_e ‖ request_id ‖ lease_id ‖ SHA-256(m)`, 112 bytes in a taproot nonce (step 3.3.2)."""
         return self.epoch_hash + self.request_id + lease_id + self.message_digest
 
 

@@ -14,12 +14,12 @@ public hash covers them (`_cover`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NoReturn
 
 from nacl._sodium import ffi, lib
 
-from hsm_mpc.errors import HsmMpcError, ProtocolAbort
+from hsm_mpc.errors import BackendError, HsmMpcError, ProtocolAbort
 
 POINT_BYTES: Final = 32
 SCALAR_BYTES: Final = 32
@@ -35,6 +35,24 @@ _ZERO: Final = bytes(SCALAR_BYTES)
 _ORDER: Final = ORDER.to_bytes(SCALAR_BYTES, "little")
 _ONE: Final = b"\1" + bytes(31)
 _COVER: Final = ffi.new(f"unsigned char[{WIDE_BYTES}]")
+_MIXED: Final = bytes.fromhex("9599999999999999999999999999999999999999999999999999999999999999")
+"""B and the point of order 2, added: on the curve, and not of prime order."""
+
+
+def _require_sound(is_valid_point: Callable[[bytes], int]) -> None:
+    """Every check of a point rests on one function (step 1.4.3); it was wrong up to 1.0.20.
+
+    Raises:
+        BackendError: this libsodium takes points of mixed order (CVE-2025-69277).
+    """
+    if is_valid_point(_MIXED):
+        raise BackendError(
+            "libsodium takes points of mixed order: PyNaCl 1.6.2 or later is wanted",
+            retryable=False,
+        )
+
+
+_require_sound(lib.crypto_core_ed25519_is_valid_point)
 
 
 def _cover() -> None:

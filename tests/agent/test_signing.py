@@ -814,7 +814,7 @@ def test_a_partial_that_does_not_verify_is_never_sent(
     round_: Round, party: Party, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step 3.4.12: nothing leaves, and an alarm is raised."""
-    monkeypatch.setattr(partials, "_equation_holds", lambda *_: False)
+    monkeypatch.setattr(partials, "_right_side", lambda *_: None)
     with pytest.raises(Tampered, match="not released"):
         round_.sign(1)
     assert events(party)[-2:] == ["lease-used", "alarm"]

@@ -14,6 +14,7 @@ from hsm_mpc.app import wallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import policy
 from hsm_mpc.errors import BadConfig, BadInput, InvalidSignature, NotReady
+from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import Permission
 from tests.coordinator.office import Office
 
@@ -52,7 +53,10 @@ def test_without_a_policy_others_sign_nothing_that_hides_its_content() -> None:
     allowed = policy(wallet.DEFAULT_POLICY).permissions
     assert Permission.RAW not in allowed
     assert Permission.MESSAGE not in allowed
-    assert wallet._policy_file(None, in_lab=False) == wallet.DEFAULT_POLICY
+    assert wallet._policy_file(None, Scheme.TAPROOT, in_lab=False) == wallet.DEFAULT_POLICY
+    with pytest.raises(BadInput, match="wants a --policy"):
+        wallet._policy_file(None, Scheme.ED25519, in_lab=False)
+    assert wallet._policy_file(None, Scheme.ED25519, in_lab=True) == wallet.LAB_POLICY
 
 
 def test_a_policy_that_is_none_is_refused_before_anybody_is_asked(

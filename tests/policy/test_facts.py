@@ -39,8 +39,8 @@ def test_an_ed25519_message_is_a_message(content: bytes) -> None:
 
 
 def test_an_ed25519_message_that_is_more_is_raw() -> None:
-    """tests/policy/test_lookalikes.py: which those are."""
-    request = asked(RequestType.MESSAGE, b"SSHSIG and more")
+    """tests/policy/test_plain_text.py: which those are."""
+    request = asked(RequestType.MESSAGE, b"SSHSIG\0\0\0\4file")
     assert facts_of(request, Scheme.ED25519).permission is Permission.RAW
     assert facts_of(request, Scheme.TAPROOT).permission is Permission.MESSAGE
 

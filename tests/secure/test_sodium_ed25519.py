@@ -8,8 +8,12 @@ from collections.abc import Callable
 
 import pytest
 from nacl._sodium import ffi, lib
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_encrypt,
+    crypto_core_ed25519_add,
+)
 
+from hsm_mpc.errors import BackendError
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure import sodium_ed25519 as library
 from hsm_mpc.secure.arena import Arena, publish
@@ -98,3 +102,16 @@ def test_what_is_not_authentic_does_not_open_and_leaves_zeros(arena: Arena) -> N
             with out.open() as target:
                 assert not sodium.xchacha20poly1305_open(key, b"n" * 24, bytes(changed), target)
             assert publish(out) == bytes(32)
+
+
+def test_a_library_that_takes_points_of_mixed_order_is_not_used() -> None:
+    """CVE-2025-69277: the known answer is B and the point of order 2, added."""
+    base, order_two = (
+        library.base_multiplied(b"\1" + bytes(31)),
+        (2**255 - 20).to_bytes(32, "little"),
+    )
+    assert crypto_core_ed25519_add(base, order_two) == library._MIXED
+    library._require_sound(lambda point: int(library.is_point(point)))
+    with pytest.raises(BackendError, match=r"PyNaCl 1\.6\.2") as unsound:
+        library._require_sound(lambda _: 1)
+    assert not unsound.value.retryable

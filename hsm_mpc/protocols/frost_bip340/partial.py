@@ -39,10 +39,10 @@ def sign_partial(
             if factor == 0:
                 raise ProtocolAbort("the challenge times the Lagrange factor is 0")  # step 3.4.10
             _add_up(session, factor, k1, u, d)
-            signature = publish_at(d, SCALAR_BYTES)  # released by step 3.4.12, by returning it
-            if not _equation_holds(session, factor, signature, own_nonce, public_share):
+            right = _right_side(session, factor, own_nonce, public_share)
+            if not SECP256K1.is_canonical_nonzero_at(d) or SECP256K1.public_point_at(d) != right:
                 raise Tampered("a partial signature of our own does not verify: not released")
-            return signature
+            return publish_at(d, SCALAR_BYTES)  # released by step 3.4.12
         finally:
             release_all((secret_nonce, share))  # wiped when this window closes
 
@@ -85,6 +85,16 @@ def _equation_holds(
     scalar = SECP256K1.parse_scalar(signature)
     return SECP256K1.sums_to_identity(
         nonce.first, nonce.second, b, public_share, sign * factor, -sign * scalar
+    )
+
+
+def _right_side(
+    session: Session, factor: int, nonce: PublicNonce, public_share: bytes
+) -> bytes | None:
+    """f·(N_1 + b·N_2) + c·P: what s·G is to be, while s is a secret still (step 3.4.12)."""
+    sign, b = session.nonce_sign, session.nonce_factor
+    return SECP256K1.linear_combination(
+        ((sign, nonce.first), (sign * b, nonce.second), (factor, public_share))
     )
 
 

@@ -40,10 +40,10 @@ def sign_partial(session: Session, index: int, secret_nonce: Secret, share: Secr
             ED25519.add_at(e, d)
             ED25519.multiply_public_at(x, factor)
             ED25519.add_at(x, e)
-            signature = publish_at(x, SCALAR_BYTES)  # released by step 4.6, by returning it
-            if not _equation_holds(session, index, signature):
+            right = _right_side(session, index)
+            if not ED25519.is_canonical_nonzero_at(x) or ED25519.public_point_at(x) != right:
                 raise Tampered("a partial signature of our own does not verify: not released")
-            return signature
+            return publish_at(x, SCALAR_BYTES)  # released by step 4.6
         finally:
             release_all((secret_nonce, share))  # wiped when this window closes
 
@@ -72,6 +72,14 @@ def _equation_holds(session: Session, index: int, signature: bytes) -> bool:
     factor = session.share_factor(index)
     rest = ED25519.multiply_with_base(public_share, -factor, scalar)
     return rest == session.effective[position]
+
+
+def _right_side(session: Session, index: int) -> bytes | None:
+    """D_i + ρ_i·E_i + c·λ·Y_i: what z·B is to be, while z is a secret still (step 4.6)."""
+    position = session.signers.position(index)
+    share = (session.share_factor(index), session.signers.public_shares[position])
+    effective = session.effective[position]
+    return ED25519.linear_combination([share] if effective is None else [share, (1, effective)])
 
 
 def _require_scalars(d: int, e: int, x: int) -> None:
