@@ -24,7 +24,10 @@ ABORTS: Final = {
 }
 OPENING: Final = ["data key unwrapped", "share opened"]
 DRAWING: Final = ["hashed", "hashed", "joined", "hashed", "hashed", *2 * ["multiplied with G"]]
-SIGNING: Final = ["multiplied with G", "multiplied", "added", "multiplied", "added"]
+SIGNING: Final = [
+    *("multiplied with G", "multiplied", "added", "multiplied", "added"),
+    "multiplied with G",  # the partial signature, before it is released
+]
 ONE_SIGN: Final = "−(k_1 + b·k_2)"
 """In memory for every second signature, on average."""
 
