@@ -12,7 +12,7 @@ from hsm_mpc.app.admin import asked
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.config import load_holder
-from hsm_mpc.errors import BadEncoding, Refused
+from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.ids import Scheme, WalletId
 from hsm_mpc.regular import read_regular
 from hsm_mpc.sealing import sealed
@@ -125,6 +125,18 @@ def inspect(file: Path) -> Inspected:
         ),
         recipients=tuple(_shown(recipient) for recipient in found.recipients),
     )
+
+
+def inspect_wallet(config_path: Path, wallet: str, prompt: bool) -> Inspected:
+    """`inspect` of this holder's newest share of a wallet, by its name.
+
+    Raises:
+        BadInput: this holder has none.
+    """
+    files = [each.file for each in list_all(config_path, prompt).shares if each.wallet == wallet]
+    if not files:
+        raise BadInput(f"{wallet}: no such file, and no wallet of that name at this holder")
+    return inspect(Path(files[-1]))
 
 
 def list_all(config_path: Path, prompt: bool) -> Shares:

@@ -18,13 +18,18 @@ verbs = typer.Typer(help="Sealed shares, looked at from outside.", no_args_is_he
 @verbs.command()
 def inspect(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="A sealed blob.")],
+    what: Annotated[str, typer.Argument(help="A sealed blob, or a wallet of this holder.")],
 ) -> None:
     """Show what a blob is bound to and who can open it; never opens it."""
-    from hsm_mpc.app import shares
+    from hsm_mpc.app import holder, shares
 
     output: Output = context.obj
-    output.answer(shares.inspect(file), _inspected)
+    if output.config is None or Path(what).exists():
+        output.answer(shares.inspect(Path(what)), _inspected)
+        return
+    holder.protect()
+    found = shares.inspect_wallet(output.config, what, output.prompt())
+    output.answer(found, _inspected)
 
 
 @verbs.command("list")

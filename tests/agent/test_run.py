@@ -183,6 +183,12 @@ def test_the_operators_verbs_ask_the_running_signer(place: Place, signer: Signer
     assert "'nothing'" in error["message"]
 
 
+def test_a_wallet_that_is_not_there_is_not_inspected(place: Place) -> None:
+    code, error = place.failed("share", "inspect", "nothing")
+    assert (code, error["kind"]) == (2, "bad-input")
+    assert "no wallet of that name" in error["message"]
+
+
 def test_the_operators_verbs_do_without_a_signer(place: Place) -> None:
     assert place.ran("status")["signer_pid"] is None
     assert place.ran("share", "list") == {"shares": []}

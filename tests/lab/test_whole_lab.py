@@ -144,6 +144,9 @@ def test_an_ed25519_wallet_has_one_key_and_one_address(lab: Lab, message: Path) 
     assert (made["scheme"], list(made["addresses"])) == ("ed25519", ["solana"])
     assert made["internal_key"] is made["xpub"] is made["descriptor"] is None
     assert lab.well("wallet", "show", "sol") == made
+    config = str(lab.folder / "h1" / "holder.yaml")
+    shown = lab.ran("--json", "--config", config, "share", "inspect", "sol")
+    assert (shown.code, shown.document["context"]["scheme"]) == (0, "ed25519")
     signed = lab.well("sign", "sol", "--message", str(message))
     key = VerifyKey(bytes.fromhex(made["public_key"]))
     assert key.verify(message.read_bytes(), bytes.fromhex(signed["signature"]))
