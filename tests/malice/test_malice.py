@@ -1,0 +1,28 @@
+"""docs/malice.md says of every attack what comes of it today."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.secure.arena import Arena
+from tests.malice.page import GROUPS, INTRODUCTION, PAGE, attacked, headings, sections_of
+
+REMEDY = "run .venv/bin/python -m tests.malice, read the difference, commit it"
+
+
+@pytest.mark.usefixtures("shielded")
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_attack_fares_as_the_page_says(
+    hsm_module: Module, pin_arena: Arena, stores: Path, group: str
+) -> None:
+    today = attacked(hsm_module, pin_arena, stores, group).splitlines()
+    assert sections_of(PAGE.read_text("utf-8"), group).splitlines() == today, REMEDY
+
+
+def test_the_page_has_all_sections_and_no_other() -> None:
+    page = PAGE.read_text("utf-8")
+    assert page.startswith(INTRODUCTION)
+    assert headings(page) == [name for _, names in GROUPS.values() for name in names]
