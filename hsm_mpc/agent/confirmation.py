@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from hsm_mpc.agent.acting import NO_EPOCH, ActingHolder
 from hsm_mpc.agent.first_share import open_and_check
+from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.wallets import check_register
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
@@ -55,14 +56,19 @@ def activate(holder: ActingHolder, wallet_id: WalletId, sources: Sequence[bytes]
 
     Raises:
         BadEncoding, InvalidSignature: a message is not a DONE of this wallet.
-        ProtocolAbort: a signed DONE does not say what the certificate says, or the own one came
-            back altered.
+        ProtocolAbort: a signed DONE does not say what the certificate says (the DONEs are kept as
+            evidence), or the own one came back altered.
         Refused, NotReady: no such wallet, or it is not certified.
     """
     epochs = holder.epochs(wallet_id)
     record, certificate = _certified(epochs, parse_envelope(sources[0]).address.session_id)
     h = record.epoch_hash
-    check_all_done(holder.keys, certificate, sources, holder.clock())
+    try:
+        check_all_done(holder.keys, certificate, sources, holder.clock())
+    except ProtocolAbort:
+        named = {"wallet_id": wallet_id.hex(), "epoch_hash": h.hex()}
+        with refusals_recorded(holder, named, sources):
+            raise
     if sources[holder.me - 1] != epochs.kept(h, EpochDocument.DONE):
         raise ProtocolAbort("the own done came back altered")  # step 1.7.5
     if record.state is EpochState.CERTIFIED:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from hsm_mpc.agent.evidence import Case
 from hsm_mpc.certificates.certificate import Acknowledgement, Certificate
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.errors import (
@@ -31,7 +32,7 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import Address, parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import CERTIFICATE, FIRST_COORDINATOR, Key
 from tests.agent.faults import failing_at, observed
-from tests.agent.making import Making, events, resigned, states
+from tests.agent.making import Making, events, lines, resigned, states
 from tests.agent.simulate import Party, World, Worlds
 from tests.software_identity import ed25519_key
 
@@ -309,6 +310,23 @@ def test_a_done_that_contradicts_the_certificate_names_its_sender(done: Making) 
     abort = refuses(done, ProtocolAbort, "not say what the certificate says")
     assert isinstance(abort, ProtocolAbort)
     assert abort.culprits == (3,)
+
+
+def test_a_done_that_contradicts_the_certificate_is_kept_as_evidence(
+    done: Making, party: Party
+) -> None:
+    """Nobody is named without proof; what the relay breaks leaves no line."""
+    honest, before = list(done.dones), events(party)
+    done.dones[2] = honest[2][:-1] + bytes([honest[2][-1] ^ 1])
+    refuses(done, InvalidSignature, "envelope")
+    assert events(party) == before
+    said = Done.from_bytes(parse_envelope(honest[2]).payload, SECP256K1)
+    lie = replace(said, kek_digest=bytes(32))
+    done.dones[2] = resigned(done.world, honest[2], lie.to_bytes())
+    refuses(done, ProtocolAbort, "not say what the certificate says")
+    name = str(lines(party)[-1]["evidence"])
+    case = Case.from_bytes(party.acting.store.evidence.load(name))
+    assert case.messages == tuple(done.dones)
 
 
 def test_the_own_done_altered_aborts_without_culprit(done: Making) -> None:

@@ -141,7 +141,7 @@ class Ceremony:
     def _check_invariants(self, verdicts: Sequence[Verdict]) -> None:
         """Whatever was done."""
         for verdict in verdicts:
-            assert set(verdict.blamed) <= self.liars, verdict
+            verdict.check_blame(self.liars)
             early = self.reached in ("HELLO", "msg1") and not self.sealed
             if verdict.judge[0] == "h" and verdict.aborted and early:
                 party = self.world.parties[int(verdict.judge[1:])]

@@ -125,7 +125,7 @@ class Desk:
                 kept = evidence_kept(self.world.parties[index], refused)
                 verdicts.append(Verdict.of(f"h{index}", refused, kept))
         for verdict in verdicts:
-            assert set(verdict.blamed) <= set(liars), verdict
+            verdict.check_blame(liars)
         return verdicts
 
     def aggregated(self, method: HolderMethod, change: Change, *liars: int) -> list[Verdict]:
@@ -144,7 +144,7 @@ class Desk:
         link.method = link.change = None
         verdicts = [_reported(case) for case in reported]
         for verdict in verdicts:
-            assert set(verdict.blamed) <= set(liars), verdict
+            verdict.check_blame(liars)
         if verdicts or failed is None:
             return verdicts[:1]
         return [Verdict.of("coordinator", run.dropped[0] if run.dropped else failed)]

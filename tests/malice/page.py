@@ -54,14 +54,15 @@ another check, or blames somebody else, is seen as a difference of this page bef
   they like. Everybody else is honest.
 - **Refused by** names who refuses, and the function of `hsm_mpc` that does.
 - **Kind and rule** is what they say; `NAME` and … stand for what is another each time.
-- **Blamed** is who is named as a culprit. *With evidence*: messages that prove it are kept.
+- **Blamed** is who is named as a culprit.
 - Where nobody refuses, it is said why nobody has to.
 
-With every attack it is checked that no honest holder is blamed; that a key generation which was
-aborted before its share was sealed leaves no key, register, share or session; that no wallet is
-active where an earlier round was refused; that what was nobody's fault costs nothing: the same key
-generation goes on to its end; that a refused request opens no nonce; and that signing loses no slot
-of protected memory. Fields that fare alike share a row. A row without a scheme is of both.
+With every attack it is checked that no honest holder is blamed, and no liar without messages that
+prove it and are kept; that a key generation which was aborted before its share was sealed leaves no
+key, register, share or session; that no wallet is active where an earlier round was refused; that
+what was nobody's fault costs nothing: the same key generation goes on to its end; that a refused
+request opens no nonce; and that signing loses no slot of protected memory. Fields that fare alike
+share a row. A row without a scheme is of both.
 """
 
 
@@ -154,10 +155,8 @@ def _judges(names: Sequence[str], attack: Attack) -> str:
 
 
 def _blamed(verdict: Verdict) -> str:
-    if not verdict.blamed:
-        return "nobody"
     names = ", ".join(f"h{index}" for index in verdict.blamed)
-    return f"{names}, {'with evidence' if verdict.evidence else 'no evidence kept'}"
+    return f"{names}, with evidence" if names else "nobody"
 
 
 def whole(sections: Iterable[str]) -> str:

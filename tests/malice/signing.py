@@ -27,6 +27,7 @@ from tests.malice.fields import Change
 from tests.malice.verdicts import LIAR, Attack
 
 SIGNER = "signer h2"
+BY_LISTER = "changed by who lists it"
 _IN_A_LIST = "COMMIT, in a SIGN list"
 _OFFERED = "COMMIT, at the coordinator"
 _OWN_OFFER = "what it offers is its own affair: whether it can answer shows in its PARTIAL"
@@ -62,11 +63,11 @@ class _Lists:
             harmless = _AFRESH if each.name == "attempt" else ""
             self._sign(each.name, BY_SENDER, COORDINATOR, by_its_sender(world, each), harmless)
         for each in (*HEADER, *seals(commit)):
-            self._commit(each.name, ON_THE_WAY, RELAY, each.change)
+            self._commit(each.name, BY_LISTER, COORDINATOR, each.change)
         for each in HEADER:
             self._commit(each.name, BY_SENDER, SIGNER, header_by_its_sender(world, each))
         for each in fields.of_commit(group):
-            self._commit(each.name, ON_THE_WAY, RELAY, on_the_way(each))
+            self._commit(each.name, BY_LISTER, COORDINATOR, on_the_way(each))
             harmless = _OWN_OFFER if "negated" in each.name or each.name == "lease_id" else ""
             self._commit(each.name, BY_SENDER, SIGNER, by_its_sender(world, each), harmless)
         self._copies()
@@ -125,7 +126,7 @@ class _Lists:
         what = "two nonces under one lease, in two lists"
         self._judged(_IN_A_LIST, what, "equivocation", SIGNER, round_, self._listed(round_), (1, 3))
         for what, commit in self._strange_commits(world):
-            self._commit(what, "replayed", RELAY, _always(commit))
+            self._commit(what, "replayed", COORDINATOR, _always(commit))
 
     def _first(self, round_: Round) -> bytes:
         return round_.listed(attempt=0)

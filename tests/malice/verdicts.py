@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,11 @@ class Verdict:
     @property
     def aborted(self) -> bool:
         return self.said.startswith(f"`{ProtocolAbort.kind}`")
+
+    def check_blame(self, liars: Collection[int]) -> None:
+        """Nobody honest is blamed, and nobody without messages that prove it."""
+        assert set(self.blamed) <= set(liars), self
+        assert self.evidence or not self.blamed, self
 
     @classmethod
     def of(cls, judge: str, error: Exception, evidence: bool = False) -> Verdict:
