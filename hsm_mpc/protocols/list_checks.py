@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TypeVar
 
-from hsm_mpc.errors import BadEncoding, ProtocolAbort, Refused
+from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort, Refused
 from hsm_mpc.protocols.leases import LeaseTerms
 from hsm_mpc.protocols.rounds import Faults
 from hsm_mpc.protocols.signing_messages import Commitment
@@ -19,6 +19,7 @@ Allowed = Callable[[frozenset[int]], bool]
 """The quorum rule that the policy chose for a request: whether this set may sign."""
 
 _Nonce = TypeVar("_Nonce")
+_Set = TypeVar("_Set")
 
 _session_of = attrgetter("wallet_id", "epoch_hash", "request_id", "k")
 
@@ -35,6 +36,18 @@ def require_same_session(now: LeaseTerms, made_for: LeaseTerms) -> None:
     """Step 3.4.1, for a lease out of the own table; `Refused` by `lease-session`."""
     if _session_of(now) != _session_of(made_for):
         raise Refused("lease-session", "this nonce was made for another request or epoch")
+
+
+def signer_set(listed: Sequence[Commitment], signers: Callable[[Sequence[int]], _Set]) -> _Set:
+    """Step 3.4.2: the listed holders made into a set by `signers` of the own epoch.
+
+    Raises:
+        ProtocolAbort: `signers` refuses them (`BadInput`); no culprit, it is the relay's doing.
+    """
+    try:
+        return signers([entry.index for entry in listed])
+    except BadInput as error:
+        raise ProtocolAbort(f"SIGN list: {error}") from error
 
 
 def require_one_signature(listed: Sequence[Commitment], k: int) -> None:

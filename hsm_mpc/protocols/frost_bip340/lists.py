@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from hsm_mpc.errors import BadInput, ProtocolAbort
+from hsm_mpc.errors import BadInput
 from hsm_mpc.protocols import list_checks
 from hsm_mpc.protocols.frost_bip340.nonces import (
     SECRET_NONCE_BYTES,
@@ -21,7 +21,7 @@ from hsm_mpc.protocols.frost_bip340.nonces import (
 )
 from hsm_mpc.protocols.frost_bip340.partial import sign_partial
 from hsm_mpc.protocols.frost_bip340.session import Session
-from hsm_mpc.protocols.frost_bip340.signers import EpochKey, SignerSet
+from hsm_mpc.protocols.frost_bip340.signers import EpochKey
 from hsm_mpc.protocols.frost_bip340.tweaks import TweakedKey
 from hsm_mpc.protocols.leases import Lease, LeaseTerms
 from hsm_mpc.protocols.list_checks import Allowed
@@ -107,7 +107,7 @@ def checked_session(task: Task, lease: Lease, listed: Sequence[Commitment]) -> S
     """
     terms = task.terms
     list_checks.require_same_session(terms, lease.terms)
-    signers = _signers(task.epoch, listed)
+    signers = list_checks.signer_set(listed, task.epoch.signers)
     list_checks.require_one_signature(listed, task.k)
     list_checks.require_allowed(listed, task.allowed)
     list_checks.require_own_commit(listed, task.index, lease.commit)
@@ -119,11 +119,3 @@ def checked_session(task: Task, lease: Lease, listed: Sequence[Commitment]) -> S
     if task.key.point != lease.key:  # step 3.4.9
         raise BadInput("the request now gives another key than when the nonce was made")
     return Session.of(signers, task.key, AggregateNonce.of(nonces), task.message)
-
-
-def _signers(epoch: EpochKey, listed: Sequence[Commitment]) -> SignerSet:
-    """Step 3.4.2, with the public shares of the own epoch (step 3.4.8)."""
-    try:
-        return epoch.signers([entry.index for entry in listed])
-    except BadInput as error:
-        raise ProtocolAbort(f"SIGN list: {error}") from error

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from hsm_mpc.errors import BadInput, ProtocolAbort
 from hsm_mpc.protocols import list_checks
 from hsm_mpc.protocols.frost_ed25519.nonces import SECRET_NONCE_BYTES, PublicNonce, draw_nonce
 from hsm_mpc.protocols.frost_ed25519.partial import sign_partial
 from hsm_mpc.protocols.frost_ed25519.session import Session
-from hsm_mpc.protocols.frost_ed25519.signers import EpochKey, SignerSet
+from hsm_mpc.protocols.frost_ed25519.signers import EpochKey
 from hsm_mpc.protocols.leases import Lease, LeaseTerms
 from hsm_mpc.protocols.list_checks import Allowed
 from hsm_mpc.protocols.rounds import kept
@@ -92,7 +91,7 @@ def checked_session(task: Task, lease: Lease, listed: Sequence[Commitment]) -> S
     """
     terms = task.terms
     list_checks.require_same_session(terms, lease.terms)
-    signers = _signers(task.epoch, listed)
+    signers = list_checks.signer_set(listed, task.epoch.signers)
     list_checks.require_one_signature(listed, task.k)
     list_checks.require_allowed(listed, task.allowed)
     list_checks.require_own_commit(listed, task.index, lease.commit)
@@ -102,11 +101,3 @@ def checked_session(task: Task, lease: Lease, listed: Sequence[Commitment]) -> S
     list_checks.require_no_nonce_twice(listed)
     list_checks.require_same_message(terms, lease.terms)
     return Session.of(signers, nonces, task.message)
-
-
-def _signers(epoch: EpochKey, listed: Sequence[Commitment]) -> SignerSet:
-    """Step 3.4.2, with the public shares of the own epoch (step 4.4.2)."""
-    try:
-        return epoch.signers([entry.index for entry in listed])
-    except BadInput as error:
-        raise ProtocolAbort(f"SIGN list: {error}") from error
