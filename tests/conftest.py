@@ -1,10 +1,10 @@
-"""What every test may ask for, and what a run says of the tests that it left out."""
+"""What every test may ask for, and what a run says at its end: results, and what it left out."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -50,6 +50,16 @@ def softhsm_module() -> str:
     written = ROOT / ".local" / "softhsm" / "module"
     assert written.is_file(), "no SoftHSM2: run scripts/setup"
     return written.read_text("utf-8").strip()
+
+
+REPORTED: Final = "reported"
+"""The property of a test that holds a line for the end of the run; workers send properties, too."""
+
+
+@pytest.fixture
+def report_line(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """`report_line(text)`: `text` stands in the last lines of the run, if the test passes."""
+    return lambda text: record_property(REPORTED, text)
 
 
 # --- which tests run ------------------------------------------------------------------------------
@@ -105,6 +115,10 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, None, None]:
     yield
+    for report in terminalreporter.stats.get("passed", []):
+        for name, text in report.user_properties:
+            if name == REPORTED:
+                terminalreporter.write_line(str(text))
     reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     for reason, count in sorted(reasons.items()):
         tests = "1 test" if count == 1 else f"{count} tests"

@@ -1,4 +1,4 @@
-"""tests/conftest.py: what is left out is said at the end, and the gate leaves nothing out."""
+"""tests/conftest.py: what a run found and what it left out is said at its end."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ WANTS_VECTORS = "def test_a(vectors): assert vectors.name\ndef test_b(vectors): 
 SKIPS = "import pytest\ndef test_a(): pytest.skip({reason!r})\n"
 SKIPS_ALL = "import pytest\npytest.skip('no reason', allow_module_level=True)\n"
 IS_LONG = "import pytest\n@pytest.mark.long\ndef test_a(): pass\ndef test_b(): pass\n"
+REPORTS = "def test_a(report_line):\n    report_line('3 of 3')\n    report_line('no more')\n"
 EXPECTED_FAILURE = "import pytest\n@pytest.mark.xfail(strict=True)\ndef test_a(): assert False\n"
 
 
@@ -48,7 +49,10 @@ def run(tmp_path: Path) -> Run:
     return run_pytest
 
 
-@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "--numprocesses=1")])
+ALONE_OR_NOT = pytest.mark.parametrize("workers", [(), ("-p", "xdist", "--numprocesses=1")])
+
+
+@ALONE_OR_NOT
 def test_without_vectors_their_tests_are_left_out_and_counted(
     run: Run, workers: tuple[str, ...]
 ) -> None:
@@ -59,6 +63,17 @@ def test_without_vectors_their_tests_are_left_out_and_counted(
         "left out: 2 tests of published vectors (set HSM_MPC_VECTORS to the folder that holds them)"
     )
     assert "2 skipped" in closing
+
+
+@ALONE_OR_NOT
+def test_what_a_test_reports_stands_at_the_end(run: Run, workers: tuple[str, ...]) -> None:
+    *_, one, other, closing = run(REPORTS, *workers).stdout.splitlines()
+    assert (one, other) == ("3 of 3", "no more")
+    assert "1 passed" in closing
+
+
+def test_what_a_failed_test_reports_does_not(run: Run) -> None:
+    assert "3 of 3\n" not in run(REPORTS + "    assert False\n").stdout
 
 
 def test_with_vectors_they_run(run: Run, tmp_path: Path) -> None:
