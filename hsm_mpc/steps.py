@@ -1,4 +1,4 @@
-"""Named durable steps: writes that must survive a crash, and HSM calls that change a token.
+"""Named steps: every write that must survive a crash, and every call of the HSM.
 
     with step("record.rename"):
         os.rename(...)
@@ -25,7 +25,7 @@ def observe(observer: Observer | None) -> None:
 
 
 def step(name: str) -> Step:
-    """The body is one durable step, called `name` (`object.verb`, unique in the package)."""
+    """The body is one step, called `name` (`object.verb`, unique in the package)."""
     return Step(name)
 
 

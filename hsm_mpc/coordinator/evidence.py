@@ -13,6 +13,7 @@ from pathlib import Path
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
 from hsm_mpc.roster import Roster
+from hsm_mpc.steps import step
 
 
 class EvidenceFolder:
@@ -29,13 +30,22 @@ class EvidenceFolder:
         if path.is_file():
             return
         try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+            with step("case.write"):
+                self._write(path, content)
         except OSError as failure:
             sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
         sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")
+
+    def _write(self, path: Path, content: bytes) -> None:
+        """Whole or not at all: a case that is there is never written again."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        beside = path.with_suffix(".new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.rename(path)
 
     def _said(self, case: Exclude | Suspect) -> str:
         if isinstance(case, Exclude):

@@ -17,6 +17,7 @@ from hsm_mpc.errors import BackendError, HsmMpcError
 from hsm_mpc.hsm import failures
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.steps import step
 
 
 class _SharedLibrary(_pkcs11.lib):
@@ -42,7 +43,8 @@ def administration(token: Token) -> Iterator[pkcs11.Session]:
     """
     token.info()
     try:
-        session = _token_in(library(token.module), token).open(rw=True)
+        with step("administration.open"):
+            session = _token_in(library(token.module), token).open(rw=True)
         try:
             yield session
         finally:

@@ -15,6 +15,7 @@ from hsm_mpc.hsm.cryptoki import BYTES, ffi
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.sessions import IV_BYTES, TAG_BYTES
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.steps import step
 
 DIGEST_BYTES: Final = 32
 P256_SIGNATURE_BYTES: Final = 64
@@ -98,15 +99,17 @@ def decrypt_once(
     try:
         calls = token.calls
         session.set_gcm(iv, associated)
-        code = calls.C_DecryptInit(session.handle, session.gcm, key.handle)
-        if code:
-            raise failures.failure(code, "C_DecryptInit", token.where)
         session.length[0] = capacity
-        code = calls.C_Decrypt(
-            session.handle, ciphertext, len(ciphertext), ffi.cast(BYTES, pointer), session.length
-        )
-        if code:
-            raise _decryption_failure(code, token)
+        target = ffi.cast(BYTES, pointer)
+        with step("key.decrypt"):
+            code = calls.C_DecryptInit(session.handle, session.gcm, key.handle)
+            if code:
+                raise failures.failure(code, "C_DecryptInit", token.where)
+            code = calls.C_Decrypt(
+                session.handle, ciphertext, len(ciphertext), target, session.length
+            )
+            if code:
+                raise _decryption_failure(code, token)
         length: int = session.length[0]
         if length != len(ciphertext) - TAG_BYTES:
             raise BackendError(f"{token.where}: C_Decrypt wrote {length} bytes", retryable=False)
@@ -143,13 +146,13 @@ def encrypt_gcm(
     sealed = ffi.new("CK_BYTE[]", length + TAG_BYTES)
     with token.session() as session:
         session.set_gcm(iv, associated)
-        code = token.calls.C_EncryptInit(session.handle, session.gcm, key.handle)
-        failures.check(code, "C_EncryptInit", token.where)
         session.length[0] = len(sealed)
-        code = token.calls.C_Encrypt(
-            session.handle, ffi.cast(BYTES, pointer), length, sealed, session.length
-        )
-        failures.check(code, "C_Encrypt", token.where)
+        source = ffi.cast(BYTES, pointer)
+        with step("key.encrypt"):
+            code = token.calls.C_EncryptInit(session.handle, session.gcm, key.handle)
+            failures.check(code, "C_EncryptInit", token.where)
+            code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
+            failures.check(code, "C_Encrypt", token.where)
         if session.length[0] != len(sealed) or bytes(session.iv) != iv:
             # Some HSMs choose the IV themselves and write it over ours.
             raise BackendError(
@@ -170,11 +173,13 @@ def sign_digest(token: Token, key: Key, digest: bytes) -> bytes:
         raise BadInput(f"ECDSA signs a digest of {DIGEST_BYTES} bytes, not {len(digest)}")
     signature = ffi.new("CK_BYTE[]", P256_SIGNATURE_BYTES)
     with token.session() as session:
-        code = token.calls.C_SignInit(session.handle, session.ecdsa, key.handle)
-        failures.check(code, "C_SignInit", token.where)
-        session.length[0] = len(signature)
-        code = token.calls.C_Sign(session.handle, digest, len(digest), signature, session.length)
-        failures.check(code, "C_Sign", token.where)
+        length = session.length
+        length[0] = len(signature)
+        with step("key.sign"):
+            code = token.calls.C_SignInit(session.handle, session.ecdsa, key.handle)
+            failures.check(code, "C_SignInit", token.where)
+            code = token.calls.C_Sign(session.handle, digest, len(digest), signature, length)
+            failures.check(code, "C_Sign", token.where)
         if session.length[0] != len(signature):
             raise BackendError(f"{token.where}: a signature of a wrong length", retryable=False)
     return bytes(signature)

@@ -19,6 +19,7 @@ from hsm_mpc.hsm.cryptoki import ULONG, ffi
 from hsm_mpc.hsm.provisioning import create_token
 from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
 from hsm_mpc.secure.arena import Secret
+from hsm_mpc.steps import step
 
 _NONE: Final[Mapping[str, str]] = {}
 _MOST_SLOTS: Final = 4096
@@ -65,7 +66,8 @@ class Module:
 
     def _initialise(self) -> None:
         arguments = ffi.new("CK_C_INITIALIZE_ARGS *", {"flags": cryptoki.OS_LOCKING_OK})
-        code = self.calls.C_Initialize(arguments)
+        with step("module.initialise"):
+            code = self.calls.C_Initialize(arguments)
         if code == failures.CRYPTOKI_ALREADY_INITIALIZED:
             raise BackendError(
                 f"{self.where}: other code of this process initialised it, perhaps without locks",
@@ -95,22 +97,27 @@ class Module:
             BackendError: the module or a slot does not answer.
         """
         self.refuse_after_fork()
-        count = ffi.new(ULONG)
-        # Asking for the count first makes SoftHSM offer a new empty token.
-        code = self.calls.C_GetSlotList(1, ffi.NULL, count)
-        failures.check(code, "C_GetSlotList", self.where)
-        room = min(count[0], _MOST_SLOTS)
-        numbers = ffi.new("CK_ULONG[]", room)
-        count[0] = room
-        code = self.calls.C_GetSlotList(1, numbers, count)
-        failures.check(code, "C_GetSlotList", self.where)
-        if count[0] > room:
-            raise BackendError(f"{self.where}: C_GetSlotList gives more slots than there is room")
         found = []
-        for slot in numbers[0 : count[0]]:
+        for slot in self._slot_numbers():
             with suppress(failures.TokenAbsent):
                 found.append(read_token_info(self.calls, slot, f"{self.where}, slot {slot}"))
         return tuple(found)
+
+    def _slot_numbers(self) -> tuple[int, ...]:
+        """Of the slots that hold a token, initialised or not."""
+        count = ffi.new(ULONG)
+        with step("module.slots"):
+            # Asking for the count first makes SoftHSM offer a new empty token.
+            code = self.calls.C_GetSlotList(1, ffi.NULL, count)
+            failures.check(code, "C_GetSlotList", self.where)
+            room = min(count[0], _MOST_SLOTS)
+            numbers = ffi.new("CK_ULONG[]", room)
+            count[0] = room
+            code = self.calls.C_GetSlotList(1, numbers, count)
+            failures.check(code, "C_GetSlotList", self.where)
+        if count[0] > room:
+            raise BackendError(f"{self.where}: C_GetSlotList gives more slots than there is room")
+        return tuple(numbers[0 : count[0]])
 
     def tokens(self) -> tuple[TokenInfo, ...]:
         """All initialised tokens."""

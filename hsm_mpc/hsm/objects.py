@@ -39,7 +39,7 @@ def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[int, ..
         BackendError: the token is gone, does not answer as it should, or has logged us out.
     """
     attributes, _values = _template(template)
-    with token.session() as session:
+    with token.session() as session, step("object.find"):
         code = token.calls.C_FindObjectsInit(session.handle, attributes, len(template))
         failures.check(code, "C_FindObjectsInit", token.where)
         handles = _all_found(token, session)
@@ -99,7 +99,8 @@ def read_attribute(token: Token, session: Session, handle: int, kind: Attribute)
     value = ffi.new("CK_BYTE[]", _LARGEST_VALUE)
     entry = ffi.new("CK_ATTRIBUTE *", {"type": kind, "ulValueLen": _LARGEST_VALUE})
     entry.pValue = ffi.cast("void *", value)
-    code = token.calls.C_GetAttributeValue(session.handle, handle, entry, 1)
+    with step("object.read"):
+        code = token.calls.C_GetAttributeValue(session.handle, handle, entry, 1)
     if code in _NOT_TOLD or (code == failures.OK and entry.ulValueLen == UNAVAILABLE):
         return None
     failures.check(code, "C_GetAttributeValue", token.where)

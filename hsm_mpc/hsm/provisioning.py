@@ -75,7 +75,7 @@ def _set_user_pin(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Se
     calls = module.calls
     session = open_session(calls, token.slot, module.where)
     try:
-        with so_pin.open() as pointer:
+        with so_pin.open() as pointer, step("token.login-so"):
             code = calls.C_Login(session, User.SO, ffi.cast(BYTES, pointer), so_pin.size)
         failures.check(code, "C_Login of the security officer", module.where)
         with user_pin.open() as pointer, step("token.set-pin"):

@@ -15,6 +15,7 @@ from typing import Final
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import cryptoki, failures
 from hsm_mpc.hsm.cryptoki import BYTES, ULONG, Mechanism, ffi
+from hsm_mpc.steps import step
 
 IV_BYTES: Final = 12
 TAG_BYTES: Final = 16
@@ -138,6 +139,7 @@ def open_session(calls: SimpleNamespace, slot: int, where: str) -> int:
         BackendError: the token does not open one.
     """
     handle = ffi.new(ULONG)
-    code = calls.C_OpenSession(slot, cryptoki.SERIAL_READ_WRITE, ffi.NULL, ffi.NULL, handle)
-    failures.check(code, "C_OpenSession", where)
+    with step("session.open"):
+        code = calls.C_OpenSession(slot, cryptoki.SERIAL_READ_WRITE, ffi.NULL, ffi.NULL, handle)
+        failures.check(code, "C_OpenSession", where)
     return int(handle[0])

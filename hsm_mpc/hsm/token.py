@@ -77,7 +77,8 @@ def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
         BackendError: there is none, or it does not answer.
     """
     raw = ffi.new("CK_TOKEN_INFO *")
-    failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
+    with step("token.info"):
+        failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
     free = raw.ulFreePrivateMemory
     return TokenInfo(
         slot=slot,
@@ -191,7 +192,7 @@ class Token:
         if not self.logged_in:
             return
         found = ffi.new("CK_SESSION_INFO *")
-        with self.session() as session:
+        with self.session() as session, step("token.state"):
             code = self.calls.C_GetSessionInfo(session.handle, found)
             failures.check(code, "C_GetSessionInfo", self.where)
         if found.state != cryptoki.OF_USER:
@@ -220,6 +221,6 @@ class Token:
         Raises:
             BackendError: the token has no generator, or does not answer.
         """
-        with self.session() as session:
+        with self.session() as session, step("token.random"):
             code = self.calls.C_GenerateRandom(session.handle, ffi.cast(BYTES, pointer), length)
             failures.check(code, "C_GenerateRandom", self.where)

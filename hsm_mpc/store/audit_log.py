@@ -121,8 +121,8 @@ class AuditLog:
 
     def _write(self, line: Line) -> Line:
         with files.disk_errors(f"appending to {self._path}"):
-            self._drop_torn()
             with step("audit.line"):
+                self._drop_torn()
                 self._write_durably(line.in_file)
             self._tail, self._end = line.tail, self._end + len(line.in_file)
             with step("audit.state"):

@@ -109,12 +109,12 @@ def replace(path: Path, content: bytes, name: str) -> None:
     """
     with disk_errors(f"writing {path}"):
         temporary = _write_temporary(path.parent, content, name)
-        try:
-            with step(f"{name}.rename"):
+        with step(f"{name}.rename"):
+            try:
                 temporary.rename(path)
-        except OSError:
-            temporary.unlink()
-            raise
+            except OSError:
+                temporary.unlink()
+                raise
         with step(f"{name}.sync"):
             sync_folder(path.parent)
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from hsm_mpc.errors import BadInput, NameTaken, Tampered
+from hsm_mpc.steps import step
 from hsm_mpc.store import files
 
 DOCUMENT_CAP = 4 << 20  # bytes; the cap of certificates on the wire (step 1.7.3)
@@ -46,5 +47,5 @@ def keep(path: Path, content: bytes, name: str) -> None:
     except NameTaken as error:
         if files.read(path, DOCUMENT_CAP) != content:
             raise Tampered(f"{path} holds other bytes than those to be kept there") from error
-        with files.disk_errors(f"writing {path}"):
+        with files.disk_errors(f"writing {path}"), step(f"{name}.sync"):
             files.sync_folder(path.parent)

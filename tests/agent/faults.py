@@ -1,16 +1,16 @@
-"""A failure at each durable step of some work in turn: the disk is full, or the token is gone."""
+"""A failure at each step of some work in turn: the disk is full, or the token is gone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError
+from tests.named_steps import observed
 
 
 def steps_of(work: Callable[[], object]) -> list[str]:
-    """The durable steps of `work`, in their order."""
+    """The steps of `work`, in their order."""
     seen: list[str] = []
     with observed(lambda when, name: seen.append(name) if when == "before" else None):
         work()
@@ -31,12 +31,3 @@ def failing_at(number: int) -> Iterator[None]:
 
     with observed(observer):
         yield
-
-
-@contextmanager
-def observed(observer: steps.Observer) -> Iterator[None]:
-    steps.observe(observer)
-    try:
-        yield
-    finally:
-        steps.observe(None)

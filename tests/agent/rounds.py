@@ -102,7 +102,11 @@ class Round:
     @property
     def _key(self) -> WalletKey:
         body = self.certificate.body
-        return self.world.parties[1].wallets.signing(body.terms.wallet_id, body.hash).key
+        return (
+            self.world.parties[min(self.commits)]
+            .wallets.signing(body.terms.wallet_id, body.hash)
+            .key
+        )
 
 
 def commit_in(message: bytes) -> CommitPayload:

@@ -28,10 +28,11 @@ from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.proposals import SessionDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.wire.rounds import PROPOSAL, REQUEST, MessageKind
-from tests.agent.faults import failing_at, observed, steps_of
+from tests.agent.faults import failing_at, steps_of
 from tests.agent.making import Making, events, is_empty, keks, lied, lines, states
 from tests.agent.simulate import LAB_POLICY, NOTHING, Party, World, Worlds, made_wallet
 from tests.hsm.test_register import stored
+from tests.named_steps import observed
 from tests.software_identity import ed25519_key
 
 pytestmark = pytest.mark.usefixtures("shielded")

@@ -31,9 +31,10 @@ from hsm_mpc.store.record import EpochState
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import Address, parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import CERTIFICATE, FIRST_COORDINATOR, Key
-from tests.agent.faults import failing_at, observed
+from tests.agent.faults import failing_at
 from tests.agent.making import Making, events, lines, resigned, states
 from tests.agent.simulate import Party, World, Worlds
+from tests.named_steps import observed
 from tests.software_identity import ed25519_key
 
 pytestmark = pytest.mark.usefixtures("shielded")

@@ -8,7 +8,6 @@ from typing import Any
 import pkcs11
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Refused, Tampered
 from hsm_mpc.hsm import attributes, failures, generation, keys, objects
 from hsm_mpc.hsm.administration import administration
@@ -19,6 +18,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import WALLET_LABEL, Answer, lie
+from tests.named_steps import changes_seen
 from tests.softhsm import USER_PIN, create_token, secret_of
 
 KEY_ID = bytes(range(20))
@@ -130,10 +130,8 @@ def test_the_id_of_a_wrapping_key_has_twenty_bytes(token: Token, length: int) ->
 
 
 def test_generating_and_destroying_are_steps(token: Token) -> None:
-    seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(f"{when} {name}"))
-    keys.destroy(token, keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL))
-    steps.observe(None)
+    with changes_seen() as seen:
+        keys.destroy(token, keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL))
     assert seen == [
         "before key.generate",
         "after key.generate",

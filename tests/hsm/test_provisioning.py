@@ -12,6 +12,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import Answer
+from tests.named_steps import changes_seen
 from tests.softhsm import SO_PIN, USER_PIN, secret_of
 
 
@@ -36,10 +37,8 @@ def create(hsm_module: Module, pin_arena: Arena) -> Callable[..., TokenInfo]:
 
 @pytest.fixture
 def seen_steps() -> Iterator[list[str]]:
-    seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(f"{when} {name}"))
-    yield seen
-    steps.observe(None)
+    with changes_seen() as seen:
+        yield seen
 
 
 @pytest.fixture

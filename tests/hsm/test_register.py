@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import DATA_OBJECT, Attribute, ffi
@@ -18,6 +17,7 @@ from hsm_mpc.hsm.register import NO_PROMISE, Register, Registers, Vote, parse
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 from tests.hsm.lying import Answer
+from tests.named_steps import changes_seen
 
 WALLET = WalletId(b"wallet of a test")
 H = EpochHash(b"h" * 32)
@@ -341,14 +341,10 @@ def test_a_token_that_does_not_answer_is_unavailable(
 
 
 def test_every_change_of_the_token_is_a_step(token: Token) -> None:
-    seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(f"{when} {name}"))
-    try:
+    with changes_seen() as seen:
         here = Registers(token)
         here.write(WALLET, FRESH)
         here.write(WALLET, Register(NEXT))
-    finally:
-        steps.observe(None)
     created = ["before register.create", "after register.create"]
     assert seen == [*created, *created, "before register.destroy", "after register.destroy"]
 

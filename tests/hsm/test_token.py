@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import direct, keys, sessions
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, address_of, ffi
@@ -14,6 +13,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import PinState, Token
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import WALLET_LABEL, Answer
+from tests.named_steps import changes_seen
 from tests.softhsm import SO_PIN, USER_PIN, secret_of
 
 Flags = Callable[..., None]
@@ -168,10 +168,8 @@ def test_a_token_that_does_not_answer_the_login_is_unavailable(
 
 
 def test_the_login_is_a_step(locked_token: Token, pin_arena: Arena) -> None:
-    seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(f"{when} {name}"))
-    locked_token.login(secret_of(pin_arena, USER_PIN))
-    steps.observe(None)
+    with changes_seen() as seen:
+        locked_token.login(secret_of(pin_arena, USER_PIN))
     assert seen == ["before token.login", "after token.login"]
 
 

@@ -12,8 +12,7 @@ import dataclasses
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +28,7 @@ from hsm_mpc.store.holder import ALL_STEPS, HolderStore
 from hsm_mpc.store.proposals import SessionDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.tags import Tag, tagged_hash
+from tests.named_steps import observed
 from tests.store.children import killed
 from tests.store.records import INDEX, KEY, WALLET, H, record
 
@@ -172,15 +172,6 @@ SCENARIOS = {
     ),
     "opening after a crash": Scenario((create, leave_a_mess), (in_wallet(lambda _: None),)),
 }
-
-
-@contextmanager
-def observed(observer: steps.Observer) -> Iterator[None]:
-    steps.observe(observer)
-    try:
-        yield
-    finally:
-        steps.observe(None)
 
 
 def state_of(place: Path) -> State | None:

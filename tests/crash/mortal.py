@@ -1,4 +1,4 @@
-"""A holder in a process of its own that is killed (-9) at any durable step, and started again.
+"""A holder in a process of its own that is killed (-9) at any step, and started again.
 
 Its token and its store stay where they are. What is called on it runs there; `Party` looks like the
 one of tests/agent/simulate.py, so that whoever drives a key generation or a signature notices
@@ -22,25 +22,23 @@ from typing import Any
 
 from hsm_mpc import steps
 from hsm_mpc.agent.ceremonies import ROUND_SECONDS
-from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import HsmMpcError
-from hsm_mpc.hsm import canary, keys, objects
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm import canary, keys
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
-from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import shield_this_thread
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.wire.calls import failure_of, parts_of
-from tests.agent.making import keks
 from tests.agent.simulate import Party as LivingParty
 from tests.agent.simulate import World
+from tests.crash.deaths import killing_at
+from tests.crash.invariants import Remains
+from tests.crash.phoenix import clear
 from tests.softhsm import USER_PIN, create_token, secret_of, softhsm_environment
 from tests.software_identity import ed25519_key
 
@@ -49,23 +47,6 @@ _LABEL = "mortal"
 
 class DiedError(Exception):
     """The process was killed while it worked."""
-
-
-@dataclass(frozen=True)
-class Remains:
-    """What is on disk and in the HSM of a holder after a start."""
-
-    states: dict[bytes, str]
-    """Of each wallet that has a share, which opens."""
-    keks: tuple[bytes, ...]
-    named: tuple[bytes, ...]
-    """Wrapping keys that records name."""
-    registers: dict[bytes, bytes]
-    """wallet_id to h."""
-    epochs: dict[bytes, bytes]
-    """wallet_id to h, as the records say."""
-    proposals: int
-    temporary: tuple[str, ...]
 
 
 class Mortal:
@@ -197,16 +178,18 @@ class _Servant:
                 self.party = self._party(Roster.from_bytes(arguments[0]), token, identity)
                 _send(self.link, ("result", None))
             elif name == "die_at":
-                _die_at(*arguments)
+                steps.observe(killing_at(*arguments))
                 _send(self.link, ("result", None))
             elif name == "give_up":
                 self._give_up()
                 _send(self.link, ("result", None))
             elif name == "clear":
-                self._clear()
+                assert self.party is not None
+                clear(self.party)
                 _send(self.link, ("result", None))
             elif name == "remains":
-                _send(self.link, ("result", self._remains()))
+                assert self.party is not None
+                _send(self.link, ("result", Remains.of(self.party)))
             else:
                 _send(self.link, self._answer(name, arguments))
 
@@ -244,58 +227,6 @@ class _Servant:
         assert self.party is not None
         self.world.later[0] += ROUND_SECONDS + 1
         self.party.ceremonies.expire()
-
-    def _clear(self) -> None:
-        """No wallet was ever made here: a test that makes a hundred would grow slow."""
-        assert self.party is not None
-        acting = self.party.acting
-        for handle in objects.matching(acting.token, {Attribute.TOKEN: objects.TRUE}):
-            with acting.token.session() as session:
-                label = objects.read_attribute(acting.token, session, handle, Attribute.LABEL)
-            if label is not None and label.startswith((b"hsm-mpc/kek/", b"hsm-mpc/register/")):
-                objects.destroy(acting.token, handle)
-        for wallet in (self.place / "store" / "wallets").iterdir():
-            shutil.rmtree(wallet)
-
-    def _remains(self) -> Remains:
-        assert self.party is not None
-        acting = self.party.acting
-        held = self.party.wallets.all()
-        registers = {}
-        for wallet_id in acting.registers.wallet_ids():
-            register = acting.registers.read(wallet_id)
-            assert register is not None
-            registers[bytes(wallet_id)] = bytes(register.epoch_hash)
-        for each in held:
-            epochs = acting.epochs(each.wallet_id)
-            with acting.arena.scope() as take:
-                share = OpenableShare.load(acting.token, epochs, context_of(acting, each.body))
-                share.open_into(take(64))
-        return Remains(
-            states={bytes(each.wallet_id): each.record.state.name.lower() for each in held},
-            keks=tuple(sorted(keks(self.party))),
-            named=tuple(sorted(KeyUri.parse(each.record.kek_uri).key_id for each in held)),
-            registers=registers,
-            epochs={bytes(each.wallet_id): bytes(each.body.hash) for each in held},
-            proposals=len(acting.store.proposals.hashes()),
-            temporary=tuple(
-                str(path) for path in (self.place / "store").rglob("*") if ".tmp-" in path.name
-            ),
-        )
-
-
-def _die_at(number: int) -> None:
-    """From now on, before the durable step of this number, counted from 0."""
-    seen = 0
-
-    def observer(when: str, _: str) -> None:
-        nonlocal seen
-        if when == "before":
-            if seen == number:
-                os.kill(os.getpid(), signal.SIGKILL)
-            seen += 1
-
-    steps.observe(observer)
 
 
 def _send(link: socket.socket, content: object) -> None:

@@ -1,4 +1,4 @@
-"""SIGKILL of one holder at every durable step of a key generation and of a signature.
+"""SIGKILL of one holder before and after every step of a key generation and of a signature.
 
 The relay and the other holder live on, and the relay goes on with the messages that it has. Then:
 no key that nobody names, no half wallet, a whole audit log, no share that does not open, no nonce
@@ -14,14 +14,25 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import Refused
 from tests.agent.making import Making
-from tests.agent.mortal import DiedError, Mortal, Remains, mortals
-from tests.agent.rounds import Round, commit_in
+from tests.agent.rounds import Round
 from tests.agent.simulate import World
+from tests.crash.deaths import MOMENTS, Moment
+from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
+from tests.crash.invariants import NonceBook, Remains
+from tests.crash.mortal import DiedError, Mortal, mortals
 
 Place = tuple[World, list[Mortal]]
+
+STEPS = pytest.mark.parametrize(
+    "questions",
+    [
+        pytest.param(False, id="changes"),
+        pytest.param(True, id="changes-and-questions", marks=pytest.mark.long),
+    ],
+)
+"""Which steps: those that change disk or token; or every call of the HSM, too."""
 
 
 @pytest.fixture
@@ -36,43 +47,21 @@ def place(softhsm_module: str) -> Iterator[Place]:
 
 
 def whole(mortal: Mortal) -> Remains:
-    """What must hold after every start; that the audit log is whole, the start has seen."""
+    """What must hold after every start."""
     remains: Remains = mortal.call("remains")
-    assert remains.keks == remains.named, "a key that no record names, or a record without key"
-    assert remains.registers.items() <= remains.epochs.items()
-    assert remains.temporary == ()
-    waiting = {wallet for wallet, state in remains.states.items() if state == "prepared"}
-    assert remains.proposals == len(waiting)
-    assert remains.epochs.keys() - remains.registers.keys() <= waiting
+    remains.require_whole()
     return remains
 
 
-def drive(making: Making) -> None:
-    """All rounds up to the certificate, and on; those begun are repeated (step 1.7.4)."""
-    if not making.confirmations:
-        making.hellos = [making.greet(index) for index in (1, 2)]
-        making.dealings = [making.deal(index) for index in (1, 2)]
-        making.confirmations = [making.confirm(index) for index in (1, 2)]
-    making.dones = [making.certify(index) for index in (1, 2)]
-    for index in (1, 2):
-        making.activate(index)
-
-
-def signed(world: World, certificate: Certificate, message: bytes) -> Round:
-    """A signature by both, which an independent verifier accepts."""
-    round_ = Round(world, certificate, message).commit(1, 2)
-    partials = [round_.sign(index) for index in (1, 2)]
-    assert len(set(partials)) == 2
-    return round_
-
-
-def test_a_key_generation_killed_at_any_step(place: Place) -> None:
+@STEPS
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Step 6.6 for epoch 0: kill_at_every_write."""
     world, (mortal, other) = place
     number, outcomes = 0, []
     while True:
         making = Making.of(world, f"w{number}")
-        mortal.call("die_at", number)
+        mortal.call("die_at", moment, number, questions)
         try:
             drive(making)
             break
@@ -87,7 +76,7 @@ def test_a_key_generation_killed_at_any_step(place: Place) -> None:
             if making.wallet_id in remains.states:
                 mortal.party.ceremonies.discard(making.wallet_id)
             assert making.wallet_id not in whole(mortal).states
-            assert Making.of(world, making.proposal.name).greet(1), "its name is free"
+            assert is_free_again(making)
             mortal.call("give_up")
             _give_up(other, making)
         else:
@@ -96,12 +85,8 @@ def test_a_key_generation_killed_at_any_step(place: Place) -> None:
         for each in (mortal, other):
             each.call("clear")
         number += 1
-    while outcomes[0] == "finished":  # nothing was on disk yet: it begins anew
-        del outcomes[0]
-    order = ["nothing", "prepared", "finished"]
-    assert outcomes == sorted(outcomes, key=order.index), "what is durable stays so"
-    assert set(outcomes) == set(order)
-    assert number > 80
+    assert outcome_order(outcomes) == ["nothing", "prepared", "finished"]
+    assert number > 100
 
 
 def _give_up(other: Mortal, making: Making) -> None:
@@ -111,33 +96,33 @@ def _give_up(other: Mortal, making: Making) -> None:
         other.party.ceremonies.discard(making.wallet_id)
 
 
-def test_a_signature_killed_at_any_step(place: Place) -> None:
+@STEPS
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_signature_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Steps 3.3.4 and 3.4.15: nonces are gone, wallets stay, and no nonce is used twice."""
     world, (mortal, _) = place
     making = Making.of(world)
     drive(making)
-    certificate, nonces, number = making.certificate(), set(), 0
+    certificate, book, number = making.certificate(), NonceBook(), 0
     while True:
         round_ = Round(world, certificate, b"message %d" % number)
+        mortal.call("die_at", moment, number, questions)
         try:
-            mortal.call("die_at", number)
-            round_.commit(1, 2)
-            nonces |= {commit_in(commit).public_nonce for commit in round_.commits.values()}
-            message = round_.listed()
-            round_.sign(1, message)
+            signed_by_both(round_, book)
             break
         except DiedError:
             mortal.start()
+        book.died(1)
         assert whole(mortal).states == {bytes(making.wallet_id): "active"}
-        with pytest.raises(Refused, match="no nonce was made here"):
-            round_.sign(1, message)
-        round_.commit(1, 2)
-        nonces |= {commit_in(round_.commits[1]).public_nonce}
-        partials = {index: round_.sign(index, round_.listed(attempt=1)) for index in (1, 2)}
-        assert len(partials) == 2
+        if round_.commits.keys() == {1, 2}:
+            with pytest.raises(Refused, match="no nonce was made here"):
+                round_.sign(1, round_.listed())
+        signed_by_both(round_, book)
+        mortal.kill()  # so that every round begins with the same steps
+        mortal.start()
+        book.died(1)
         number += 1
-    assert number == 4
-    assert len(nonces) == 3 * number + 2
+    assert number == (8 if questions else 4)
 
 
 def test_a_holder_killed_between_rounds_is_as_one_that_never_was(place: Place) -> None:

@@ -1,0 +1,98 @@
+"""A holder in this process that dies of an exception and starts again from its folder and token."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hsm_mpc import steps
+from hsm_mpc.hsm import objects
+from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
+from hsm_mpc.hsm.register import LABEL_PREFIX
+from hsm_mpc.store.holder import HolderStore
+from tests.crash.invariants import Remains
+from tests.named_steps import observed
+
+if TYPE_CHECKING:
+    from tests.agent.simulate import Party, World
+
+
+class Phoenix:
+    """Holder `index` of a world. Whatever the world asks of it is watched, and nothing else is."""
+
+    def __init__(self, world: World, index: int) -> None:
+        self.world = world
+        self.index = index
+        self.party: Party = world.parties[index]
+        self.folder: Path = self.party.acting.store._folder
+        self.watch: steps.Observer = _nobody
+        self._store_is_open = True
+        world.parties[index] = _Watched(self, self.party)  # type: ignore[assignment]
+
+    def restart(self, watch: steps.Observer | None = None) -> None:
+        """Nothing in memory is left; `watch` sees the start, and what comes after it."""
+        self.watch = watch or _nobody
+        old = self.party.acting
+        if self._store_is_open:  # not if the last start failed
+            old.store.close()
+            self._store_is_open = False
+        self.party.desk.forget()
+        old.channel.wipe()
+        with observed(self.watch):
+            store = HolderStore.open(self.folder)
+            try:
+                self.party = self.world.party(self.index, old.token, old.identity, store, old.arena)
+            except BaseException:
+                store.close()
+                raise
+        self._store_is_open = True
+        self.world.parties[self.index] = _Watched(self, self.party)  # type: ignore[assignment]
+
+    def renew(self) -> None:
+        """Nothing ever happened here: a log of a thousand wallets would be long to read."""
+        clear(self.party)
+        self.party.acting.store.close()
+        self._store_is_open = False
+        shutil.rmtree(self.folder)
+        HolderStore.create(self.folder).close()
+        self.restart()
+
+    def remains(self) -> Remains:
+        """What is on its disk and in its HSM now, which must be whole."""
+        found = Remains.of(self.party)
+        found.require_whole()
+        return found
+
+
+def clear(party: Party) -> None:
+    """No wallet was ever made here: a test that makes a hundred would grow slow."""
+    token = party.acting.token
+    for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
+        with token.session() as session:
+            label = objects.read_attribute(token, session, handle, Attribute.LABEL) or b""
+        if label.startswith((WRAPPING_LABEL_PREFIX.encode(), LABEL_PREFIX.encode())):
+            objects.destroy(token, handle)
+    for wallet in (party.acting.store._folder / "wallets").iterdir():
+        shutil.rmtree(wallet)
+
+
+def _nobody(_when: str, _name: str) -> None:
+    """Watches, and does nothing."""
+
+
+@dataclass
+class _Watched:
+    """An attribute of a party: calls of it, and of what it holds, are watched."""
+
+    phoenix: Phoenix
+    target: Any
+
+    def __getattr__(self, name: str) -> Any:
+        return _Watched(self.phoenix, getattr(self.target, name))
+
+    def __call__(self, *arguments: Any) -> Any:
+        with observed(self.phoenix.watch):
+            return self.target(*arguments)

@@ -1,0 +1,48 @@
+"""Random walks through key generations, signatures, losses, repeats, deaths and faults."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.agent.simulate import Worlds
+from tests.crash.walking import HOLDERS, Walk
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+
+FEW = [pytest.param(10, True, id="few")]
+MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
+
+
+@pytest.mark.parametrize(("walks", "chosen"), FEW + MANY)
+def test_a_random_walk_loses_no_key(
+    worlds: Worlds, report_line: Callable[[str], None], walks: int, chosen: bool
+) -> None:
+    """The few are always the same, the many are others each time."""
+
+    class Here(Walk):
+        world: ClassVar = worlds(len(HOLDERS))
+        calls: ClassVar = Counter[str]()
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=walks,
+            stateful_step_count=40,
+            derandomize=chosen,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert all(Here.calls[what] for what in ("wallets made and used", "signatures", "died"))
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))
+    report_line(
+        f"random walk: {walks} walks; rules by their fault, and what came of them: {counts}"
+    )
