@@ -19,13 +19,13 @@ from hsm_mpc.agent.blame import accusations, judge
 from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.agent.keygen_files import KeygenFiles
-from hsm_mpc.agent.reservations import Reservations, Reserved
+from hsm_mpc.agent.reservations import ROUND_SECONDS, Reservations, Reserved
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.terms import PROTOCOL_VERSION
 from hsm_mpc.encoding import u8
-from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken, ProtocolAbort, Refused
+from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused
 from hsm_mpc.ids import Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.wire.envelope import parse_envelope
@@ -34,8 +34,6 @@ from hsm_mpc.wire.rounds import PROPOSAL
 
 MOST_UNDER_WAY: Final = 8
 """Key generations at once: each holds secrets in protected memory."""
-ROUND_SECONDS: Final = 30.0
-"""How long a session waits for its next round (step 1.6.7)."""
 _BLAMES_KEPT: Final = 64
 
 
@@ -82,7 +80,7 @@ class Ceremonies:
             reserved = self._reserved.find(wallet_id)
             if reserved is not None:
                 if reserved.files.proposal != proposal:
-                    raise NameTaken(f"a wallet called {proposal.name!r} is being made")
+                    raise reserved.taken()
                 return self._session_of(reserved).hello
             if self._holder.store.ended.has(wallet_id):
                 raise Refused("session-over", "the key generation of that nonce has ended here")

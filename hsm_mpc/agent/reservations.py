@@ -6,12 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 from weakref import WeakValueDictionary
 
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.agent.keygen_files import KeygenFiles
 from hsm_mpc.errors import NameTaken, Refused
 from hsm_mpc.ids import WalletId
+
+ROUND_SECONDS: Final = 30.0
+"""How long a session waits for its next round (step 1.6.7)."""
 
 
 @dataclass(slots=True)
@@ -25,6 +29,19 @@ class Reserved:
     """Its share is sealed: it waits for its certificate, or for its operator."""
     until: float = 0.0
     """When it has waited for its next round too long; of a monotonic clock."""
+
+    def taken(self) -> NameTaken:
+        """The refusal of another wallet of this name, with what ends it."""
+        name = self.files.proposal.name
+        if self.prepared:
+            return NameTaken(
+                f"a wallet called {name!r} waits for its certificate: hsm-mpc wallet show {name} "
+                f"finishes it; if that knows none, hsm-mpc share discard {name}"
+            )
+        return NameTaken(
+            f"a wallet called {name!r} is being made; unless that goes on, the name is free again "
+            f"after {ROUND_SECONDS:.0f} s"
+        )
 
 
 class Reservations:
@@ -71,8 +88,9 @@ class Reservations:
         """
         name = files.proposal.name
         with self._table:
-            if any(other.files.proposal.name == name for other in self._reserved.values()):
-                raise NameTaken(f"a wallet called {name!r} is being made")
+            for other in self._reserved.values():
+                if other.files.proposal.name == name:
+                    raise other.taken()
             if has_name(name):
                 raise NameTaken(f"a wallet called {name!r} is there already")
             if sum(self._is_begun(each) for each in self._reserved.values()) >= most:

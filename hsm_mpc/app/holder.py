@@ -229,8 +229,8 @@ def init(config_path: Path, prompt: bool) -> Created:
             card = Card(unsigned, identity.sign(Tag.CARD, unsigned.to_bytes()))
             fields = {"name": unsigned.name, "identity_key": identity.key.encoded.hex()}
             holder.store.audit.append("holder-init", now(), fields)
-            holder.store.keep_card(card.to_bytes())
             holder.store.audit.checkpoint(now(), identity.sign)
+            holder.store.keep_card(card.to_bytes())  # last: without it all of this is done again
         return Created(
             name=holder.config.name,
             lab=holder.config.lab,

@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.agent.ceremonies import MOST_UNDER_WAY, ROUND_SECONDS
+from hsm_mpc.agent.ceremonies import MOST_UNDER_WAY
 from hsm_mpc.agent.keygen_files import KeygenFiles
+from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.errors import (
     BackendError,
@@ -137,22 +138,23 @@ def test_taken_name_is_refused(world: World) -> None:
     """Step 1.6.5: however far the wallet came that has it."""
     first = Making.of(world)
 
-    def taken() -> None:
-        with pytest.raises(NameTaken, match="'treasury'"):
+    def taken(how: str) -> None:
+        with pytest.raises(NameTaken, match=f"'treasury' {how}"):
             Making.of(world).greet(1)
 
     first.greeted()
-    taken()
+    taken("is being made; unless that goes on, the name is free again after 30 s")
     first.dealings = [first.deal(index) for index in (1, 2, 3)]
-    taken()
+    taken("is being made")
     first.confirmations = [first.confirm(index) for index in (1, 2, 3)]
-    taken()
-    first.dones = [first.certify(index) for index in (1, 2, 3)]
-    taken()
-    first.activate(1)
-    taken()
+    waits = "waits for its certificate: hsm-mpc wallet show treasury finishes it"
+    taken(waits)
     world.restarted(1)
-    taken()
+    taken(waits)
+    first.dones = [first.certify(index) for index in (1, 2, 3)]
+    taken("is there already")
+    first.activate(1)
+    taken("is there already")
     assert Making.of(world, "other").greet(1)
 
 

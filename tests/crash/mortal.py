@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hsm_mpc import steps
-from hsm_mpc.agent.ceremonies import ROUND_SECONDS
+from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.hsm import canary, keys

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hsm_mpc.store.holder import ALL_STEPS
 from tests.conftest import ROOT
+from tests.named_steps import HSM
 
 PACKAGE = ROOT / "hsm_mpc"
 
@@ -59,6 +61,20 @@ HARMLESS = {"C_CloseSession", "C_GetFunctionList", "C_Logout"}
 
 def test_every_durable_write_and_hsm_call_stands_in_a_step() -> None:
     assert list(outside_of_steps(PACKAGE)) == []
+
+
+def test_every_step_in_the_source_is_known_to_the_harness() -> None:
+    """Names that are put together, as `f"{name}.write"`, are those of the store and of objects."""
+    tree = [ast.parse(file.read_text("utf-8")) for file in sorted(PACKAGE.rglob("*.py"))]
+    names = {
+        str(call.args[0].value)
+        for node in tree
+        for call in ast.walk(node)
+        if isinstance(call, ast.Call) and _is_step(call) and isinstance(call.args[0], ast.Constant)
+    }
+    assert names - HSM - set(ALL_STEPS) == {"seed.write", "case.write"}
+    put_together = {"key.destroy", "register.create", "register.destroy"}
+    assert HSM - names == put_together
 
 
 def test_only_what_is_there_is_excepted() -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hsm_mpc.agent.ceremonies import ROUND_SECONDS
+from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.errors import Refused
 from tests.agent.making import Making, is_empty
 from tests.agent.rounds import Round

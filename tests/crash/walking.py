@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from hsm_mpc import steps
-from hsm_mpc.agent.ceremonies import ROUND_SECONDS
+from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import BackendError, NameTaken, NotReady, Refused
 from tests.agent.making import Making

@@ -1,0 +1,72 @@
+"""Files that one step writes: after a death at it they are there whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc import seed_file, steps
+from hsm_mpc.coordinator.evidence import EvidenceFolder
+from hsm_mpc.coordinator.quorum_actions import Exclude
+from hsm_mpc.encoding import lv32
+from hsm_mpc.secure.arena import Arena
+from tests.coordinator.test_links import ROSTER
+from tests.crash.deaths import MOMENTS, Moment, killing_at
+from tests.store.children import in_child, killed
+
+
+def dies(work: Callable[[], object], moment: Moment) -> bool:
+    """Whether a process that does this died at its first step."""
+
+    def dying() -> None:
+        steps.observe(killing_at(moment, 0))
+        work()
+
+    return killed(dying)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_seed_is_there_or_can_be_made(tmp_path: Path, moment: Moment) -> None:
+    file = tmp_path / "key"
+
+    def make() -> None:
+        with closing(Arena(16 * 1024)) as arena:
+            seed_file.create(file, arena)
+
+    def load() -> None:
+        with closing(Arena(16 * 1024)) as arena:
+            seed_file.load(file, arena)
+
+    assert dies(make, moment)
+    assert file.exists() == (moment == "after")
+    in_child(load if file.exists() else make)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_case_is_kept_sooner_or_later(tmp_path: Path, moment: Moment) -> None:
+    case = Exclude(2, "wrong partial", (b"list", b"partial"))
+
+    def keep() -> None:
+        EvidenceFolder(tmp_path / "evidence", ROSTER).keep(case)
+
+    assert dies(keep, moment)
+    in_child(keep)
+    (file,) = (tmp_path / "evidence").iterdir()
+    assert file.read_bytes() == lv32(b"list") + lv32(b"partial")
+
+
+def test_half_of_a_case_is_never_taken_for_it(tmp_path: Path) -> None:
+    """What a death within the step leaves beside it is written over."""
+    case = Exclude(2, "wrong partial", (b"list", b"partial"))
+    folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
+    folder.keep(case)
+    (file,) = (tmp_path / "evidence").iterdir()
+    half = file.with_suffix(".new")
+    file.rename(half)
+    half.write_bytes(b"half of i")
+    folder.keep(case)
+    (file,) = (tmp_path / "evidence").iterdir()
+    assert file.read_bytes() == lv32(b"list") + lv32(b"partial")
