@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.dkg_blame import dealt_soundly
 from hsm_mpc.protocols.dkg_messages import Dealing1
+from hsm_mpc.protocols.pads import Pads
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Take
@@ -311,3 +313,19 @@ def test_one_dealing_is_judged_by_the_accusers_key(
         assert dealt_soundly(accuser.setup, accuser.static, 2, dealing) is sound
         other = replace(dealing, sealed=(dealing.sealed[1], *dealing.sealed[1:]))
         assert not dealt_soundly(accuser.setup, accuser.static, 2, other)
+
+
+def test_what_does_not_open_is_not_judged_by_what_it_left(
+    dealt: Dealt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 2.5.7: a cipher may leave the right share where it says that nothing is authentic."""
+    real = Pads.open
+
+    def opens_and_denies(*arguments: Any) -> bool:
+        assert real(*arguments)
+        return False
+
+    monkeypatch.setattr(Pads, "open", opens_and_denies)
+    accuser = dealt.parties[0]
+    dealing = Dealing1.from_bytes(dealt.messages[2], accuser.setup)
+    assert not dealt_soundly(accuser.setup, accuser.static, 2, dealing)

@@ -15,7 +15,7 @@ from hsm_mpc.protocols.frost_bip340.nonces import InvalidContribution
 from hsm_mpc.protocols.frost_bip340.session import Session
 from hsm_mpc.protocols.signing_messages import Commitment
 from hsm_mpc.secure.arena import Arena
-from tests.protocols.frost import MESSAGE, Wallet, be, received
+from tests.protocols.frost import MESSAGE, Wallet, be, changed, received, times_g
 
 
 @dataclass
@@ -101,3 +101,13 @@ def test_a_nonce_that_is_no_point_is_refused_before_it_is_listed(answered: Answe
         signing.parse_nonce(bytes(66))
     nonce = answered.listed[0].public_nonce
     assert signing.parse_nonce(nonce) == nonce
+
+
+def test_nonces_that_cancel_out_are_the_work_of_all_signers(answered: Answered) -> None:
+    """Step 3.1.5: R = G stands for none, and who does not know all of the nonces cannot do it."""
+    nonces = {1: times_g(9) + times_g(8), 3: times_g(-9) + times_g(-8)}
+    listed = [changed(entry, public_nonce=nonces[entry.index]) for entry in answered.listed]
+    cancelled = Signing(answered.wallet.epoch, answered.wallet.key, MESSAGE).open(listed)
+    with pytest.raises(ProtocolAbort, match="cancel out") as raised:
+        cancelled.signature(answered.partials)
+    assert raised.value.culprits == (1, 3)

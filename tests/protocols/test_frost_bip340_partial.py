@@ -245,6 +245,10 @@ def flip_low_bit(address: int) -> None:
     ctypes.memset(address + 31, at(address, 32)[31] ^ 1, 1)
 
 
+def zero(address: int) -> None:
+    ctypes.memset(address, 0, 32)
+
+
 @pytest.mark.parametrize("fault", range(5))
 @pytest.mark.parametrize("harm", [flip_low_bit, None], ids=["flipped", "skipped"])
 def test_a_fault_in_any_step_is_caught_before_release(
@@ -267,6 +271,18 @@ def test_a_fault_in_any_step_is_caught_before_release(
         "multiply_public_at",
         "add_at",
     ]
+
+
+def test_a_result_of_zero_is_caught_before_release(
+    protocol_arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 3.4.12: as ours, not as a sum that the library refuses."""
+    bench = with_nonce_of(True, protocol_arena)
+    with bench.slots() as (nonce, share):
+        faulty(monkeypatch, 4, zero)
+        with pytest.raises(Tampered, match="not released"):
+            bench.sign(nonce, share)
+        monkeypatch.undo()
 
 
 # Step 3.1.7

@@ -277,6 +277,10 @@ def flip_low_bit(address: int) -> None:
     ctypes.memset(address, at(address, 1)[0] ^ 1, 1)
 
 
+def zero(address: int) -> None:
+    ctypes.memset(address, 0, 32)
+
+
 @pytest.mark.parametrize("fault", range(4))
 @pytest.mark.parametrize("harm", [flip_low_bit, None], ids=["flipped", "skipped"])
 def test_a_fault_in_any_step_is_caught_before_release(
@@ -289,6 +293,17 @@ def test_a_fault_in_any_step_is_caught_before_release(
             bench.sign(nonce, share)
         monkeypatch.undo()
     assert ran == ["multiply_public_at", "add_at", "multiply_public_at", "add_at"]
+
+
+def test_a_result_of_zero_is_caught_before_release(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 4.6: as ours, not as a sum that the library refuses."""
+    with bench.slots() as (nonce, share):
+        faulty(monkeypatch, 3, zero)
+        with pytest.raises(Tampered, match="not released"):
+            bench.sign(nonce, share)
+        monkeypatch.undo()
 
 
 # Step 4.3.6

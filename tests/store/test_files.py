@@ -359,6 +359,19 @@ def test_a_failing_disk_loses_nothing(
     assert not [name for name in os.listdir(folder) if name != "file"]
 
 
+@pytest.mark.parametrize("write", WRITES)
+def test_a_temporary_name_that_is_in_use_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, write: Write
+) -> None:
+    """Whatever it is, and whatever it links to, is not ours to write over."""
+    monkeypatch.setattr(files, "_temporary_name", lambda: ".tmp-taken")
+    (folder / ".tmp-taken").write_bytes(b"another's")
+    with pytest.raises(BackendError, match="EEXIST"):
+        write(folder / "file", b"new", "file")
+    assert (folder / ".tmp-taken").read_bytes() == b"another's"
+    assert os.listdir(folder) == [".tmp-taken"]
+
+
 def test_a_short_write_is_continued(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda fd, part, at: whole(fd, bytes(part[:3]), at))

@@ -167,6 +167,12 @@ def test_a_number_that_does_not_fit_is_refused(field: str) -> None:
         too_large.to_bytes(WALLET, INDEX, KEY.sign)
 
 
+@pytest.mark.parametrize("generation", [0, 0x10000])
+def test_a_pair_of_a_generation_out_of_range_is_never_made(generation: int) -> None:
+    with pytest.raises(BadInput, match="generation 1 to 65535"):
+        Pair(HolderIndex(1), generation, PairStatus.ACTIVE, b"p" * 32)
+
+
 def test_a_pair_with_a_short_digest_is_never_made() -> None:
     with pytest.raises(BadInput, match="digest"):
         Pair(HolderIndex(1), 1, PairStatus.ACTIVE, b"p" * 31)

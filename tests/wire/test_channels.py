@@ -63,6 +63,14 @@ def test_the_two_newest_channels_count(book: Book) -> None:
         book.keys.verify(holder.message(COMMIT, channels[0], b"offer"), NOW)
 
 
+def test_a_channel_that_is_shown_again_displaces_no_other(book: Book) -> None:
+    holder = book.holders[2]
+    channels = [holder.channel(NOW + age) for age in (-2, -1)]
+    for channel in (*channels, channels[1]):
+        book.keys.learn(2, channel.to_bytes(), NOW)
+    assert book.keys.channels(2) == (channels[1], channels[0])
+
+
 def test_a_holder_that_starts_thrice_in_a_second_is_understood(book: Book) -> None:
     holder = book.holders[2]
     channels = [holder.channel(length=length) for length in (1000, 1001, 1002)]

@@ -194,6 +194,7 @@ def test_an_oversized_payload_is_refused(kind: MessageKind) -> None:
         lambda: Address(WALLET, SESSION, EpochHash(b"h"), 1, 0),
         lambda: Address(WALLET, SESSION, H, -1, 0),
         lambda: Address(WALLET, SESSION, H, 0x10000, 0),
+        lambda: Address(WALLET, SESSION, H, 1, -1),
         lambda: Address(WALLET, SESSION, H, 1, 0x10000),
     ],
 )
