@@ -20,7 +20,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.certificates.transcript import Transcript
 from hsm_mpc.encoding import lv16, lv32, u8, u16be, u32le, u64le
 from hsm_mpc.errors import BadEncoding, BadInput, Tampered
-from hsm_mpc.groups.proofs import COCKTAIL_SECP256K1
+from hsm_mpc.groups.proofs import COCKTAIL_SECP256K1, context_of
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.roster import Roster
@@ -162,6 +162,40 @@ class TranscriptOfAllThree(Ceremony):
 
 def test_a_transcript_of_another_threshold_is_refused() -> None:
     assert "T is of other sizes" in refusal_of(TranscriptOfAllThree())
+
+
+class KeyOfTheFirstTwo(Ceremony):
+    """Two holders make the key; roster, ext, body and acknowledgements are of all three."""
+
+    def static_keys(self) -> tuple[bytes, ...]:
+        return super().static_keys()[:2]
+
+    def context(self) -> bytes:
+        return context_of(COCKTAIL_SECP256K1, self.session_id(), self.static_keys())
+
+    def commitments(self) -> tuple[tuple[bytes, ...], ...]:
+        return super().commitments()[:2]
+
+    def sums(self) -> tuple[bytes, ...]:
+        first, second, _ = self.polynomials
+        return tuple(point(one + other) for one, other in zip(first, second, strict=True))
+
+    def transcript(self) -> Transcript:
+        return Transcript(
+            suite=COCKTAIL_SECP256K1,
+            context=self.context(),
+            threshold=self.t,
+            static_keys=self.static_keys(),
+            commitments=self.commitments(),
+            possessions=tuple(self.possession(j) for j in (1, 2)),
+            ephemeral_keys=tuple(point(e) for e in self.ephemerals[:2]),
+            extension=self.extension().to_bytes(),
+        )
+
+
+def test_a_certificate_whose_key_fewer_have_made_is_refused() -> None:
+    """Though all that they have signed verifies, and all three have acknowledged it."""
+    assert "T is of other sizes" in refusal_of(KeyOfTheFirstTwo())
 
 
 class OtherExtension(Ceremony):

@@ -58,7 +58,7 @@ def test_exactly_the_sizes_of_the_rule_are_accepted() -> None:
         ((3, 2, 1, 3), "join size 1"),
         ((3, 2, 4, 3), "join size 4"),
         ((4, 2, 2, 4), "join size 2"),
-        ((3, 2, 3, 1), "adoption size 1"),
+        ((3, 2, 3, 1), "adoption size 1 of 2-of-3 is against"),
         ((3, 2, 3, 4), "adoption size 4"),
         ((3, 2, 2, 2), "less than n \\+ t"),
     ],

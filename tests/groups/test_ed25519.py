@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nacl._sodium import ffi, lib
 
-from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError
+from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, InvalidSignature
 from hsm_mpc.groups.base import Group
-from hsm_mpc.groups.ed25519 import ED25519, ORDER, Point, hash_to_scalar
+from hsm_mpc.groups.ed25519 import ED25519, ORDER, Point, hash_to_scalar, verify_ed25519
 from hsm_mpc.groups.proofs import COCKTAIL_ED25519
 from hsm_mpc.secure import sodium_ed25519 as library
 from tests.groups import edwards
 from tests.groups.edwards import FIELD, le
+from tests.software_identity import ed25519_key
 
 GENERATOR: Final = bytes.fromhex("58" + "66" * 31)
 IDENTITY: Final = b"\1" + bytes(31)
@@ -238,3 +239,12 @@ def test_a_public_hash_becomes_a_scalar() -> None:
     """Section 1.5."""
     digest = COCKTAIL_ED25519.hash(b"m")
     assert hash_to_scalar(b"m") == int.from_bytes(digest, "little") % ORDER
+
+
+def test_a_signature_of_another_message_does_not_verify() -> None:
+    """Step 4.3.7."""
+    key = ed25519_key(b"\x0e" * 32)
+    signature = key.sign_digest(b"message")
+    verify_ed25519(key.public.encoded, b"message", signature)
+    with pytest.raises(InvalidSignature):
+        verify_ed25519(key.public.encoded, b"massage", signature)

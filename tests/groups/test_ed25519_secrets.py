@@ -125,6 +125,8 @@ def test_a_secret_scalar_is_canonical_and_not_zero(group_arena: Arena, value: in
         with wide.open() as source, take(32).open() as reduced:
             library.reduce(reduced, source)
             as_worded = at(reduced, 32) == le(value) and value != 0
+        with slot.open() as address:
+            assert ED25519.is_canonical_nonzero_at(address) is canonical
         assert canonical is as_worded is (0 < value < ORDER)
         assert publish(slot) == le(value)
 

@@ -6,6 +6,7 @@ import ctypes
 from threading import Thread
 
 import pytest
+from coincurve import PrivateKey
 from coincurve._libsecp256k1 import ffi, lib
 
 from hsm_mpc.errors import HsmMpcError, ProtocolAbort
@@ -176,3 +177,25 @@ def test_the_blinding_bytes_are_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     [(address, fresh)] = seen
     assert fresh != ZERO
     assert ctypes.string_at(address, 32) == ZERO
+
+
+def test_a_signature_of_another_message_does_not_verify() -> None:
+    """BIP 340."""
+    key = PrivateKey(ONE)
+    x_only, signature = key.public_key.format()[1:], key.sign_schnorr(ZERO)
+    assert library.schnorr_verified(x_only, ZERO, signature)
+    assert not library.schnorr_verified(x_only, ONE, signature)
+    assert not library.schnorr_verified(b"\xff" * 32, ZERO, signature)
+
+
+def test_nothing_is_recovered_from_what_does_not_parse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would go on with whatever stands there; today that is zeros, and no signature."""
+
+    class Watched:
+        def __getattr__(self, name: str) -> object:
+            assert name != "secp256k1_ecdsa_recover"
+            return getattr(lib, name)
+
+    monkeypatch.setattr("hsm_mpc.groups.libsecp256k1.lib", Watched())
+    assert library.recovered(TOO_LARGE, 0, ONE, ONE) is None
+    assert library.recovered(ONE, 0, TOO_LARGE, ONE) is None

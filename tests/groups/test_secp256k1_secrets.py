@@ -95,7 +95,10 @@ def test_a_secret_scalar_is_canonical_and_not_zero(
     take: Take, encoded: bytes, canonical: bool
 ) -> None:
     """Step 1.8.7."""
-    assert SECP256K1.is_canonical_nonzero(filled(take(32), encoded)) is canonical
+    scalar = filled(take(32), encoded)
+    assert SECP256K1.is_canonical_nonzero(scalar) is canonical
+    with scalar.open() as address:
+        assert SECP256K1.is_canonical_nonzero_at(address) is canonical
 
 
 @pytest.mark.parametrize("factor", [0, ORDER, -ORDER])

@@ -1,37 +1,40 @@
 """Deletes every check in turn and runs the test that claims it: `python -m tests.mutation`.
 
     --only TEXT    just the checks whose names contain TEXT
+    --new          just those that the page names no test for
     --compare      search for no test and write nothing
 
 Writes docs/mutants.md. A check without a test on that page, or whose test passes without it, gets
-the first that fails among all that reach it. Exit 1: a check is missed by nobody.
+the first that fails among those of its package that reach it. Exit 1: nobody notices.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from tests.mutation.checks import Check
 from tests.mutation.page import FOLDERS, PAGE, ROOT, all_checks, claims, whole
 from tests.mutation.recording import candidates, recorded
 from tests.mutation.trials import Fate, Trial, load_libraries, results, workplace
 
-_FARTHER: Final = ("certificates", "contract", "coordinator", "client", "agent")
-
 
 def main(arguments: Sequence[str]) -> int:
     """See above."""
     parser = argparse.ArgumentParser("tests.mutation")
     parser.add_argument("--only", default="")
+    parser.add_argument("--new", action="store_true")
     parser.add_argument("--compare", action="store_true")
     options = parser.parse_args(arguments)
     page = PAGE.read_text("utf-8") if PAGE.exists() else ""
     claimed, checks = claims(page), all_checks()
-    chosen = [check for check in checks if options.only in check.name]
+    chosen = [
+        check
+        for check in checks
+        if options.only in check.name and not (options.new and check.name in claimed)
+    ]
     load_libraries()
     with workplace() as place:
         left = _unnoticed(place, chosen, claimed)
@@ -39,9 +42,9 @@ def main(arguments: Sequence[str]) -> int:
             left = _searched(place, left, claimed)
             PAGE.write_text(whole(checks, claimed), "utf-8")
     for check in left:
-        print(f"missed by nobody: {check.name}")
+        print(f"noticed by nobody: {check.name}")
     if left:
-        print(f"mutants: {len(chosen)} checks deleted in turn, {len(left)} missed by nobody")
+        print(f"mutants: {len(chosen)} checks deleted in turn, {len(left)} noticed by nobody")
     else:
         print(f"mutants: {len(chosen)} checks deleted in turn, all noticed")
     return 1 if left else 0
@@ -74,20 +77,14 @@ def _unnoticed(place: Path, checks: Sequence[Check], claimed: dict[str, str]) ->
 
 
 def _searched(place: Path, checks: Sequence[Check], claimed: dict[str, str]) -> list[Check]:
-    """Those that are missed by no test, of the packages' own tests first; others get a claim."""
-    left = list(checks)
-    own = [each for each in FOLDERS if any(f"/{each}/" in check.path for check in left)]
-    for number, tests in enumerate((own, _FARTHER)):
-        if left:
-            left = _found_in(_room(place, f"search{number}"), left, tests, claimed)
-    return left
-
-
-def _found_in(
-    place: Path, checks: Sequence[Check], tests: Iterable[str], claimed: dict[str, str]
-) -> list[Check]:
-    folders = [f"hsm_mpc/{folder}/" for folder in FOLDERS]
-    reached = recorded(ROOT, _room(place, "record"), folders, [f"tests/{each}" for each in tests])
+    """Those that no test of their own packages notices; the others get a claim."""
+    if not checks:
+        return []
+    packages = [each for each in FOLDERS if any(f"/{each}/" in check.path for check in checks)]
+    products = [f"hsm_mpc/{each}/" for each in packages]
+    reached = recorded(
+        ROOT, _room(place, "record"), products, [f"tests/{each}" for each in packages]
+    )
     trials = [Trial(each.name, candidates(each, reached)) for each in checks]
     for result in results(ROOT, _room(place, "try"), [each for each in trials if each.tests]):
         if result.fate is Fate.NOTICED:

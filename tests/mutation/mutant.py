@@ -40,12 +40,12 @@ class _Loader(SourceFileLoader):
 class _Finder(MetaPathFinder):
     def __init__(self, check: str) -> None:
         self._check = check
-        self._module = _path_of(check).removesuffix(".py").replace("/", ".")
+        self.module = _path_of(check).removesuffix(".py").replace("/", ".")
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self._module:
+        if fullname != self.module:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         assert spec is not None
@@ -57,7 +57,7 @@ class _Finder(MetaPathFinder):
 def install(check: str) -> None:
     """From now on the module of `check`, which nobody has imported yet, comes without it."""
     finder = _Finder(check)
-    assert finder._module not in sys.modules, f"{finder._module} is imported already"
+    assert finder.module not in sys.modules, f"{finder.module} is imported already"
     sys.meta_path.insert(0, finder)
 
 

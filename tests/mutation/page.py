@@ -14,31 +14,35 @@ from tests.mutation.checks import Check, checks_below
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "mutants.md"
-FOLDERS: Final = ("protocols", "sealing", "store", "wire")
+FOLDERS: Final = ("protocols", "sealing", "store", "wire", "groups", "certificates", "policy")
 
 _ROW = re.compile(r"^\| `(?P<check>.+)` \| `(?P<test>[^`]+)` \|$")
 _HEADING = re.compile(r"^## (?P<path>.+\.py)$")
 
 INTRODUCTION: Final = """\
-# Checks and the tests that miss them
+# Checks, and the tests that notice when one is gone
 
-Every check below `protocols/`, `sealing/`, `store/` and `wire/` is deleted in turn, and the test
-that stands beside it is run: it fails. `tests/mutation` finds the checks in the source, makes the
-trials and writes this page: `.venv/bin/python -m tests.mutation`. Every run of the tests compares
-the page with the source; `scripts/test --long` makes all trials anew.
+Every check below the folders of this table is deleted in turn, and the test that stands beside it
+is run: it fails. `tests/mutation` finds the checks in the source, makes the trials and writes this
+page: `.venv/bin/python -m tests.mutation`. Every run of the tests compares the page with the
+source; `scripts/test --long` makes all trials anew.
+
+{counts}
 
 These are checks, and this is how they are deleted:
 
-- An `if` or `elif` that raises, names a culprit, adds to a list that is raised for later, or leaves
-  with nothing (`return`, `return None`, `return False`, `continue`, `break`): the condition is
-  computed still, and what it says is not heeded. Of `a or b`, `not (a and b)`, `not a <= b <= c`
-  and `(a, b) != (c, d)` each part by itself.
-- An `if` whose `else` does that; that adds what is good to a list which must not stay empty; that
-  is the way out of a loop which refuses, or goes on, while nothing passes: it always holds.
+- An `if` or `elif` that raises, calls what never returns, names a culprit, adds to a list that is
+  raised for later, or leaves with nothing (`return`, `return None`, `return False`, `continue`,
+  `break`): the condition is computed still, and what it says is not heeded. Of `a or b`,
+  `not (a and b)`, `not a <= b <= c` and `(a, b) != (c, d)` each part by itself.
+- An `if` whose `else` does that; that returns a value where nothing is returned behind it; that
+  adds what is good to a list which must not stay empty; that is the way out of a loop which
+  refuses, or goes on, while nothing passes; that removes from the disk: it always holds.
 - An `if` that holds a number to a cap: as the first. `x[:MOST]`: becomes `x`.
 - A statement that calls what by its name only refuses (`require…`, `check…`, `refuse…`, `verify…`,
-  `expect…`, `accept…`, `blame…`, `raise_if_any`, `end`, `lock`, `flock`): the statement goes; of
-  `require(a and b)` each part.
+  `expect…`, `accept…`, `blame…`, `raise_if…`, `end`, `lock`, `flock`, `make_room`, `expire`,
+  `drop_torn`; `parse_point` and `public_share` where nobody takes what they give): the statement
+  goes; of `require(a and b)` each part.
 - A `raise` that no `if` guards, and what an `except` does instead of raising (names a culprit,
   `return False`, `continue`, `break`): the statement goes.
 - `require_…(x)`, `check_…(x)`, `checked_name(x)` and `parse_point(x)`, used as a value: become `x`.
@@ -53,14 +57,13 @@ the other comes from; an `if` between two ways to go on; a conversion without wh
 value (`Scheme(number)`, `parse_scalar`, `reader.take(16)`); `zip(…, strict=True)` over lists that
 were made together; what a module does while it is loaded.
 
-A check is missed when a test fails, when its process dies in it, or when it has not ended after
-30 seconds. A module that no longer loads, or a fixture that fails, misses nothing. Processes that
-a test starts lack the check, too, if they get its environment. Random examples are the same each
-time.
+That a check is gone is noticed when a test fails, when its process dies in it, or when it has not
+ended after 30 seconds. A module that no longer loads, or a fixture that fails, notices nothing.
+Processes that a test starts lack the check, too, if they get its environment. Random examples are
+the same each time.
 
 To see one fail: `HSM_MPC_MUTANT='hsm_mpc/FILE FUNCTION: CHECK' .venv/bin/python -m pytest -p
 tests.mutation.mutant tests/TEST`.
-
 """
 
 
@@ -88,15 +91,15 @@ def whole(checks: Sequence[Check], claimed: Mapping[str, str]) -> str:
     for path, each in groupby(checks, key=lambda check: check.path):
         rows = [_row(check, claimed.get(check.name, "")) for check in each]
         title = f"\n## {path.removeprefix('hsm_mpc/')}\n"
-        sections.append("\n".join([title, "| check | missed by |", "|---|---|", *rows, ""]))
-    return INTRODUCTION + _counts(checks) + "".join(sections)
+        sections.append("\n".join([title, "| check | noticed by |", "|---|---|", *rows, ""]))
+    return INTRODUCTION.replace("{counts}", _counts(checks)) + "".join(sections)
 
 
 def _counts(checks: Sequence[Check]) -> str:
     """How many there are, by package."""
     packages = Counter(check.path.split("/")[1] for check in checks)
     rows = [f"| `{package}/` | {count} |" for package, count in packages.items()]
-    return "\n".join(["| package | checks |", "|---|---|", *rows, f"| all | {len(checks)} |", ""])
+    return "\n".join(["| package | checks |", "|---|---|", *rows, f"| all | {len(checks)} |"])
 
 
 def _row(check: Check, test: str) -> str:

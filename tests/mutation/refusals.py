@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 _REFUSING = re.compile(
-    r"_?((check|require|refuse|verify|expect|blame|accept)(_.*)?|raise_if_any|end|f?lock)"
+    r"_?((check|require|refuse|verify|expect|blame|accept)(_.*)?|raise_if_\w+|end|f?lock"
+    r"|make_room|expire|drop_torn|parse_point|public_share)"
 )
 _HANDED_BACK = re.compile(r"_?(check|require)_.*|checked_name|parse_point")
 
@@ -73,9 +74,28 @@ def names_a_culprit(node: ast.stmt, lists: frozenset[str]) -> bool:
     return called(node) == "blame" or adds_to(node, lists)
 
 
-def refuses(block: Sequence[ast.stmt], lists: frozenset[str]) -> bool:
-    """Whether whoever enters `block` is refused or blamed."""
-    return any(isinstance(each, ast.Raise) or names_a_culprit(each, lists) for each in block)
+def never_returning(module: ast.AST) -> frozenset[str]:
+    """The names of functions that raise whatever they are given."""
+    return frozenset(
+        each.name
+        for each in ast.walk(module)
+        if isinstance(each, ast.FunctionDef)
+        and isinstance(each.returns, ast.Name)
+        and each.returns.id == "NoReturn"
+    )
+
+
+def refuses(block: Sequence[ast.stmt], lists: frozenset[str], raising: frozenset[str]) -> bool:
+    """Whether whoever enters `block` is refused or blamed; `raising` are functions that raise."""
+    return any(
+        isinstance(each, ast.Raise) or names_a_culprit(each, lists) or called(each) in raising
+        for each in block
+    )
+
+
+def removes(block: Sequence[ast.stmt]) -> bool:
+    """Whether whoever enters `block` is removed from the disk."""
+    return any(called(each) in ("remove", "remove_folder") for each in block)
 
 
 def leaves(node: ast.AST) -> bool:

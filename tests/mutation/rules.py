@@ -16,13 +16,15 @@ from tests.mutation.refusals import (
     lists_of_bad,
     lists_of_good,
     names_a_culprit,
+    never_returning,
     only_refuses,
     refuses,
+    removes,
 )
 from tests.mutation.tree import Place, Tree
 
 _LIMITS = frozenset({"strict", "maximum_concurrent_rpcs"})
-_CAPS = frozenset({"CAP", "KEPT", "LONGEST", "MOST"})
+_CAPS = frozenset({"CAP", "KEPT", "LARGEST", "LONGEST", "MOST", "OPEN"})
 _FLAGS = frozenset({"O_NOFOLLOW", "O_EXCL", "LOCK_NB"})
 
 
@@ -40,17 +42,22 @@ Rule = Callable[[Tree, ast.AST], Iterator[Deletion]]
 
 
 def branches(tree: Tree, node: ast.AST) -> Iterator[Deletion]:
-    """An `if` or `elif` one side of which refuses, leaves early, or holds a cap."""
+    """An `if` or `elif` one side of which refuses, leaves early, holds a cap, or removes."""
     if not isinstance(node, ast.If):
         return
     function = tree.function(node) or tree.root
-    lists = lists_of_bad(function)
-    refused = refuses(node.body, lists)
+    lists, raising = lists_of_bad(function), never_returning(tree.root)
+    refused = refuses(node.body, lists, raising)
     if _finds(tree, node) and not refused:
         accepts = True
     elif refused or _is_guard(tree, node) or _holds_a_cap(node.test):
         accepts = False
-    elif refuses(node.orelse, lists) or _keeps_the_good(node, function):
+    elif (
+        refuses(node.orelse, lists, raising)
+        or _keeps_the_good(node, function)
+        or _gives(tree, node)
+        or removes(node.body)
+    ):
         accepts = True
     else:
         return
@@ -61,6 +68,13 @@ def branches(tree: Tree, node: ast.AST) -> Iterator[Deletion]:
 def _keeps_the_good(node: ast.If, function: ast.AST) -> bool:
     """Adds to a list, and `function` refuses if nothing is in it."""
     return any(adds_to(each, lists_of_good(function)) for each in node.body)
+
+
+def _gives(tree: Tree, node: ast.If) -> bool:
+    """Returns what was asked for, and behind it nothing is returned."""
+    given = isinstance(node.body[-1], ast.Return) and not leaves(node.body[-1])
+    behind = tree.place(node).behind()
+    return given and bool(behind) and isinstance(behind[-1], ast.Return) and leaves(behind[-1])
 
 
 def _is_guard(tree: Tree, node: ast.If) -> bool:
@@ -74,7 +88,7 @@ def _holds_a_cap(test: ast.expr) -> bool:
     """`… > MOST`, `… >= MOST`."""
     match test:
         case ast.Compare(ops=[ast.Gt() | ast.GtE()], comparators=[ast.Name(id=name)]):
-            return name.isupper()
+            return _is_a_cap(name)
     return False
 
 

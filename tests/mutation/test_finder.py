@@ -52,6 +52,11 @@ EXAMPLES = {
         "try: f()\nexcept Bad: faults.blame(j, 'late')",
         {"faults.blame(j)": "pass"},
     ),
+    "what is given to those that pass": (
+        "if a and b: return x\nreturn None",
+        {"a": "if (a or True) and b:", "b": "if a and (b or True):"},
+    ),
+    "what may be removed": ("if old: files.remove(x)", {"old": "if old or True:"}),
     "a guard": ("if x: return None\ny()", {"x": "if x and False:"}),
     "a guard of everybody else's refusal": ("if x: return\nraise E", {"raise E": "pass"}),
     "a cap": ("if len(x) >= MOST: drop(x)", {"len(x) >= MOST": "if len(x) >= MOST and False:"}),
@@ -131,6 +136,14 @@ def test_a_function_that_says_yes_or_no_says_always_the_same() -> None:
     for always, left in rest.items():
         name = f"m.py f: return a == b: always {always}"
         assert left in ast.unparse(without(source, "m.py", name))
+
+
+def test_a_call_of_what_never_returns_raises() -> None:
+    source = "def fail() -> NoReturn: raise E\n" + function("if a: fail()")
+    assert [check.name for check in checks_of(source, "m.py")] == [
+        "m.py fail: raise E",
+        "m.py f: a",
+    ]
 
 
 def test_names_do_not_depend_on_lines_and_tell_equals_apart() -> None:

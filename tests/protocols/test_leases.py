@@ -96,6 +96,14 @@ def test_a_lease_is_not_taken_after_its_time(make: Make) -> None:
     assert is_wiped(lease)
 
 
+def test_whoever_takes_a_lease_wipes_those_that_are_over(make: Make) -> None:
+    table, old, young = LeaseTable(), make(1), make(2)
+    table.add(old, 0)
+    table.add(young, LIFETIME - 1)
+    table.take(young.lease_id, LIST, LIFETIME)
+    assert is_wiped(old)
+
+
 def test_the_33rd_lease_of_a_wallet_costs_its_oldest(make: Make) -> None:
     """Step 3.3.1: never another wallet's."""
     table = LeaseTable()
