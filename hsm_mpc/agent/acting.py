@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.audit import Json
 from hsm_mpc.errors import BadEncoding
+from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
@@ -42,6 +43,8 @@ class ActingHolder:
     arena: Arena
     entropy: Entropy
     token: Token
+    wrapping: Wrapping
+    """What new wrapping keys are, as the token was found to do at this start."""
     identity: Identity
     registers: Registers
     store: HolderStore

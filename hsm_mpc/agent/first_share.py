@@ -15,13 +15,13 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.proposals import SessionDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
-from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
+from hsm_mpc.wrapping.base import WrappingKey
 
 
 def seal_first_share(
     holder: ActingHolder,
     files: KeygenFiles,
-    key: Pkcs11Key,
+    key: WrappingKey,
     body: EpochBody,
     share: Secret,
     delivery: Secret,
@@ -82,7 +82,7 @@ def first_register(body: EpochBody) -> Register:
     return Register(body.hash)
 
 
-def _record(files: KeygenFiles, body: EpochBody, key: Pkcs11Key) -> EpochRecord:
+def _record(files: KeygenFiles, body: EpochBody, key: WrappingKey) -> EpochRecord:
     clients = files.proposal.clients
     return EpochRecord(
         state=EpochState.PREPARED,

@@ -76,7 +76,8 @@ class KeygenFiles:
             Refused, BackendError: the token does not make it.
         """
         label = keys.wrapping_label(self.wallet_id)
-        return keys.generate_wrapping_key(self._holder.token, self.key_id, label)
+        holder = self._holder
+        return keys.generate_wrapping_key(holder.token, self.key_id, label, holder.wrapping)
 
     def destroy_key(self) -> None:
         """No KEK_0 is left."""

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.certificates.extension import Extension
 from hsm_mpc.certificates.hello import Hello
-from hsm_mpc.certificates.wrapping_keys import aes_description, kek_digest
+from hsm_mpc.certificates.wrapping_keys import aes_description, kek_digest, rsa_description
 from hsm_mpc.groups.base import Group
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.secure.arena import Secret, Take
-from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
+from hsm_mpc.wrapping.base import WrappingKey
+from hsm_mpc.wrapping.pkcs11_rsa import Pkcs11RsaKey
+from hsm_mpc.wrapping.token_keys import made_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class OneTimeKeys:
     """The secrets of a session, and what its HELLO says of them."""
 
     own: Hello
-    key: Pkcs11Key
+    key: WrappingKey
     """KEK_0."""
     static: Secret
     delivery: Secret
@@ -46,8 +48,11 @@ class OneTimeKeys:
         static, delivery = take(group.scalar_length), take(group.scalar_length)
         for secret in (static, delivery):
             group.random_nonzero(secret, holder.entropy)
-        wrapping = Pkcs11Key(holder.token, key)
-        description = aes_description(key.key_id, holder.token.serial)
+        wrapping = made_key(holder.token, key, holder.wrapping)
+        if isinstance(wrapping, Pkcs11RsaKey):
+            description = rsa_description(wrapping.public_key_info())
+        else:
+            description = aes_description(key.key_id, holder.token.serial)
         own = Hello(
             os.urandom(32),
             group.public_point(static),

@@ -18,7 +18,7 @@ from hsm_mpc.sealing.sealed import SealedShare, unseal
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.wrapping.base import WrappingKey
-from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
+from hsm_mpc.wrapping.token_keys import found_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,14 @@ class OpenableShare:
         unseal(self.sealed, self.key, self.context, self.digest, into)
 
 
-def find_wrapping_key(token: Token, uri: str, wallet_id: WalletId) -> Pkcs11Key:
+def find_wrapping_key(token: Token, uri: str, wallet_id: WalletId) -> WrappingKey:
     """The wrapping key that a record names by its URI.
 
     Raises:
         Tampered: the URI names another token, or (MissingKey) the token does not have the key.
     """
-    key_id = key_id_in(token, uri)
-    return Pkcs11Key(token, keys.wrapping_key(token, key_id, keys.wrapping_label(wallet_id)))
+    named, label = _named_in(token, uri), keys.wrapping_label(wallet_id)
+    return found_key(token, keys.wrapping_key(token, named.key_id, label, named.object_class))
 
 
 def key_id_in(token: Token, uri: str) -> bytes:
@@ -71,7 +71,11 @@ def key_id_in(token: Token, uri: str) -> bytes:
     Raises:
         Tampered: it is a key of another token.
     """
-    key_id = KeyUri.parse(uri).key_id
-    if keys.key_uri(token, key_id) != uri:
+    return _named_in(token, uri).key_id
+
+
+def _named_in(token: Token, uri: str) -> KeyUri:
+    named = KeyUri.parse(uri)
+    if (named.token, named.serial) != (token.label, token.serial):
         raise Tampered(f"{token.where}: the record names a key of another token: {uri}")
-    return key_id
+    return named

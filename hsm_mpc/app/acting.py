@@ -17,6 +17,7 @@ from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
 from hsm_mpc.hsm.register import Registers
+from hsm_mpc.hsm.selftest import require_wrapping
 from hsm_mpc.identity import Algorithm, VerifyingKey
 from hsm_mpc.ids import Scheme
 from hsm_mpc.protocols.suite import Suite
@@ -53,7 +54,7 @@ def at_work(opened: OpenHolder) -> Desks:
     Raises:
         NotReady: no identity key, or no roster is configured.
         BadConfig: this holder does not stand in the roster, or a configured key is none.
-        Refused: a lab's roster outside a lab.
+        Refused: a lab's roster outside a lab; or the token wraps no data keys.
     """
     config, identity = opened.config, opened.identity()
     me, roster = opened.index(), opened.roster()
@@ -68,6 +69,7 @@ def at_work(opened: OpenHolder) -> Desks:
         arena=opened.arena,
         entropy=entropy,
         token=opened.token,
+        wrapping=require_wrapping(opened.token),
         identity=identity,
         registers=Registers(opened.token),
         store=opened.store,

@@ -18,8 +18,10 @@ from hsm_mpc.app.status import Status
 from hsm_mpc.config import HolderConfig, load_holder
 from hsm_mpc.errors import BackendError, BadConfig, HsmMpcError
 from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.capabilities import KEY_CLASSES
 from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.selftest import Finding as Capability
 from hsm_mpc.hsm.selftest import self_test
 from hsm_mpc.secure import libcrypto
 from hsm_mpc.secure.aead import Aes256Gcm
@@ -193,12 +195,18 @@ def _signer(running: Status) -> Finding:
 
 
 def _capabilities(holder: OpenHolder) -> list[Finding]:
-    return [
-        Finding("ok", "capability", f"{tried.capability}: tried, works")
-        if not tried.failure
-        else _failed("capability", f"{tried.capability}: {tried.failure}", "use another token")
-        for tried in self_test(holder.token)
-    ]
+    return [_capability(tried) for tried in self_test(holder.token).findings]
+
+
+def _capability(tried: Capability) -> Finding:
+    if tried.failure:
+        return _failed("capability", f"{tried.capability}: {tried.failure}", "use another token")
+    message = f"{tried.capability}: tried, works"
+    if not tried.instead_of:
+        return Finding("ok", "capability", message)
+    return Finding(
+        "warn", "capability", f"{message}; used because of {'; '.join(tried.instead_of)}"
+    )
 
 
 def _keys(holder: OpenHolder) -> list[Finding]:
@@ -206,7 +214,7 @@ def _keys(holder: OpenHolder) -> list[Finding]:
     findings = []
     for name, found in (
         (keys.IDENTITY, keys.find_identity_key(holder.token)),
-        (keys.CANARY, keys.find_canary_key(holder.token)),
+        (keys.CANARY, _canary_key(holder)),
     ):
         findings.append(
             _failed("key", f"{name}: not made yet", init)
@@ -223,6 +231,11 @@ def _keys(holder: OpenHolder) -> list[Finding]:
     if not different:
         findings.append(Finding("ok", "attributes", "of all keys as they must be"))
     return findings
+
+
+def _canary_key(holder: OpenHolder) -> keys.Key | None:
+    found = (keys.find_canary_key(holder.token, object_class) for object_class in KEY_CLASSES)
+    return next((key for key in found if key is not None), None)
 
 
 def canary_answers(holder: OpenHolder) -> bool:

@@ -23,7 +23,8 @@ from hsm_mpc.errors import (
     PinRefused,
     Tampered,
 )
-from hsm_mpc.hsm import attributes, canary, keys
+from hsm_mpc.hsm import canary, keys
+from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
@@ -53,6 +54,8 @@ class Created:
     token: str
     serial: str
     algorithm: str
+    wrapping: str
+    """How the token will wrap data keys: aes-gcm, rsa-oaep-sha256 or rsa-oaep-sha1."""
     identity_key: bytes
     card: Path
 
@@ -218,9 +221,9 @@ def init(config_path: Path, prompt: bool) -> Created:
         Refused: the token lacks a capability, or its keys have other attributes than they must.
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
-        require_capabilities(holder.token)
-        identity = _identity_made(holder)
-        _canary_made(holder.token)
+        capabilities = require_capabilities(holder.token)
+        identity = _identity_made(holder, capabilities)
+        _canary_made(holder.token, capabilities.wrapping)
         unsigned = UnsignedCard(
             holder.config.lab, holder.config.name, identity.key, holder.config.address
         )
@@ -237,6 +240,7 @@ def init(config_path: Path, prompt: bool) -> Created:
             token=holder.token.label,
             serial=holder.token.info().serial_text,
             algorithm=identity.key.algorithm.name,
+            wrapping=capabilities.wrapping.value,
             identity_key=identity.key.encoded,
             card=holder.config.store / "card",
         )
@@ -272,22 +276,23 @@ def kept_identity(token: Token, store: HolderStore) -> Identity | None:
     return identity
 
 
-def _identity_made(holder: OpenHolder) -> Identity:
+def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> Identity:
+    """A token keeps the identity key that it has, whatever else it could do by now."""
     token = holder.token
     kept_identity(token, holder.store)
     pair = keys.find_identity_key(token)
     if pair is None:
-        pair = keys.generate_identity_key(token)
+        pair = keys.generate_identity_key(token, capabilities.identity)
     for key in (pair.private, pair.public):
-        attributes.require(token, key.handle, attributes.OF_CLASS[key.object_class], key.name)
+        keys.require_attributes(token, key)
     return Identity(token, pair)
 
 
-def _canary_made(token: Token) -> None:
-    key = keys.find_canary_key(token)
+def _canary_made(token: Token, wrapping: Wrapping) -> None:
+    key = keys.find_canary_key(token, wrapping.key_class)
     if key is None:
-        key = keys.generate_canary_key(token)
-    attributes.require(token, key.handle, attributes.OF_CLASS[key.object_class], key.name)
+        key = keys.generate_canary_key(token, wrapping)
+    keys.require_attributes(token, key)
     canary.arm(token)
 
 

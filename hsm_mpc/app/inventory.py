@@ -25,11 +25,10 @@ ORPHANED = "orphaned"
 DIFFERENT = "different"
 
 
-_MADE_BY_INIT = (
-    (ObjectClass.PRIVATE_KEY, keys.IDENTITY),
-    (ObjectClass.PUBLIC_KEY, keys.IDENTITY),
-    (ObjectClass.SECRET_KEY, keys.CANARY),
-)
+_IDENTITY = ((ObjectClass.PRIVATE_KEY, keys.IDENTITY), (ObjectClass.PUBLIC_KEY, keys.IDENTITY))
+_CANARIES = ((ObjectClass.SECRET_KEY, keys.CANARY), (ObjectClass.PRIVATE_KEY, keys.CANARY))
+_MADE_BY_INIT = (*_IDENTITY, *_CANARIES)
+"""Of the canaries one: an AES key, or the private half of an RSA pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +77,16 @@ def of(holder: OpenHolder) -> Inventory:
     present = {_named(key) for key in found}
     missing = tuple(
         f"wrapping key of wallet {wallet}, id {key_id.hex()}"
-        for key_id, wallet in sorted(named.items())
-        if (ObjectClass.SECRET_KEY, key_id, f"{keys.WRAPPING_LABEL_PREFIX}{wallet}") not in present
+        for key_id, (wallet, object_class) in sorted(named.items())
+        if (object_class, key_id, f"{keys.WRAPPING_LABEL_PREFIX}{wallet}") not in present
     )
     missing += tuple(
         f"{name} ({object_class.name.lower().replace('_', ' ')})"
-        for object_class, name in _MADE_BY_INIT
+        for object_class, name in _IDENTITY
         if (object_class, name.encode(), name) not in present
     )
+    if not any((kind, name.encode(), name) in present for kind, name in _CANARIES):
+        missing += (keys.CANARY,)
     damaged = bool(missing) or any(key.verdict == DIFFERENT for key in listed)
     return Inventory(listed, missing, Tampered.exit_code if damaged else 0)
 
@@ -95,18 +96,19 @@ def _named(key: KeyListing) -> tuple[ObjectClass, bytes, str]:
     return key.object_class, key.key_id, key.label
 
 
-def _named_wrapping_keys(holder: OpenHolder) -> dict[bytes, str]:
-    """CKA_ID to wallet id in hex, for every wrapping key that an epoch record names."""
+def _named_wrapping_keys(holder: OpenHolder) -> dict[bytes, tuple[str, ObjectClass]]:
+    """CKA_ID to wallet id in hex and class, for every wrapping key that an epoch record names."""
     wallet_ids = holder.store.wallet_ids()
     if not wallet_ids:
         return {}
     index, identity = holder.index(), holder.identity()
-    named: dict[bytes, str] = {}
+    named: dict[bytes, tuple[str, ObjectClass]] = {}
     for wallet_id in wallet_ids:
         epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
         for record in epochs.records():
             for uri in (record.kek_uri, *record.extra_uris):
-                named[KeyUri.parse(uri).key_id] = wallet_id.hex()
+                key = KeyUri.parse(uri)
+                named[key.key_id] = (wallet_id.hex(), key.object_class)
     return named
 
 

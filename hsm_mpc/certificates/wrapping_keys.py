@@ -12,6 +12,7 @@ from hsm_mpc.ids import WalletId
 from hsm_mpc.tags import Tag, tagged_hash
 
 _AES_256: Final = 1
+_RSA: Final = 2
 CKA_ID_BYTES: Final = 20
 TOKEN_SERIAL_BYTES: Final = 16
 
@@ -35,6 +36,11 @@ def aes_description(cka_id: bytes, token_serial: bytes) -> bytes:
     if len(cka_id) != CKA_ID_BYTES or len(token_serial) != TOKEN_SERIAL_BYTES:
         raise BadInput("a wrapping key has a CKA_ID of 20 bytes and a token serial of 16")
     return u8(_AES_256) + hashlib.sha256(cka_id + token_serial).digest()
+
+
+def rsa_description(public_key_info: bytes) -> bytes:
+    """`desc` of an RSA pair in a token, by the DER of its public half's SubjectPublicKeyInfo."""
+    return u8(_RSA) + public_key_info
 
 
 def kek_digest(uri: str, description: bytes) -> bytes:

@@ -13,12 +13,15 @@ from hsm_mpc.errors import Refused
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.objects import FALSE, TRUE, number, read_attribute
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import Algorithm
 
 RULE: Final = "key-attributes"
 
 AES_BYTES: Final = 32
 P256_PARAMETERS: Final = bytes.fromhex("06082a8648ce3d030107")
 """DER of the object identifier of the curve, as CKA_EC_PARAMS holds it."""
+RSA_BITS: Final = 3072
+RSA_EXPONENT: Final = bytes((1, 0, 1))
 
 Requirements = Mapping[Attribute, bytes]
 
@@ -51,18 +54,35 @@ WRAPPING_KEY: Final[Requirements] = {
 }
 """A wrapping key that may WRAP too would let whoever is logged in wrap a key and decrypt it."""
 
-IDENTITY_PRIVATE: Final[Requirements] = {
+_RSA: Final[Requirements] = {
+    Attribute.KEY_TYPE: number(KeyType.RSA),
+    Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
+}
+
+RSA_WRAPPING_KEY: Final[Requirements] = {
+    **_SECRET_AND_STAYS,
+    Attribute.DECRYPT: TRUE,
+    Attribute.UNWRAP: FALSE,
+    Attribute.SIGN: FALSE,
+    Attribute.DERIVE: FALSE,
+    **_RSA,
+    **_BORN_HERE,
+}
+"""The private half, the only one that is in the token."""
+
+_P256: Final[Requirements] = {
+    Attribute.KEY_TYPE: number(KeyType.EC),
+    Attribute.EC_PARAMS: P256_PARAMETERS,
+}
+_SIGNS_ONLY: Final[Requirements] = {
     **_SECRET_AND_STAYS,
     Attribute.SIGN: TRUE,
     Attribute.DECRYPT: FALSE,
     Attribute.UNWRAP: FALSE,
     Attribute.DERIVE: FALSE,
-    Attribute.KEY_TYPE: number(KeyType.EC),
-    Attribute.EC_PARAMS: P256_PARAMETERS,
     **_BORN_HERE,
 }
-
-IDENTITY_PUBLIC: Final[Requirements] = {
+_VERIFIES_ONLY: Final[Requirements] = {
     Attribute.TOKEN: TRUE,
     Attribute.MODIFIABLE: FALSE,
     Attribute.COPYABLE: FALSE,
@@ -70,15 +90,28 @@ IDENTITY_PUBLIC: Final[Requirements] = {
     Attribute.ENCRYPT: FALSE,
     Attribute.WRAP: FALSE,
     Attribute.DERIVE: FALSE,
-    Attribute.KEY_TYPE: number(KeyType.EC),
-    Attribute.EC_PARAMS: P256_PARAMETERS,
 }
 
-OF_CLASS: Final[Mapping[ObjectClass, Requirements]] = {
-    ObjectClass.SECRET_KEY: WRAPPING_KEY,
-    ObjectClass.PRIVATE_KEY: IDENTITY_PRIVATE,
-    ObjectClass.PUBLIC_KEY: IDENTITY_PUBLIC,
+IDENTITY: Final[Mapping[Algorithm, Mapping[ObjectClass, Requirements]]] = {
+    Algorithm.P256: {
+        ObjectClass.PRIVATE_KEY: {**_SIGNS_ONLY, **_P256},
+        ObjectClass.PUBLIC_KEY: {**_VERIFIES_ONLY, **_P256},
+    },
+    Algorithm.RSA3072: {
+        ObjectClass.PRIVATE_KEY: {**_SIGNS_ONLY, **_RSA},
+        ObjectClass.PUBLIC_KEY: {
+            **_VERIFIES_ONLY,
+            **_RSA,
+            Attribute.MODULUS_BITS: number(RSA_BITS),
+        },
+    },
 }
+
+WRAPPING: Final[Mapping[ObjectClass, Requirements]] = {
+    ObjectClass.SECRET_KEY: WRAPPING_KEY,
+    ObjectClass.PRIVATE_KEY: RSA_WRAPPING_KEY,
+}
+"""Of wrapping keys and of canaries."""
 
 MAY_BE_UNKNOWN: Final = frozenset({Attribute.COPYABLE})
 """Younger than some modules, which then copy no key either."""

@@ -1,18 +1,22 @@
 """A ciphertext that the token is known to decrypt: it tells a wrong blob from a broken token.
 
-The canary key has the attributes of a wrapping key; its plaintext is public.
+The canary key has the attributes of a wrapping key; its plaintext is public. An RSA canary is
+encrypted with the first hash that the module does (`selftest` says the same of wrapping keys).
 """
 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.errors import BackendError, Tampered
-from hsm_mpc.hsm.cryptoki import address_of, ffi
+from hsm_mpc.hsm.capabilities import KEY_CLASSES
+from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
 from hsm_mpc.hsm.direct import decrypt_once, encrypt_gcm
 from hsm_mpc.hsm.keys import Key, find_canary_key
+from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
 from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
 
@@ -21,37 +25,85 @@ _ASSOCIATED: Final = b"hsm-mpc/canary"
 
 
 @dataclass(frozen=True, slots=True)
-class Canary:
+class Canary(ABC):
     """Sixteen known bytes, encrypted once after login."""
 
     key: Key
-    iv: bytes
     ciphertext: bytes
 
     def is_decrypted_by(self, token: Token) -> bool:
         """Whether the token, asked now, gives the known bytes."""
         out = ffi.new("CK_BYTE[]", len(self.ciphertext))
         try:
-            length = decrypt_once(
-                token, self.key, self.iv, _ASSOCIATED, self.ciphertext, address_of(out), len(out)
-            )
+            length = self._decrypt(token, address_of(out), len(out))
         except (BackendError, Tampered):
             return False
         return bytes(out[0:length]) == _PLAINTEXT
+
+    @abstractmethod
+    def _decrypt(self, token: Token, pointer: int, capacity: int) -> int:
+        """The length of what the ciphertext gives, now at `pointer`."""
+
+
+@dataclass(frozen=True, slots=True)
+class AesCanary(Canary):
+    """Under AES-GCM."""
+
+    iv: bytes
+
+    def _decrypt(self, token: Token, pointer: int, capacity: int) -> int:
+        return decrypt_once(
+            token, self.key, self.iv, _ASSOCIATED, self.ciphertext, pointer, capacity
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RsaCanary(Canary):
+    """Under RSA-OAEP."""
+
+    hash_: Hash
+
+    def _decrypt(self, token: Token, pointer: int, capacity: int) -> int:
+        return decrypt_oaep_once(token, self.key, self.hash_, self.ciphertext, pointer, capacity)
 
 
 def arm(token: Token) -> bool:
     """Make the token's canary; False if it has no canary key yet (`holder init` makes it).
 
+    Where a token has learnt AES-GCM since, both keys are there, and AES decides.
+
     Raises:
-        BadConfig: two canary keys.
+        BadConfig: two canary keys of one class.
         BackendError: the token does not answer.
     """
-    key = find_canary_key(token)
-    if key is None:
-        return False
+    for object_class in KEY_CLASSES:
+        key = find_canary_key(token, object_class)
+        if key is not None:
+            aes = object_class is ObjectClass.SECRET_KEY
+            token.canary = _aes_canary(token, key) if aes else _rsa_canary(token, key)
+            return True
+    return False
+
+
+def _aes_canary(token: Token, key: Key) -> Canary:
     iv = os.urandom(IV_BYTES)
     plaintext = ffi.from_buffer(_PLAINTEXT)
     ciphertext = encrypt_gcm(token, key, iv, _ASSOCIATED, address_of(plaintext), len(_PLAINTEXT))
-    token.canary = Canary(key, iv, ciphertext)
-    return True
+    return AesCanary(key, ciphertext, iv)
+
+
+def _rsa_canary(token: Token, key: Key) -> Canary:
+    try:
+        canary = _rsa_canary_by(Hash.SHA256, token, key)
+        if canary.is_decrypted_by(token):
+            return canary
+    except BackendError as failure:
+        if failure.retryable:
+            raise
+    return _rsa_canary_by(Hash.SHA1, token, key)
+
+
+def _rsa_canary_by(hash_: Hash, token: Token, key: Key) -> Canary:
+    plaintext = ffi.from_buffer(_PLAINTEXT)
+    ciphertext = encrypt_oaep(token, key, hash_, address_of(plaintext), len(_PLAINTEXT))
+    return RsaCanary(key, ciphertext, hash_)

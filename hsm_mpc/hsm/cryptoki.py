@@ -24,6 +24,10 @@ typedef struct {
   const CK_BYTE *pAAD; CK_ULONG ulAADLen; CK_ULONG ulTagBits;
 } CK_GCM_PARAMS;
 typedef struct {
+  CK_ULONG hashAlg, mgf, source; void *pSourceData; CK_ULONG ulSourceDataLen;
+} CK_RSA_PKCS_OAEP_PARAMS;
+typedef struct { CK_ULONG hashAlg, mgf, sLen; } CK_RSA_PKCS_PSS_PARAMS;
+typedef struct {
   void *CreateMutex, *DestroyMutex, *LockMutex, *UnlockMutex; CK_ULONG flags; void *pReserved;
 } CK_C_INITIALIZE_ARGS;
 typedef struct {
@@ -186,6 +190,9 @@ class Attribute(IntEnum):
     SIGN = 0x108
     VERIFY = 0x10A
     DERIVE = 0x10C
+    MODULUS = 0x120
+    MODULUS_BITS = 0x121
+    PUBLIC_EXPONENT = 0x122
     VALUE_LEN = 0x161
     EXTRACTABLE = 0x162
     LOCAL = 0x163
@@ -198,8 +205,24 @@ class Attribute(IntEnum):
 
 
 class Mechanism(IntEnum):
+    RSA_PKCS_OAEP = 0x9
+    RSA_PKCS_PSS = 0xD
     ECDSA = 0x1041
     AES_GCM = 0x1087
+
+
+class Hash(IntEnum):
+    """As CKM_… names it in the parameters of OAEP and PSS."""
+
+    SHA1 = 0x220
+    SHA256 = 0x250
+
+
+MASK_BY: Final = {Hash.SHA1: 1, Hash.SHA256: 2}
+"""CKG_MGF1_…: the mask generation function with the same hash."""
+
+NO_LABEL: Final = 1
+"""CKZ_DATA_SPECIFIED, the only source of an OAEP label, which is empty here."""
 
 
 def address_of(buffer: Any) -> int:

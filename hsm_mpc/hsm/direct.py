@@ -7,13 +7,14 @@ are fixed (`sessions`).
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from hsm_mpc.errors import BackendError, BadInput, Tampered
 from hsm_mpc.hsm import failures
 from hsm_mpc.hsm.cryptoki import BYTES, ffi
 from hsm_mpc.hsm.keys import Key
-from hsm_mpc.hsm.sessions import IV_BYTES, TAG_BYTES
+from hsm_mpc.hsm.sessions import IV_BYTES, TAG_BYTES, Session
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.steps import step
 
@@ -72,13 +73,27 @@ def decrypt_gcm_into(
         BackendError: the token does not answer as it should; also a refusal without a canary that
             could tell it from a broken token.
     """
+    return told_apart(
+        token,
+        key,
+        lambda: decrypt_once(token, key, iv, associated, ciphertext, pointer, capacity),
+    )
+
+
+def told_apart(token: Token, key: Key, decrypt: Callable[[], int]) -> int:
+    """What `decrypt` gives; the canary says what its `AmbiguousAnswer` means.
+
+    Raises:
+        CiphertextRefused: the token decrypts its canary, and this again not.
+        AmbiguousAnswer: the token has no canary, or does not decrypt it.
+    """
     try:
-        return decrypt_once(token, key, iv, associated, ciphertext, pointer, capacity)
+        return decrypt()
     except AmbiguousAnswer:
         if token.canary is None or not token.canary.is_decrypted_by(token):
             raise
     try:  # a fault that passed is no forgery
-        return decrypt_once(token, key, iv, associated, ciphertext, pointer, capacity)
+        return decrypt()
     except AmbiguousAnswer as error:
         raise CiphertextRefused(f"{token.where}: ciphertext refused by {key.name}") from error
 
@@ -109,7 +124,7 @@ def decrypt_once(
                 session.handle, ciphertext, len(ciphertext), target, session.length
             )
             if code:
-                raise _decryption_failure(code, token)
+                raise decryption_failure(code, token)
         length: int = session.length[0]
         if length != len(ciphertext) - TAG_BYTES:
             raise BackendError(f"{token.where}: C_Decrypt wrote {length} bytes", retryable=False)
@@ -120,7 +135,9 @@ def decrypt_once(
     return length
 
 
-def _decryption_failure(code: int, token: Token) -> Tampered | BackendError:
+def decryption_failure(code: int, token: Token) -> Tampered | BackendError:
+    """What a code of C_Decrypt other than CKR_OK says: `CiphertextRefused`, `AmbiguousAnswer`, or
+    the error of any call."""
     if code in _REFUSED:
         return CiphertextRefused(f"{token.where}: C_Decrypt answered {failures.name_of(code)}")
     if code in _AMBIGUOUS:
@@ -169,14 +186,29 @@ def sign_digest(token: Token, key: Key, digest: bytes) -> bytes:
         StaleHandle: the key is gone.
         BackendError: the token does not answer as it should.
     """
+    return sign(token, key, lambda session: session.ecdsa, digest, P256_SIGNATURE_BYTES)
+
+
+def sign(
+    token: Token,
+    key: Key,
+    mechanism: Callable[[Session], Any],
+    digest: bytes,
+    signature_bytes: int,
+) -> bytes:
+    """A signature over a digest of 32 bytes, by a mechanism that takes it as it is.
+
+    Raises:
+        BadInput, StaleHandle, BackendError: as `sign_digest`.
+    """
     if len(digest) != DIGEST_BYTES:
-        raise BadInput(f"ECDSA signs a digest of {DIGEST_BYTES} bytes, not {len(digest)}")
-    signature = ffi.new("CK_BYTE[]", P256_SIGNATURE_BYTES)
+        raise BadInput(f"an identity key signs a digest of 32 bytes, not of {len(digest)}")
+    signature = ffi.new("CK_BYTE[]", signature_bytes)
     with token.session() as session:
         length = session.length
         length[0] = len(signature)
         with step("key.sign"):
-            code = token.calls.C_SignInit(session.handle, session.ecdsa, key.handle)
+            code = token.calls.C_SignInit(session.handle, mechanism(session), key.handle)
             failures.check(code, "C_SignInit", token.where)
             code = token.calls.C_Sign(session.handle, digest, len(digest), signature, length)
             failures.check(code, "C_Sign", token.where)

@@ -12,10 +12,10 @@ from typing import Any, Final
 import pkcs11
 from pkcs11 import Attribute, KeyType, MechanismFlag
 
-from hsm_mpc.hsm.attributes import AES_BYTES, P256_PARAMETERS
+from hsm_mpc.hsm.attributes import AES_BYTES, P256_PARAMETERS, RSA_BITS, RSA_EXPONENT
 from hsm_mpc.steps import step
 
-Template = dict[Attribute, bool]
+Template = dict[Attribute, bool | bytes]
 
 _FIXED: Final[Template] = {Attribute.MODIFIABLE: False}
 _NEVER_LEAVES: Final[Template] = {
@@ -70,6 +70,65 @@ def p256_key_pair(
             store=stored,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
             public_template={**_FIXED, Attribute.DERIVE: False, **more},
+            private_template={**_NEVER_LEAVES, **more},
+        )
+
+    public, private = _made(make)
+    return int(private.handle), int(public.handle)
+
+
+def rsa_wrapping_key(
+    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+) -> int:
+    """The handle of the private half of a new RSA-3072 pair, which decrypts.
+
+    The public half is an object of the session, and unused: the private half tells it (`rsa`). So a
+    key is made and destroyed in one call, and a crash leaves no half of it.
+
+    Raises:
+        pkcs11.PKCS11Error: as `aes_key`.
+    """
+    public: Template = {Attribute.TOKEN: False, Attribute.PRIVATE: False}
+    return _rsa_pair(
+        session, key_id, label, MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, public, stored
+    )[0]
+
+
+def rsa_key_pair(
+    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+) -> tuple[int, int]:
+    """The handles of a new RSA-3072 pair, private and public half, that signs and verifies.
+
+    Raises:
+        pkcs11.PKCS11Error: as `aes_key`.
+    """
+    return _rsa_pair(
+        session, key_id, label, MechanismFlag.SIGN | MechanismFlag.VERIFY, _FIXED, stored
+    )
+
+
+def _rsa_pair(
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    capabilities: MechanismFlag,
+    public_template: Template,
+    stored: bool,
+) -> tuple[int, int]:
+    def make(more: Template) -> Any:
+        return session.generate_keypair(
+            KeyType.RSA,
+            RSA_BITS,
+            id=key_id,
+            label=label,
+            store=stored,
+            capabilities=capabilities,
+            public_template={
+                Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
+                Attribute.DERIVE: False,
+                **public_template,
+                **more,
+            },
             private_template={**_NEVER_LEAVES, **more},
         )
 

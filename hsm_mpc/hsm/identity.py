@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from cryptography.hazmat.primitives.serialization import PublicFormat
+
 from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
-from hsm_mpc.hsm.keys import KeyPair
+from hsm_mpc.hsm.keys import KeyPair, key_type_of
+from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
 from hsm_mpc.tags import Tag, tagged_hash
@@ -18,21 +21,22 @@ _OCTET_STRING: Final = bytes((0x04, _POINT_BYTES))
 
 
 class Identity:
-    """The identity key pair of a token (step 1.6.1): P-256 ECDSA."""
+    """The identity key pair of a token (step 1.6.1): P-256 ECDSA, or RSA-3072 with PSS."""
 
     def __init__(self, token: Token, pair: KeyPair) -> None:
         """Read the public half.
 
         Raises:
             BadEncoding: the token's public half is no point of the curve.
-            BackendError: the token does not answer, or does not tell the point.
+            BackendError: the token does not answer, or does not tell point or modulus.
         """
         self._token = token
         self._private = pair.private
-        self.key: Final = VerifyingKey(Algorithm.P256, _point(token, pair))
+        self.key: Final = _verifying_key(token, pair)
 
     def sign(self, tag: Tag, message: bytes) -> bytes:
-        """`IdSign(tag, message)`: 64 bytes r ‖ s with s at most half the order (step 1.6.2).
+        """`IdSign(tag, message)` (step 1.6.2): 64 bytes r ‖ s with s at most half the order, or 384
+        bytes of RSASSA-PSS.
 
         Verified under the public half before it is returned.
 
@@ -40,7 +44,11 @@ class Identity:
             Tampered: the private half is not that of the public half.
             BackendError: the token does not answer.
         """
-        signature = _low_s(sign_digest(self._token, self._private, tagged_hash(tag, message)))
+        digest = tagged_hash(tag, message)
+        if self.key.algorithm is Algorithm.P256:
+            signature = _low_s(sign_digest(self._token, self._private, digest))
+        else:
+            signature = sign_pss(self._token, self._private, digest)
         try:
             self.key.verify(tag, message, signature)
         except InvalidSignature as error:
@@ -48,6 +56,13 @@ class Identity:
                 f"{self._token.where}: the halves of the identity key do not belong together"
             ) from error
         return signature
+
+
+def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:
+    if key_type_of(token, pair.public) == KeyType.RSA:
+        encoded = public_numbers(token, pair.public).encoded(PublicFormat.PKCS1)
+        return VerifyingKey(Algorithm.RSA3072, encoded)
+    return VerifyingKey(Algorithm.P256, _point(token, pair))
 
 
 def _point(token: Token, pair: KeyPair) -> bytes:

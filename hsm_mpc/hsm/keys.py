@@ -12,10 +12,13 @@ from typing import Final
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Tampered
 from hsm_mpc.hsm import attributes, generation, objects
 from hsm_mpc.hsm.administration import administration
-from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
+from hsm_mpc.hsm.attributes import Requirements
+from hsm_mpc.hsm.capabilities import KEY_CLASSES, Wrapping
+from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.hsm.uri import KeyUri
+from hsm_mpc.identity import Algorithm
 
 KEY_ID_BYTES: Final = 20
 WRAPPING_LABEL_PREFIX: Final = "hsm-mpc/kek/"
@@ -55,9 +58,9 @@ def wrapping_label(wallet_id: bytes) -> str:
     return f"{WRAPPING_LABEL_PREFIX}{wallet_id.hex()}"
 
 
-def key_uri(token: Token, key_id: bytes) -> str:
+def key_uri(token: Token, key_id: bytes, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> str:
     """The name of a wrapping key for records and blobs (step 2.6.2)."""
-    return str(KeyUri(token.label, token.serial, key_id))
+    return str(KeyUri(token.label, token.serial, key_id, object_class))
 
 
 def find(token: Token, object_class: ObjectClass, key_id: bytes, label: str) -> Key | None:
@@ -99,18 +102,35 @@ def wanted(token: Token, object_class: ObjectClass, key_id: bytes, label: str) -
 
 
 def find_wrapping_key(token: Token, key_id: bytes, label: str) -> Key | None:
-    """`find` of a wrapping key."""
-    return find(token, ObjectClass.SECRET_KEY, key_id, label)
+    """The one wrapping key so named, of either class, or None.
+
+    Raises:
+        BadConfig, BackendError: as `find`.
+    """
+    found = [
+        key
+        for object_class in KEY_CLASSES
+        if (key := find(token, object_class, key_id, label)) is not None
+    ]
+    if len(found) > 1:
+        names = ", ".join(key.name for key in found)
+        raise BadConfig(f"{token.where}: two keys, where one is wanted: {names}")
+    return found[0] if found else None
 
 
-def wrapping_key(token: Token, key_id: bytes, label: str) -> Key:
-    """`wanted` of a wrapping key."""
-    return wanted(token, ObjectClass.SECRET_KEY, key_id, label)
+def wrapping_key(
+    token: Token,
+    key_id: bytes,
+    label: str,
+    object_class: ObjectClass = ObjectClass.SECRET_KEY,
+) -> Key:
+    """`wanted` of a wrapping key, of the class that its URI says."""
+    return wanted(token, object_class, key_id, label)
 
 
-def find_canary_key(token: Token) -> Key | None:
-    """`find` of the canary key, which `holder init` makes."""
-    return find(token, ObjectClass.SECRET_KEY, CANARY.encode(), CANARY)
+def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> Key | None:
+    """`find` of a canary key, which `holder init` makes."""
+    return find(token, object_class, CANARY.encode(), CANARY)
 
 
 def find_identity_key(token: Token) -> KeyPair | None:
@@ -137,8 +157,11 @@ def _identity_halves(token: Token) -> tuple[Key | None, Key | None]:
     )
 
 
-def generate_wrapping_key(token: Token, key_id: bytes, label: str) -> Key:
-    """A new AES-256 key that can only encrypt and decrypt, and never leave.
+def generate_wrapping_key(
+    token: Token, key_id: bytes, label: str, wrapping: Wrapping = Wrapping.AES_GCM
+) -> Key:
+    """A new AES-256 key that can only encrypt and decrypt, and never leave; or the private half of
+    an RSA-3072 pair that can only decrypt, and never leave.
 
     Args:
         key_id: 20 bytes (step 6.2.2), written down by the caller before this call.
@@ -151,31 +174,37 @@ def generate_wrapping_key(token: Token, key_id: bytes, label: str) -> Key:
     """
     if len(key_id) != KEY_ID_BYTES:
         raise BadInput(f"CKA_ID of a wrapping key: {KEY_ID_BYTES} bytes, not {len(key_id)}")
-    return _generate_secret(token, key_id, label)
+    if find_wrapping_key(token, key_id, label) is not None:
+        raise BadConfig(f"{token.where}: the wrapping key {label!r} is there already")
+    return _generate_wrapping(token, key_id, label, wrapping)
 
 
-def generate_canary_key(token: Token) -> Key:
+def generate_canary_key(token: Token, wrapping: Wrapping = Wrapping.AES_GCM) -> Key:
     """The key whose known ciphertext tells whether the token still decrypts.
 
     Raises:
         BadConfig, Refused, BackendError: as `generate_wrapping_key`.
     """
-    return _generate_secret(token, CANARY.encode(), CANARY)
+    _refuse_taken(token, find_canary_key(token, wrapping.key_class))
+    return _generate_wrapping(token, CANARY.encode(), CANARY, wrapping)
 
 
-def _generate_secret(token: Token, key_id: bytes, label: str) -> Key:
-    _refuse_taken(token, find(token, ObjectClass.SECRET_KEY, key_id, label))
+def _generate_wrapping(token: Token, key_id: bytes, label: str, wrapping: Wrapping) -> Key:
+    generate = generation.aes_key if wrapping is Wrapping.AES_GCM else generation.rsa_wrapping_key
     with administration(token) as session:
-        handle = generation.aes_key(session, key_id, label)
-    key = Key(handle, ObjectClass.SECRET_KEY, key_id, label)
+        handle = generate(session, key_id, label)
+    key = Key(handle, wrapping.key_class, key_id, label)
     _require_or_destroy(token, key)
     return key
 
 
-def generate_identity_key(token: Token) -> KeyPair:
-    """A new P-256 key pair that can only sign, the private half never leaving (step 1.6.1).
+def generate_identity_key(token: Token, algorithm: Algorithm = Algorithm.P256) -> KeyPair:
+    """A new key pair that can only sign, the private half never leaving (step 1.6.1).
 
     What an interrupted generation left, a public half alone, is destroyed first.
+
+    Args:
+        algorithm: P256 or RSA3072.
 
     Raises:
         BadConfig: the token has an identity key.
@@ -187,8 +216,10 @@ def generate_identity_key(token: Token) -> KeyPair:
     if public is not None:
         destroy(token, public)
     name = IDENTITY.encode()
+    p256 = algorithm is Algorithm.P256
+    generate = generation.p256_key_pair if p256 else generation.rsa_key_pair
     with administration(token) as session:
-        private_handle, public_handle = generation.p256_key_pair(session, name, IDENTITY)
+        private_handle, public_handle = generate(session, name, IDENTITY)
     pair = KeyPair(
         Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
         Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),
@@ -205,11 +236,45 @@ def _refuse_taken(token: Token, key: Key | None) -> None:
 def _require_or_destroy(token: Token, *made: Key) -> None:
     try:
         for key in made:
-            attributes.require(token, key.handle, attributes.OF_CLASS[key.object_class], key.name)
+            require_attributes(token, key)
     except BaseException:
         for key in made:
             destroy(token, key)
         raise
+
+
+def required_attributes(
+    object_class: ObjectClass, label: str, key_type: int | None
+) -> Requirements:
+    """What step 6.2.3 asks of a key of ours, by its name and the type that the token tells.
+
+    An identity key that is no RSA key is judged as P-256; its attributes tell the rest.
+    """
+    if label != IDENTITY:
+        return attributes.WRAPPING[object_class]
+    algorithm = Algorithm.RSA3072 if key_type == KeyType.RSA else Algorithm.P256
+    return attributes.IDENTITY[algorithm][object_class]
+
+
+def require_attributes(token: Token, key: Key) -> None:
+    """Refuse a key of ours that is not as it must be.
+
+    Raises:
+        Refused, StaleHandle, BackendError: as `attributes.require`.
+    """
+    required = required_attributes(key.object_class, key.label, key_type_of(token, key))
+    attributes.require(token, key.handle, required, key.name)
+
+
+def key_type_of(token: Token, key: Key) -> int | None:
+    """CKA_KEY_TYPE as the token tells it.
+
+    Raises:
+        StaleHandle, BackendError: the key is gone, or the token does not answer.
+    """
+    with token.session() as session:
+        told = objects.read_attribute(token, session, key.handle, Attribute.KEY_TYPE)
+    return objects.as_number(told)
 
 
 def destroy(token: Token, key: Key) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hsm_mpc.hsm import objects
-from hsm_mpc.hsm.attributes import OF_CLASS, differences
+from hsm_mpc.hsm.attributes import differences
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
-from hsm_mpc.hsm.keys import CANARY, IDENTITY, WRAPPING_LABEL_PREFIX
+from hsm_mpc.hsm.keys import CANARY, IDENTITY, WRAPPING_LABEL_PREFIX, required_attributes
 from hsm_mpc.hsm.token import Token
 
 
@@ -26,8 +26,11 @@ class KeyListing:
     @property
     def is_ours(self) -> bool:
         """Whether class and label are those of an identity, canary or wrapping key."""
+        wraps = self.label == CANARY or self.label.startswith(WRAPPING_LABEL_PREFIX)
         if self.object_class is ObjectClass.SECRET_KEY:
-            return self.label == CANARY or self.label.startswith(WRAPPING_LABEL_PREFIX)
+            return wraps
+        if self.object_class is ObjectClass.PRIVATE_KEY:
+            return wraps or self.label == IDENTITY
         return self.label == IDENTITY
 
 
@@ -57,16 +60,18 @@ def _described(token: Token, object_class: ObjectClass, handle: int) -> KeyListi
             objects.read_attribute(token, session, handle, kind)
             for kind in (Attribute.ID, Attribute.LABEL, Attribute.KEY_TYPE)
         )
+    number = objects.as_number(key_type)
     described = KeyListing(
         object_class,
-        _type_name(objects.as_number(key_type)),
+        _type_name(number),
         key_id or b"",
         (label or b"").decode("utf-8", "replace"),
         (),
     )
     if not described.is_ours:
         return described
-    return replace(described, differences=differences(token, handle, OF_CLASS[object_class]))
+    required = required_attributes(object_class, described.label, number)
+    return replace(described, differences=differences(token, handle, required))
 
 
 def _type_name(number: int | None) -> str:

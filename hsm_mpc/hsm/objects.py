@@ -38,7 +38,7 @@ def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[int, ..
     Raises:
         BackendError: the token is gone, does not answer as it should, or has logged us out.
     """
-    attributes, _values = _template(template)
+    attributes, _values = as_template(template)
     with token.session() as session, step("object.find"):
         code = token.calls.C_FindObjectsInit(session.handle, attributes, len(template))
         failures.check(code, "C_FindObjectsInit", token.where)
@@ -50,7 +50,7 @@ def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[int, ..
     return handles
 
 
-def _template(template: Mapping[Attribute, bytes]) -> tuple[Any, list[Any]]:
+def as_template(template: Mapping[Attribute, bytes]) -> tuple[Any, list[Any]]:
     """The attributes as the module wants them, and what must live as long as they do."""
     values = [ffi.from_buffer(value) for value in template.values()]
     attributes = ffi.new("CK_ATTRIBUTE[]", len(values))
@@ -65,7 +65,7 @@ def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> int:
     Raises:
         BackendError: the token does not make it.
     """
-    attributes, _values = _template(template)
+    attributes, _values = as_template(template)
     handle = ffi.new(ULONG)
     with token.session() as session, step(f"{name}.create"):
         code = token.calls.C_CreateObject(session.handle, attributes, len(template), handle)

@@ -1,6 +1,8 @@
 """What the token can do, found by doing it, with keys and objects that are thrown away.
 
-A module's list of mechanisms cannot be relied on: some list what they cannot do (measured).
+A module's list of mechanisms cannot be relied on: some list what they cannot do (measured). Of two
+ways to the same end the second is tried only where the module says that it lacks the first: one
+that is away for a moment, or that answers wrongly, is not worked around.
 """
 
 from __future__ import annotations
@@ -8,18 +10,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Generic, NoReturn, TypeVar
 
 from hsm_mpc.errors import BackendError, HsmMpcError, Refused, Tampered
 from hsm_mpc.hsm import generation
 from hsm_mpc.hsm.administration import administration
-from hsm_mpc.hsm.cryptoki import ObjectClass, address_of, ffi
+from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
+from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
 from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key, KeyPair
 from hsm_mpc.hsm.register import Register, Registers
+from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
 from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 
@@ -27,6 +32,8 @@ RULE: Final = "hsm-capability"
 
 _NAME: Final = "hsm-mpc/self-test"
 _PLAINTEXT: Final = bytes(range(32))
+
+_Way = TypeVar("_Way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,72 +43,196 @@ class Finding:
     capability: str
     failure: str
     """Why it cannot be used; empty if it works."""
+    instead_of: tuple[str, ...] = ()
+    """What would be used first and does not work, with the reasons; it works without them."""
 
 
-def self_test(token: Token) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What came of trying everything."""
+
+    findings: tuple[Finding, ...]
+    capabilities: Capabilities | None
+    """None where one is lacking."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried(Generic[_Way]):
+    """A need, and the first way that serves it."""
+
+    finding: Finding
+    way: _Way | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt(Generic[_Way]):
+    """One way: its name, and what finds out whether it works."""
+
+    capability: str
+    run: Callable[[Token], _Way]
+
+
+def self_test(token: Token) -> SelfTest:
     """Try everything a holder needs. Leaves nothing in the token.
 
     Never raises for what the token cannot do: that is the finding.
     """
-    return (
-        _tried("AES-256-GCM in the token", token, _wraps_data_keys),
-        _tried("ECDSA P-256 in the token", token, _signs),
-        _tried("registers in the token", token, _keeps_registers),
-    )
+    wraps, signs, keeps = _wraps(token), _signs(token), _keeps(token)
+    findings = (wraps.finding, signs.finding, keeps.finding)
+    if wraps.way is None or signs.way is None or keeps.way is None:
+        return SelfTest(findings, None)
+    return SelfTest(findings, Capabilities(wraps.way, signs.way))
 
 
-def require_capabilities(token: Token) -> None:
-    """Refuse a token that lacks something.
+def require_capabilities(token: Token) -> Capabilities:
+    """Refuse a token that lacks something; what new keys of any other are.
 
     Raises:
         Refused: with rule `hsm-capability`, naming what failed and how.
     """
-    failed = [finding for finding in self_test(token) if finding.failure]
-    if failed:
-        reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
-        raise Refused(RULE, f"{token.where}: {reasons}")
+    tried = self_test(token)
+    if tried.capabilities is None:
+        _refuse(token, tried.findings)
+    return tried.capabilities
 
 
-def _tried(capability: str, token: Token, run: Callable[[Token], None]) -> Finding:
-    try:
-        run(token)
-    except HsmMpcError as error:
-        return Finding(capability, str(error))
-    return Finding(capability, "")
+def require_wrapping(token: Token) -> Wrapping:
+    """How the next wrapping key of this token wraps, tried at each start.
+
+    Raises:
+        Refused: with rule `hsm-capability`: it cannot wrap at all.
+    """
+    tried = _wraps(token)
+    if tried.way is None:
+        _refuse(token, (tried.finding,))
+    return tried.way
 
 
-def _wraps_data_keys(token: Token) -> None:
+def _refuse(token: Token, findings: tuple[Finding, ...]) -> NoReturn:
+    failed = [finding for finding in findings if finding.failure]
+    reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
+    raise Refused(RULE, f"{token.where}: {reasons}")
+
+
+def _wraps(token: Token) -> _Tried[Wrapping]:
+    return _first_that_works(
+        token,
+        _Attempt("AES-256-GCM in the token", _wraps_by_aes),
+        _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
+        _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
+    )
+
+
+def _signs(token: Token) -> _Tried[Algorithm]:
+    return _first_that_works(
+        token,
+        _Attempt("ECDSA P-256 in the token", _signs_by_p256),
+        _Attempt("RSA-3072 PSS with SHA-256 in the token", _signs_by_rsa),
+    )
+
+
+def _keeps(token: Token) -> _Tried[bool]:
+    return _first_that_works(token, _Attempt("registers in the token", _keeps_registers))
+
+
+def _first_that_works(token: Token, *attempts: _Attempt[_Way]) -> _Tried[_Way]:
+    reasons: list[str] = []
+    for attempt in attempts:
+        try:
+            way = attempt.run(token)
+        except HsmMpcError as error:
+            reasons.append(f"{attempt.capability}: {error}")
+            if not _lacks(error):
+                break
+        else:
+            return _Tried(Finding(attempt.capability, "", tuple(reasons)), way)
+    first, *others = reasons
+    failure = "; ".join((first.removeprefix(f"{attempts[0].capability}: "), *others))
+    return _Tried(Finding(attempts[0].capability, failure), None)
+
+
+def _lacks(error: HsmMpcError) -> bool:
+    """Whether the module said that it cannot do this, and will say so again."""
+    return isinstance(error, BackendError) and not error.retryable
+
+
+def _wraps_by_aes(token: Token) -> Wrapping:
     name, iv = _NAME.encode(), os.urandom(IV_BYTES)
     with administration(token) as session:
         handle = generation.aes_key(session, name, _NAME, stored=False)
         key = Key(handle, ObjectClass.SECRET_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
         sealed = encrypt_gcm(token, key, iv, name, address_of(plaintext), len(_PLAINTEXT))
-        if _decrypted(token, key, iv, name, sealed) != _PLAINTEXT:
-            raise BackendError("it does not give back what it encrypted", retryable=False)
-        flipped = sealed[:-1] + bytes((sealed[-1] ^ 1,))
-        for associated, ciphertext in ((name, flipped), (b"other", sealed)):
-            _must_refuse(token, key, iv, associated, ciphertext)
+
+        def opened(associated: bytes, ciphertext: bytes) -> bytes:
+            out = ffi.new("CK_BYTE[]", len(ciphertext))
+            length = decrypt_once(token, key, iv, associated, ciphertext, address_of(out), len(out))
+            return bytes(out[0:length])
+
+        _must_give_back(lambda: opened(name, sealed))
+        _must_refuse(lambda: opened(name, _flipped(sealed)))
+        _must_refuse(lambda: opened(b"other", sealed))
+    return Wrapping.AES_GCM
 
 
-def _decrypted(token: Token, key: Key, iv: bytes, associated: bytes, sealed: bytes) -> bytes:
-    out = ffi.new("CK_BYTE[]", len(sealed))
-    length = decrypt_once(token, key, iv, associated, sealed, address_of(out), len(out))
-    return bytes(out[0:length])
+def _wraps_by_rsa_sha256(token: Token) -> Wrapping:
+    _wraps_by_rsa(token, Hash.SHA256)
+    return Wrapping.RSA_OAEP_SHA256
 
 
-def _must_refuse(token: Token, key: Key, iv: bytes, associated: bytes, sealed: bytes) -> None:
+def _wraps_by_rsa_sha1(token: Token) -> Wrapping:
+    _wraps_by_rsa(token, Hash.SHA1)
+    return Wrapping.RSA_OAEP_SHA1
+
+
+def _wraps_by_rsa(token: Token, hash_: Hash) -> None:
+    name = _NAME.encode()
+    with administration(token) as session:
+        handle = generation.rsa_wrapping_key(session, name, _NAME, stored=False)
+        key = Key(handle, ObjectClass.PRIVATE_KEY, name, _NAME)
+        plaintext = ffi.from_buffer(_PLAINTEXT)
+        sealed = encrypt_oaep(token, key, hash_, address_of(plaintext), len(_PLAINTEXT))
+
+        def opened(ciphertext: bytes) -> bytes:
+            out = ffi.new("CK_BYTE[]", len(ciphertext))
+            length = decrypt_oaep_once(token, key, hash_, ciphertext, address_of(out), len(out))
+            return bytes(out[0:length])
+
+        _must_give_back(lambda: opened(sealed))
+        _must_refuse(lambda: opened(_flipped(sealed)))
+
+
+def _flipped(sealed: bytes) -> bytes:
+    return sealed[:-1] + bytes((sealed[-1] ^ 1,))
+
+
+def _must_give_back(opened: Callable[[], bytes]) -> None:
+    if opened() != _PLAINTEXT:
+        raise Tampered("it does not give back what it encrypted")
+
+
+def _must_refuse(opened: Callable[[], bytes]) -> None:
     try:
-        _decrypted(token, key, iv, associated, sealed)
+        opened()
     except (AmbiguousAnswer, CiphertextRefused):
         return
     raise Tampered("it decrypts what was tampered with")
 
 
-def _signs(token: Token) -> None:
+def _signs_by_p256(token: Token) -> Algorithm:
+    _sign_once(token, generation.p256_key_pair)
+    return Algorithm.P256
+
+
+def _signs_by_rsa(token: Token) -> Algorithm:
+    _sign_once(token, generation.rsa_key_pair)
+    return Algorithm.RSA3072
+
+
+def _sign_once(token: Token, generate: Callable[..., tuple[int, int]]) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        private, public = generation.p256_key_pair(session, name, _NAME, stored=False)
+        private, public = generate(session, name, _NAME, stored=False)
         pair = KeyPair(
             Key(private, ObjectClass.PRIVATE_KEY, name, _NAME),
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),
@@ -109,7 +240,7 @@ def _signs(token: Token) -> None:
         Identity(token, pair).sign(Tag.CARD, name)
 
 
-def _keeps_registers(token: Token) -> None:
+def _keeps_registers(token: Token) -> bool:
     """Data objects, which hold a wallet's register (step 6.2.1a)."""
     wallet_id, registers = WalletId(os.urandom(16)), Registers(token)
     try:
@@ -120,3 +251,4 @@ def _keeps_registers(token: Token) -> None:
                 raise BackendError("it does not give back what it stored", retryable=False)
     finally:
         registers.destroy(wallet_id)
+    return True

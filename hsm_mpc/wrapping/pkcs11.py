@@ -9,38 +9,24 @@ a key that can wrap and decrypt hands out every other key of the token.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Final, TypeGuard, TypeVar
+from typing import Final, TypeGuard
 
 from hsm_mpc.errors import Tampered
-from hsm_mpc.hsm import direct, keys
-from hsm_mpc.hsm.failures import StaleHandle
-from hsm_mpc.hsm.keys import Key
-from hsm_mpc.hsm.token import Token
+from hsm_mpc.hsm import direct
 from hsm_mpc.secure.arena import Secret, move_bytes
-from hsm_mpc.wrapping.base import DATA_KEY_BYTES, Bind, WrappingKey
+from hsm_mpc.wrapping.base import DATA_KEY_BYTES, Bind
+from hsm_mpc.wrapping.in_token import KeyInToken
 from hsm_mpc.wrapping.recipients import KeyRecipient, Mechanism, Recipient, RecipientFields
 
 IV_BYTES: Final = 12
 WRAPPED_BYTES: Final = DATA_KEY_BYTES + 16
 
-_Result = TypeVar("_Result")
 
-
-class Pkcs11Key(WrappingKey):
-    """A wrapping key of one wallet and epoch, found in its token. Its handle is cached.
-
-    Args:
-        key: as `keys.generate_wrapping_key` or `keys.wrapping_key` gave it.
-    """
+class Pkcs11Key(KeyInToken):
+    """A secret key of one wallet and epoch."""
 
     mechanism = Mechanism.AES_GCM
     binds_context = True
-
-    def __init__(self, token: Token, key: Key) -> None:
-        super().__init__(keys.key_uri(token, key.key_id))
-        self._token = token
-        self._key = key
 
     def _wrap(self, data_key: Secret, bind: Bind) -> Recipient:
         fields = RecipientFields(self.mechanism, self.key_uri, "", os.urandom(IV_BYTES))
@@ -66,18 +52,6 @@ class Pkcs11Key(WrappingKey):
                     )
                 )
                 move_bytes(target, source, DATA_KEY_BYTES)
-
-    def _with_key(self, use: Callable[[Key], _Result]) -> _Result:
-        """`use` with the cached handle; once more with a new one if the token forgot it.
-
-        Raises:
-            MissingKey: the token answers and has no such key any more.
-        """
-        try:
-            return use(self._key)
-        except StaleHandle:
-            self._key = keys.wrapping_key(self._token, self._key.key_id, self._key.label)
-            return use(self._key)
 
 
 def _has_our_lengths(recipient: Recipient) -> TypeGuard[KeyRecipient]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,8 +39,8 @@ def worlds(hsm_module: Module, pin_arena: Arena, stores: Path) -> Iterator[World
     """`worlds(n)`: n holders of one lab roster, a coordinator and a client."""
     with ExitStack() as stack:
 
-        def make(n: int) -> World:
-            return stack.enter_context(World.made(hsm_module, pin_arena, stores, n))
+        def make(n: int, rsa_only: Collection[int] = ()) -> World:
+            return stack.enter_context(World.made(hsm_module, pin_arena, stores, n, rsa_only))
 
         yield make
 

@@ -6,10 +6,11 @@ import gc
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path as File
+from typing import Protocol
 
 import hsm_mpc.config as configuration
 from hsm_mpc.agent.acting import ActingHolder
@@ -25,10 +26,13 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import wallet_id_of
 from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.hsm import canary, keys
+from hsm_mpc.hsm.canary import AesCanary
+from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, HolderIndex, Scheme, WalletId
 from hsm_mpc.protocols.signing_messages import SignPayload
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
@@ -50,11 +54,15 @@ from hsm_mpc.wire.rounds import (
     Key,
     MessageKind,
 )
+from tests.hsm.lying import rsa_only
 from tests.softhsm import USER_PIN, create_token, secret_of
 from tests.software_identity import SoftwareKey, ed25519_key
 
 LAB_POLICY = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
 NOTHING = bytes(32)
+WITH_ALL = Capabilities(Wrapping.AES_GCM, Algorithm.P256)
+RSA_ONLY = Capabilities(Wrapping.RSA_OAEP_SHA1, Algorithm.RSA3072)
+"""What the self-test finds of SoftHSM, and of SoftHSM without AES-GCM and curves."""
 
 
 @dataclass
@@ -91,11 +99,19 @@ class World:
 
     @classmethod
     @contextmanager
-    def made(cls, module: Module, pins: Arena, folder: File, n: int) -> Iterator[World]:
-        """Tokens, stores, identities, roster; channels exchanged."""
+    def made(
+        cls, module: Module, pins: Arena, folder: File, n: int, rsa_only: Collection[int] = ()
+    ) -> Iterator[World]:
+        """Tokens, stores, identities, roster; channels exchanged.
+
+        `rsa_only`: the holders whose token has neither AES-GCM nor elliptic curves.
+        """
         arena = Arena(1024 * 1024)
-        tokens = [_token(module, pins) for _ in range(n)]
-        identities = [Identity(token, keys.generate_identity_key(token)) for token in tokens]
+        tokens, identities = [], []
+        for index in range(1, n + 1):
+            token, identity = _token(module, pins, lacking=index in rsa_only)
+            tokens.append(token)
+            identities.append(identity)
         world = cls.of(identities)
         for index in range(1, n + 1):
             store = HolderStore.create(folder / f"h{index}")
@@ -120,6 +136,7 @@ class World:
             arena=arena,
             entropy=entropy,
             token=token,
+            wrapping=_wrapping(token),
             identity=identity,
             registers=Registers(token),
             store=store,
@@ -227,15 +244,27 @@ class World:
         return [question(party) for party in self.parties.values()]
 
 
-def _token(module: Module, pins: Arena) -> Token:
+def _token(module: Module, pins: Arena, *, lacking: bool) -> tuple[Token, Identity]:
+    """A token as after `holder init`."""
     token = create_token(module, pins)
     token.login(secret_of(pins, USER_PIN))
-    keys.generate_canary_key(token)
+    can = RSA_ONLY if lacking else WITH_ALL
+    if lacking:
+        rsa_only(token)
+    keys.generate_canary_key(token, can.wrapping)
     canary.arm(token)
-    return token
+    return token, Identity(token, keys.generate_identity_key(token, can.identity))
 
 
-Worlds = Callable[[int], World]
+def _wrapping(token: Token) -> Wrapping:
+    """What a start finds by doing: the canary was made for it."""
+    return (WITH_ALL if isinstance(token.canary, AesCanary) else RSA_ONLY).wrapping
+
+
+class Worlds(Protocol):
+    """The fixture `worlds`."""
+
+    def __call__(self, n: int, rsa_only: Collection[int] = ()) -> World: ...
 
 
 def made_wallet(world: World, t: int = 2, name: str = "treasury") -> Certificate:

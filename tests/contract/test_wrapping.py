@@ -30,11 +30,14 @@ def software_rsa() -> WrappingKey:
     return RsaSoftwareKey(os.urandom(20))
 
 
-@pytest.fixture(params=["software", "software-rsa", "softhsm"])
+IN_TOKENS: Final = {"softhsm": "make_softhsm_key", "softhsm-rsa": "make_softhsm_rsa_key"}
+
+
+@pytest.fixture(params=["software", "software-rsa", "softhsm", "softhsm-rsa"])
 def make_key(request: pytest.FixtureRequest) -> MakeKey:
     """Makes a new key of one backend at each call."""
-    if request.param == "softhsm":
-        make: MakeKey = request.getfixturevalue("make_softhsm_key")
+    if request.param in IN_TOKENS:
+        make: MakeKey = request.getfixturevalue(IN_TOKENS[request.param])
         return make
     return {"software": software, "software-rsa": software_rsa}[request.param]
 

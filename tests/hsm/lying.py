@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from hsm_mpc.hsm import keys
-from hsm_mpc.hsm.cryptoki import UNAVAILABLE, Attribute, ffi
+from hsm_mpc.hsm.cryptoki import UNAVAILABLE, Attribute, Mechanism, ffi
 from hsm_mpc.hsm.token import Token
 
+MECHANISM_INVALID = 0x70
 WALLET_LABEL = keys.wrapping_label(bytes(16))
 
 Answer = Callable[[str, int | Callable[..., int]], None]
@@ -31,3 +33,26 @@ def lie(answer: Answer, token: Token, kind: Attribute, value: bytes | None) -> N
         return 0
 
     answer("C_GetAttributeValue", lying)
+
+
+def lacking(calls: SimpleNamespace, *mechanisms: Mechanism) -> SimpleNamespace:
+    """The module's functions as of one that has none of these mechanisms."""
+    lacks = SimpleNamespace(**vars(calls))
+
+    def without(begin: Callable[..., int]) -> Callable[..., int]:
+        def beginning(session: int, mechanism: Any, key: int) -> int:
+            missing = mechanism.mechanism in mechanisms
+            return MECHANISM_INVALID if missing else begin(session, mechanism, key)
+
+        return beginning
+
+    for function in ("C_EncryptInit", "C_DecryptInit", "C_SignInit"):
+        setattr(lacks, function, without(getattr(calls, function)))
+    return lacks
+
+
+def rsa_only(token: Token) -> Token:
+    """The token, from now on as openCryptoki's: neither AES-GCM nor elliptic curves."""
+    lacks = lacking(token.module.calls, Mechanism.AES_GCM, Mechanism.ECDSA)
+    vars(token)["calls"] = vars(token.pool)["_calls"] = lacks
+    return token

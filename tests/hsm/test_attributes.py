@@ -4,9 +4,10 @@ import pytest
 
 from hsm_mpc.errors import Refused
 from hsm_mpc.hsm import attributes, objects
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import Algorithm
 from tests.hsm.lying import Answer, lie
 
 STATES = {Attribute.TOKEN, Attribute.PRIVATE, Attribute.SENSITIVE}
@@ -31,8 +32,10 @@ def false_of(required: attributes.Requirements) -> set[Attribute]:
     return {kind for kind, value in required.items() if value == objects.FALSE}
 
 
-def test_the_requirements_are_those_of_step_6_2_3() -> None:
-    wrapping, private = attributes.WRAPPING_KEY, attributes.IDENTITY_PRIVATE
+@pytest.mark.parametrize("algorithm", [Algorithm.P256, Algorithm.RSA3072])
+def test_the_requirements_are_those_of_step_6_2_3(algorithm: Algorithm) -> None:
+    identity = attributes.IDENTITY[algorithm]
+    wrapping, private = attributes.WRAPPING_KEY, identity[ObjectClass.PRIVATE_KEY]
     assert true_of(wrapping) == STATES | BORN | {Attribute.ENCRYPT, Attribute.DECRYPT}
     assert false_of(wrapping) == NEVER
     assert true_of(private) == STATES | BORN | {Attribute.SIGN}
@@ -41,7 +44,14 @@ def test_the_requirements_are_those_of_step_6_2_3() -> None:
         *(NEVER - {Attribute.SIGN, Attribute.WRAP, Attribute.VERIFY}),
         Attribute.DECRYPT,
     }
-    assert true_of(attributes.IDENTITY_PUBLIC) == {Attribute.TOKEN, Attribute.VERIFY}
+    assert true_of(identity[ObjectClass.PUBLIC_KEY]) == {Attribute.TOKEN, Attribute.VERIFY}
+
+
+def test_the_private_half_of_a_wrapping_pair_decrypts_and_does_nothing_else() -> None:
+    required = attributes.RSA_WRAPPING_KEY
+    assert true_of(required) == STATES | BORN | {Attribute.DECRYPT}
+    assert false_of(required) == NEVER - {Attribute.WRAP, Attribute.VERIFY}
+    assert required[Attribute.KEY_TYPE] == objects.number(KeyType.RSA)
 
 
 def test_a_key_as_required_has_no_differences(token: Token, key: Key) -> None:

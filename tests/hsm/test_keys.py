@@ -16,6 +16,7 @@ from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.identity import Algorithm
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import WALLET_LABEL, Answer, lie
 from tests.named_steps import changes_seen
@@ -172,10 +173,8 @@ def test_a_key_that_the_module_makes_wrongly_is_refused_and_destroyed(
 def test_the_identity_key_has_two_halves_with_the_attributes_of_step_6_2_3(token: Token) -> None:
     made = keys.generate_identity_key(token)
     assert keys.find_identity_key(token) == made
-    for half, required in (
-        (made.private, attributes.IDENTITY_PRIVATE),
-        (made.public, attributes.IDENTITY_PUBLIC),
-    ):
+    for half in (made.private, made.public):
+        required = attributes.IDENTITY[Algorithm.P256][half.object_class]
         assert half.key_id == b"hsm-mpc/identity"
         assert half.label == "hsm-mpc/identity"
         assert attributes.differences(token, half.handle, required) == ()

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsm_mpc.errors import BadEncoding
+from hsm_mpc.hsm.capabilities import KEY_CLASSES
+from hsm_mpc.hsm.cryptoki import ObjectClass
 from hsm_mpc.hsm.uri import KeyUri, token_part
 
 URI = "pkcs11:token=bank%20one;serial=0123456789abcdef;id=%00%FFA;type=secret-key"
@@ -19,6 +21,7 @@ uris = st.builds(
     token=labels,
     serial=st.binary(min_size=16, max_size=16),
     key_id=st.binary(min_size=1, max_size=20),
+    object_class=st.sampled_from(KEY_CLASSES),
 )
 
 
@@ -47,6 +50,11 @@ def test_the_form_is_that_of_step_2_6_2() -> None:
     assert str(uri).startswith(token_part(uri.token, uri.serial))
 
 
+def test_an_rsa_key_is_named_as_its_private_half() -> None:
+    uri = KeyUri("a", b"0123456789abcdef", b"\0", ObjectClass.PRIVATE_KEY)
+    assert str(uri) == "pkcs11:token=a;serial=0123456789abcdef;id=%00;type=private"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -54,7 +62,8 @@ def test_the_form_is_that_of_step_2_6_2() -> None:
         ("pkcs11:token=a;serial=0123456789abcdef;id=%00", "not of the form"),
         ("pkcs11:serial=0123456789abcdef;token=a;id=%00;type=secret-key", "not of the form"),
         ("pkcs11:token=a;serial=0123456789abcdef;id=%00;type=secret-key\n", "not of the form"),
-        ("pkcs11:token=a;serial=0123456789abcdef;id=%00;type=private", "not of the form"),
+        ("pkcs11:token=a;serial=0123456789abcdef;id=%00;type=public", "not of the form"),
+        ("pkcs11:token=a;serial=0123456789abcdef;id=%00;type=", "not of the form"),
         ("pkcs11:token=;serial=0123456789abcdef;id=%00;type=secret-key", "wrong length"),
         ("pkcs11:token=a;serial=0123456789abcde;id=%00;type=secret-key", "wrong length"),
         ("pkcs11:token=a;serial=0123456789abcdef;id=;type=secret-key", "wrong length"),

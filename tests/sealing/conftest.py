@@ -11,6 +11,7 @@ from tests.softhsm import pin_arena as pin_arena
 from tests.softhsm import shared_token as shared_token
 from tests.softhsm import token as token
 from tests.wrapping.softhsm import make_softhsm_key as make_softhsm_key
+from tests.wrapping.softhsm import make_softhsm_rsa_key as make_softhsm_rsa_key
 
 
 @pytest.fixture
