@@ -7,11 +7,16 @@ from typing import Final
 
 import pkcs11
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_der_private_key
-from pkcs11.util.rsa import decode_rsa_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_private_key,
+)
+from pkcs11 import Attribute, MechanismFlag
+from pkcs11.util.rsa import decode_rsa_private_key, decode_rsa_public_key
 
 from hsm_mpc.hsm.cryptoki import ObjectClass
-from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.keys import IDENTITY, Key, KeyPair
 
 _PAIRS: Final = (
     (
@@ -78,7 +83,8 @@ _PAIRS: Final = (
 
 def private_key(number: int) -> RSAPrivateKey:
     """The pair in software. There are two, 0 and 1."""
-    loaded = load_der_private_key(b64decode(_PAIRS[number]), None)
+    encoded = b64decode(_PAIRS[number])
+    loaded = load_der_private_key(encoded, None, unsafe_skip_rsa_key_validation=True)
     assert isinstance(loaded, RSAPrivateKey)
     return loaded
 
@@ -87,15 +93,42 @@ def brought_in(
     session: pkcs11.Session, number: int, key_id: bytes, label: str, *, stored: bool = True
 ) -> Key:
     """The private half, as `generation.rsa_wrapping_key` makes one, but not born here."""
+    return _private(session, number, key_id, label, MechanismFlag.DECRYPT, stored)
+
+
+def identity_brought_in(session: pkcs11.Session, *, stored: bool = True) -> KeyPair:
+    """Both halves, as `generation.rsa_key_pair` makes them, but not born here."""
+    name = IDENTITY.encode()
+    private = _private(session, 0, name, IDENTITY, MechanismFlag.SIGN, stored)
+    encoded = private_key(0).public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    public = {
+        **decode_rsa_public_key(encoded, MechanismFlag.VERIFY),
+        Attribute.TOKEN: stored,
+        Attribute.ID: name,
+        Attribute.LABEL: IDENTITY,
+    }
+    handle = session.create_object(public).handle
+    assert handle is not None
+    return KeyPair(private, Key(handle, ObjectClass.PUBLIC_KEY, name, IDENTITY))
+
+
+def _private(
+    session: pkcs11.Session,
+    number: int,
+    key_id: bytes,
+    label: str,
+    use: MechanismFlag,
+    stored: bool,
+) -> Key:
     attributes = {
-        **decode_rsa_private_key(b64decode(_PAIRS[number]), pkcs11.MechanismFlag.DECRYPT),
-        pkcs11.Attribute.TOKEN: stored,
-        pkcs11.Attribute.PRIVATE: True,
-        pkcs11.Attribute.SENSITIVE: True,
-        pkcs11.Attribute.EXTRACTABLE: False,
-        pkcs11.Attribute.MODIFIABLE: False,
-        pkcs11.Attribute.ID: key_id,
-        pkcs11.Attribute.LABEL: label,
+        **decode_rsa_private_key(b64decode(_PAIRS[number]), use),
+        Attribute.TOKEN: stored,
+        Attribute.PRIVATE: True,
+        Attribute.SENSITIVE: True,
+        Attribute.EXTRACTABLE: False,
+        Attribute.MODIFIABLE: False,
+        Attribute.ID: key_id,
+        Attribute.LABEL: label,
     }
     handle = session.create_object(attributes).handle
     assert handle is not None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +9,14 @@ import pytest
 from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import canary, generation, keys
 from hsm_mpc.hsm.administration import administration
-from hsm_mpc.hsm.canary import AesCanary
-from hsm_mpc.hsm.cryptoki import ffi
+from hsm_mpc.hsm.canary import AesCanary, RsaCanary
+from hsm_mpc.hsm.cryptoki import MASK_BY, Hash, address_of, ffi
+from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused
+from hsm_mpc.hsm.failures import GENERAL_ERROR
+from hsm_mpc.hsm.rsa import decrypt_oaep_into
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
+from tests.rsa_pairs import brought_in
 
 
 @pytest.fixture
@@ -81,3 +86,83 @@ def test_a_token_that_does_not_encrypt_cannot_be_armed(token: Token, answer: Ans
     answer("C_Encrypt", 0x30)
     with pytest.raises(BackendError, match="C_Encrypt answered CKR_DEVICE_ERROR"):
         canary.arm(token)
+
+
+# RSA, for tokens without AES-GCM
+
+
+def rsa_armed(token: Token, armed: AesCanary) -> RsaCanary:
+    """The token's only canary is RSA's now."""
+    keys.destroy(token, armed.key)
+    with administration(token) as session:
+        brought_in(session, 0, keys.CANARY.encode(), keys.CANARY)
+    assert canary.arm(token)
+    assert isinstance(token.canary, RsaCanary)
+    return token.canary
+
+
+def test_a_token_that_works_decrypts_its_rsa_canary(token: Token, armed: AesCanary) -> None:
+    made = rsa_armed(token, armed)
+    assert made.hash_ is Hash.SHA1  # SoftHSM lacks OAEP with SHA-256
+    assert made.is_decrypted_by(token)
+    flipped = bytes((*made.ciphertext[:-1], made.ciphertext[-1] ^ 1))
+    assert not replace(made, ciphertext=flipped).is_decrypted_by(token)
+    keys.destroy(token, made.key)
+    assert not made.is_decrypted_by(token)
+
+
+def test_an_rsa_canary_tells_a_refused_ciphertext_from_a_token_that_is_away(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    made = rsa_armed(token, armed)
+    out = ffi.new("CK_BYTE[384]")
+    flipped = bytes((*made.ciphertext[:-1], made.ciphertext[-1] ^ 1))
+
+    def decrypt() -> None:
+        decrypt_oaep_into(token, made.key, Hash.SHA1, flipped, address_of(out), len(out))
+
+    with pytest.raises(CiphertextRefused):
+        decrypt()
+    answer("C_Decrypt", GENERAL_ERROR)
+    with pytest.raises(AmbiguousAnswer):
+        decrypt()
+
+
+def test_sha256_is_used_where_the_module_also_decrypts_with_it(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    """The module takes SHA-256 for SHA-1, and so seems to know it."""
+    honest = {name: getattr(token.calls, name) for name in ("C_EncryptInit", "C_DecryptInit")}
+
+    def taking_sha256(name: str) -> Callable[[int, Any, int], int]:
+        def begin(session: int, mechanism: Any, key: int) -> int:
+            given = ffi.cast("CK_RSA_PKCS_OAEP_PARAMS *", mechanism.pParameter)
+            given.hashAlg, given.mgf = Hash.SHA1, MASK_BY[Hash.SHA1]
+            code: int = honest[name](session, mechanism, key)
+            return code
+
+        return begin
+
+    answer("C_EncryptInit", taking_sha256("C_EncryptInit"))
+    assert rsa_armed(token, armed).hash_ is Hash.SHA1  # it only encrypts so
+    assert token.canary is not None
+    answer("C_DecryptInit", taking_sha256("C_DecryptInit"))
+    assert canary.arm(token)
+    assert isinstance(token.canary, RsaCanary)
+    assert token.canary.hash_ is Hash.SHA256
+
+
+def test_a_token_that_is_away_is_not_armed_with_sha1(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    rsa_armed(token, armed)
+    answer("C_EncryptInit", 0x30)
+    with pytest.raises(BackendError, match="C_EncryptInit answered CKR_DEVICE_ERROR"):
+        canary.arm(token)
+
+
+def test_a_token_that_learnt_aes_is_armed_with_it(token: Token, armed: AesCanary) -> None:
+    rsa_armed(token, armed)
+    keys.generate_canary_key(token)
+    assert canary.arm(token)
+    assert isinstance(token.canary, AesCanary)

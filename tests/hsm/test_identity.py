@@ -3,15 +3,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hsm_mpc.errors import BackendError, BadEncoding, Tampered
 from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.cryptoki import Attribute, ffi
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.token import Token
-from hsm_mpc.identity import P256_ORDER, Algorithm
-from hsm_mpc.tags import Tag
+from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
+from hsm_mpc.tags import Tag, tagged_hash
 from tests.hsm.lying import Answer, lie
+from tests.rsa_pairs import identity_brought_in, private_key
+from tests.software_identity import DIGEST, PSS
 
 
 @pytest.fixture
@@ -100,3 +104,53 @@ def test_what_is_no_point_is_refused(
     lie(answer, token, Attribute.EC_POINT, prefix + wrong)
     with pytest.raises(BadEncoding, match="p-256 public key"):
         Identity(token, pair)
+
+
+# RSA, for tokens without elliptic curves
+
+
+@pytest.fixture
+def rsa_identity(token: Token) -> Identity:
+    with administration(token) as session:
+        return Identity(token, identity_brought_in(session))
+
+
+def test_an_rsa_key_is_named_by_its_modulus_and_exponent(rsa_identity: Identity) -> None:
+    expected = private_key(0).public_key().public_bytes(Encoding.DER, PublicFormat.PKCS1)
+    assert rsa_identity.key == VerifyingKey(Algorithm.RSA3072, expected)
+
+
+def test_rsa_signatures_are_pss_over_the_digest(rsa_identity: Identity) -> None:
+    signature = rsa_identity.sign(Tag.CARD, b"message")
+    assert len(signature) == 384
+    assert rsa_identity.sign(Tag.CARD, b"message") != signature
+    rsa_identity.key.verify(Tag.CARD, b"message", signature)
+    digest = tagged_hash(Tag.CARD, b"message")
+    private_key(0).public_key().verify(signature, digest, PSS, DIGEST)
+
+
+def test_rsa_halves_that_do_not_belong_together_are_tampering(
+    token: Token, rsa_identity: Identity, answer: Answer
+) -> None:
+    honest = token.calls.C_Sign
+
+    def corrupting(session: int, digest: bytes, length: int, out: Any, written: Any) -> int:
+        code: int = honest(session, digest, length, out, written)
+        out[383] ^= 1
+        return code
+
+    answer("C_Sign", corrupting)
+    with pytest.raises(Tampered, match="halves of the identity key"):
+        rsa_identity.sign(Tag.CARD, b"message")
+
+
+def test_an_rsa_signature_of_a_wrong_length_is_refused(
+    token: Token, rsa_identity: Identity, answer: Answer
+) -> None:
+    def shorter(_: int, __: bytes, ___: int, ____: Any, written: Any) -> int:
+        written[0] = 383
+        return 0
+
+    answer("C_Sign", shorter)
+    with pytest.raises(BackendError, match="signature of a wrong length"):
+        rsa_identity.sign(Tag.CARD, b"message")

@@ -11,15 +11,20 @@ import pytest
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Refused, Tampered
 from hsm_mpc.hsm import attributes, failures, generation, keys, objects
 from hsm_mpc.hsm.administration import administration
+from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.failures import StaleHandle
+from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.tags import Tag
 from tests.hsm.lying import WALLET_LABEL, Answer, lie
 from tests.named_steps import changes_seen
+from tests.rsa_pairs import brought_in
 from tests.softhsm import USER_PIN, create_token, secret_of
 
 KEY_ID = bytes(range(20))
@@ -207,6 +212,56 @@ def test_a_private_half_is_never_replaced(token: Token) -> None:
     keys.destroy(token, left.public)
     with pytest.raises(BadConfig, match="private key 'hsm-mpc/identity' is there already"):
         keys.generate_identity_key(token)
+
+
+def test_an_rsa_wrapping_key_is_one_object_that_is_made_and_destroyed_in_one_step(
+    token: Token, answer: Answer
+) -> None:
+    """So a crash leaves no half of it."""
+    before = all_keys(token)
+    with changes_seen() as seen:
+        made = keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL, Wrapping.RSA_OAEP_SHA1)
+    assert seen == ["before key.generate", "after key.generate"]
+    assert all_keys(token) == before | {made.handle}
+    assert made.object_class is ObjectClass.PRIVATE_KEY
+    assert attributes.differences(token, made.handle, attributes.RSA_WRAPPING_KEY) == ()
+    assert keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL) == made
+    assert keys.wrapping_key(token, KEY_ID, WALLET_LABEL, ObjectClass.PRIVATE_KEY) == made
+    with pytest.raises(keys.MissingKey, match="secret key"):
+        keys.wrapping_key(token, KEY_ID, WALLET_LABEL)
+    for wrapping in Wrapping:
+        with pytest.raises(BadConfig, match="is there already"):
+            keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL, wrapping)
+    (listed,) = [key for key in listing(token) if key.label == WALLET_LABEL]
+    assert (listed.key_type, listed.is_ours, listed.differences) == ("RSA", True, ())
+    lie(answer, token, Attribute.SIGN, objects.TRUE)
+    with pytest.raises(Refused, match=r"private key .*: CKA_SIGN is true"):
+        keys.require_attributes(token, made)
+    keys.destroy(token, made)
+    assert all_keys(token) == before
+
+
+def test_a_key_of_each_class_under_one_name_is_a_refusal(token: Token) -> None:
+    keys.generate_wrapping_key(token, KEY_ID, WALLET_LABEL)
+    with administration(token) as session:
+        brought_in(session, 0, KEY_ID, WALLET_LABEL)
+    with pytest.raises(BadConfig, match=r"two keys, where one is wanted: secret key .*, private"):
+        keys.find_wrapping_key(token, KEY_ID, WALLET_LABEL)
+
+
+def test_an_rsa_identity_key_has_two_halves_with_the_attributes_of_step_6_2_3(
+    token: Token, answer: Answer
+) -> None:
+    made = keys.generate_identity_key(token, Algorithm.RSA3072)
+    assert keys.find_identity_key(token) == made
+    for half in (made.private, made.public):
+        required = attributes.IDENTITY[Algorithm.RSA3072][half.object_class]
+        assert attributes.differences(token, half.handle, required) == ()
+        keys.require_attributes(token, half)
+    Identity(token, made).sign(Tag.CARD, b"message")
+    lie(answer, token, Attribute.DECRYPT, objects.TRUE)
+    with pytest.raises(Refused, match="CKA_DECRYPT is true"):
+        keys.require_attributes(token, made.private)
 
 
 def test_a_destroyed_key_is_gone_by_name_and_by_handle(token: Token, key: Key) -> None:

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from hsm_mpc.errors import BackendError, Refused
-from hsm_mpc.hsm import objects
+from hsm_mpc.hsm import generation, objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.cryptoki import Attribute, ffi
+from hsm_mpc.hsm.cryptoki import Attribute, Mechanism, ffi
 from hsm_mpc.hsm.selftest import (
     _keeps_registers,
     require_capabilities,
@@ -16,7 +17,8 @@ from hsm_mpc.hsm.selftest import (
 )
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
-from tests.hsm.lying import Answer
+from tests.hsm.lying import Answer, lacking
+from tests.rsa_pairs import brought_in, identity_brought_in
 
 
 def failures(token: Token) -> dict[str, str]:
@@ -119,3 +121,82 @@ def _keeps(token: Token, findings: list[str]) -> None:
         _keeps_registers(token)
     except BackendError as failure:
         findings.append(str(failure))
+
+
+# Tokens that lack the first choice
+
+
+@pytest.fixture
+def without(token: Token, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`without(Mechanism.ECDSA)`: the module lacks it. RSA pairs are brought in, which is quick."""
+
+    def lack(*mechanisms: Mechanism) -> None:
+        lacks = lacking(token.calls, *mechanisms)
+        for function in ("C_EncryptInit", "C_DecryptInit", "C_SignInit"):
+            answer(function, getattr(lacks, function))
+
+    def wrapping_key(session: Any, key_id: bytes, label: str, *, stored: bool) -> int:
+        return brought_in(session, 0, key_id, label, stored=stored).handle
+
+    def key_pair(session: Any, _: bytes, __: str, *, stored: bool) -> tuple[int, int]:
+        pair = identity_brought_in(session, stored=stored)
+        return pair.private.handle, pair.public.handle
+
+    monkeypatch.setattr(generation, "rsa_wrapping_key", wrapping_key)
+    monkeypatch.setattr(generation, "rsa_key_pair", key_pair)
+    return lack
+
+
+@pytest.mark.parametrize(
+    ("mechanisms", "wrapping", "identity"),
+    [
+        ([Mechanism.AES_GCM], Wrapping.RSA_OAEP_SHA1, Algorithm.P256),
+        ([Mechanism.ECDSA], Wrapping.AES_GCM, Algorithm.RSA3072),
+        ([Mechanism.AES_GCM, Mechanism.ECDSA], Wrapping.RSA_OAEP_SHA1, Algorithm.RSA3072),
+    ],
+)
+def test_what_the_module_lacks_is_replaced_and_told(
+    token: Token,
+    without: Callable[..., None],
+    mechanisms: list[Mechanism],
+    wrapping: Wrapping,
+    identity: Algorithm,
+) -> None:
+    without(*mechanisms)
+    assert require_capabilities(token) == Capabilities(wrapping, identity)
+    assert require_wrapping(token) is wrapping
+    told = " ".join(reason for found in self_test(token).findings for reason in found.instead_of)
+    assert ("AES-256-GCM" in told) is (Mechanism.AES_GCM in mechanisms)
+    assert ("OAEP with SHA-256" in told) is (Mechanism.AES_GCM in mechanisms)
+    assert ("ECDSA" in told) is (Mechanism.ECDSA in mechanisms)
+
+
+def test_a_token_that_lacks_both_choices_is_refused_with_all_reasons(
+    token: Token, without: Callable[..., None]
+) -> None:
+    without(Mechanism.AES_GCM, Mechanism.RSA_PKCS_OAEP)
+    with pytest.raises(Refused, match=r"AES-256-GCM.*OAEP with SHA-256.*OAEP with SHA-1") as caught:
+        require_wrapping(token)
+    assert caught.value.rule == "hsm-capability"
+    assert self_test(token).capabilities is None
+
+
+@pytest.mark.parametrize("tampered", [False, True])
+def test_a_token_that_does_oaep_wrongly_is_found(
+    token: Token, without: Callable[..., None], answer: Answer, tampered: bool
+) -> None:
+    without(Mechanism.AES_GCM)
+    honest = token.calls.C_Decrypt
+
+    def wrong(session: int, source: Any, length: int, target: Any, written: Any) -> int:
+        code: int = honest(session, source, length, target, written)
+        if code and tampered:
+            written[0] = 32
+            return 0
+        ffi.cast("CK_BYTE *", target)[0] ^= not tampered
+        return code
+
+    answer("C_Decrypt", wrong)
+    expected = "decrypts what was tampered with" if tampered else "does not give back"
+    with pytest.raises(Refused, match=expected):
+        require_wrapping(token)
