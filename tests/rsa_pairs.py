@@ -6,6 +6,7 @@ from base64 import b64decode
 from typing import Final
 
 import pkcs11
+import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from pkcs11 import Attribute, MechanismFlag
 from pkcs11.util.rsa import decode_rsa_private_key, decode_rsa_public_key
 
+from hsm_mpc.hsm import generation
 from hsm_mpc.hsm.cryptoki import ObjectClass
 from hsm_mpc.hsm.keys import IDENTITY, Key, KeyPair
 
@@ -133,3 +135,28 @@ def _private(
     handle = session.create_object(attributes).handle
     assert handle is not None
     return Key(handle, ObjectClass.PRIVATE_KEY, key_id, label)
+
+
+def bring_in_what_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Session keys of the self-test are no longer made, which takes a second each."""
+    honest = {name: getattr(generation, name) for name in ("rsa_wrapping_key", "rsa_key_pair")}
+
+    def wrapping_key(
+        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    ) -> int:
+        if stored:
+            made: int = honest["rsa_wrapping_key"](session, key_id, label)
+            return made
+        return brought_in(session, 0, key_id, label, stored=False).handle
+
+    def key_pair(
+        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    ) -> tuple[int, int]:
+        if stored:
+            made: tuple[int, int] = honest["rsa_key_pair"](session, key_id, label)
+            return made
+        pair = identity_brought_in(session, stored=False)
+        return pair.private.handle, pair.public.handle
+
+    monkeypatch.setattr(generation, "rsa_wrapping_key", wrapping_key)
+    monkeypatch.setattr(generation, "rsa_key_pair", key_pair)

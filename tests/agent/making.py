@@ -12,7 +12,7 @@ from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.hsm import objects
-from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
+from hsm_mpc.hsm.cryptoki import Attribute
 from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
 from hsm_mpc.ids import Scheme, WalletId
 from hsm_mpc.store import audit_log
@@ -144,8 +144,7 @@ def keks(party: Party) -> list[bytes]:
     """CKA_IDs of all wrapping keys in its token."""
     token = party.acting.token
     found = []
-    kind = {Attribute.CLASS: objects.number(ObjectClass.SECRET_KEY), Attribute.TOKEN: objects.TRUE}
-    for handle in objects.matching(token, kind):
+    for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
         with token.session() as session:
             label = objects.read_attribute(token, session, handle, Attribute.LABEL) or b""
             key_id = objects.read_attribute(token, session, handle, Attribute.ID) or b""

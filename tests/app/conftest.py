@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.agent.conftest import hsm_module, pin_arena, stores, worlds
+from tests.agent.conftest import hsm_module, pin_arena, shielded, stores, worlds
 from tests.coordinator.conftest import shared_office, shared_world, treasury
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "pin_arena",
     "shared_office",
     "shared_world",
+    "shielded",
     "stores",
     "treasury",
     "worlds",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BackendError, Refused
-from hsm_mpc.hsm import generation, objects
+from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import Attribute, Mechanism, ffi
 from hsm_mpc.hsm.selftest import (
@@ -18,7 +18,7 @@ from hsm_mpc.hsm.selftest import (
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from tests.hsm.lying import Answer, lacking
-from tests.rsa_pairs import brought_in, identity_brought_in
+from tests.rsa_pairs import bring_in_what_is_thrown_away
 
 
 def failures(token: Token) -> dict[str, str]:
@@ -135,15 +135,7 @@ def without(token: Token, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Ca
         for function in ("C_EncryptInit", "C_DecryptInit", "C_SignInit"):
             answer(function, getattr(lacks, function))
 
-    def wrapping_key(session: Any, key_id: bytes, label: str, *, stored: bool) -> int:
-        return brought_in(session, 0, key_id, label, stored=stored).handle
-
-    def key_pair(session: Any, _: bytes, __: str, *, stored: bool) -> tuple[int, int]:
-        pair = identity_brought_in(session, stored=stored)
-        return pair.private.handle, pair.public.handle
-
-    monkeypatch.setattr(generation, "rsa_wrapping_key", wrapping_key)
-    monkeypatch.setattr(generation, "rsa_key_pair", key_pair)
+    bring_in_what_is_thrown_away(monkeypatch)
     return lack
 
 
