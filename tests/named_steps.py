@@ -18,8 +18,6 @@ HSM_QUESTIONS: Final = frozenset(
         "module.slots",
         "object.find",
         "object.read",
-        "public-half.create",
-        "public-half.destroy",
         "session.open",
         "token.info",
         "token.login-so",

@@ -87,21 +87,20 @@ def encrypt_oaep(token: Token, key: Key, hash_: Hash, pointer: int, length: int)
     mechanism, _parameters = _oaep(hash_)
     sealed = ffi.new("CK_BYTE[]", RSA_BYTES)
     with token.session() as session:  # what is raised closes it, and with it goes the public half
-        public = _public_half(token, session, numbers)
         session.length[0] = len(sealed)
         source = ffi.cast(BYTES, pointer)
         with step("key.encrypt"):
+            public = _public_half(token, session, numbers)
             code = token.calls.C_EncryptInit(session.handle, mechanism, public)
             failures.check(code, "C_EncryptInit", token.where)
             code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
             failures.check(code, "C_Encrypt", token.where)
+            code = token.calls.C_DestroyObject(session.handle, public)
+            failures.check(code, "C_DestroyObject", token.where)
         if session.length[0] != len(sealed):
             raise BackendError(
                 f"{token.where}: an RSA ciphertext of a wrong length", retryable=False
             )
-        with step("public-half.destroy"):
-            code = token.calls.C_DestroyObject(session.handle, public)
-            failures.check(code, "C_DestroyObject", token.where)
     return bytes(sealed)
 
 
@@ -182,9 +181,8 @@ def _public_half(token: Token, session: Session, numbers: PublicNumbers) -> int:
         }
     )
     handle = ffi.new(ULONG)
-    with step("public-half.create"):
-        code = token.calls.C_CreateObject(session.handle, attributes, len(attributes), handle)
-        failures.check(code, "C_CreateObject", token.where)
+    code = token.calls.C_CreateObject(session.handle, attributes, len(attributes), handle)
+    failures.check(code, "C_CreateObject", token.where)
     return int(handle[0])
 
 
