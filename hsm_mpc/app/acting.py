@@ -55,6 +55,7 @@ def at_work(opened: OpenHolder) -> Desks:
         NotReady: no identity key, or no roster is configured.
         BadConfig: this holder does not stand in the roster, or a configured key is none.
         Refused: a lab's roster outside a lab; or the token wraps no data keys.
+        BackendError: the token is away.
     """
     config, identity = opened.config, opened.identity()
     me, roster = opened.index(), opened.roster()

@@ -239,12 +239,13 @@ def _sealed(holder: OpenHolder, wallet: VerifiedWallet) -> Sealed:
     body, me = wallet.certificate.body, holder.index()
     terms, identity = body.terms, holder.identity()
     epochs: Epochs = holder.store.wallet(terms.wallet_id, me, identity.sign, identity.key.verify)
-    key_id = KeyUri.parse(epochs.record(body.hash).kek_uri).key_id
+    named = KeyUri.parse(epochs.record(body.hash).kek_uri)
+    label = keys.wrapping_label(terms.wallet_id)
     return Sealed(
         context=Context(terms.wallet_id, me, terms.scheme, body.epoch, terms.sizes.t, body.hash),
         public_value=body.public_share(me),
         epochs=epochs,
-        key=keys.wrapping_key(holder.token, key_id, keys.wrapping_label(terms.wallet_id)),
+        key=keys.wrapping_key(holder.token, named.key_id, label, named.object_class),
         blob=epochs.blob_path(body.hash),
     )
 

@@ -219,6 +219,7 @@ def init(config_path: Path, prompt: bool) -> Created:
 
     Raises:
         Refused: the token lacks a capability, or its keys have other attributes than they must.
+        BackendError: the token is away, which is never taken for a lack.
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
         capabilities = require_capabilities(holder.token)

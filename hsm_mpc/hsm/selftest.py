@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic, NoReturn, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from hsm_mpc.errors import BackendError, HsmMpcError, Refused, Tampered
 from hsm_mpc.hsm import generation
@@ -58,10 +58,11 @@ class SelfTest:
 
 @dataclass(frozen=True, slots=True)
 class _Tried(Generic[_Way]):
-    """A need, and the first way that serves it."""
+    """A need, and the first way that serves it; without one, the error that was the last."""
 
     finding: Finding
     way: _Way | None
+    error: HsmMpcError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ def self_test(token: Token) -> SelfTest:
 
     Never raises for what the token cannot do: that is the finding.
     """
-    wraps, signs, keeps = _wraps(token), _signs(token), _keeps(token)
+    return _judged(_wraps(token), _signs(token), _keeps(token))
+
+
+def _judged(wraps: _Tried[Wrapping], signs: _Tried[Algorithm], keeps: _Tried[bool]) -> SelfTest:
     findings = (wraps.finding, signs.finding, keeps.finding)
     if wraps.way is None or signs.way is None or keeps.way is None:
         return SelfTest(findings, None)
@@ -89,11 +93,13 @@ def require_capabilities(token: Token) -> Capabilities:
 
     Raises:
         Refused: with rule `hsm-capability`, naming what failed and how.
+        BackendError: the token is away; retryable.
     """
-    tried = self_test(token)
-    if tried.capabilities is None:
-        _refuse(token, tried.findings)
-    return tried.capabilities
+    wraps, signs, keeps = _wraps(token), _signs(token), _keeps(token)
+    judged = _judged(wraps, signs, keeps)
+    if judged.capabilities is None:
+        _refuse(token, wraps, signs, keeps)
+    return judged.capabilities
 
 
 def require_wrapping(token: Token) -> Wrapping:
@@ -101,17 +107,21 @@ def require_wrapping(token: Token) -> Wrapping:
 
     Raises:
         Refused: with rule `hsm-capability`: it cannot wrap at all.
+        BackendError: the token is away; retryable.
     """
     tried = _wraps(token)
     if tried.way is None:
-        _refuse(token, (tried.finding,))
+        _refuse(token, tried)
     return tried.way
 
 
-def _refuse(token: Token, findings: tuple[Finding, ...]) -> NoReturn:
-    failed = [finding for finding in findings if finding.failure]
+def _refuse(token: Token, *tried: _Tried[Any]) -> NoReturn:
+    failed = [each.finding for each in tried if each.error is not None]
     reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
-    raise Refused(RULE, f"{token.where}: {reasons}")
+    text = f"{token.where}: {reasons}"
+    if any(each.error is not None and each.error.retryable for each in tried):
+        raise BackendError(text)
+    raise Refused(RULE, text)
 
 
 def _wraps(token: Token) -> _Tried[Wrapping]:
@@ -137,18 +147,20 @@ def _keeps(token: Token) -> _Tried[bool]:
 
 def _first_that_works(token: Token, *attempts: _Attempt[_Way]) -> _Tried[_Way]:
     reasons: list[str] = []
+    last: HsmMpcError | None = None
     for attempt in attempts:
         try:
             way = attempt.run(token)
         except HsmMpcError as error:
             reasons.append(f"{attempt.capability}: {error}")
+            last = error
             if not _lacks(error):
                 break
         else:
             return _Tried(Finding(attempt.capability, "", tuple(reasons)), way)
     first, *others = reasons
     failure = "; ".join((first.removeprefix(f"{attempts[0].capability}: "), *others))
-    return _Tried(Finding(attempts[0].capability, failure), None)
+    return _Tried(Finding(attempts[0].capability, failure), None, last)
 
 
 def _lacks(error: HsmMpcError) -> bool:
