@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from hsm_mpc.hsm import keys
+from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.token import Token
@@ -21,7 +22,9 @@ from hsm_mpc.sealing.sealed import seal
 from hsm_mpc.secure.arena import Arena, Secret
 from hsm_mpc.secure.entropy import Entropy, Fill
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.wrapping.base import WrappingKey
 from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
+from hsm_mpc.wrapping.pkcs11_rsa import Pkcs11RsaKey
 from tests.memory_scan.scene import CONTEXT, KEY_LABEL, SHARE_BYTES, TOKEN, Folder
 from tests.secure.bytes_of import filled
 
@@ -45,7 +48,7 @@ def new_token(folder: Folder, arena: Arena) -> Token:
     return token
 
 
-def sealed_under(key: Pkcs11Key, secret: Secret, entropy: Entropy) -> bytes:
+def sealed_under(key: WrappingKey, secret: Secret, entropy: Entropy) -> bytes:
     return run_shielded(lambda: seal(secret, CONTEXT, [key], entropy, now=0))
 
 
@@ -63,7 +66,9 @@ def main() -> None:
     )
     folder.blob.write_bytes(sealed_under(Pkcs11Key(token, kept), secret, entropy))
     folder.orphan.write_bytes(sealed_under(Pkcs11Key(token, destroyed), secret, entropy))
-    folder.write_key_ids(kept.key_id, destroyed.key_id)
+    rsa = keys.generate_wrapping_key(token, os.urandom(20), KEY_LABEL, Wrapping.RSA_OAEP_SHA1)
+    folder.rsa_blob.write_bytes(sealed_under(Pkcs11RsaKey(token, rsa), secret, entropy))
+    folder.write_key_ids(kept.key_id, destroyed.key_id, rsa.key_id)
     keys.destroy(token, destroyed)
 
 

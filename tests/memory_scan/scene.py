@@ -32,6 +32,7 @@ class Folder:
         self.pin = path / "pin"
         self.blob = path / "blob"
         self.orphan = path / "blob of a destroyed key"
+        self.rsa_blob = path / "blob of an RSA key"
         self._key_ids = path / "key ids"
 
     @property
@@ -49,7 +50,7 @@ class Folder:
         self._key_ids.write_text(json.dumps([key_id.hex() for key_id in key_ids]))
 
     def key_ids(self) -> list[bytes]:
-        """CKA_IDs of the wrapping keys of `blob` and of `orphan`."""
+        """CKA_IDs of the wrapping keys of `blob`, `orphan` and `rsa_blob`."""
         return [bytes.fromhex(key_id) for key_id in json.loads(self._key_ids.read_text())]
 
 

@@ -19,7 +19,8 @@ from typing import Final, cast
 
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.groups.secp256k1 import SECP256K1
-from hsm_mpc.hsm import canary, direct, keys
+from hsm_mpc.hsm import canary, direct, keys, rsa
+from hsm_mpc.hsm.cryptoki import ObjectClass
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.token import Token
@@ -30,8 +31,9 @@ from hsm_mpc.secure import libcrypto
 from hsm_mpc.secure.arena import Arena, Secret, move_bytes, publish
 from hsm_mpc.secure.mapping import Backend
 from hsm_mpc.secure.process import harden, run_shielded
+from hsm_mpc.wrapping.base import WrappingKey
 from hsm_mpc.wrapping.pkcs11 import Pkcs11Key
-from hsm_mpc.wrapping.recipients import KeyRecipient
+from hsm_mpc.wrapping.pkcs11_rsa import Pkcs11RsaKey
 from tests.memory_scan.checkpoints import (
     Step,
     around_the_content,
@@ -76,12 +78,15 @@ class Target:
         checkpoint(f"pages {mapping.address} {mapping.length}")
         self.token = self.log_in(folder)
         checkpoint("logged in")
-        key_id, gone_id = folder.key_ids()
+        key_id, gone_id, rsa_id = folder.key_ids()
         found = keys.wrapping_key(self.token, key_id, KEY_LABEL)
         self.key = Pkcs11Key(self.token, found)
         self.destroyed = Pkcs11Key(self.token, replace(found, handle=1 << 20, key_id=gone_id))
+        rsa_half = keys.wrapping_key(self.token, rsa_id, KEY_LABEL, ObjectClass.PRIVATE_KEY)
+        self.rsa_key = Pkcs11RsaKey(self.token, rsa_half)
         self.share = SealedShare.parse(folder.blob.read_bytes())
         self.orphan = SealedShare.parse(folder.orphan.read_bytes())
+        self.rsa_share = SealedShare.parse(folder.rsa_blob.read_bytes())
 
     def log_in(self, folder: Folder) -> Token:
         pin = PinSource.parse(f"file:{folder.pin}").read(self.arena)
@@ -96,22 +101,26 @@ class Target:
         blob, foreign = self.share.blob, replace(CONTEXT, epoch=1)
         self.abort("wrong tag", parsed(replace(blob, tag=flipped(blob.tag))))
         self.abort("wrong wrapped key", parsed(with_wrapped_key_flipped(blob)))
+        wrong = parsed(with_wrapped_key_flipped(self.rsa_share.blob))
+        self.abort("wrong key wrapped by RSA", wrong, key=self.rsa_key)
         self.abort("expected another context", self.share, expected=foreign)
         self.abort("context exchanged", parsed(replace(blob, context=foreign)), expected=foreign)
         self.abort("key missing", self.orphan, key=self.destroyed)
         self.abort("failure before the content", self.share, before=fail)
         self.abort("failure after the content", self.share, after=fail)
 
-    def succeed(self, use: Step, before: Step = stop_unwrapped) -> None:
+    def succeed(self, use: Step, before: Step = stop_unwrapped, *, by_rsa: bool = False) -> None:
         """Open the share with a checkpoint at every step, and use it."""
+        sealed, key = (self.rsa_share, self.rsa_key) if by_rsa else (self.share, self.key)
+        decryption = (rsa, "decrypt_oaep_into") if by_rsa else (direct, "decrypt_gcm_into")
         with self.arena.scope() as take:
             share = take(SHARE_BYTES)
             with (
-                stopping_after(direct, "decrypt_gcm_into", "data key decrypted"),
+                stopping_after(*decryption, "data key decrypted"),
                 stopping_after(libcrypto, "aes256gcm_open", "content decrypted"),
                 around_the_content(before, stop_opened),
             ):
-                unseal(self.share, self.key, CONTEXT, self.share.digest, share)
+                unseal(sealed, key, CONTEXT, sealed.digest, share)
             checkpoint("window shut")
             use(share)
             checkpoint("used")
@@ -172,7 +181,7 @@ class Target:
         name: str,
         share: SealedShare,
         *,
-        key: Pkcs11Key | None = None,
+        key: WrappingKey | None = None,
         expected: Context = CONTEXT,
         before: Step = do_nothing,
         after: Step = do_nothing,
@@ -198,7 +207,6 @@ def flipped(content: bytes) -> bytes:
 
 def with_wrapped_key_flipped(blob: Blob) -> Blob:
     (recipient,) = blob.recipients
-    assert isinstance(recipient, KeyRecipient)
     broken = replace(recipient, wrapped=flipped(recipient.wrapped))
     return replace(blob, recipients=(broken,))
 
@@ -222,6 +230,7 @@ def main() -> None:
     run_shielded(lambda: target.succeed(target.move))
     run_shielded(lambda: target.succeed(do_nothing))
     run_shielded(lambda: target.succeed(target.interrupt))
+    run_shielded(lambda: target.succeed(do_nothing, by_rsa=True))
     target.open_often()
     target.abort_in_every_way()
     gc.collect()
