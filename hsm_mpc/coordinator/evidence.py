@@ -8,12 +8,27 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
 from hsm_mpc.roster import Roster
 from hsm_mpc.steps import step
+
+
+@dataclass(frozen=True, slots=True)
+class NoCertificate:
+    """The messages of a key generation that make no certificate. Whose fault that is, they do not
+    prove: a signature that fails on one transcript may be honest on another (step 2.5.12)."""
+
+    name: str
+    reason: str
+    evidence: tuple[bytes, ...]
+    """The channels of all, then their msg1, then their round-3 messages."""
+
+
+Case = Exclude | Suspect | NoCertificate
 
 
 class EvidenceFolder:
@@ -23,7 +38,7 @@ class EvidenceFolder:
         self._folder = folder
         self._roster = roster
 
-    def keep(self, case: Exclude | Suspect) -> None:
+    def keep(self, case: Case) -> None:
         """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
         content = b"".join(lv32(message) for message in case.evidence)
         path = self._folder / hashlib.sha256(content).hexdigest()[:32]
@@ -47,7 +62,9 @@ class EvidenceFolder:
             os.fsync(file.fileno())
         beside.rename(path)
 
-    def _said(self, case: Exclude | Suspect) -> str:
+    def _said(self, case: Case) -> str:
+        if isinstance(case, NoCertificate):
+            return f"the key generation of {case.name} made no certificate: {case.reason}"
         if isinstance(case, Exclude):
             return f"holder {self._roster.member(case.index).name} is excluded: {case.reason}"
         one, other = (self._roster.member(index).name for index in case.pair)

@@ -9,8 +9,9 @@ from typing import Final
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
+from hsm_mpc.coordinator.evidence import EvidenceFolder, NoCertificate
 from hsm_mpc.coordinator.links import HolderLinks
-from hsm_mpc.errors import BadEncoding
+from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
@@ -31,12 +32,14 @@ class Relay:
     links: HolderLinks
     number: int
     sign: CoSign
+    evidence: EvidenceFolder
 
     def certificate(self, proposal: Proposal, policy_file: bytes) -> Certificate:
         """All rounds up to the certificate, each with all holders at once.
 
         Raises:
-            ProtocolAbort: a holder names who cheated.
+            ProtocolAbort: a holder names who cheated; or the messages make no certificate, which
+                names nobody (step 2.5.12).
             Refused, NameTaken: a holder does not take part.
             BackendError: a holder does not answer; which one is said.
         """
@@ -47,7 +50,17 @@ class Relay:
         dealings = self._round(HolderMethod.HELLOS, hellos)
         channels = self._round(HolderMethod.CHANNEL, [])
         confirmations = self._round(HolderMethod.COMMITMENTS, [*dealings, *channels])
-        return assemble(proposal, hellos, dealings, confirmations)
+        try:
+            certificate = assemble(proposal, hellos, dealings, confirmations)
+            certificate.verify(self.links.roster)
+        except (BadEncoding, ProtocolAbort, Tampered) as broken:
+            messages = (*channels, *dealings, *confirmations)
+            self.evidence.keep(NoCertificate(proposal.name, str(broken), messages))
+            raise ProtocolAbort(
+                f"the key generation of {proposal.name!r} made no certificate: {broken}; "
+                "its messages are kept as evidence, and name nobody"
+            ) from broken
+        return certificate
 
     def confirm(self, certificate: Certificate) -> tuple[bytes, ...]:
         """CERT to all, their DONEs to all: the wallet is active. The DONEs, in roster order.

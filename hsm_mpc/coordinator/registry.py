@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from typing import Final
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import BackendError, NameTaken
 from hsm_mpc.ids import WalletId
+from hsm_mpc.steps import step
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS wallets (
@@ -46,31 +48,34 @@ class Registry:
         Raises:
             BackendError: the file cannot be used.
         """
+        self._path = path
+        self._lock = threading.Lock()
         try:
-            self._database = sqlite3.connect(path, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-            self._database.execute(_SCHEMA)
+            with step("registry.open"):
+                self._database = sqlite3.connect(path, check_same_thread=False)
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = FULL")
+                self._database.execute(_SCHEMA)
         except sqlite3.Error as failure:
             raise BackendError(f"registry {path}: {failure}", retryable=False) from failure
-        self._lock = threading.Lock()
 
     def add(self, wallet: Registered) -> None:
         """Remember a certified wallet.
 
         Raises:
             NameTaken: another wallet has this name.
+            BackendError: the disk is full, or fails.
         """
         row = (wallet.name, wallet.wallet_id, wallet.certificate, _joined(wallet.dones))
         try:
-            with self._lock, self._database:
+            with self._writing(), step("registry.add"), self._database:
                 self._database.execute("INSERT INTO wallets VALUES (?, ?, ?, ?)", row)
         except sqlite3.IntegrityError as taken:
             raise NameTaken(f"a wallet called {wallet.name!r} is registered already") from taken
 
     def confirm(self, wallet_id: WalletId, dones: Sequence[bytes]) -> None:
-        """All holders have confirmed the wallet."""
-        with self._lock, self._database:
+        """All holders have confirmed the wallet. Raises: BackendError, as `add`."""
+        with self._writing(), step("registry.confirm"), self._database:
             self._database.execute(
                 "UPDATE wallets SET dones = ? WHERE wallet_id = ?", (_joined(dones), wallet_id)
             )
@@ -92,6 +97,15 @@ class Registry:
     def close(self) -> None:
         """Nothing is lost without it."""
         self._database.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Nobody else writes; a disk that fails has the error of one."""
+        try:
+            with self._lock:
+                yield
+        except sqlite3.OperationalError as failure:
+            raise BackendError(f"registry {self._path}: {failure}") from failure
 
     def _one(self, condition: str, value: str | bytes) -> Registered | None:
         with self._lock:

@@ -70,7 +70,7 @@ class CoordinatorService:
         self._number = number
         self._sign = sign
         self._clock = clock
-        self._relay = Relay(links, number, sign)
+        self._relay = Relay(links, number, sign, evidence)
         self._channels = AnnouncedChannels(links, clock)
         self._recovery = recovery
         self._evidence = evidence

@@ -1,4 +1,4 @@
-"""A failure at each step of some work in turn: the disk is full, or the token is gone."""
+"""A failure at each change of some work in turn: the disk is full, or the token is gone."""
 
 from __future__ import annotations
 
@@ -6,26 +6,31 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from hsm_mpc.errors import BackendError
-from tests.named_steps import observed
+from tests.named_steps import HSM_QUESTIONS, observed
 
 
 def steps_of(work: Callable[[], object]) -> list[str]:
-    """The steps of `work`, in their order."""
+    """The steps of `work` that change disk or token, in their order."""
     seen: list[str] = []
-    with observed(lambda when, name: seen.append(name) if when == "before" else None):
+
+    def note(when: str, name: str) -> None:
+        if when == "before" and name not in HSM_QUESTIONS:
+            seen.append(name)
+
+    with observed(note):
         work()
     return seen
 
 
 @contextmanager
 def failing_at(number: int) -> Iterator[None]:
-    """The step of this number fails before it has any effect, and those after it too."""
+    """The change of this number fails before it has any effect, and every step after it too."""
     seen = 0
 
     def observer(when: str, name: str) -> None:
         nonlocal seen
         if when == "before":
-            seen += 1
+            seen += name not in HSM_QUESTIONS
             if seen > number:
                 raise BackendError(f"no {name}")
 

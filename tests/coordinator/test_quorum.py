@@ -81,7 +81,9 @@ def with_riding(kinds: dict[int, type[Holder]]) -> dict[int, type[Holder]]:
 
 
 @pytest.mark.parametrize(("t", "n", "orders"), [(2, 3, 12), (3, 3, 12), (3, 5, 2)])
-def test_t_honest_of_n_finish_with_n_minus_t_liars(t: int, n: int, orders: int) -> None:
+def test_t_honest_of_n_finish_with_n_minus_t_liars(
+    t: int, n: int, orders: int, report_line: Callable[[str], None]
+) -> None:
     runs = 0
     for kinds in mixtures(n, t):
         for order in range(orders):
@@ -89,6 +91,7 @@ def test_t_honest_of_n_finish_with_n_minus_t_liars(t: int, n: int, orders: int) 
                 require_success(Relay(t, cast, (cast, order)).run(), cast, t)
                 runs += 1
     assert runs == 2 * orders * sum(1 for _ in mixtures(n, t))
+    report_line(f"quorum: {runs} schedules of {t}-of-{n} with every set of liars")
 
 
 def test_samples_of_4_of_7_finish() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.wallets import VerifiedWallet
 from hsm_mpc.coordinator.service import CoordinatorService
+from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -25,7 +26,10 @@ from hsm_mpc.errors import (
 from hsm_mpc.requests import RequestType
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
+from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import indices_from_bytes, indices_to_bytes
+from tests.agent.making import resigned
+from tests.agent.simulate import World
 from tests.coordinator.office import Office
 
 Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
@@ -67,6 +71,37 @@ def test_a_holder_that_is_down_is_named_and_the_name_stays_free(office: Office) 
     assert unreachable.value.waiting_for == ("h2",)
     office.links[2].down = False
     office.made()
+
+
+def test_messages_that_make_no_certificate_are_evidence_against_nobody(
+    office: Office, world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Step 2.5.12: a false signature under the transcript, in a message that its holder signed."""
+    channels: list[bytes] = []
+    confirmations: list[bytes] = []
+
+    def lies(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if method is not HolderMethod.COMMITMENTS:
+            return answer
+        payload = bytearray(parse_envelope(answer[0]).payload)
+        payload[-1] ^= 1
+        channels[:] = parts[world.roster.n :]
+        confirmations.append(resigned(world, answer[0], bytes(payload)))
+        return (confirmations[0],)
+
+    office.links[2].tamper = lies
+    with pytest.raises(ProtocolAbort, match=r"made no certificate: .*holder 2") as aborted:
+        office.made()
+    assert aborted.value.culprits == ()
+    (case,) = office.evidence()
+    kept = case.read_bytes()
+    assert all(lv32(message) in kept for message in (*channels, confirmations[0]))
+    reader, messages = Reader(kept, "case"), []
+    while reader.consumed < len(kept):
+        messages.append(reader.lv32())
+    assert len(messages) == 3 * world.roster.n
+    assert "the key generation of treasury made no certificate" in capfd.readouterr().err
 
 
 def test_a_holder_that_cheats_in_key_generation_is_named(office: Office) -> None:

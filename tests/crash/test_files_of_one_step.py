@@ -11,18 +11,21 @@ import pytest
 from hsm_mpc import seed_file, steps
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.quorum_actions import Exclude
+from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.encoding import lv32
+from hsm_mpc.errors import BackendError
+from hsm_mpc.ids import WalletId
 from hsm_mpc.secure.arena import Arena
 from tests.coordinator.test_links import ROSTER
 from tests.crash.deaths import MOMENTS, Moment, killing_at
 from tests.store.children import in_child, killed
 
 
-def dies(work: Callable[[], object], moment: Moment) -> bool:
-    """Whether a process that does this died at its first step."""
+def dies(work: Callable[[], object], moment: Moment, number: int = 0) -> bool:
+    """Whether a process that does this died at its step of this number."""
 
     def dying() -> None:
-        steps.observe(killing_at(moment, 0))
+        steps.observe(killing_at(moment, number))
         work()
 
     return killed(dying)
@@ -70,3 +73,34 @@ def test_half_of_a_case_is_never_taken_for_it(tmp_path: Path) -> None:
     folder.keep(case)
     (file,) = (tmp_path / "evidence").iterdir()
     assert file.read_bytes() == lv32(b"list") + lv32(b"partial")
+
+
+WALLET = Registered("treasury", WalletId(b"1" * 16), b"certificate", ())
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("number", range(3))
+def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment: Moment) -> None:
+    """Its steps: open, add, confirm."""
+    path = tmp_path / "registry"
+
+    def register() -> None:
+        registry = Registry(path)
+        registry.add(WALLET)
+        registry.confirm(WALLET.wallet_id, [b"done"])
+
+    def look() -> None:
+        found = Registry(path).named(WALLET.name)
+        assert (found is not None) == (reached > 1), number
+        assert found is None or found.dones == ((b"done",) if reached > 2 else ())
+
+    reached = number + (moment == "after")
+    assert dies(register, moment, number)
+    in_child(look)
+
+
+def test_a_registry_whose_disk_fails_says_so(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "registry")
+    registry._database.execute("PRAGMA query_only = ON")  # as on a disk that was made read-only
+    with pytest.raises(BackendError, match=r"registry .*: attempt to write a readonly database"):
+        registry.add(WALLET)

@@ -1,8 +1,8 @@
 """The fast variant: a step raises, and the state is reopened from its folder and its token.
 
-Deaths of one of two holders at every step of a key generation and of a signature, each alone; and
-at every pair of steps, where the second death comes at any step of the start after the first one,
-or of what is done then.
+Deaths of one of two holders at every step of a key generation and of a signature, the HSM's reads
+among them, each alone; and at every pair of steps, where the second death comes at any step of the
+start after the first one, or of what is done then.
 """
 
 from __future__ import annotations
@@ -85,7 +85,8 @@ def _discarded(phoenix: Phoenix, making: Making) -> str:
     return outcome
 
 
-@pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_key_generation_that_dies_at_any_step(
     phoenix: Phoenix, moment: Moment, report_line: Callable[[str], None]
 ) -> None:

@@ -25,7 +25,7 @@ from hsm_mpc.wire.calls import Call, CoordinatorMethod, answer_of
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcServer, GrpcTransport
 from tests.lab.labs import Lab, kill
 
-pytestmark = pytest.mark.serial
+pytestmark = pytest.mark.xdist_group("lab")
 
 
 def check(signed: dict[str, Any], message: bytes = b"pay the baker") -> None:

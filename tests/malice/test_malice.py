@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +18,17 @@ REMEDY = "run .venv/bin/python -m tests.malice, read the difference, commit it"
 @pytest.mark.usefixtures("shielded")
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_attack_fares_as_the_page_says(
-    hsm_module: Module, pin_arena: Arena, stores: Path, group: str
+    hsm_module: Module,
+    pin_arena: Arena,
+    stores: Path,
+    group: str,
+    report_line: Callable[[str], None],
 ) -> None:
-    today = attacked(hsm_module, pin_arena, stores, group).splitlines()
-    assert sections_of(PAGE.read_text("utf-8"), group).splitlines() == today, REMEDY
+    today = attacked(hsm_module, pin_arena, stores, group)
+    assert sections_of(PAGE.read_text("utf-8"), group).splitlines() == today.splitlines(), REMEDY
+    counts = re.findall(r"^Attacks: (\d+) \(taproot\), (\d+) \(ed25519\)\.$", today, re.MULTILINE)
+    tried = sum(int(number) for pair in counts for number in pair)
+    report_line(f"malice: {tried} attacks on {group}, as the page says")
 
 
 def test_the_page_has_all_sections_and_no_other() -> None:

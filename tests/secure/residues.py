@@ -19,6 +19,10 @@ from nacl._sodium import ffi
 
 ORDER: Final = 2**252 + 27742317777372353535851937790883648493
 SHARED_BYTES: Final = 4096
+_PAGE: Final = 4096
+_EMPTY: Final = bytes(_PAGE)
+_LONGEST: Final = 64
+"""Bytes of what is looked for."""
 
 Work = Callable[[int, Callable[[], None]], object]
 """`work(address of the shared memory, stop)`; it stops where the test looks."""
@@ -72,8 +76,10 @@ class Watched:
                 os._exit(0)
         os.close(ready)
         self._started = False
+        self._before: dict[int, bytes] = {}
 
     def __enter__(self) -> Watched:
+        self._before = dict(self._memory())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,11 +98,16 @@ class Watched:
         assert os.WIFSTOPPED(status), "the work failed"
 
     def found(self, needles: Iterable[bytes], *, stack_only: bool = False) -> int:
-        """How many of them stand in memory that it can write, the shared part left out."""
-        memory = list(self._memory(stack_only))
+        """How many of them stand in memory that it has written to since the fork."""
+        memory = [
+            part
+            for start, content in self._memory(stack_only)
+            for part in _written(self._before.get(start, b""), content)
+        ]
         return sum(any(needle in part for part in memory) for needle in set(needles))
 
-    def _memory(self, stack_only: bool) -> Iterator[bytes]:
+    def _memory(self, stack_only: bool = False) -> Iterator[tuple[int, bytes]]:
+        """Address and content of what it can write, the shared part left out."""
         with (
             open(f"/proc/{self._pid}/maps", encoding="ascii") as maps,
             open(f"/proc/{self._pid}/mem", "rb", buffering=0) as memory,
@@ -108,6 +119,19 @@ class Watched:
                     continue
                 try:
                     memory.seek(start)
-                    yield memory.read(end - start).replace(bytes(4096), b"")
+                    yield start, memory.read(end - start)
                 except OSError:
                     continue  # secret memory
+
+
+def _written(before: bytes, now: bytes) -> Iterator[bytes]:
+    """Runs of pages that are not as before, each with what lies close to its ends."""
+    begin = None
+    for at in range(0, len(now) + _PAGE, _PAGE):
+        page = now[at : at + _PAGE]
+        changed = page not in (before[at : at + _PAGE], _EMPTY, b"")
+        if changed and begin is None:
+            begin = at
+        elif not changed and begin is not None:
+            yield now[max(begin - _LONGEST, 0) : at + _LONGEST]
+            begin = None
