@@ -5,7 +5,12 @@ import hashlib
 import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.wrapping_keys import aes_description, kek_digest, wrapping_key_id
+from hsm_mpc.certificates.wrapping_keys import (
+    aes_description,
+    kek_digest,
+    rsa_description,
+    wrapping_key_id,
+)
 from hsm_mpc.encoding import Reader, lv32, u16be, u32be
 from hsm_mpc.errors import BadInput
 from hsm_mpc.ids import WalletId
@@ -55,6 +60,10 @@ def test_the_digest_covers_uri_and_description() -> None:
 def test_a_description_of_other_lengths_is_refused(cka_id: bytes, serial: bytes) -> None:
     with pytest.raises(BadInput, match="CKA_ID of 20"):
         aes_description(cka_id, serial)
+
+
+def test_an_rsa_pair_is_described_by_its_public_half() -> None:
+    assert rsa_description(b"SubjectPublicKeyInfo") == b"\x02SubjectPublicKeyInfo"
 
 
 def test_attempts_compare_as_80_bit_integers() -> None:

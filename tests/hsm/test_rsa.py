@@ -18,6 +18,7 @@ from hsm_mpc.hsm.cryptoki import Attribute, Hash, Mechanism, ObjectClass, addres
 from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused
 from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import WALLET_LABEL, Answer, lie
 from tests.rsa_pairs import brought_in, private_key
@@ -88,6 +89,8 @@ def test_a_public_key_that_somebody_put_there_is_not_used(token: Token, rsa_key:
     found = keys.find_wrapping_key(token, rsa_key.key_id, rsa_key.label)
     assert found == rsa_key
     assert opened_by(token, rsa_key, sealed_by(token, found)) == PLAINTEXT
+    (planted,) = [key for key in listing(token) if key.object_class is ObjectClass.PUBLIC_KEY]
+    assert not planted.is_ours
 
 
 def test_encrypting_leaves_nothing_in_the_token_and_no_object_in_the_session(
