@@ -20,7 +20,7 @@ unpack_module() { # unpack_module PACKAGE...
     mkdir -p "$HERE"
     have_apt || leave_out "this system has no apt-get to fetch $*"
     say "unpacking $NAME into .local/$NAME (once, a few seconds) ..."
-    unpack_packages "$HERE/root" "$@" 2>> "$LOG" || leave_out "$* could not be downloaded: $(tail -n 1 "$LOG")"
+    unpack_packages "$HERE/unpacked" "$@" 2>> "$LOG" || leave_out "$* could not be downloaded: $(tail -n 1 "$LOG")"
 }
 
 the_one() { # the_one GLOB...; the path that exists
