@@ -14,7 +14,7 @@ class Profile:
 
     name: str
     manufacturer: str
-    """As CK_TOKEN_INFO has it, without the blanks."""
+    """What its name in CK_TOKEN_INFO begins with."""
     factory_so_pin: bytes | None = None
     """The security officer's PIN of a new token, which everybody knows; None: he brings his own."""
     bears_its_label: bool = False
@@ -24,12 +24,12 @@ class Profile:
 STANDARD: Final = Profile("standard", "")
 NSS: Final = Profile("nss", "Mozilla Foundation", factory_so_pin=b"", bears_its_label=True)
 """The officer's PIN of a new token is empty, and nobody is its officer once the user PIN is set."""
-OPENCRYPTOKI: Final = Profile("opencryptoki", "IBM Corp.", factory_so_pin=b"87654321")
+OPENCRYPTOKI: Final = Profile("opencryptoki", "IBM", factory_so_pin=b"87654321")
 
 
 def profile_of(token: TokenInfo) -> Profile:
     """By what the token says of its manufacturer."""
     for profile in (NSS, OPENCRYPTOKI):
-        if token.manufacturer == profile.manufacturer:
+        if token.manufacturer.startswith(profile.manufacturer):
             return profile
     return STANDARD

@@ -66,7 +66,7 @@ class Site:
         return self.token.module.find(self.config.hsm.token, "another")
 
     def shared(self) -> str:
-        """What python-pkcs11 sees is the module as we initialised it."""
+        """What python-pkcs11 is told by the module as we initialised it."""
         face = library(self.token.module)
         assert not face.initialized
         return str(face.manufacturer_id)

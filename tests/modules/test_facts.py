@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any, Final
 
 import pytest
+
+from tests.conftest import ROOT
 
 ALL: Final = ("softhsm", "nss", "p11kit", "opencryptoki")
 
@@ -12,8 +15,16 @@ MANUFACTURER: Final = {
     "softhsm": "SoftHSM project",
     "nss": "Mozilla Foundation",
     "p11kit": "SoftHSM project",
-    "opencryptoki": "IBM Corp.",
+    "opencryptoki": "IBM",
 }
+MEASURED: Final = {
+    "softhsm": None,
+    "nss": ("libnss3", "2:3.87"),
+    "p11kit": ("p11-kit-modules", "0.24"),
+    "opencryptoki": ("libopencryptoki0", "3.8.1"),
+}
+"""The package and version that the tables tell of; another system's may do better, never worse."""
+
 NO_SUCH_MECHANISM: Final = "CKR_MECHANISM_INVALID"
 LACKS: Final[dict[str, dict[str, str]]] = {
     "softhsm": {},
@@ -45,6 +56,17 @@ AFTER_A_WRONG_PIN: Final = {
     "opencryptoki": "FEW_TRIES_LEFT",
 }
 
+
+def is_measured(name: str) -> bool:
+    """Whether what was unpacked is the version of the tables."""
+    if (measured := MEASURED[name]) is None:
+        return True
+    package, version = measured
+    documents = ROOT / ".local" / name / "unpacked" / "usr" / "share" / "doc" / package
+    with gzip.open(documents / "changelog.Debian.gz", "rt", encoding="utf-8") as changes:
+        return f"({version}" in changes.readline()
+
+
 on_each = pytest.mark.parametrize("name", ALL)
 
 
@@ -54,7 +76,8 @@ def test_a_new_token_is_made_by_token_init_and_found_again(
 ) -> None:
     assert facts["created"]["label"] == "facts"
     assert facts["created_again"]["failed"].startswith("NameTaken")
-    assert facts["found"] == {"manufacturer": MANUFACTURER[name], "pin": "READY"}
+    assert facts["found"]["manufacturer"].startswith(MANUFACTURER[name])
+    assert facts["found"]["pin"] == "READY"
     assert "with serial another" in facts["another_serial"]["failed"]
 
 
@@ -83,8 +106,9 @@ def test_the_token_draws_at_random(facts: dict[str, Any], name: str) -> None:
 @on_each
 def test_the_self_test_names_exactly_what_is_lacking(facts: dict[str, Any], name: str) -> None:
     lacks = facts["lacks"]
-    assert list(lacks) == list(LACKS[name])
-    assert all(answer in lacks[capability] for capability, answer in LACKS[name].items())
+    assert set(lacks) <= set(LACKS[name])
+    assert not is_measured(name) or set(lacks) == set(LACKS[name])
+    assert all(LACKS[name][capability] in failure for capability, failure in lacks.items())
 
 
 @on_each
@@ -97,19 +121,22 @@ def test_a_wrapping_key_is_made_found_and_destroyed(facts: dict[str, Any], name:
 def test_a_register_is_kept_in_the_form_that_the_token_takes(
     facts: dict[str, Any], name: str
 ) -> None:
-    assert facts["register_form"] == KEEPS_REGISTERS[name]
+    assert facts["register_form"] in ("as data objects", KEEPS_REGISTERS[name])
+    assert not is_measured(name) or facts["register_form"] == KEEPS_REGISTERS[name]
     assert facts["register"] == [True, True, True, True]
 
 
 @on_each
 def test_what_the_token_gives_away_is_found_by_trying(facts: dict[str, Any], name: str) -> None:
-    assert facts["gives_away"] == GIVES_AWAY[name]
-    if not GIVES_AWAY[name]:
+    gives_away = facts["gives_away"]
+    assert set(gives_away) <= set(GIVES_AWAY[name])
+    assert not is_measured(name) or gives_away == GIVES_AWAY[name]
+    if not gives_away:
         assert facts["accepted_by_nobody"] is None
         return
     refusal = facts["accepted_by_nobody"]["failed"]
     assert refusal.startswith("Refused")
-    assert f"hsm.accept_findings: [{', '.join(GIVES_AWAY[name])}]" in refusal
+    assert f"hsm.accept_findings: [{', '.join(gives_away)}]" in refusal
 
 
 @on_each
