@@ -90,6 +90,12 @@ def _first_so_pin(token: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]
     if factory is not None:
         yield ffi.from_buffer(factory), len(factory)
         return
+    with _own_so_pin(token, so_pin) as own:
+        yield own
+
+
+@contextmanager
+def _own_so_pin(_: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]:
     with so_pin.open() as pointer:
         yield ffi.cast(BYTES, pointer), so_pin.size
 
@@ -119,19 +125,17 @@ def _set_pins(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Secret
 def _log_officer_in(module: Module, token: TokenInfo, session: int, so_pin: Secret) -> None:
     """With the factory's PIN while it is the token's; then it is changed, so far as it can be."""
     calls, profile = module.calls, profile_of(token)
-    to_be_changed = bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
-    if to_be_changed or profile.bears_its_label:
-        with _first_so_pin(token, so_pin) as (first, size), step("token.login-so"):
-            code = calls.C_Login(session, User.SO, first, size)
-    else:
-        with so_pin.open() as pointer, step("token.login-so"):
-            code = calls.C_Login(session, User.SO, ffi.cast(BYTES, pointer), so_pin.size)
+    of_factory = profile.factory_so_pin is not None
+    to_be_changed = of_factory and bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
+    pin = _first_so_pin if to_be_changed or profile.bears_its_label else _own_so_pin
+    with pin(token, so_pin) as (pointer, size), step("token.login-so"):
+        code = calls.C_Login(session, User.SO, pointer, size)
     failures.check(code, "C_Login of the security officer", module.where)
     if to_be_changed:
         with (
-            _first_so_pin(token, so_pin) as (first, size),
-            so_pin.open() as pointer,
+            _first_so_pin(token, so_pin) as first,
+            _own_so_pin(token, so_pin) as own,
             step("token.change-so-pin"),
         ):
-            code = calls.C_SetPIN(session, first, size, ffi.cast(BYTES, pointer), so_pin.size)
+            code = calls.C_SetPIN(session, *first, *own)
         failures.check(code, "C_SetPIN of the security officer", module.where)

@@ -15,6 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from hsm_mpc.app import holder as holder_app
 from hsm_mpc.app import token as token_app
 from hsm_mpc.app.holder import find_token
 from hsm_mpc.config import HolderConfig, load_holder
@@ -22,6 +25,7 @@ from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.hsm import giveaways, keys, objects, register_objects
 from hsm_mpc.hsm.administration import library
 from hsm_mpc.hsm.cryptoki import Attribute, address_of, ffi
+from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.selftest import self_test
@@ -136,6 +140,25 @@ class Site:
         """Objects in the token after all of this."""
         return len(objects.matching(self.token, {Attribute.TOKEN: objects.TRUE}))
 
+    def init_accepting_nothing(self) -> str:
+        """`holder init` where the configuration accepts no finding, and what it leaves then."""
+        document = yaml.safe_load(self.config_path.read_text("utf-8"))
+        document["hsm"].pop("accept_findings", None)
+        strict = self.config_path.with_name("strict.yaml")
+        strict.write_text(yaml.safe_dump(document), "utf-8")
+        try:
+            return holder_app.init(strict, prompt=False).algorithm
+        finally:
+            self.token.accepted_findings = frozenset(self.config.hsm.accept_findings)
+
+    def init(self) -> str:
+        """`holder init` as the lab configures it."""
+        return holder_app.init(self.config_path, prompt=False).algorithm
+
+    def keys(self) -> list[str]:
+        """What `holder init` has made."""
+        return [key.label for key in listing(self.token) if not key.differences]
+
     def _right_pin(self) -> Secret:
         return PinSource.parse(self.config.hsm.pin_source).read(self.arena).secret
 
@@ -156,6 +179,9 @@ IN_ORDER: tuple[Callable[[Site], object], ...] = (
     Site.gives_away,
     Site.accepted_by_nobody,
     Site.left_behind,
+    Site.init_accepting_nothing,
+    Site.init,
+    Site.keys,
 )
 
 

@@ -142,3 +142,26 @@ def test_what_the_token_gives_away_is_found_by_trying(facts: dict[str, Any], nam
 @on_each
 def test_nothing_is_left_in_the_token(facts: dict[str, Any], name: str) -> None:
     assert facts["left_behind"] == 0
+
+
+@on_each
+def test_holder_init_takes_a_token_that_has_everything(facts: dict[str, Any], name: str) -> None:
+    if facts["lacks"]:
+        assert facts["init"]["failed"].startswith("Refused")
+        assert all(capability in facts["init"]["failed"] for capability in facts["lacks"])
+        assert facts["keys"] == []
+        return
+    assert facts["init"] == "P256"
+    assert facts["keys"] == ["hsm-mpc/canary", "hsm-mpc/identity", "hsm-mpc/identity"]
+
+
+@on_each
+def test_holder_init_refuses_a_token_that_gives_keys_away_unless_that_is_accepted(
+    facts: dict[str, Any], name: str
+) -> None:
+    strict = facts["init_accepting_nothing"]
+    if facts["gives_away"]:
+        assert strict["failed"].startswith("Refused")
+        assert all(finding in strict["failed"] for finding in facts["gives_away"])
+    else:
+        assert strict == facts["init"]
