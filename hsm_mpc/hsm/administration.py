@@ -1,9 +1,9 @@
 """python-pkcs11 on the module that we initialised: for making keys, never for using them.
 
-The only importer of python-pkcs11. Left to itself it initialises the module without locks, so it
-is given a library whose `initialize` does nothing, with our function list in it: p11-kit's client
-is another, uninitialised one for everybody who asks for a list. That leans on a private class of
-the pinned version; tests/hsm/test_administration.py says what we rely on.
+Left to itself it initialises the module without locks, so it is given a library whose `initialize`
+does nothing, with our function list in it: p11-kit's client is another, uninitialised one for
+everybody who asks for a list. That leans on a private class of the pinned version;
+tests/hsm/test_administration.py says what we rely on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ from hsm_mpc.hsm.token import TokenInfo
 class Profile:
     """What is peculiar to one kind of token."""
 
-    name: str
     manufacturer: str
     """What its name in CK_TOKEN_INFO begins with."""
     factory_so_pin: bytes | None = None
@@ -21,10 +20,10 @@ class Profile:
     """A new token has its label from the module's parameters: C_InitToken would only erase it."""
 
 
-STANDARD: Final = Profile("standard", "")
-NSS: Final = Profile("nss", "Mozilla Foundation", factory_so_pin=b"", bears_its_label=True)
+STANDARD: Final = Profile("")
+NSS: Final = Profile("Mozilla Foundation", factory_so_pin=b"", bears_its_label=True)
 """The officer's PIN of a new token is empty, and nobody is its officer once the user PIN is set."""
-OPENCRYPTOKI: Final = Profile("opencryptoki", "IBM", factory_so_pin=b"87654321")
+OPENCRYPTOKI: Final = Profile("IBM", factory_so_pin=b"87654321")
 
 
 def profile_of(token: TokenInfo) -> Profile:

@@ -204,7 +204,7 @@ class Factory:
 
 @pytest.fixture
 def factory(hsm_module: Module, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Factory:
-    made = Profile("factory", "SoftHSM", factory_so_pin=FACTORY_PIN)
+    made = Profile("SoftHSM", factory_so_pin=FACTORY_PIN)
     monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
     return Factory(hsm_module, answer)
 
@@ -268,7 +268,7 @@ def test_a_token_that_bears_its_label_is_never_initialised(
     seen_steps: list[str],
 ) -> None:
     """NSS erases it for anybody: one of another label is not touched."""
-    made = Profile("nss", "SoftHSM", factory_so_pin=b"", bears_its_label=True)
+    made = Profile("SoftHSM", factory_so_pin=b"", bears_its_label=True)
     monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
     with pytest.raises(BackendError, match="no empty token"):
         create(label)
