@@ -115,7 +115,7 @@ def mixed(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]
         shutil.rmtree(folder)
 
 
-@pytest.mark.serial
+@pytest.mark.xdist_group("lab")
 def test_every_two_of_three_holders_on_two_modules_sign(mixed: Lab, message: Path) -> None:
     assert [each["hsm"] for each in mixed.holders().values()] == ["softhsm", "nss", "softhsm"]
     mixed.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")

@@ -9,6 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.xdist_group("modules")  # so that one worker finds them, once
+
 ALL: Final = ("softhsm", "nss", "p11kit", "opencryptoki")
 
 MANUFACTURER: Final = {
