@@ -9,6 +9,7 @@ from pathlib import Path
 
 import coincurve
 import pytest
+from nacl.signing import VerifyKey
 
 from hsm_mpc.app import lab as lab_app
 from hsm_mpc.errors import BadConfig, BadInput, Tampered
@@ -128,6 +129,11 @@ def test_every_two_of_three_holders_on_two_modules_sign(mixed: Lab, message: Pat
         quorums.append(tuple(signed["signers"]))
         mixed.lab("start-holder", absent)
     assert quorums == [("h1", "h2"), ("h2", "h3"), ("h1", "h3")]
+    mixed.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "3")
+    signed = mixed.well("sign", "sol", "--message", str(message))
+    VerifyKey(bytes.fromhex(signed["public_key"])).verify(
+        message.read_bytes(), bytes.fromhex(signed["signature"])
+    )
     assert _accepted(mixed, "h2") == ["key-not-local", "non-extractable-is-wrapped"]
 
 
