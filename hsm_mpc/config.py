@@ -28,6 +28,10 @@ PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """An Ed25519 public key in lower-case hex."""
 
 
+AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped"]
+"""The names in hsm_mpc/hsm/giveaways.py, which says what each means."""
+
+
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -48,6 +52,10 @@ class HsmConfig(_Model):
     """`file:PATH`, `fd:NUMBER`, `credential:NAME` (systemd) or `prompt`."""
     environment: dict[str, str] = Field(default_factory=dict)
     """Environment variables that the module wants, such as SOFTHSM2_CONF."""
+    parameters: str = ""
+    """Text for the module's C_Initialize; NSS wants one."""
+    accept_findings: Annotated[tuple[AcceptedFinding, ...], Field(strict=False)] = ()
+    """What this token may give away of its keys; `holder init` refuses any other."""
 
 
 class MemoryConfig(_Model):
@@ -264,6 +272,8 @@ def _with_absolute_paths(document: dict[str, Any], folder: Path) -> dict[str, An
                 name: _absolute_if_relative_file(value, folder)
                 for name, value in hsm["environment"].items()
             }
+        if isinstance(hsm.get("parameters"), str):
+            resolved["hsm"]["parameters"] = hsm["parameters"].replace("sql:./", f"sql:{folder}/")
     return resolved
 
 

@@ -1,6 +1,8 @@
 # shellcheck shell=bash
 # Sourced by softhsm/fetch: where a system, or packages unpacked into a folder, keeps the module.
 # Needs PYTHON.
+# shellcheck source=scripts/lib/loading.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../scripts/lib/loading.sh"
 
 candidates() { # candidates PREFIX ("" is the system); one existing path a line
     local path
@@ -11,17 +13,6 @@ candidates() { # candidates PREFIX ("" is the system); one existing path a line
 }
 
 first_candidate() { candidates "$1" | head -n 1; }
-
-# What the loader says; empty when the module loads. A module of another architecture does not.
-why_not_loadable() { # why_not_loadable PATH
-    "$PYTHON" -I -c '
-import ctypes, sys
-try:
-    ctypes.CDLL(sys.argv[1]).C_GetFunctionList
-except (OSError, AttributeError) as error:
-    print(error)
-' "$1"
-}
 
 find_module() { # find_module PREFIX; prints the first that loads, fails when none does
     local path

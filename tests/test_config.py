@@ -37,6 +37,22 @@ def test_relative_paths_are_relative_to_the_folder_of_the_file(tmp_path: Path) -
     assert config.hsm.environment == {"SOFTHSM2_CONF": f"{tmp_path}/s.conf", "OTHER": "plain"}
 
 
+def test_a_database_of_nss_is_beside_the_file(tmp_path: Path) -> None:
+    parameters = "configdir='sql:./nss' certPrefix='./x' flags="
+    text = MINIMAL.replace("}", f', parameters: "{parameters}"}}')
+    config = load_holder(written(tmp_path, text))
+    assert config.hsm.parameters == parameters.replace("sql:./", f"sql:{tmp_path}/")
+    assert load_holder(written(tmp_path, MINIMAL)).hsm.parameters == ""
+
+
+def test_findings_are_accepted_by_known_names_only(tmp_path: Path) -> None:
+    assert load_holder(written(tmp_path, MINIMAL)).hsm.accept_findings == ()
+    accepted = MINIMAL.replace("}", ", accept_findings: [key-not-local]}")
+    assert load_holder(written(tmp_path, accepted)).hsm.accept_findings == ("key-not-local",)
+    with pytest.raises(BadConfig, match=r"hsm\.accept_findings"):
+        load_holder(written(tmp_path, accepted.replace("key-not-local", "everything")))
+
+
 def test_sockets_are_relative_to_the_folder_of_the_file_too(tmp_path: Path) -> None:
     config = load_holder(written(tmp_path, MINIMAL + "front: {socket: run/front}\n"))
     assert config.front is not None

@@ -19,8 +19,10 @@ from hsm_mpc.config import HolderConfig, load_holder
 from hsm_mpc.errors import BackendError, BadConfig, HsmMpcError
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.capabilities import KEY_CLASSES
+from hsm_mpc.hsm.giveaways import giveaways
 from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.register_objects import usable_form
 from hsm_mpc.hsm.selftest import Finding as Capability
 from hsm_mpc.hsm.selftest import self_test
 from hsm_mpc.secure import libcrypto
@@ -124,7 +126,7 @@ def _memory(config: HolderConfig) -> list[Finding]:
 
 def _module(config: HolderConfig) -> list[Finding]:
     try:
-        module = Module.load(config.hsm.module, config.hsm.environment)
+        module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
     except HsmMpcError as failure:
         return [Finding("fail", "module", str(failure), exit_code=failure.exit_code)]
     found = Finding("ok", "module", f"{module.path}: loaded, with locks")
@@ -179,6 +181,8 @@ def _holder(config_path: Path, prompt: bool) -> list[Finding]:
                 Finding("ok", "store", f"{holder.config.store}: whole, modes right"),
                 Finding("ok", "pin", "accepted"),
                 *_capabilities(holder),
+                _registers(holder),
+                *_giveaways(holder),
                 *_keys(holder),
             ]
     except HsmMpcError as failure:
@@ -207,6 +211,25 @@ def _capability(tried: Capability) -> Finding:
     return Finding(
         "warn", "capability", f"{message}; used because of {'; '.join(tried.instead_of)}"
     )
+
+
+def _registers(holder: OpenHolder) -> Finding:
+    """In which form (step 6.2.1a); that they work, the self-test has shown."""
+    try:
+        return Finding("ok", "registers", usable_form(holder.token).words)
+    except BackendError as failure:
+        return _failed("registers", str(failure), "use another token")
+
+
+def _giveaways(holder: OpenHolder) -> list[Finding]:
+    accepted = holder.config.hsm.accept_findings
+    mend = "use another token, or accept it: hsm.accept_findings in holder.yaml"
+    return [
+        Finding("warn", "giveaway", f"{found.name}, accepted: {found.meaning}")
+        if found.name in accepted
+        else _failed("giveaway", f"{found.name}: {found.meaning}", mend)
+        for found in giveaways(holder.token)
+    ] or [Finding("ok", "giveaway", "none: wrapping out a key that must stay was tried")]
 
 
 def _keys(holder: OpenHolder) -> list[Finding]:

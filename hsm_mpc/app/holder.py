@@ -23,7 +23,7 @@ from hsm_mpc.errors import (
     PinRefused,
     Tampered,
 )
-from hsm_mpc.hsm import canary, keys
+from hsm_mpc.hsm import canary, giveaways, keys
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
@@ -131,8 +131,10 @@ def find_token(config: HolderConfig) -> Token:
         BackendError: module not loadable, or token absent.
         BadConfig: the token is there twice.
     """
-    module = Module.load(config.hsm.module, config.hsm.environment)
-    return module.token(config.hsm.token, config.hsm.serial)
+    module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
+    token = module.token(config.hsm.token, config.hsm.serial)
+    token.accepted_findings = frozenset(config.hsm.accept_findings)
+    return token
 
 
 def log_in(
@@ -218,11 +220,13 @@ def init(config_path: Path, prompt: bool) -> Created:
     """`holder init`: capabilities, identity key, canary key, card. What is there already stays.
 
     Raises:
-        Refused: the token lacks a capability, or its keys have other attributes than they must.
+        Refused: the token lacks a capability, gives keys away that the configuration does not
+            accept, or its keys have other attributes than they must.
         BackendError: the token is away, which is never taken for a lack.
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
         capabilities = require_capabilities(holder.token)
+        giveaways.require_accepted(holder.token, holder.config.hsm.accept_findings)
         identity = _identity_made(holder, capabilities)
         _canary_made(holder.token, capabilities.wrapping)
         unsigned = UnsignedCard(

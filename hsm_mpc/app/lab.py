@@ -1,9 +1,9 @@
-"""`lab …`: a whole wallet on one machine: n holders on SoftHSM2, one coordinator, one client."""
+"""`lab …`: a whole wallet on one machine: n holders on software tokens, a coordinator, a client."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,9 @@ from hsm_mpc.ids import Scheme
 from hsm_mpc.lab import making
 from hsm_mpc.lab.control import Order
 from hsm_mpc.lab.folder import LabFolder, LabState
+from hsm_mpc.lab.holder_folder import make_holder_folder
+from hsm_mpc.lab.kinds import DEFAULT, checked_kind
 from hsm_mpc.lab.processes import RunningProcess
-from hsm_mpc.lab.softhsm import make_holder_folder
 from hsm_mpc.secure.arena import Arena
 
 Say = Callable[[str], None]
@@ -43,42 +44,49 @@ class PreparedHolder:
     serial: str
 
 
-def prepare_holder(folder: Path, name: str) -> PreparedHolder:
-    """A private SoftHSM2 token with random PINs in a new folder.
+def prepare_holder(folder: Path, name: str, hsm: str = DEFAULT) -> PreparedHolder:
+    """A private token of the kind `hsm` with random PINs in a new folder.
 
     Raises:
-        BadInput: the folder is there already, or `name` is no name.
-        BadConfig: no SoftHSM2 module is known.
+        BadInput: the folder is there already, `name` is no name, or `hsm` no kind.
+        BadConfig: no module of this kind is known.
     """
     arena = Arena()
-    made = make_holder_folder(folder, name, arena)
+    made = make_holder_folder(folder, name, checked_kind(hsm), arena)
     arena.close()
     created = token.create(made.config, made.so_pin_source, prompt=False)
     return PreparedHolder(made.config, created.label, created.serial)
 
 
-def make_holder(folder: Path, name: str) -> holder_app.Created:
+def make_holder(folder: Path, name: str, hsm: str = DEFAULT) -> holder_app.Created:
     """`prepare_holder`, then `holder init`."""
-    return holder_app.init(prepare_holder(folder, name).config, prompt=False)
+    return holder_app.init(prepare_holder(folder, name, hsm).config, prompt=False)
 
 
 # The whole lab
 
 
-def up(folder: Path, holders: int | None, say: Say) -> LabReport:
+def up(folder: Path, holders: int | None, say: Say, hsm: Sequence[str] | None = None) -> LabReport:
     """Make a lab, or start one again, with all wallets as they were; returns when it is ready.
 
+    Args:
+        hsm: kinds of tokens that the holders stand on, in turn.
+
     Raises:
-        BadInput: the folder has other things in it, or the lab has another number of holders.
+        BadInput: the folder has other things in it, the lab has another number of holders or
+            stands on other tokens, or a kind is none.
         Tampered: a holder's folder is gone.
         BackendError: something does not start; it says what.
     """
     lab = LabFolder(folder.absolute())
-    _claim(lab, holders)
+    kinds = None if hsm is None else tuple(checked_kind(name).name for name in hsm)
+    _claim(lab, holders, kinds)
     with lab.locked():
         state = lab.load()
         if holders is not None and holders != len(state.holders):
             raise BadInput(f"{lab.path} is a lab of {len(state.holders)} holders, not {holders}")
+        if kinds is not None and kinds != state.kinds:
+            raise BadInput(f"{lab.path} is a lab on {','.join(state.kinds)}")
         if not state.made:
             state = _made(lab, state, say)
         _require_folders(lab, state)
@@ -179,7 +187,7 @@ def replace_holder(folder: Path, name: str) -> LabReport:
             stop(state, name)
         state = replace(state, replaced=tuple(sorted({*state.replaced, name})))
         lab.save(state)
-        making.make_holders(lab, [name])
+        making.make_holders(lab, {name: state.kind(name)})
         shutil.copyfile(lab.roster, lab.holder(name) / "roster")
         return report(lab, state)
 
@@ -187,7 +195,7 @@ def replace_holder(folder: Path, name: str) -> LabReport:
 # Making
 
 
-def _claim(lab: LabFolder, holders: int | None) -> None:
+def _claim(lab: LabFolder, holders: int | None, kinds: tuple[str, ...] | None) -> None:
     """Mark an empty or new folder as a lab's."""
     wanted = HOLDERS if holders is None else holders
     try:
@@ -198,7 +206,7 @@ def _claim(lab: LabFolder, holders: int | None) -> None:
                 raise BadInput(f"{lab.path} has other things in it: name a new folder")
             names = tuple(f"h{number}" for number in range(1, wanted + 1))
             lab.path.chmod(0o700)
-            lab.save(LabState(names, made=False, sockets=""))
+            lab.save(LabState(names, made=False, sockets="", kinds=kinds or (DEFAULT,)))
     except OSError as failure:
         raise BadInput(f"{lab.path}: {failure.strerror}") from failure
 
@@ -207,7 +215,7 @@ def _made(lab: LabFolder, state: LabState, say: Say) -> LabState:
     """Nothing of an earlier try is kept but keys: without a roster there is no wallet."""
     say(f"making {len(state.holders)} holders, each with its own token")
     making.make_keys(lab)
-    making.make_holders(lab, state.holders)
+    making.make_holders(lab, {name: state.kind(name) for name in state.holders})
     making.make_roster(lab, state.holders)
     state = replace(state, made=True)
     lab.save(state)

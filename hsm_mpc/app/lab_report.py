@@ -38,6 +38,8 @@ class HolderReport:
     config: Path
     store: Path
     token: str
+    hsm: str
+    """The kind of its token."""
     module: Path
     state: str
 
@@ -89,6 +91,7 @@ def _holder(lab: LabFolder, state: LabState, name: str, kept: Kept | None) -> Ho
         config=lab.holder_config(name),
         store=config.store,
         token=config.hsm.token,
+        hsm=state.kind(name).name,
         module=Path(config.hsm.module),
         state=word,
     )

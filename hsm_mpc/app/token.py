@@ -35,7 +35,7 @@ def create(config_path: Path, so_pin_source: str, prompt: bool) -> CreatedToken:
         raise BadInput("a PIN would be asked for on the terminal, and --no-input forbids it")
 
     arena = Arena(config.memory.kib * 1024, config.memory.backend)
-    module = Module.load(config.hsm.module, config.hsm.environment)
+    module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
     so_pin = so_source.read(arena, f"security officer's PIN for token {config.hsm.token}: ").secret
     user_pin = user_source.read(arena, f"user PIN for token {config.hsm.token}: ").secret
     try:

@@ -1,4 +1,4 @@
-"""`hsm-mpc lab …`: a whole wallet on this machine, on SoftHSM2. Not for funds."""
+"""`hsm-mpc lab …`: a whole wallet on this machine, on software tokens. Not for funds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hsm_mpc.app import holder as holder_app
     from hsm_mpc.app import lab, lab_report
 
-verbs = typer.Typer(help="A laboratory on this machine, on SoftHSM2.", no_args_is_help=True)
+verbs = typer.Typer(help="A laboratory on this machine, on software tokens.", no_args_is_help=True)
 
 _Dir = Annotated[Path, typer.Option(help="The lab's folder.")]
 _Name = Annotated[str, typer.Argument(help="The holder: h1, h2, …")]
@@ -26,6 +26,10 @@ def up(
     holders: Annotated[
         int | None, typer.Option(help="How many, from 2 to 32; 3 unless given.")
     ] = None,
+    hsm: Annotated[
+        str | None,
+        typer.Option(help="Kinds of tokens, in turn: softhsm, nss, p11kit, opencryptoki."),
+    ] = None,
 ) -> None:
     """Make a lab, or start one again, with all wallets as they were."""
     from hsm_mpc.app.protection import protect
@@ -34,7 +38,8 @@ def up(
     from hsm_mpc.app import lab
 
     output: Output = context.obj
-    output.answer(lab.up(dir, holders, output.tell), _report)
+    kinds = None if hsm is None else hsm.split(",")
+    output.answer(lab.up(dir, holders, output.tell, kinds), _report)
 
 
 @verbs.command()
@@ -104,9 +109,12 @@ def holder(
     context: typer.Context,
     dir: Annotated[Path, typer.Option(help="A folder that does not exist yet.")],
     name: Annotated[str, typer.Option(help="The holder's name.")] = "h1",
+    hsm: Annotated[
+        str, typer.Option(help="Kind of token: softhsm, nss, p11kit, opencryptoki.")
+    ] = "softhsm",
     init: Annotated[bool, typer.Option("--init", help="Go on with `holder init`.")] = False,
 ) -> None:
-    """Make a private SoftHSM2 token with random PINs, and a holder.yaml for it."""
+    """Make a private software token with random PINs, and a holder.yaml for it."""
     from hsm_mpc.app.protection import protect
 
     protect()
@@ -114,9 +122,9 @@ def holder(
 
     output: Output = context.obj
     if init:
-        output.answer(lab.make_holder(dir, name), _made)
+        output.answer(lab.make_holder(dir, name, hsm), _made)
     else:
-        output.answer(lab.prepare_holder(dir, name), _prepared)
+        output.answer(lab.prepare_holder(dir, name, hsm), _prepared)
 
 
 def _prepared(prepared: lab.PreparedHolder) -> str:
@@ -139,7 +147,7 @@ def _report(report: lab_report.LabReport) -> str:
     lines.append(f"  coordinator  {pid:>7}  {report.coordinator.address}")
     for each in report.holders:
         pids = f"signer {each.signer_pid or '-':>7}  front {each.front_pid or '-':>7}"
-        lines.append(f"  {each.name:<11}  {each.state:<8}  {pids}")
+        lines.append(f"  {each.name:<11}  {each.state:<8}  {pids}  {each.hsm}")
     if report.supervisor_pid is not None:
         lines.append(f"next: hsm-mpc --config {report.client_config} wallet list")
     return "\n".join(lines)

@@ -1,23 +1,29 @@
 """python-pkcs11 on the module that we initialised: for making keys, never for using them.
 
-The only importer of python-pkcs11. Left to itself it initialises the module without locks, so it
-is given a library whose `initialize` does nothing. That leans on a private class of the pinned
-version; tests/hsm/test_administration.py says what we rely on.
+Left to itself it initialises the module without locks, so it is given a library whose `initialize`
+does nothing, with our function list in it: p11-kit's client is another, uninitialised one for
+everybody who asks for a list. That leans on a private class of the pinned version;
+tests/hsm/test_administration.py says what we rely on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Final
 
 import pkcs11
 from pkcs11 import _pkcs11
 
 from hsm_mpc.errors import BackendError, HsmMpcError
 from hsm_mpc.hsm import failures
+from hsm_mpc.hsm.cryptoki import ffi
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.steps import step
+
+_FUNCTION_LIST_AT: Final = object.__basicsize__
+"""Where in its object the pinned version keeps the pointer: first behind what every object has."""
 
 
 class _SharedLibrary(_pkcs11.lib):
@@ -29,7 +35,10 @@ class _SharedLibrary(_pkcs11.lib):
 
 def library(module: Module) -> _pkcs11.lib:
     """python-pkcs11's face of a module that is initialised."""
-    return _SharedLibrary(module.path)
+    shared = _SharedLibrary.__new__(_SharedLibrary, module.path)  # type: ignore[call-arg]
+    ffi.cast("CK_FUNCTION_LIST **", id(shared) + _FUNCTION_LIST_AT)[0] = module.library.functions
+    shared.__init__(module.path)  # type: ignore[misc]
+    return shared
 
 
 @contextmanager

@@ -116,6 +116,9 @@ WRAPPING: Final[Mapping[ObjectClass, Requirements]] = {
 MAY_BE_UNKNOWN: Final = frozenset({Attribute.COPYABLE})
 """Younger than some modules, which then copy no key either."""
 
+KEY_NOT_LOCAL: Final = "key-not-local"
+"""The finding that excuses CKA_LOCAL false of a key that the token made, where it is accepted."""
+
 _WORDS: Final = {TRUE: "true", FALSE: "false"}
 
 
@@ -131,6 +134,8 @@ def differences(token: Token, handle: int, required: Requirements) -> tuple[str,
         for kind, wanted in required.items():
             value = read_attribute(token, session, handle, kind)
             if value == wanted or (value is None and kind in MAY_BE_UNKNOWN):
+                continue
+            if kind is Attribute.LOCAL and KEY_NOT_LOCAL in token.accepted_findings:
                 continue
             shown = "not told" if value is None else _WORDS.get(value, value.hex())
             found.append(f"CKA_{kind.name} is {shown}")

@@ -3,6 +3,9 @@
 Structures and the function list in their order; constants by their names in the standard without
 the prefix that their group says (`Attribute.ID` is CKA_ID). cffi, in ABI mode, because its calls
 release the interpreter lock and take a pointer as a plain address.
+
+CK_C_INITIALIZE_ARGS is one pointer longer than the standard's: NSS has its parameters where the
+standard has pReserved, and its own pReserved behind them.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ typedef struct {
 typedef struct { CK_ULONG hashAlg, mgf, sLen; } CK_RSA_PKCS_PSS_PARAMS;
 typedef struct {
   void *CreateMutex, *DestroyMutex, *LockMutex, *UnlockMutex; CK_ULONG flags; void *pReserved;
+  void *pReservedOfNss;
 } CK_C_INITIALIZE_ARGS;
 typedef struct {
   CK_VERSION cryptokiVersion; CK_BYTE manufacturerID[32]; CK_ULONG flags;
@@ -56,7 +60,7 @@ typedef struct CK_FUNCTION_LIST {
   void *C_GetMechanismList, *C_GetMechanismInfo;
   CK_RV (*C_InitToken)(CK_ULONG, const CK_BYTE *, CK_ULONG, const CK_BYTE *);
   CK_RV (*C_InitPIN)(CK_ULONG, const CK_BYTE *, CK_ULONG);
-  void *C_SetPIN;
+  CK_RV (*C_SetPIN)(CK_ULONG, const CK_BYTE *, CK_ULONG, const CK_BYTE *, CK_ULONG);
   CK_RV (*C_OpenSession)(CK_ULONG, CK_ULONG, void *, void *, CK_ULONG *);
   CK_RV (*C_CloseSession)(CK_ULONG);
   void *C_CloseAllSessions;
@@ -87,7 +91,9 @@ typedef struct CK_FUNCTION_LIST {
   void *C_VerifyRecoverInit, *C_VerifyRecover;
   void *C_DigestEncryptUpdate, *C_DecryptDigestUpdate, *C_SignEncryptUpdate;
   void *C_DecryptVerifyUpdate;
-  void *C_GenerateKey, *C_GenerateKeyPair, *C_WrapKey, *C_UnwrapKey, *C_DeriveKey;
+  void *C_GenerateKey, *C_GenerateKeyPair;
+  CK_RV (*C_WrapKey)(CK_ULONG, CK_MECHANISM *, CK_ULONG, CK_ULONG, CK_BYTE *, CK_ULONG *);
+  void *C_UnwrapKey, *C_DeriveKey;
   void *C_SeedRandom;
   CK_RV (*C_GenerateRandom)(CK_ULONG, CK_BYTE *, CK_ULONG);
 } CK_FUNCTION_LIST;
@@ -104,6 +110,7 @@ FUNCTIONS: Final = (
     "C_GetTokenInfo",
     "C_InitToken",
     "C_InitPIN",
+    "C_SetPIN",
     "C_OpenSession",
     "C_CloseSession",
     "C_GetSessionInfo",
@@ -121,6 +128,7 @@ FUNCTIONS: Final = (
     "C_Decrypt",
     "C_SignInit",
     "C_Sign",
+    "C_WrapKey",
     "C_GenerateRandom",
 )
 """What of the function list is called, and so must be there."""
@@ -154,6 +162,7 @@ class TokenFlag(IntFlag):
     USER_PIN_COUNT_LOW = 0x10000
     USER_PIN_FINAL_TRY = 0x20000
     USER_PIN_LOCKED = 0x40000
+    SO_PIN_TO_BE_CHANGED = 0x800000
 
 
 class ObjectClass(IntEnum):
@@ -208,7 +217,11 @@ class Mechanism(IntEnum):
     RSA_PKCS_OAEP = 0x9
     RSA_PKCS_PSS = 0xD
     ECDSA = 0x1041
+    AES_ECB = 0x1081
+    AES_CBC_PAD = 0x1085
     AES_GCM = 0x1087
+    AES_KEY_WRAP = 0x2109
+    AES_KEY_WRAP_PAD = 0x210A
 
 
 class Hash(IntEnum):

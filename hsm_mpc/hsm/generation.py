@@ -141,5 +141,5 @@ def _made(make: Callable[[Template], Any]) -> Any:
     with step("key.generate"):
         try:
             return make(_NO_COPIES)
-        except pkcs11.AttributeTypeInvalid:
+        except (pkcs11.AttributeTypeInvalid, pkcs11.GeneralError):
             return make({})

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.attributes import differences
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.keys import CANARY, IDENTITY, WRAPPING_LABEL_PREFIX, required_attributes
+from hsm_mpc.hsm.register_objects import NAME_PREFIX
 from hsm_mpc.hsm.token import Token
+
+_REGISTER: Final = NAME_PREFIX.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +39,13 @@ class KeyListing:
 
 
 def listing(token: Token) -> tuple[KeyListing, ...]:
-    """Every secret, private and public key, sorted by class, label and id.
+    """Every secret, private and public key but registers, sorted by class, label and id.
 
     Raises:
         BackendError: the token does not answer.
     """
     found = [
-        _described(token, object_class, handle)
+        described
         for object_class in ObjectClass
         for handle in objects.matching(
             token,
@@ -50,6 +54,7 @@ def listing(token: Token) -> tuple[KeyListing, ...]:
                 Attribute.TOKEN: objects.TRUE,
             },
         )
+        if not (described := _described(token, object_class, handle)).key_id.startswith(_REGISTER)
     ]
     return tuple(sorted(found, key=lambda key: (-key.object_class, key.label, key.key_id)))
 

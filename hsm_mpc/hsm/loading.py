@@ -35,6 +35,8 @@ class Library(NamedTuple):
     """A loaded library. `handle` keeps it loaded; `calls` has one attribute for each function."""
 
     handle: Any
+    functions: Any
+    """The function list itself."""
     calls: SimpleNamespace
 
 
@@ -64,7 +66,8 @@ def load(path: str) -> Library:
         handle = ffi.dlopen(path, ffi.RTLD_NOW | ffi.RTLD_LOCAL)
     except OSError as error:
         raise _unusable(path, f"the linker refuses it: {error}") from error
-    return Library(handle, _functions(handle, path))
+    functions = _functions(handle, path)
+    return Library(handle, functions, _calls(functions, path))
 
 
 def _architecture(path: Path) -> _Architecture:
@@ -80,7 +83,7 @@ def _architecture(path: Path) -> _Architecture:
     return _Architecture(header[4], header[5], machine)
 
 
-def _functions(handle: Any, path: str) -> SimpleNamespace:
+def _functions(handle: Any, path: str) -> Any:
     table = ffi.new("CK_FUNCTION_LIST **")
     try:
         code = handle.C_GetFunctionList(table)
@@ -89,7 +92,11 @@ def _functions(handle: Any, path: str) -> SimpleNamespace:
     failures.check(code, "C_GetFunctionList", f"pkcs11 module {path}")
     if table[0] == ffi.NULL:
         raise _unusable(path, "its function list is nowhere")
-    calls = SimpleNamespace(**{name: getattr(table[0], name) for name in cryptoki.FUNCTIONS})
+    return table[0]
+
+
+def _calls(functions: Any, path: str) -> SimpleNamespace:
+    calls = SimpleNamespace(**{name: getattr(functions, name) for name in cryptoki.FUNCTIONS})
     absent = [name for name, function in vars(calls).items() if function == ffi.NULL]
     if absent:
         raise _unusable(path, f"it has no {', '.join(absent)}")

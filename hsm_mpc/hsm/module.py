@@ -31,10 +31,11 @@ class Module:
     _loaded: ClassVar[dict[str, Module]] = {}
     _loading: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, path: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, path: str, environment: Mapping[str, str], parameters: str = "") -> None:
         self.path: Final = path
         self.where: Final = f"pkcs11 module {path}"
         self.environment: Final = dict(environment)
+        self.parameters: Final = parameters
         os.environ.update(environment)
         self.library: Final = loading.load(path)
         self.calls: Final = self.library.calls
@@ -43,29 +44,38 @@ class Module:
         self._initialise()
 
     @classmethod
-    def load(cls, path: str, environment: Mapping[str, str] = _NONE) -> Module:
+    def load(
+        cls, path: str, environment: Mapping[str, str] = _NONE, parameters: str = ""
+    ) -> Module:
         """The module at an absolute path.
 
         Args:
             environment: variables that the module reads when it is initialised (SOFTHSM2_CONF);
                 they are set for this process.
+            parameters: text for its C_Initialize, for the few that want one (NSS).
 
         Raises:
-            BadConfig: the path is not absolute, or the same module was loaded with other variables.
+            BadConfig: the path is not absolute, or the same module was loaded with other variables
+                or parameters.
             BackendError: not loadable; or initialised by other code, or before a fork.
         """
         path = loading.real_path(path)
         with cls._loading:
             known = cls._loaded.get(path)
             if known is None:
-                return cls._loaded.setdefault(path, cls(path, environment))
+                return cls._loaded.setdefault(path, cls(path, environment, parameters))
         known.refuse_after_fork()
         if known.environment != dict(environment):
             raise BadConfig(f"{known.where}: loaded in this process with other variables")
+        if known.parameters != parameters:
+            raise BadConfig(f"{known.where}: loaded in this process with other parameters")
         return known
 
     def _initialise(self) -> None:
         arguments = ffi.new("CK_C_INITIALIZE_ARGS *", {"flags": cryptoki.OS_LOCKING_OK})
+        if self.parameters:
+            text = ffi.new("char[]", self.parameters.encode("utf-8"))
+            arguments.pReserved = ffi.cast("void *", text)
         with step("module.initialise"):
             code = self.calls.C_Initialize(arguments)
         if code == failures.CRYPTOKI_ALREADY_INITIALIZED:

@@ -15,6 +15,8 @@ from hsm_mpc.steps import step
 _BATCH: Final = 256
 _MOST_OBJECTS: Final = 1 << 16
 _LARGEST_VALUE: Final = 4096
+_NUMBERS: Final = frozenset({Attribute.CLASS, Attribute.KEY_TYPE, Attribute.VALUE_LEN})
+"""Attributes that are a CK_ULONG: NSS tells them into room of that very length only."""
 _NOT_TOLD: Final = frozenset(
     {
         failures.ATTRIBUTE_TYPE_INVALID,
@@ -96,15 +98,16 @@ def read_attribute(token: Token, session: Session, handle: int, kind: Attribute)
         StaleHandle: the object is gone.
         BackendError: the token does not answer as it should.
     """
-    value = ffi.new("CK_BYTE[]", _LARGEST_VALUE)
-    entry = ffi.new("CK_ATTRIBUTE *", {"type": kind, "ulValueLen": _LARGEST_VALUE})
+    room = ULONG_BYTES if kind in _NUMBERS else _LARGEST_VALUE
+    value = ffi.new("CK_BYTE[]", room)
+    entry = ffi.new("CK_ATTRIBUTE *", {"type": kind, "ulValueLen": room})
     entry.pValue = ffi.cast("void *", value)
     with step("object.read"):
         code = token.calls.C_GetAttributeValue(session.handle, handle, entry, 1)
     if code in _NOT_TOLD or (code == failures.OK and entry.ulValueLen == UNAVAILABLE):
         return None
     failures.check(code, "C_GetAttributeValue", token.where)
-    if entry.ulValueLen > _LARGEST_VALUE:  # more than there is room for would be our own memory
+    if entry.ulValueLen > room:  # more than there is room for would be our own memory
         raise BackendError(f"{token.where}: a CKA_{kind.name} of a wrong length", retryable=False)
     return bytes(ffi.buffer(value, entry.ulValueLen))
 

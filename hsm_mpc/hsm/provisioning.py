@@ -1,15 +1,19 @@
 """An empty token becomes a holder's: label, security officer's PIN, user PIN.
 
-Both PINs go to the module by pointer. Nothing stands on a command line.
+Both PINs go to the module by pointer. Nothing stands on a command line. Where a new token has a
+security officer's PIN from its factory (`profiles`), he logs in with that one and changes it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken
 from hsm_mpc.hsm import failures, uri
-from hsm_mpc.hsm.cryptoki import BYTES, User, ffi
+from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
+from hsm_mpc.hsm.profiles import profile_of
 from hsm_mpc.hsm.sessions import open_session
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Secret
@@ -33,13 +37,27 @@ def create_token(module: Module, label: str, so_pin: Secret, user_pin: Secret) -
         BackendError: no empty token is there, or the module does not answer.
     """
     encoded = _checked_label(label)
-    if not any(token.label == label for token in module.tokens()):
+    if not _begun(module, label):
         _initialise(module, encoded, so_pin, user_pin)
-    token = module.find(label)
+    token = _the_one_begun(module, label)
     if token.pin_state is not PinState.NOT_SET:
         raise NameTaken(f"{module.where}: token {label!r} is there already")
-    _set_user_pin(module, token, so_pin, user_pin)
+    _set_pins(module, token, so_pin, user_pin)
     return module.find(label, token.serial_text)
+
+
+def _begun(module: Module, label: str) -> list[TokenInfo]:
+    """Tokens that bear the label, and so need no C_InitToken any more."""
+    return [
+        token
+        for token in module.slots()
+        if token.label == label and (token.initialised or profile_of(token).bears_its_label)
+    ]
+
+
+def _the_one_begun(module: Module, label: str) -> TokenInfo:
+    begun = _begun(module, label)
+    return begun[0] if len(begun) == 1 else module.find(label)
 
 
 def _checked_label(label: str) -> bytes:
@@ -50,17 +68,36 @@ def _checked_label(label: str) -> bytes:
 
 
 def _initialise(module: Module, label: bytes, so_pin: Secret, user_pin: Secret) -> None:
-    empty = [token for token in module.slots() if not token.initialised]
+    empty = [
+        token
+        for token in module.slots()
+        if not token.initialised and not profile_of(token).bears_its_label
+    ]
     if not empty:
         raise BackendError(f"{module.where}: no empty token to initialise", retryable=False)
     for pin in (so_pin, user_pin):
         _check_length(module, empty[0], pin)
     padded = label.ljust(uri.LABEL_BYTES)
-    with so_pin.open() as pointer, step("token.initialise"):
-        code = module.calls.C_InitToken(
-            empty[0].slot, ffi.cast(BYTES, pointer), so_pin.size, padded
-        )
+    with _first_so_pin(empty[0], so_pin) as (pointer, size), step("token.initialise"):
+        code = module.calls.C_InitToken(empty[0].slot, pointer, size, padded)
     failures.check(code, "C_InitToken", module.where)
+
+
+@contextmanager
+def _first_so_pin(token: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]:
+    """Pointer and length of the PIN that lets the security officer into a new token."""
+    factory = profile_of(token).factory_so_pin
+    if factory is not None:
+        yield ffi.from_buffer(factory), len(factory)
+        return
+    with _own_so_pin(token, so_pin) as own:
+        yield own
+
+
+@contextmanager
+def _own_so_pin(_: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]:
+    with so_pin.open() as pointer:
+        yield ffi.cast(BYTES, pointer), so_pin.size
 
 
 def _check_length(module: Module, token: TokenInfo, pin: Secret) -> None:
@@ -70,17 +107,35 @@ def _check_length(module: Module, token: TokenInfo, pin: Secret) -> None:
         raise BadConfig(f"{module.where}: a PIN of a length that it does not take ({allowed})")
 
 
-def _set_user_pin(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Secret) -> None:
-    _check_length(module, token, user_pin)
+def _set_pins(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Secret) -> None:
+    for pin in (so_pin, user_pin):
+        _check_length(module, token, pin)
     calls = module.calls
     session = open_session(calls, token.slot, module.where)
     try:
-        with so_pin.open() as pointer, step("token.login-so"):
-            code = calls.C_Login(session, User.SO, ffi.cast(BYTES, pointer), so_pin.size)
-        failures.check(code, "C_Login of the security officer", module.where)
+        _log_officer_in(module, token, session, so_pin)
         with user_pin.open() as pointer, step("token.set-pin"):
             code = calls.C_InitPIN(session, ffi.cast(BYTES, pointer), user_pin.size)
         failures.check(code, "C_InitPIN", module.where)
     finally:
         calls.C_Logout(session)
         calls.C_CloseSession(session)
+
+
+def _log_officer_in(module: Module, token: TokenInfo, session: int, so_pin: Secret) -> None:
+    """With the factory's PIN while it is the token's; then it is changed, so far as it can be."""
+    calls, profile = module.calls, profile_of(token)
+    of_factory = profile.factory_so_pin is not None
+    to_be_changed = of_factory and bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
+    pin = _first_so_pin if to_be_changed or profile.bears_its_label else _own_so_pin
+    with pin(token, so_pin) as (pointer, size), step("token.login-so"):
+        code = calls.C_Login(session, User.SO, pointer, size)
+    failures.check(code, "C_Login of the security officer", module.where)
+    if to_be_changed:
+        with (
+            _first_so_pin(token, so_pin) as first,
+            _own_so_pin(token, so_pin) as own,
+            step("token.change-so-pin"),
+        ):
+            code = calls.C_SetPIN(session, *first, *own)
+        failures.check(code, "C_SetPIN of the security officer", module.where)

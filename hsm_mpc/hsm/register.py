@@ -1,12 +1,13 @@
 """The register of a wallet in the HSM: promises and votes that no restored disk takes back.
 
-A data object `hsm-mpc/register/<wallet_id hex>`, private to the user (step 6.2.1). Its value:
+An object `hsm-mpc/register/<wallet_id hex>`, private to the user (step 6.2.1; in which form:
+`register_objects`). Its value:
 
     u64be(seq) ‖ h_e[32] ‖ promised[10] ‖ u8 ‖ acked[42] ‖ u8 ‖ adopted[42] ‖ u8 ‖ order[32]
     ‖ Σ u16be(floor) ‖ SHA-256(all before)[0:8]
 
 acked and adopted are α ‖ h'; the u8 before each is 1 if it is there, else 0 with zeros behind it.
-Modules do not rewrite data objects in place, so writing makes a new one with seq + 1 and destroys
+Modules do not rewrite objects in place, so writing makes a new one with seq + 1 and destroys
 the older ones; whoever reads takes the highest seq that parses and destroys the others.
 """
 
@@ -14,19 +15,17 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.encoding import Reader, decoding, u8, u16be, u64be
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
-from hsm_mpc.hsm import objects
-from hsm_mpc.hsm.cryptoki import DATA_OBJECT, Attribute
+from hsm_mpc.hsm import objects, register_objects
 from hsm_mpc.hsm.failures import StaleHandle
+from hsm_mpc.hsm.register_objects import NAME_PREFIX, RegisterObject
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 
-LABEL_PREFIX: Final = "hsm-mpc/register/"
 NO_PROMISE: Final = bytes(10)
 
 _ATTEMPT_BYTES: Final = 10
@@ -34,8 +33,6 @@ _HASH_BYTES: Final = 32
 _VOTE_BYTES: Final = _ATTEMPT_BYTES + _HASH_BYTES
 _CHECK_BYTES: Final = 8
 _WITHOUT_FLOORS: Final = 8 + _HASH_BYTES + _ATTEMPT_BYTES + 2 * (1 + _VOTE_BYTES) + 1 + _HASH_BYTES
-_OBJECT: Final = "register"
-_PRIVATE: Final = {Attribute.TOKEN: objects.TRUE, Attribute.PRIVATE: objects.TRUE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +138,7 @@ class Registers:
 
     def exists(self, wallet_id: WalletId) -> bool:
         """Whether there is anything in its name, whole or damaged."""
-        return bool(self._handles(wallet_id))
+        return bool(self._objects(wallet_id))
 
     def write(self, wallet_id: WalletId, register: Register) -> None:
         """Put `register` into the place of the one before; when this returns it is durable.
@@ -155,11 +152,10 @@ class Registers:
             seq = self._known[wallet_id][0] + 1 if wallet_id in self._known else 1
             self._known.pop(wallet_id, None)
             value = register.to_bytes(seq)
-            template = {**_named(wallet_id), Attribute.VALUE: value}
-            handle = objects.create(self._token, template, _OBJECT)
-            self._require_stored(handle, value)
-            for other in self._handles(wallet_id):
-                if other != handle:
+            made = register_objects.create(self._token, _name(wallet_id), value)
+            self._require_stored(made, value)
+            for other in self._objects(wallet_id):
+                if other != made:
                     self._destroy(other)
             self._known[wallet_id] = (seq, register)
 
@@ -171,97 +167,72 @@ class Registers:
         """
         with self._lock:
             self._known.pop(wallet_id, None)
-            for handle in self._handles(wallet_id):
-                self._destroy(handle)
-            if self._handles(wallet_id):
+            for found in self._objects(wallet_id):
+                self._destroy(found)
+            if self._objects(wallet_id):
                 raise BackendError(
                     f"{self._token.where}: a register was destroyed and is still there"
                 )
 
     def wallet_ids(self) -> tuple[WalletId, ...]:
         """Every wallet that has a register, ascending, whatever the disk says."""
-        found = set()
-        for handle in self._matching({}):
-            with self._token.session() as session:
-                label = objects.read_attribute(self._token, session, handle, Attribute.LABEL)
-            wallet_id = _wallet_in((label or b"").decode("utf-8", "replace"))
-            if wallet_id is not None:
-                found.add(wallet_id)
-        return tuple(sorted(found))
+        names = (found.name(self._token) for found in register_objects.all_private(self._token))
+        wallets = (_wallet_in(name.decode("utf-8", "replace")) for name in names)
+        return tuple(sorted({wallet_id for wallet_id in wallets if wallet_id is not None}))
 
     def _settled(self, wallet_id: WalletId) -> tuple[int, Register] | None:
         """The highest seq that parses wins and the others are destroyed (step 6.2.1)."""
-        handles = self._handles(wallet_id)
-        if not handles:
+        found = self._objects(wallet_id)
+        if not found:
             return None
-        parsed = {handle: self._parsed(handle) for handle in handles}
-        whole = {handle: found for handle, found in parsed.items() if found is not None}
+        parsed = {each: self._parsed(each) for each in found}
+        whole = {each: content for each, content in parsed.items() if content is not None}
         if not whole:
             raise Tampered(f"{self._token.where}: the register of {wallet_id.hex()} is damaged")
-        winner = max(whole, key=lambda handle: whole[handle][0])
-        if any(found != whole[winner] for found in whole.values() if found[0] == whole[winner][0]):
+        winner = max(whole, key=lambda each: whole[each][0])
+        if any(other != whole[winner] for other in whole.values() if other[0] == whole[winner][0]):
             raise Tampered(f"{self._token.where}: two registers of {wallet_id.hex()} disagree")
-        for handle in handles:
-            if handle != winner:
-                self._destroy(handle)
+        for each in found:
+            if each != winner:
+                self._destroy(each)
         return whole[winner]
 
-    def _parsed(self, handle: int) -> tuple[int, Register] | None:
+    def _parsed(self, found: RegisterObject) -> tuple[int, Register] | None:
         """None: torn."""
         try:
-            return parse(self._value(handle))
+            return parse(found.value(self._token))
         except BadEncoding:
             return None
 
-    def _value(self, handle: int) -> bytes:
-        with self._token.session() as session:
-            value = objects.read_attribute(self._token, session, handle, Attribute.VALUE)
-        return value or b""
-
-    def _require_stored(self, handle: int, value: bytes) -> None:
-        with self._token.session() as session:
-            private = all(
-                objects.read_attribute(self._token, session, handle, kind) == wanted
-                for kind, wanted in _PRIVATE.items()
-            )
-        if not private or self._value(handle) != value:
-            self._destroy(handle)
+    def _require_stored(self, made: RegisterObject, value: bytes) -> None:
+        if not made.is_private(self._token) or made.value(self._token) != value:
+            self._destroy(made)
             raise BackendError(
-                f"{self._token.where}: a data object reads otherwise than it was written",
+                f"{self._token.where}: a register reads otherwise than it was written",
                 retryable=False,
             )
 
-    def _handles(self, wallet_id: WalletId) -> tuple[int, ...]:
-        return self._matching({Attribute.LABEL: _label(wallet_id)})
+    def _objects(self, wallet_id: WalletId) -> tuple[RegisterObject, ...]:
+        return register_objects.named(self._token, _name(wallet_id))
 
-    def _matching(self, more: Mapping[Attribute, bytes]) -> tuple[int, ...]:
-        """Private ones only: a public one is made without a PIN, by anybody."""
-        kind = {Attribute.CLASS: objects.number(DATA_OBJECT), **_PRIVATE}
-        return objects.matching(self._token, {**kind, **more})
-
-    def _destroy(self, handle: int) -> None:
+    def _destroy(self, found: RegisterObject) -> None:
         try:
-            objects.destroy(self._token, handle, _OBJECT)
+            objects.destroy(self._token, found.handle, register_objects.OBJECT)
         except StaleHandle:
             return  # it is gone, and that was wanted
 
 
-def _named(wallet_id: WalletId) -> dict[Attribute, bytes]:
-    kind = {Attribute.CLASS: objects.number(DATA_OBJECT)}
-    return {**kind, **_PRIVATE, Attribute.LABEL: _label(wallet_id)}
+def _name(wallet_id: WalletId) -> bytes:
+    return f"{NAME_PREFIX}{wallet_id.hex()}".encode("ascii")
 
 
-def _label(wallet_id: WalletId) -> bytes:
-    return f"{LABEL_PREFIX}{wallet_id.hex()}".encode("ascii")
-
-
-def _wallet_in(label: str) -> WalletId | None:
-    """The wallet that a label of ours names."""
+def _wallet_in(name: str) -> WalletId | None:
+    """The wallet that a name of ours names."""
     try:
-        wallet_id = WalletId(bytes.fromhex(label.removeprefix(LABEL_PREFIX)))
+        wallet_id = WalletId(bytes.fromhex(name.removeprefix(NAME_PREFIX)))
     except ValueError:
         return None
-    return wallet_id if _label(wallet_id) == label.encode() and len(wallet_id) == 16 else None
+    return wallet_id if _name(wallet_id) == name.encode() and len(wallet_id) == 16 else None
 
 
 def _check(before: bytes) -> bytes:

@@ -113,6 +113,8 @@ class Token:
         self.pool: Final = SessionPool(module.calls, found.slot, self.where)
         self.canary: Canary | None = None
         """Tells a refused ciphertext from a broken device; set by `canary.arm`."""
+        self.accepted_findings: frozenset[str] = frozenset()
+        """What the configuration accepts of what this token gives away (`giveaways`)."""
         self._login_lock = threading.Lock()
         self._login_session: int | None = None
 

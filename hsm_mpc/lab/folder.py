@@ -3,7 +3,7 @@
 DIR/lab.json                   marks the folder as a lab's
 DIR/roster, DIR/client.yaml    what a client needs; client.key is its request key
 DIR/coordinator/               the one coordinator: configuration, key, registry, evidence
-DIR/h1/, DIR/h2/, …            the holders, as in softhsm.py
+DIR/h1/, DIR/h2/, …            the holders, as in holder_folder.py
 DIR/log/                       what each process says
 """
 
@@ -20,6 +20,8 @@ from typing import Final
 
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import checked_name
+from hsm_mpc.lab.kind import Kind
+from hsm_mpc.lab.kinds import DEFAULT, KINDS, checked_kind
 
 COORDINATOR: Final = "coordinator"
 _VERSION: Final = 1
@@ -34,6 +36,8 @@ class LabState:
     """All holders have their keys, and there is a roster."""
     sockets: str
     """The short private folder where everybody listens; it is gone while the lab is down."""
+    kinds: tuple[str, ...] = (DEFAULT,)
+    """Kinds of tokens, in turn: the first holder stands on the first one."""
     replaced: tuple[str, ...] = ()
     """Holders with a new HSM, which the roster does not know: they wait for `wallet repair`."""
 
@@ -41,6 +45,10 @@ class LabState:
     def working(self) -> tuple[str, ...]:
         """Holders that can be started."""
         return tuple(name for name in self.holders if name not in self.replaced)
+
+    def kind(self, name: str) -> Kind:
+        """The kind of token of one holder."""
+        return KINDS[self.kinds[self.holders.index(name) % len(self.kinds)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +122,7 @@ class LabFolder:
                 holders=tuple(checked_name(name, "holder") for name in document["holders"]),
                 made=bool(document["made"]),
                 sockets=str(document["sockets"]),
+                kinds=tuple(checked_kind(name).name for name in document.get("kinds", [DEFAULT])),
                 replaced=tuple(document["replaced"]),
             )
         except (KeyError, TypeError, AttributeError, BadInput) as damaged:

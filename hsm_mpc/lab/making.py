@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from hsm_mpc import seed_file
 from hsm_mpc.card import Card, roster_of_cards
 from hsm_mpc.errors import BackendError, BadEncoding, Tampered
 from hsm_mpc.lab.folder import LabFolder
+from hsm_mpc.lab.kind import Kind
 from hsm_mpc.lab.processes import command, environment
 from hsm_mpc.secure.arena import Arena
 
@@ -22,7 +23,7 @@ _AT_ONCE: Final = 8
 _SECONDS: Final = 120.0
 
 
-def make_holders(lab: LabFolder, names: Sequence[str]) -> None:
+def make_holders(lab: LabFolder, holders: Mapping[str, Kind]) -> None:
     """A new folder, token and identity key for each; what was left of an earlier try goes.
 
     PKCS#11 is one per process, so each holder is made by a process of its own.
@@ -30,11 +31,12 @@ def make_holders(lab: LabFolder, names: Sequence[str]) -> None:
     Raises:
         BackendError: one could not be made; it says why.
     """
+    names = list(holders)
     for start in range(0, len(names), _AT_ONCE):
         batch = names[start : start + _AT_ONCE]
         for name in batch:
             shutil.rmtree(lab.holder(name), ignore_errors=True)
-        making = {name: _making(lab.holder(name), name) for name in batch}
+        making = {name: _making(lab.holder(name), name, holders[name]) for name in batch}
         failures = [_failure(name, process) for name, process in making.items()]
         said = [failure for failure in failures if failure]
         if said:
@@ -60,10 +62,10 @@ def make_keys(lab: LabFolder) -> None:
     arena.close()
 
 
-def _making(folder: Path, name: str) -> subprocess.Popen[bytes]:
-    make = command("--json", "--no-input", "lab", "holder", "--dir", str(folder), "--name", name)
+def _making(folder: Path, name: str, kind: Kind) -> subprocess.Popen[bytes]:
+    verb = ("lab", "holder", "--dir", str(folder), "--name", name, "--hsm", kind.name, "--init")
     return subprocess.Popen(
-        [*make, "--init"],
+        [*kind.before(folder), *command("--json", "--no-input", *verb)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         env=environment(os.environ),

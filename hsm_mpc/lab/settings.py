@@ -10,7 +10,7 @@ import yaml
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.lab import sockets
 from hsm_mpc.lab.folder import LabFolder, LabState, write_private
-from hsm_mpc.lab.softhsm import write_settings
+from hsm_mpc.lab.holder_folder import write_settings
 
 COORDINATOR_NUMBER: Final = 0x8000
 CLIENT: Final = "lab"
@@ -30,7 +30,8 @@ def write_all(
     for name in state.holders:
         front = sockets.front(place, name)
         front.parent.mkdir(mode=0o700, exist_ok=True)
-        write_settings(lab.holder(name), name, {"front": {"socket": str(front)}, **known})
+        more = {"front": {"socket": str(front)}, **known}
+        write_settings(lab.holder(name), name, state.kind(name), more)
     _write(
         lab.coordinator_config,
         {

@@ -22,7 +22,7 @@ from hsm_mpc.errors import BackendError, HsmMpcError
 from hsm_mpc.lab import control, sockets
 from hsm_mpc.lab.child import LONGEST_PAUSE, Child
 from hsm_mpc.lab.control import Kept, Order
-from hsm_mpc.lab.folder import COORDINATOR, LabFolder
+from hsm_mpc.lab.folder import COORDINATOR, LabFolder, LabState
 from hsm_mpc.lab.processes import RunningProcess, command
 
 _BACKLOG: Final = 16
@@ -115,7 +115,7 @@ def _keep(lab: LabFolder, ready: int) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen(_BACKLOG)
-        children = [_coordinator(lab), *(_holder(lab, name) for name in state.holders)]
+        children = [_coordinator(lab), *(_holder(lab, state, name) for name in state.holders)]
         RunningProcess.this().remember(lab.supervisor)
         os.write(ready, b"1")
         os.close(ready)
@@ -129,10 +129,11 @@ def _coordinator(lab: LabFolder) -> Child:
     return Child(COORDINATOR, run, lab.log(COORDINATOR), time.monotonic)
 
 
-def _holder(lab: LabFolder, name: str) -> Child:
+def _holder(lab: LabFolder, state: LabState, name: str) -> Child:
     config = str(lab.holder_config(name))
     run = command("--no-input", "--config", config, "agent", "run")
-    return Child(name, run, lab.log(name), time.monotonic)
+    before = state.kind(name).before(lab.holder(name))
+    return Child(name, [*before, *run], lab.log(name), time.monotonic)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,9 @@
 # Beside the system's own lists, for a machine whose lists are empty or old. Deleted by scripts/setup.
 PRIVATE_APT="$ROOT/.local/apt"
 
+# Which run of the set-up this is; scripts/setup tells those that it calls.
+SETUP_RUN="${SETUP_RUN:-$$}"
+
 have_apt() { command -v apt-get > /dev/null && command -v dpkg-deb > /dev/null; }
 
 refresh_private_lists() {
@@ -26,15 +29,17 @@ apt_get() {
     apt-get -qq -o APT::Sandbox::User=root -o Acquire::Retries=2 -o Acquire::http::Timeout=30 "$@" >&2
 }
 
+private_lists_are_fresh() { [ "$(cat "$PRIVATE_APT/of-run" 2> /dev/null)" = "$SETUP_RUN" ]; }
+
 download_packages() { # download_packages FOLDER PACKAGE...; what apt says goes to stderr
     local folder="$1"
     shift
     # Only with the lists of the same run: private lists of an earlier one may be half done.
-    if [ -z "${PRIVATE_LISTS_FRESH-}" ]; then
+    if ! private_lists_are_fresh; then
         (cd "$folder" && apt_get download "$@") && return 0
         rm -f "$folder"/*.deb
         refresh_private_lists || return 1
-        export PRIVATE_LISTS_FRESH=1
+        printf '%s\n' "$SETUP_RUN" > "$PRIVATE_APT/of-run"
     fi
     (cd "$folder" && apt_get -c "$PRIVATE_APT/apt.conf" download "$@")
 }

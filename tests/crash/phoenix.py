@@ -11,7 +11,7 @@ from hsm_mpc import steps
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute
 from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
-from hsm_mpc.hsm.register import LABEL_PREFIX
+from hsm_mpc.hsm.register_objects import NAME_PREFIX
 from hsm_mpc.store.holder import HolderStore
 from tests.crash.invariants import Remains
 from tests.named_steps import observed
@@ -73,7 +73,7 @@ def clear(party: Party) -> None:
     for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
         with token.session() as session:
             label = objects.read_attribute(token, session, handle, Attribute.LABEL) or b""
-        if label.startswith((WRAPPING_LABEL_PREFIX.encode(), LABEL_PREFIX.encode())):
+        if label.startswith((WRAPPING_LABEL_PREFIX.encode(), NAME_PREFIX.encode())):
             objects.destroy(token, handle)
     for wallet in (party.acting.store._folder / "wallets").iterdir():
         shutil.rmtree(wallet)

@@ -13,6 +13,7 @@ from pkcs11 import _pkcs11
 from hsm_mpc.errors import BackendError, PinRefused, Refused
 from hsm_mpc.hsm import administration as administration_module
 from hsm_mpc.hsm.administration import administration, library
+from hsm_mpc.hsm.cryptoki import ffi
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
@@ -34,6 +35,25 @@ def test_it_shares_our_initialisation_and_never_ends_it(hsm_module: Module, toke
     del shared
     gc.collect()
     assert token.info().label == token.label
+
+
+def test_it_calls_the_very_functions_that_we_initialised(
+    hsm_module: Module, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """p11-kit's client gives another list, of a module not initialised, to everybody who asks."""
+    functions = ffi.new("CK_FUNCTION_LIST *", hsm_module.library.functions[0])
+    called = []
+
+    def info(told: Any) -> int:
+        called.append(1)
+        told.manufacturerID = b"ours".ljust(32)
+        return 0
+
+    functions.C_GetInfo = kept = ffi.callback("CK_RV(CK_INFO *)", info)
+    monkeypatch.setattr(hsm_module, "library", hsm_module.library._replace(functions=functions))
+    assert library(hsm_module).manufacturer_id == "ours"
+    assert called
+    assert kept
 
 
 def test_its_session_inherits_the_login_and_does_not_end_it(token: Token) -> None:

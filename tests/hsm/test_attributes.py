@@ -83,6 +83,19 @@ def test_a_module_older_than_copyable_need_not_tell_it(
     attributes.require(token, key.handle, attributes.WRAPPING_KEY, "the key")
 
 
+def test_a_key_that_does_not_count_as_made_here_passes_where_that_is_accepted(
+    token: Token, key: Key, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lie(answer, token, Attribute.LOCAL, objects.FALSE)
+    found = attributes.differences(token, key.handle, attributes.WRAPPING_KEY)
+    assert found == ("CKA_LOCAL is false",)
+    monkeypatch.setattr(token, "accepted_findings", frozenset({attributes.KEY_NOT_LOCAL}))
+    assert attributes.differences(token, key.handle, attributes.WRAPPING_KEY) == ()
+    lie(answer, token, Attribute.EXTRACTABLE, objects.TRUE)
+    found = attributes.differences(token, key.handle, attributes.WRAPPING_KEY)
+    assert found == ("CKA_EXTRACTABLE is true",)
+
+
 def test_a_strange_value_is_shown_in_hex(token: Token, key: Key, answer: Answer) -> None:
     lie(answer, token, Attribute.SENSITIVE, b"\x02\x03")
     found = attributes.differences(token, key.handle, attributes.WRAPPING_KEY)

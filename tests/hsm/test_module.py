@@ -14,7 +14,7 @@ import pytest
 
 from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import loading, provisioning
-from hsm_mpc.hsm.cryptoki import OS_LOCKING_OK, UNAVAILABLE
+from hsm_mpc.hsm.cryptoki import OS_LOCKING_OK, UNAVAILABLE, ffi
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena
@@ -64,6 +64,41 @@ def test_the_module_is_told_to_lock(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "load", lambda _: fake)
     Module("/module.so", {})
     assert told == [OS_LOCKING_OK]
+
+
+def test_the_module_gets_its_parameters_where_nss_looks_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[bytes] = []
+
+    def initialize(arguments: Any) -> int:
+        told.append(ffi.string(ffi.cast("char *", arguments.pReserved)))
+        assert arguments.pReservedOfNss == ffi.NULL
+        return 0
+
+    fake = SimpleNamespace(calls=SimpleNamespace(C_Initialize=initialize))
+    monkeypatch.setattr(loading, "load", lambda _: fake)
+    Module("/module.so", {}, "configdir='sql:/a'")
+    assert told == [b"configdir='sql:/a'"]
+
+
+def test_without_parameters_the_reserved_pointer_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others than NSS refuse any."""
+    told: list[bool] = []
+
+    def initialize(arguments: Any) -> int:
+        told.append(arguments.pReserved == ffi.NULL)
+        return 0
+
+    fake = SimpleNamespace(calls=SimpleNamespace(C_Initialize=initialize))
+    monkeypatch.setattr(loading, "load", lambda _: fake)
+    Module("/module.so", {})
+    assert told == [True]
+
+
+def test_a_module_is_not_loaded_again_with_other_parameters(hsm_module: Module) -> None:
+    with pytest.raises(BadConfig, match="other parameters"):
+        Module.load(hsm_module.path, hsm_module.environment, "configdir=''")
 
 
 def test_a_module_that_other_code_initialised_is_refused(hsm_module: Module) -> None:

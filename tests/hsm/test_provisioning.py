@@ -8,7 +8,11 @@ import pytest
 
 from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, PinRefused
+from hsm_mpc.hsm import provisioning
+from hsm_mpc.hsm.cryptoki import TokenFlag, User
 from hsm_mpc.hsm.module import Module
+from hsm_mpc.hsm.profiles import Profile
+from hsm_mpc.hsm.sessions import open_session
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import Answer
@@ -168,3 +172,104 @@ def test_the_officers_session_is_closed_also_when_it_fails(
     with pytest.raises(BackendError):
         create(label)
     assert called == ["C_Logout", "C_CloseSession"]
+
+
+# A token whose officer has a PIN from the factory, as openCryptoki's: SoftHSM plays it.
+
+FACTORY_PIN = b"87654321"
+
+
+class Factory:
+    """Says that the officer's PIN is to be changed until it is."""
+
+    def __init__(self, module: Module, answer: Answer) -> None:
+        self._honest = {
+            name: getattr(module.calls, name) for name in ("C_GetTokenInfo", "C_SetPIN")
+        }
+        self.changed = False
+        answer("C_GetTokenInfo", self._info)
+        answer("C_SetPIN", self._set_pin)
+
+    def _info(self, slot: int, raw: Any) -> int:
+        code: int = self._honest["C_GetTokenInfo"](slot, raw)
+        if not self.changed:
+            raw.flags |= TokenFlag.SO_PIN_TO_BE_CHANGED
+        return code
+
+    def _set_pin(self, *arguments: Any) -> int:
+        code: int = self._honest["C_SetPIN"](*arguments)
+        self.changed = code == 0
+        return code
+
+
+@pytest.fixture
+def factory(hsm_module: Module, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Factory:
+    made = Profile("SoftHSM", factory_so_pin=FACTORY_PIN)
+    monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
+    return Factory(hsm_module, answer)
+
+
+def officer_is_let_in(module: Module, label: str, pin: bytes) -> bool:
+    session = open_session(module.calls, module.find(label).slot, "")
+    code = module.calls.C_Login(session, User.SO, pin, len(pin))
+    module.calls.C_CloseSession(session)
+    return bool(code == 0)
+
+
+@pytest.mark.usefixtures("factory")
+def test_the_factorys_pin_of_the_officer_is_changed_to_his_own(
+    hsm_module: Module, create: Callable[..., TokenInfo], label: str, seen_steps: list[str]
+) -> None:
+    create(label)
+    assert seen_steps[2:4] == ["before token.change-so-pin", "after token.change-so-pin"]
+    assert not officer_is_let_in(hsm_module, label, FACTORY_PIN)
+    assert officer_is_let_in(hsm_module, label, SO_PIN)
+
+
+@pytest.mark.usefixtures("factory")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("name", ["token.initialise", "token.change-so-pin", "token.set-pin"])
+def test_a_creation_killed_while_the_pin_is_changed_is_finished(
+    hsm_module: Module, create: Callable[..., TokenInfo], label: str, when: str, name: str
+) -> None:
+    def killer(at: str, step: str) -> None:
+        if (at, step) == (when, name):
+            raise Killed
+
+    steps.observe(killer)
+    with pytest.raises(Killed):
+        create(label)
+    steps.observe(None)
+    if (when, name) != ("after", "token.set-pin"):
+        create(label)
+    assert hsm_module.find(label).pin_state is PinState.READY
+    assert officer_is_let_in(hsm_module, label, SO_PIN)
+
+
+def test_an_officers_pin_that_no_factory_gave_is_not_changed(
+    hsm_module: Module,
+    create: Callable[..., TokenInfo],
+    label: str,
+    flags: Callable[..., None],
+    seen_steps: list[str],
+) -> None:
+    """A token may warn that the PIN is to be changed: that is between it and its officer."""
+    flags(add=TokenFlag.SO_PIN_TO_BE_CHANGED)
+    create(label)
+    assert "before token.change-so-pin" not in seen_steps
+    assert officer_is_let_in(hsm_module, label, SO_PIN)
+
+
+def test_a_token_that_bears_its_label_is_never_initialised(
+    hsm_module: Module,
+    create: Callable[..., TokenInfo],
+    label: str,
+    monkeypatch: pytest.MonkeyPatch,
+    seen_steps: list[str],
+) -> None:
+    """NSS erases it for anybody: one of another label is not touched."""
+    made = Profile("SoftHSM", factory_so_pin=b"", bears_its_label=True)
+    monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
+    with pytest.raises(BackendError, match="no empty token"):
+        create(label)
+    assert seen_steps == []

@@ -12,6 +12,7 @@ import pytest
 from hsm_mpc.errors import BackendError, Tampered
 from hsm_mpc.lab import making
 from hsm_mpc.lab.folder import LabFolder
+from hsm_mpc.lab.softhsm import SOFTHSM
 
 
 def test_a_module_that_cannot_be_loaded_is_named(
@@ -19,7 +20,7 @@ def test_a_module_that_cannot_be_loaded_is_named(
 ) -> None:
     monkeypatch.setenv("HSM_MPC_SOFTHSM_MODULE", "/nowhere.so")
     with pytest.raises(BackendError, match=r"h1: .*/nowhere\.so") as failure:
-        making.make_holders(LabFolder(tmp_path), ["h1"])
+        making.make_holders(LabFolder(tmp_path), {"h1": SOFTHSM})
     assert not failure.value.retryable
 
 
@@ -29,7 +30,7 @@ def test_what_an_earlier_try_left_is_not_in_the_way(
     monkeypatch.setenv("HSM_MPC_SOFTHSM_MODULE", softhsm_module)
     lab = LabFolder(tmp_path)
     (lab.holder("h1") / "store").mkdir(parents=True)
-    making.make_holders(lab, ["h1"])
+    making.make_holders(lab, {"h1": SOFTHSM})
     making.make_roster(lab, ["h1"])
     assert lab.roster.read_bytes() == (lab.holder("h1") / "roster").read_bytes()
 
@@ -49,10 +50,10 @@ def test_a_process_that_fails_without_a_word_is_told(
     monkeypatch.setattr(
         making,
         "_making",
-        lambda folder, name: subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE),
+        lambda *_: subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE),
     )
     with pytest.raises(BackendError, match=said):
-        making.make_holders(LabFolder(tmp_path), ["h1"])
+        making.make_holders(LabFolder(tmp_path), {"h1": SOFTHSM})
 
 
 def test_a_card_that_is_gone_or_none_is_said(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.programs import UNPACKED
 
+MORE_MODULES = ("nss", "p11kit", "opencryptoki")
 TOOLS = (
     *("bash", "cat", "chmod", "dirname", "env", "flock", "grep", "head", "mkdir", "mv"),
     *("readlink", "rm", "sha256sum", "tail", "touch"),
@@ -23,7 +24,7 @@ TOOLS = (
 def copy(tmp_path: Path) -> Path:
     """What a fresh clone holds of the set-up."""
     root = tmp_path / "clone"
-    for folder in ("scripts", "softhsm", "requirements"):
+    for folder in ("scripts", "softhsm", "requirements", *MORE_MODULES):
         shutil.copytree(ROOT / folder, root / folder)
     shutil.copy(ROOT / "pyproject.toml", root)
     return root
@@ -153,6 +154,35 @@ def test_the_module_is_found_wherever_systems_keep_it(
     there.symlink_to(softhsm_module)
     found = find_module(tmp_path)
     assert (found.returncode, found.stdout) == (0, f"{there}\n")
+
+
+# --- the other modules ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MORE_MODULES)
+def test_a_module_that_cannot_be_had_is_left_out_with_the_reason(
+    copy: Path, bare_path: Path, name: str
+) -> None:
+    tool(bare_path, "apt-get", 'echo "E: no network" >&2; exit 100')
+    tool(bare_path, "dpkg-deb", "exit 0")
+    ended = run([copy / name / "fetch", sys.executable], PATH=str(bare_path))
+    assert ended.returncode == 0, ended.stderr
+    reason = (copy / ".local" / name / "left-out").read_text()
+    assert "E: no network" in reason
+    assert f"leaving {name} out: {reason}" in ended.stderr
+    assert os.listdir(copy / ".local" / name) == ["left-out"]
+
+
+def test_a_module_that_was_left_out_or_found_is_not_fetched_again(copy: Path) -> None:
+    for name, state in zip(MORE_MODULES, ("left-out", "module", "none"), strict=True):
+        (copy / ".local" / name).mkdir(parents=True)
+        (copy / ".local" / name / state).write_text(f"{copy / 'pyproject.toml'}\n")
+    settled = """
+    ROOT="$0"
+    eval "$(sed -n '/^is_settled()/,/^}/p' "$0/scripts/setup")"
+    for name in nss p11kit opencryptoki; do is_settled "$name" && echo "$name"; done
+    """
+    assert run(["bash", "-c", settled, copy]).stdout.split() == ["nss", "p11kit"]
 
 
 # --- unpacking packages ---------------------------------------------------------------------------

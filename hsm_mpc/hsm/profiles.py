@@ -1,0 +1,34 @@
+"""How kinds of tokens depart from the standard where a new one is taken over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.hsm.token import TokenInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is peculiar to one kind of token."""
+
+    manufacturer: str
+    """What its name in CK_TOKEN_INFO begins with."""
+    factory_so_pin: bytes | None = None
+    """The security officer's PIN of a new token, which everybody knows; None: he brings his own."""
+    bears_its_label: bool = False
+    """A new token has its label from the module's parameters: C_InitToken would only erase it."""
+
+
+STANDARD: Final = Profile("")
+NSS: Final = Profile("Mozilla Foundation", factory_so_pin=b"", bears_its_label=True)
+"""The officer's PIN of a new token is empty, and nobody is its officer once the user PIN is set."""
+OPENCRYPTOKI: Final = Profile("IBM", factory_so_pin=b"87654321")
+
+
+def profile_of(token: TokenInfo) -> Profile:
+    """By what the token says of its manufacturer."""
+    for profile in (NSS, OPENCRYPTOKI):
+        if token.manufacturer.startswith(profile.manufacturer):
+            return profile
+    return STANDARD

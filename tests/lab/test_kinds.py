@@ -1,0 +1,151 @@
+"""A lab on several kinds of tokens."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import coincurve
+import pytest
+from nacl.signing import VerifyKey
+
+from hsm_mpc.app import lab as lab_app
+from hsm_mpc.errors import BadConfig, BadInput, Tampered
+from hsm_mpc.lab.folder import LabFolder, LabState
+from hsm_mpc.lab.holder_folder import make_holder_folder
+from hsm_mpc.lab.kind import Kind
+from hsm_mpc.lab.kinds import KINDS
+from hsm_mpc.lab.nss import NSS
+from hsm_mpc.lab.opencryptoki import OPENCRYPTOKI
+from hsm_mpc.lab.softhsm import SOFTHSM
+from hsm_mpc.secure.arena import Arena
+from tests.conftest import ROOT
+from tests.lab.labs import Lab
+
+STATE = LabState(("h1", "h2", "h3"), made=True, sockets="", kinds=("softhsm", "nss"))
+
+
+def silently(_: str) -> None:
+    """Nothing needs to be said."""
+
+
+def test_holders_stand_on_the_kinds_in_turn() -> None:
+    assert [STATE.kind(name) for name in STATE.holders] == [SOFTHSM, NSS, SOFTHSM]
+
+
+def test_a_lab_remembers_its_kinds(tmp_path: Path) -> None:
+    lab = LabFolder(tmp_path)
+    lab.save(STATE)
+    assert lab.load() == STATE
+    mark = tmp_path / "lab.json"
+    mark.write_text(mark.read_text().replace("nss", "abacus"))
+    with pytest.raises(Tampered):
+        lab.load()
+
+
+def test_an_unknown_kind_is_bad_input_and_makes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="'abacus': softhsm, nss, p11kit, opencryptoki"):
+        lab_app.up(tmp_path / "lab", 3, silently, ["softhsm", "abacus"])
+    with pytest.raises(BadInput, match="abacus"):
+        lab_app.prepare_holder(tmp_path / "h1", "h1", "abacus")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lab_stays_on_its_kinds(tmp_path: Path) -> None:
+    LabFolder(tmp_path).save(STATE)
+    with pytest.raises(BadInput, match="a lab on softhsm,nss"):
+        lab_app.up(tmp_path, None, silently, ["softhsm"])
+
+
+def test_a_module_that_was_left_out_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsm_mpc.lab.kind.ROOT", tmp_path)
+    (tmp_path / ".local" / "nss").mkdir(parents=True)
+    (tmp_path / ".local" / "nss" / "left-out").write_text("no network\n")
+    with pytest.raises(
+        BadConfig, match=r"module of nss is known \(no network\): run scripts/setup"
+    ):
+        NSS.module()
+    with pytest.raises(BadConfig, match="HSM_MPC_OPENCRYPTOKI_MODULE"):
+        OPENCRYPTOKI.module()
+    monkeypatch.setenv("HSM_MPC_NSS_MODULE", "/mine.so")
+    assert NSS.module() == "/mine.so"
+
+
+@pytest.mark.parametrize("kind", list(KINDS.values()), ids=list(KINDS))
+def test_each_kind_gets_a_holder_folder_of_its_own(
+    tmp_path: Path, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(kind.variable, "/module.so")
+    folder, arena = tmp_path / "h1", Arena(16 * 1024)
+    if kind.wrapper is not None:
+        program, state = kind.before(folder)
+        Path(state).mkdir(parents=True)
+        assert Path(program).is_file()
+    made = make_holder_folder(folder, "h1", kind, arena)
+    assert made.config == folder / "holder.yaml"
+    for pin in ("pin", "so-pin"):
+        assert len((folder / pin).read_bytes()) == kind.pin_characters
+        assert (folder / pin).stat().st_mode & 0o777 == 0o600
+    with pytest.raises(BadInput, match="already there"):
+        make_holder_folder(folder, "h1", kind, arena)
+    arena.close()
+
+
+# Real processes
+
+
+@pytest.fixture
+def mixed(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    """Three holders on SoftHSM2, NSS, SoftHSM2."""
+    left_out = ROOT / ".local" / "nss" / "left-out"
+    if left_out.exists():
+        pytest.skip(f"on nss, which is left out: {left_out.read_text('utf-8').strip()}")
+    monkeypatch.setenv(SOFTHSM.variable, softhsm_module)
+    folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
+    lab = Lab(folder / "lab", softhsm_module)
+    try:
+        lab_app.up(lab.folder, 3, silently, ["softhsm", "nss"])
+        yield lab
+    finally:
+        if lab.folder.exists():
+            lab.lab("destroy")
+        shutil.rmtree(folder)
+
+
+@pytest.mark.xdist_group("lab")
+def test_every_two_of_three_holders_on_two_modules_sign(mixed: Lab, message: Path) -> None:
+    assert [each["hsm"] for each in mixed.holders().values()] == ["softhsm", "nss", "softhsm"]
+    mixed.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
+    quorums = []
+    for absent in ("h3", "h1", "h2"):
+        mixed.lab("stop-holder", absent)
+        signed = mixed.well("sign", "treasury", "--message", str(message))
+        key = coincurve.PublicKeyXOnly(bytes.fromhex(signed["public_key"]))
+        assert key.verify(bytes.fromhex(signed["signature"]), message.read_bytes())
+        quorums.append(tuple(signed["signers"]))
+        mixed.lab("start-holder", absent)
+    assert quorums == [("h1", "h2"), ("h2", "h3"), ("h1", "h3")]
+    mixed.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "3")
+    signed = mixed.well("sign", "sol", "--message", str(message))
+    VerifyKey(bytes.fromhex(signed["public_key"])).verify(
+        message.read_bytes(), bytes.fromhex(signed["signature"])
+    )
+    assert _accepted(mixed, "h2") == ["key-not-local", "non-extractable-is-wrapped"]
+
+
+def _accepted(lab: Lab, holder: str) -> list[str]:
+    """What `doctor` warns of while that holder is down."""
+    lab.lab("stop-holder", holder)
+    told = lab.ran("--config", str(lab.folder / holder / "holder.yaml"), "doctor")
+    assert told.code == 0
+    findings = told.document["findings"]
+    assert {"level": "ok", "message": "as labels of secret keys"}.items() <= next(
+        found.items() for found in findings if found["check"] == "registers"
+    )
+    warned = [found for found in findings if found["check"] == "giveaway"]
+    assert {found["level"] for found in warned} == {"warn"}
+    return [found["message"].partition(", accepted: ")[0] for found in warned]
