@@ -14,6 +14,7 @@ HSM_QUESTIONS: Final = frozenset(
         "key.decrypt",
         "key.encrypt",
         "key.sign",
+        "module.finalise",
         "module.initialise",
         "module.slots",
         "object.find",

@@ -39,6 +39,15 @@ class Canary:
             return False
         return bytes(out[0:length]) == _PLAINTEXT
 
+    def renew(self, token: Token) -> None:
+        """The canary of a token whose module was initialised again; none if its key is gone.
+
+        Raises:
+            BadConfig, BackendError: as `arm`; then this one stays.
+        """
+        if not arm(token):
+            token.canary = None
+
 
 def arm(token: Token) -> bool:
     """Make the token's canary; False if it has no canary key yet (`holder init` makes it).

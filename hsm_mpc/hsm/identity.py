@@ -8,7 +8,8 @@ from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute
 from hsm_mpc.hsm.direct import sign_digest
-from hsm_mpc.hsm.keys import KeyPair
+from hsm_mpc.hsm.failures import StaleHandle
+from hsm_mpc.hsm.keys import KeyPair, found_again
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
 from hsm_mpc.tags import Tag, tagged_hash
@@ -37,10 +38,15 @@ class Identity:
         Verified under the public half before it is returned.
 
         Raises:
-            Tampered: the private half is not that of the public half.
+            Tampered: the private half is not that of the public half, or (MissingKey) gone.
             BackendError: the token does not answer.
         """
-        signature = _low_s(sign_digest(self._token, self._private, tagged_hash(tag, message)))
+        digest = tagged_hash(tag, message)
+        try:
+            signature = _low_s(sign_digest(self._token, self._private, digest))
+        except StaleHandle:
+            self._private = found_again(self._token, self._private)
+            signature = _low_s(sign_digest(self._token, self._private, digest))
         try:
             self.key.verify(tag, message, signature)
         except InvalidSignature as error:

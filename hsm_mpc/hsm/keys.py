@@ -30,7 +30,8 @@ class MissingKey(Tampered):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that was found in its token. `handle` is good until the key is destroyed."""
+    """A key that was found in its token. `handle` is good until the key is destroyed, or the module
+    initialised again."""
 
     handle: int
     object_class: ObjectClass
@@ -96,6 +97,15 @@ def wanted(token: Token, object_class: ObjectClass, key_id: bytes, label: str) -
         name = f"{object_class.name.lower().replace('_', ' ')} {label!r} with id {key_id.hex()}"
         raise MissingKey(f"{token.where}: the {name} is missing")
     return key
+
+
+def found_again(token: Token, key: Key) -> Key:
+    """The key under the handle that it has now: after a `StaleHandle`.
+
+    Raises:
+        MissingKey, BadConfig, BackendError: as `wanted`.
+    """
+    return wanted(token, key.object_class, key.key_id, key.label)
 
 
 def find_wrapping_key(token: Token, key_id: bytes, label: str) -> Key | None:
@@ -166,7 +176,7 @@ def generate_canary_key(token: Token) -> Key:
 def _generate_secret(token: Token, key_id: bytes, label: str) -> Key:
     _refuse_taken(token, find(token, ObjectClass.SECRET_KEY, key_id, label))
     with administration(token) as session:
-        handle = generation.aes_key(session, key_id, label)
+        handle = token.handle(generation.aes_key(session, key_id, label))
     key = Key(handle, ObjectClass.SECRET_KEY, key_id, label)
     _require_or_destroy(token, key)
     return key
@@ -188,7 +198,9 @@ def generate_identity_key(token: Token) -> KeyPair:
         destroy(token, public)
     name = IDENTITY.encode()
     with administration(token) as session:
-        private_handle, public_handle = generation.p256_key_pair(session, name, IDENTITY)
+        private_handle, public_handle = map(
+            token.handle, generation.p256_key_pair(session, name, IDENTITY)
+        )
     pair = KeyPair(
         Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
         Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),

@@ -76,7 +76,7 @@ class Pkcs11Key(WrappingKey):
         try:
             return use(self._key)
         except StaleHandle:
-            self._key = keys.wrapping_key(self._token, self._key.key_id, self._key.label)
+            self._key = keys.found_again(self._token, self._key)
             return use(self._key)
 
 

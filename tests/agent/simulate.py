@@ -93,15 +93,19 @@ class World:
     @contextmanager
     def made(cls, module: Module, pins: Arena, folder: File, n: int) -> Iterator[World]:
         """Tokens, stores, identities, roster; channels exchanged."""
+        with cls.on([new_token(module, pins) for _ in range(n)], folder) as world:
+            yield world
+
+    @classmethod
+    @contextmanager
+    def on(cls, tokens: Sequence[Token], folder: File) -> Iterator[World]:
+        """As `made`, on tokens of `new_token`, which may be of several modules."""
         arena = Arena(1024 * 1024)
-        tokens = [_token(module, pins) for _ in range(n)]
         identities = [Identity(token, keys.generate_identity_key(token)) for token in tokens]
         world = cls.of(identities)
-        for index in range(1, n + 1):
+        for index, (token, identity) in enumerate(zip(tokens, identities, strict=True), 1):
             store = HolderStore.create(folder / f"h{index}")
-            world.parties[index] = world.party(
-                index, tokens[index - 1], identities[index - 1], store, arena
-            )
+            world.parties[index] = world.party(index, token, identity, store, arena)
         yield world
         for party in world.parties.values():
             party.acting.store.close()
@@ -227,7 +231,8 @@ class World:
         return [question(party) for party in self.parties.values()]
 
 
-def _token(module: Module, pins: Arena) -> Token:
+def new_token(module: Module, pins: Arena) -> Token:
+    """A token of a holder, logged in."""
     token = create_token(module, pins)
     token.login(secret_of(pins, USER_PIN))
     keys.generate_canary_key(token)

@@ -40,6 +40,7 @@ def test_the_self_test_leaves_nothing_in_the_token(token: Token) -> None:
 def test_what_the_token_cannot_do_is_found_by_doing_it(
     token: Token, answer: Answer, function: str, capability: str
 ) -> None:
+    token.canary = None  # a token that never decrypted has none
     answer(function, 0x70)
     assert list(failures(token)) == [capability]
     with pytest.raises(Refused, match=f"{capability}.*CKR_MECHANISM_INVALID") as caught:
