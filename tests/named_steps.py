@@ -15,6 +15,7 @@ HSM_QUESTIONS: Final = frozenset(
         "key.encrypt",
         "key.sign",
         "key.wrap",
+        "module.finalise",
         "module.initialise",
         "module.slots",
         "object.find",

@@ -25,15 +25,19 @@ def watch_signals() -> None:
 
 
 def supervise(
-    front: FrontKeeper, ticks: Callable[[], float], ready: Callable[[], None]
+    front: FrontKeeper,
+    ticks: Callable[[], float],
+    ready: Callable[[], None],
+    given_up: Callable[[], BackendError | None],
 ) -> signal.Signals:
     """Keep a front until somebody ends this process; by which signal. Main thread.
 
     Args:
         ready: called once, when the first front listens.
+        given_up: asked at every look: why this process is of no use any more, if so.
 
     Raises:
-        BackendError: the first front did not come to listen.
+        BackendError: the first front did not come to listen; or what `given_up` says.
     """
     front.start()
     until = ticks() + LONGEST_START
@@ -45,7 +49,9 @@ def supervise(
             raise BackendError(f"the front does not listen after {LONGEST_START:g} seconds")
     ready()
     while (ending := _ending_within(front.look_after())) is None:
-        pass
+        reason = given_up()
+        if reason is not None:
+            raise reason
     return ending
 
 

@@ -28,7 +28,7 @@ from hsm_mpc.app.admin import answering, ticket
 from hsm_mpc.app.audit_log import Checkpoint
 from hsm_mpc.app.holder import OpenHolder, now, opened, shielded
 from hsm_mpc.config import FrontConfig, HolderConfig, load_holder
-from hsm_mpc.errors import BadConfig, PinRefused
+from hsm_mpc.errors import BackendError, BadConfig, PinRefused
 from hsm_mpc.hsm.pin import PinSource
 
 CHECKPOINT_SECONDS: Final = 3600.0
@@ -56,7 +56,8 @@ def run(config_path: Path, *, prompt: bool, ready: Callable[[Running], None]) ->
         BadConfig: no front is configured, or something else in the configuration is refused.
         PinRefused: refused by the token; or it came from a descriptor or a prompt, died with the
             signer before, and nobody is there to give it again.
-        BackendError: store, HSM or sockets cannot be had.
+        BackendError: store, HSM or sockets cannot be had; or the HSM went away and nothing that
+            this process can do brings it back: its supervisor starts it anew.
     """
     config = load_holder(config_path)
     place = _place(config)
@@ -89,8 +90,17 @@ def _serve(
             front,
             time.monotonic,
             lambda: ready(Running(config.name, os.getpid(), front.pid, str(place.socket))),
+            lambda: _given_up(holder),
         )
     return 0 if ended_by is signal.SIGTERM else _INTERRUPTED
+
+
+def _given_up(holder: OpenHolder) -> BackendError | None:
+    """Why the token cannot be had any more by this process, said aloud."""
+    reason = holder.token.recovery.given_up
+    if reason is not None:
+        _log(f"this signer ends: {reason}")
+    return reason
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
+from hsm_mpc.hsm.recovery import HESITATION
 from hsm_mpc.hsm.selftest import require_capabilities
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import VerifyingKey
@@ -151,6 +153,28 @@ def log_in(
     _try_pin(source, token, store, arena, despite_warning=changed)
 
 
+def _let_it_recover(config: HolderConfig, token: Token, store: HolderStore, arena: Arena) -> None:
+    token.recovery.log_in_again = partial(log_in_again, config, token, store, arena)
+    if not PinSource.parse(config.hsm.pin_source).can_be_read_again:
+        token.recovery.hesitation = HESITATION
+
+
+def log_in_again(config: HolderConfig, token: Token, store: HolderStore, arena: Arena) -> None:
+    """The token came back without its login: read the PIN once more, and try it as at a start.
+
+    Raises:
+        PinRefused: as `log_in`; or the PIN came from a descriptor or a prompt, and is gone.
+        BackendError, BadConfig: the token does not answer, or the PIN's file is not there.
+    """
+    source = PinSource.parse(config.hsm.pin_source)
+    if not source.can_be_read_again:
+        raise PinRefused(
+            f"{token.where}: its login is lost, and the PIN came from {config.hsm.pin_source}: "
+            "start this signer by hand"
+        )
+    log_in(config, token, store, arena, prompt=False)
+
+
 def _try_pin(
     source: PinSource, token: Token, store: HolderStore, arena: Arena, *, despite_warning: bool
 ) -> None:
@@ -196,6 +220,7 @@ def opened(config_path: Path, *, prompt: bool, create: bool = False) -> Iterator
         store = stack.enter_context(open_store(config.store))
         token = find_token(config)
         log_in(config, token, store, arena, prompt=prompt)
+        _let_it_recover(config, token, store, arena)
         canary.arm(token)
         yield OpenHolder(config, arena, Entropy(token.fill_random), token, store)
 

@@ -8,9 +8,10 @@ tests/hsm/test_administration.py says what we rely on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Final
+from contextlib import contextmanager
+from typing import Any, Final
 
 import pkcs11
 from pkcs11 import _pkcs11
@@ -24,6 +25,10 @@ from hsm_mpc.steps import step
 
 _FUNCTION_LIST_AT: Final = object.__basicsize__
 """Where in its object the pinned version keeps the pointer: first behind what every object has."""
+
+_UNMAPPED: Final = re.compile(r"Unmapped error code (0x[0-9a-f]+)")
+_NOT_INITIALISED: Final = re.compile(r"Initialisation error \(not initialized\).*")
+"""What it says of codes that it has no class for."""
 
 
 class _SharedLibrary(_pkcs11.lib):
@@ -50,19 +55,25 @@ def administration(token: Token) -> Iterator[pkcs11.Session]:
     Raises:
         BackendError: what python-pkcs11 raised in the body, by its return code.
     """
-    token.info()
     try:
-        with step("administration.open"):
-            session = _token_in(library(token.module), token).open(rw=True)
-        try:
-            yield session
-        finally:
-            with suppress(pkcs11.PKCS11Error):
-                session.close()
+        # Who has a session keeps the module from being initialised again, under this one too.
+        with token.session():
+            token.info()
+            with step("administration.open"):
+                session = _token_in(library(token.module), token).open(rw=True)
+            try:
+                yield session
+            finally:
+                token.pool.close(_handle_of(session))
     except HsmMpcError:
         raise
     except (pkcs11.PKCS11Error, ValueError, OverflowError, MemoryError) as error:
         raise _translated(error, token) from error
+
+
+def _handle_of(session: Any) -> int:
+    """Its handle, which it shows to everybody but not in its types."""
+    return int(session.handle)
 
 
 def _token_in(shared: _pkcs11.lib, token: Token) -> pkcs11.Token:
@@ -73,7 +84,16 @@ def _token_in(shared: _pkcs11.lib, token: Token) -> pkcs11.Token:
 
 
 def _translated(error: Exception, token: Token) -> BackendError:
-    code = failures.code_named(type(error).__name__)
+    code = _code_of(error)
     if code is None:
         return BackendError(f"{token.where}: {type(error).__name__}: {error}", retryable=False)
     return failures.failure(code, "python-pkcs11", token.where)
+
+
+def _code_of(error: Exception) -> int | None:
+    """The return code that it was raised for, if it tells."""
+    if unmapped := _UNMAPPED.fullmatch(str(error)):
+        return int(unmapped[1], 16)
+    if _NOT_INITIALISED.fullmatch(str(error)):
+        return failures.CRYPTOKI_NOT_INITIALIZED
+    return failures.code_named(type(error).__name__)

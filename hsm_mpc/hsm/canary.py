@@ -40,6 +40,15 @@ class Canary(ABC):
             return False
         return bytes(out[0:length]) == _PLAINTEXT
 
+    def renew(self, token: Token) -> None:
+        """The canary of a token whose module was initialised again; none if its key is gone.
+
+        Raises:
+            BadConfig, BackendError: as `arm`; then this one stays.
+        """
+        if not arm(token):
+            token.canary = None
+
     @abstractmethod
     def _decrypt(self, token: Token, pointer: int, capacity: int) -> int:
         """The length of what the ciphertext gives, now at `pointer`."""

@@ -51,7 +51,7 @@ typedef struct { CK_ULONG slotID, state, flags, ulDeviceError; } CK_SESSION_INFO
 typedef struct CK_FUNCTION_LIST {
   CK_VERSION version;
   CK_RV (*C_Initialize)(void *);
-  void *C_Finalize;
+  CK_RV (*C_Finalize)(void *);
   CK_RV (*C_GetInfo)(CK_INFO *);
   void *C_GetFunctionList;
   CK_RV (*C_GetSlotList)(CK_BYTE, CK_ULONG *, CK_ULONG *);
@@ -105,6 +105,7 @@ ffi.cdef(_DECLARATIONS)
 
 FUNCTIONS: Final = (
     "C_Initialize",
+    "C_Finalize",
     "C_GetInfo",
     "C_GetSlotList",
     "C_GetTokenInfo",

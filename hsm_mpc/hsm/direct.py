@@ -117,7 +117,7 @@ def decrypt_once(
         session.length[0] = capacity
         target = ffi.cast(BYTES, pointer)
         with step("key.decrypt"):
-            code = calls.C_DecryptInit(session.handle, session.gcm, key.handle)
+            code = calls.C_DecryptInit(session.handle, session.gcm, session.number_of(key.handle))
             if code:
                 raise failures.failure(code, "C_DecryptInit", token.where)
             code = calls.C_Decrypt(
@@ -166,7 +166,9 @@ def encrypt_gcm(
         session.length[0] = len(sealed)
         source = ffi.cast(BYTES, pointer)
         with step("key.encrypt"):
-            code = token.calls.C_EncryptInit(session.handle, session.gcm, key.handle)
+            code = token.calls.C_EncryptInit(
+                session.handle, session.gcm, session.number_of(key.handle)
+            )
             failures.check(code, "C_EncryptInit", token.where)
             code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
             failures.check(code, "C_Encrypt", token.where)
@@ -208,7 +210,8 @@ def sign(
         length = session.length
         length[0] = len(signature)
         with step("key.sign"):
-            code = token.calls.C_SignInit(session.handle, mechanism(session), key.handle)
+            number = session.number_of(key.handle)
+            code = token.calls.C_SignInit(session.handle, mechanism(session), number)
             failures.check(code, "C_SignInit", token.where)
             code = token.calls.C_Sign(session.handle, digest, len(digest), signature, length)
             failures.check(code, "C_Sign", token.where)

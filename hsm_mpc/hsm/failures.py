@@ -23,6 +23,7 @@ KEY_HANDLE_INVALID: Final = 0x60
 OBJECT_HANDLE_INVALID: Final = 0x82
 USER_ALREADY_LOGGED_IN: Final = 0x100
 BUFFER_TOO_SMALL: Final = 0x150
+CRYPTOKI_NOT_INITIALIZED: Final = 0x190
 CRYPTOKI_ALREADY_INITIALIZED: Final = 0x191
 
 _NAMES: Final = {
@@ -84,10 +85,17 @@ _NAMES: Final = {
     0x130: "DOMAIN_PARAMS_INVALID",
     0x140: "CURVE_NOT_SUPPORTED",
     BUFFER_TOO_SMALL: "BUFFER_TOO_SMALL",
-    0x190: "CRYPTOKI_NOT_INITIALIZED",
+    CRYPTOKI_NOT_INITIALIZED: "CRYPTOKI_NOT_INITIALIZED",
     CRYPTOKI_ALREADY_INITIALIZED: "CRYPTOKI_ALREADY_INITIALIZED",
     0x1B8: "PIN_TOO_WEAK",
 }
+
+_SESSION_GONE_CODES: Final = frozenset({0xB0, 0xB3, CRYPTOKI_NOT_INITIALIZED})
+_GONE_CODES: Final = frozenset(
+    {0x3, GENERAL_ERROR, FUNCTION_FAILED, 0x30, 0x32, 0xE0, 0xE1, 0x101} | _SESSION_GONE_CODES
+)
+"""Answers after which the same sessions, and perhaps the same initialisation, help no more."""
+_FIRST_VENDOR_CODE: Final = 0x80000000
 
 _PIN_CODES: Final = frozenset({0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0x102, 0x1B8})
 _STALE_CODES: Final = frozenset({KEY_HANDLE_INVALID, OBJECT_HANDLE_INVALID})
@@ -103,7 +111,11 @@ class StaleHandle(BackendError):
     """A key's handle is no longer known: find the key again by its CKA_ID, then judge."""
 
 
-class TokenAbsent(BackendError):
+class DeviceGone(BackendError):
+    """The device, its login or this session of it is gone, or the module does not say what is."""
+
+
+class TokenAbsent(DeviceGone):
     """The slot is empty, or holds what the module does not recognise as a token."""
 
 
@@ -111,6 +123,16 @@ def name_of(code: int) -> str:
     """`CKR_…`, or the number of a code that the standard or the vendor added."""
     name = _NAMES.get(code)
     return f"CKR_{name}" if name else f"CKR {code:#x}"
+
+
+def is_vendors(code: int) -> bool:
+    """Whether the code is one that the standard leaves to vendors."""
+    return code >= _FIRST_VENDOR_CODE
+
+
+def is_session_gone(code: int) -> bool:
+    """Whether there is no such session any more: nothing is left to be closed."""
+    return code in _SESSION_GONE_CODES
 
 
 def code_named(name: str) -> int | None:
@@ -131,6 +153,8 @@ def failure(code: int, function: str, where: str) -> BackendError:
         return StaleHandle(text)
     if code in _ABSENT_CODES:
         return TokenAbsent(text)
+    if code in _GONE_CODES or is_vendors(code):
+        return DeviceGone(text)
     return BackendError(text, retryable=code not in _FOR_GOOD_CODES)
 
 
@@ -141,6 +165,7 @@ def check(code: int, function: str, where: str) -> None:
         PinRefused: the code speaks of a PIN.
         StaleHandle: the object is no longer there under this handle.
         TokenAbsent: the slot is empty.
+        DeviceGone: the device or the session is gone, or nobody knows.
         BackendError: any other code.
     """
     if code != OK:

@@ -10,7 +10,8 @@ from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
-from hsm_mpc.hsm.keys import KeyPair, key_type_of
+from hsm_mpc.hsm.failures import StaleHandle
+from hsm_mpc.hsm.keys import KeyPair, found_again, key_type_of
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
@@ -41,14 +42,15 @@ class Identity:
         Verified under the public half before it is returned.
 
         Raises:
-            Tampered: the private half is not that of the public half.
+            Tampered: the private half is not that of the public half, or (MissingKey) gone.
             BackendError: the token does not answer.
         """
         digest = tagged_hash(tag, message)
-        if self.key.algorithm is Algorithm.P256:
-            signature = _low_s(sign_digest(self._token, self._private, digest))
-        else:
-            signature = sign_pss(self._token, self._private, digest)
+        try:
+            signature = self._signature(digest)
+        except StaleHandle:
+            self._private = found_again(self._token, self._private)
+            signature = self._signature(digest)
         try:
             self.key.verify(tag, message, signature)
         except InvalidSignature as error:
@@ -56,6 +58,11 @@ class Identity:
                 f"{self._token.where}: the halves of the identity key do not belong together"
             ) from error
         return signature
+
+    def _signature(self, digest: bytes) -> bytes:
+        if self.key.algorithm is Algorithm.P256:
+            return _low_s(sign_digest(self._token, self._private, digest))
+        return sign_pss(self._token, self._private, digest)
 
 
 def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:

@@ -33,7 +33,8 @@ class MissingKey(Tampered):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key that was found in its token. `handle` is good until the key is destroyed."""
+    """A key that was found in its token. `handle` is good until the key is destroyed, or the module
+    initialised again."""
 
     handle: int
     object_class: ObjectClass
@@ -99,6 +100,15 @@ def wanted(token: Token, object_class: ObjectClass, key_id: bytes, label: str) -
         name = f"{object_class.name.lower().replace('_', ' ')} {label!r} with id {key_id.hex()}"
         raise MissingKey(f"{token.where}: the {name} is missing")
     return key
+
+
+def found_again(token: Token, key: Key) -> Key:
+    """The key under the handle that it has now: after a `StaleHandle`.
+
+    Raises:
+        MissingKey, BadConfig, BackendError: as `wanted`.
+    """
+    return wanted(token, key.object_class, key.key_id, key.label)
 
 
 def find_wrapping_key(token: Token, key_id: bytes, label: str) -> Key | None:
@@ -192,7 +202,7 @@ def generate_canary_key(token: Token, wrapping: Wrapping = Wrapping.AES_GCM) -> 
 def _generate_wrapping(token: Token, key_id: bytes, label: str, wrapping: Wrapping) -> Key:
     generate = generation.aes_key if wrapping is Wrapping.AES_GCM else generation.rsa_wrapping_key
     with administration(token) as session:
-        handle = generate(session, key_id, label)
+        handle = token.handle(generate(session, key_id, label))
     key = Key(handle, wrapping.key_class, key_id, label)
     _require_or_destroy(token, key)
     return key
@@ -219,7 +229,7 @@ def generate_identity_key(token: Token, algorithm: Algorithm = Algorithm.P256) -
     p256 = algorithm is Algorithm.P256
     generate = generation.p256_key_pair if p256 else generation.rsa_key_pair
     with administration(token) as session:
-        private_handle, public_handle = generate(session, name, IDENTITY)
+        private_handle, public_handle = map(token.handle, generate(session, name, IDENTITY))
     pair = KeyPair(
         Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
         Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),

@@ -1,4 +1,4 @@
-"""A PKCS#11 module in this process: loaded and initialised once, with locks, never finalised.
+"""A PKCS#11 module in this process: loaded once, initialised with locks, unloaded never.
 
 PKCS#11 keeps its state by process and library, so does this: `Module.load` of the same file gives
 the same object. python-pkcs11 is handed the module as we initialised it (`administration`): by
@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import cryptoki, failures, loading
 from hsm_mpc.hsm.cryptoki import ULONG, ffi
+from hsm_mpc.hsm.gate import Gate
 from hsm_mpc.hsm.provisioning import create_token
 from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
 from hsm_mpc.secure.arena import Secret
@@ -39,8 +40,11 @@ class Module:
         os.environ.update(environment)
         self.library: Final = loading.load(path)
         self.calls: Final = self.library.calls
+        self.gate: Final = Gate()
+        self.incarnation = 1
+        """How often it was initialised: numbers of sessions and objects are good for one time."""
         self._process: Final = os.getpid()
-        self._tokens: dict[tuple[int, bytes], Token] = {}
+        self._tokens: dict[tuple[str, bytes], Token] = {}
         self._initialise()
 
     @classmethod
@@ -85,6 +89,27 @@ class Module:
             )
         failures.check(code, "C_Initialize", self.where)
 
+    def begin_anew(self) -> None:
+        """Finalise and initialise: every session, login and handle of the process is gone.
+
+        Raises:
+            BackendError: the module does not start, or a call of it does not come back.
+        """
+        self.refuse_after_fork()
+        with self.gate.alone():
+            with step("module.finalise"):
+                self.calls.C_Finalize(
+                    ffi.NULL
+                )  # what is broken may refuse, and starts all the same
+            self.incarnation += 1
+            for token in self._tokens.values():
+                token.forget()
+            os.environ.update(self.environment)
+            try:
+                self._initialise()
+            except BackendError as failure:
+                raise BackendError(str(failure)) from failure  # the next time may be a better one
+
     def refuse_after_fork(self) -> None:
         """A child has the parent's login and sessions but not its threads' locks.
 
@@ -108,9 +133,10 @@ class Module:
         """
         self.refuse_after_fork()
         found = []
-        for slot in self._slot_numbers():
-            with suppress(failures.TokenAbsent):
-                found.append(read_token_info(self.calls, slot, f"{self.where}, slot {slot}"))
+        with self.gate.inside():
+            for slot in self._slot_numbers():
+                with suppress(failures.TokenAbsent):
+                    found.append(read_token_info(self.calls, slot, f"{self.where}, slot {slot}"))
         return tuple(found)
 
     def _slot_numbers(self) -> tuple[int, ...]:
@@ -162,7 +188,7 @@ class Module:
         """
         found = self.find(label, serial)
         with self._loading:
-            return self._tokens.setdefault((found.slot, found.serial), Token(self, found))
+            return self._tokens.setdefault((found.label, found.serial), Token(self, found))
 
     def create_token(self, label: str, so_pin: Secret, user_pin: Secret) -> TokenInfo:
         """Initialise an empty token and set its PINs; see `provisioning.create_token`."""

@@ -8,14 +8,16 @@ from typing import Any, Final
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import failures
 from hsm_mpc.hsm.cryptoki import ULONG, ULONG_BYTES, UNAVAILABLE, Attribute, ffi
-from hsm_mpc.hsm.sessions import Session
+from hsm_mpc.hsm.sessions import Handle, Session
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.steps import step
 
 _BATCH: Final = 256
 _MOST_OBJECTS: Final = 1 << 16
 _LARGEST_VALUE: Final = 4096
-_NUMBERS: Final = frozenset({Attribute.CLASS, Attribute.KEY_TYPE, Attribute.VALUE_LEN})
+_NUMBERS: Final = frozenset(
+    {Attribute.CLASS, Attribute.KEY_TYPE, Attribute.MODULUS_BITS, Attribute.VALUE_LEN}
+)
 """Attributes that are a CK_ULONG: NSS tells them into room of that very length only."""
 _NOT_TOLD: Final = frozenset(
     {
@@ -34,7 +36,7 @@ def number(value: int) -> bytes:
     return bytes(ffi.buffer(ffi.new(ULONG, value)))
 
 
-def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[int, ...]:
+def matching(token: Token, template: Mapping[Attribute, bytes]) -> tuple[Handle, ...]:
     """The handles of all objects with these attributes. None means that the token has none.
 
     Raises:
@@ -61,7 +63,7 @@ def as_template(template: Mapping[Attribute, bytes]) -> tuple[Any, list[Any]]:
     return attributes, values
 
 
-def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> int:
+def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> Handle:
     """The handle of a new object with these attributes. Step: `<name>.create`.
 
     Raises:
@@ -72,11 +74,11 @@ def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> int:
     with token.session() as session, step(f"{name}.create"):
         code = token.calls.C_CreateObject(session.handle, attributes, len(template), handle)
         failures.check(code, "C_CreateObject", token.where)
-    return int(handle[0])
+        return Handle(handle[0], session.incarnation)
 
 
-def _all_found(token: Token, session: Session) -> tuple[int, ...]:
-    handles: list[int] = []
+def _all_found(token: Token, session: Session) -> tuple[Handle, ...]:
+    handles: list[Handle] = []
     batch = ffi.new("CK_ULONG[]", _BATCH)
     count = session.length
     while True:
@@ -86,7 +88,7 @@ def _all_found(token: Token, session: Session) -> tuple[int, ...]:
             return tuple(handles)
         if count[0] > _BATCH or len(handles) >= _MOST_OBJECTS:
             raise BackendError(f"{token.where}: C_FindObjects finds no end", retryable=False)
-        handles.extend(batch[0 : count[0]])
+        handles.extend(Handle(found, session.incarnation) for found in batch[0 : count[0]])
 
 
 def read_attribute(token: Token, session: Session, handle: int, kind: Attribute) -> bytes | None:
@@ -102,8 +104,9 @@ def read_attribute(token: Token, session: Session, handle: int, kind: Attribute)
     value = ffi.new("CK_BYTE[]", room)
     entry = ffi.new("CK_ATTRIBUTE *", {"type": kind, "ulValueLen": room})
     entry.pValue = ffi.cast("void *", value)
+    number = session.number_of(handle)
     with step("object.read"):
-        code = token.calls.C_GetAttributeValue(session.handle, handle, entry, 1)
+        code = token.calls.C_GetAttributeValue(session.handle, number, entry, 1)
     if code in _NOT_TOLD or (code == failures.OK and entry.ulValueLen == UNAVAILABLE):
         return None
     failures.check(code, "C_GetAttributeValue", token.where)
@@ -128,5 +131,5 @@ def destroy(token: Token, handle: int, name: str = "key") -> None:
         BackendError: the token does not answer, or refuses.
     """
     with token.session() as session, step(f"{name}.destroy"):
-        code = token.calls.C_DestroyObject(session.handle, handle)
+        code = token.calls.C_DestroyObject(session.handle, session.number_of(handle))
         failures.check(code, "C_DestroyObject", token.where)

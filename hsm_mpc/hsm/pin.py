@@ -81,6 +81,11 @@ class PinSource:
             "PIN source: file:PATH, fd:NUMBER (not 1 or 2), credential:NAME or prompt is wanted"
         )
 
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether the PIN is still there after `read`: a descriptor's or a prompt's is not."""
+        return self.kind in ("file", "credential")
+
     def fingerprint(self) -> Fingerprint | None:
         """What `read` would read now, without reading it; None of all but a file (`Pin`).
 

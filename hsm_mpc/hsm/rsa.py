@@ -139,7 +139,8 @@ def decrypt_oaep_once(
         session.length[0] = capacity
         target = ffi.cast(BYTES, pointer)
         with step("key.decrypt"):
-            code = token.calls.C_DecryptInit(session.handle, mechanism, key.handle)
+            number = session.number_of(key.handle)
+            code = token.calls.C_DecryptInit(session.handle, mechanism, number)
             failures.check(code, "C_DecryptInit", token.where)
             code = token.calls.C_Decrypt(
                 session.handle, ciphertext, len(ciphertext), target, session.length

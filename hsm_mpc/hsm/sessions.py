@@ -15,6 +15,7 @@ from typing import Final
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import cryptoki, failures
 from hsm_mpc.hsm.cryptoki import BYTES, ULONG, Mechanism, ffi
+from hsm_mpc.hsm.gate import Gate
 from hsm_mpc.steps import step
 
 IV_BYTES: Final = 12
@@ -25,13 +26,32 @@ MOST_SESSIONS: Final = 16
 PATIENCE_SECONDS: Final = 30.0
 
 
+class Handle(int):
+    """A number of an object, and the initialisation of its module that gave it.
+
+    Modules count from the start again: the same number is another object's later, perhaps that of
+    another key.
+    """
+
+    incarnation: int
+
+    def __new__(cls, number: int, incarnation: int) -> Handle:
+        made = super().__new__(cls, number)
+        made.incarnation = incarnation
+        return made
+
+
 class Session:
-    """One session, with prebuilt mechanisms that no other thread writes to."""
+    """One session, with prebuilt mechanisms that no other thread writes to.
 
-    __slots__ = ("_gcm", "_kept", "ecdsa", "gcm", "handle", "iv", "length")
+    The module is not initialised again as long as somebody has it.
+    """
 
-    def __init__(self, handle: int) -> None:
+    __slots__ = ("_gcm", "_kept", "ecdsa", "gcm", "handle", "incarnation", "iv", "length")
+
+    def __init__(self, handle: int, incarnation: int = 0) -> None:
         self.handle: Final = handle
+        self.incarnation: Final = incarnation
         self.length: Final = ffi.new(ULONG)
         self.iv: Final = ffi.new(f"CK_BYTE[{IV_BYTES}]")
         self._gcm = ffi.new("CK_GCM_PARAMS *")
@@ -42,6 +62,16 @@ class Session:
         self.gcm.ulParameterLen = ffi.sizeof("CK_GCM_PARAMS")
         self.ecdsa: Final = ffi.new("CK_MECHANISM *", {"mechanism": Mechanism.ECDSA})
 
+    def number_of(self, handle: int) -> int:
+        """The number that stands for an object in a call of this session.
+
+        Raises:
+            StaleHandle: it was given before the module was initialised again.
+        """
+        if isinstance(handle, Handle) and handle.incarnation != self.incarnation:
+            raise failures.StaleHandle("a handle from before the module was initialised again")
+        return handle
+
     def set_gcm(self, iv: bytes, associated: bytes) -> None:
         """Parameters of the next AES-GCM call. `iv` is 12 bytes."""
         ffi.memmove(self.iv, iv, IV_BYTES)
@@ -51,15 +81,32 @@ class Session:
 
 
 class SessionPool:
-    """At most `most` sessions of one slot at once; the next caller waits."""
+    """At most `most` sessions of one slot at once; the next caller waits.
+
+    Args:
+        gate: that of the module; who has a session is inside.
+        incarnation: which initialisation of the module this is.
+    """
 
     def __init__(
-        self, calls: SimpleNamespace, slot: int, where: str, most: int = MOST_SESSIONS
+        self,
+        calls: SimpleNamespace,
+        slot: int,
+        where: str,
+        most: int = MOST_SESSIONS,
+        *,
+        gate: Gate | None = None,
+        incarnation: int = 0,
     ) -> None:
         self._calls = calls
         self._slot = slot
         self._where = where
         self._most = most
+        self._gate = gate or Gate()
+        self._incarnation: int | None = incarnation
+        self.in_doubt = False
+        """An unexpected answer came: the token is to be looked at before it is used again."""
+        self._unclosed: list[int] = []
         self._idle: list[Session] = []
         self._open = 0
         self._waiting = 0
@@ -82,10 +129,15 @@ class SessionPool:
         Raises:
             BackendError: none was free for `patience` seconds, or the token opens no more.
         """
+        self._gate.enter()
         try:
-            return self._idle.pop()
-        except IndexError:
-            return self._open_or_wait(patience)
+            try:
+                return self._idle.pop()
+            except IndexError:
+                return self._open_or_wait(patience)
+        except BaseException:
+            self._gate.leave()
+            raise
 
     def give_back(self, session: Session) -> None:
         """The session did all that it was asked."""
@@ -93,11 +145,50 @@ class SessionPool:
         if self._waiting:  # whoever counts itself here looks at `_idle` again before it sleeps
             with self._returned:
                 self._returned.notify()
+        self._gate.leave()
 
     def drop(self, session: Session) -> None:
         """Close the session as far as the token lets us: an unexpected answer poisons it."""
-        self._calls.C_CloseSession(session.handle)
+        self.in_doubt = True
+        self.close(session.handle)
         self._forget_one()
+        self._gate.leave()
+
+    def close(self, handle: int) -> None:
+        """Close any session of the slot; `close_idle` tries again what could not be closed."""
+        code = self._calls.C_CloseSession(handle)
+        if code != failures.OK and not failures.is_session_gone(code):
+            self._unclosed.append(handle)
+
+    def close_idle(self) -> None:
+        """Close all sessions that nobody has."""
+        with self._gate.inside():
+            stubborn, self._unclosed = self._unclosed, []
+            for handle in stubborn:
+                self.close(handle)
+            while self._idle:
+                try:
+                    session = self._idle.pop()
+                except IndexError:  # another thread was faster
+                    return
+                self.close(session.handle)
+                self._forget_one()
+
+    def forget(self) -> None:
+        """The module was finalised: no session is left, and none is opened until `reopen`."""
+        self._idle, self._unclosed = [], []
+        self._open = 0
+        self._incarnation = None
+        self.in_doubt = True
+
+    def reopen(self, slot: int, incarnation: int) -> None:
+        """The token is in this slot now, and logged in as it was before."""
+        self._slot, self._incarnation = slot, incarnation
+
+    @property
+    def is_closed(self) -> bool:
+        """Between `forget` and `reopen`."""
+        return self._incarnation is None
 
     def _forget_one(self) -> None:
         with self._returned:
@@ -116,8 +207,12 @@ class SessionPool:
         if not claimed:
             raise BackendError(f"{self._where}: all {self._most} sessions are busy")
         try:
-            return Session(open_session(self._calls, self._slot, self._where))
+            if self._incarnation is None:
+                raise BackendError(f"{self._where}: it is not logged in again yet")
+            handle = open_session(self._calls, self._slot, self._where)
+            return Session(handle, self._incarnation)
         except BaseException:
+            self.in_doubt = True
             self._forget_one()
             raise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import Enum
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import cryptoki, failures, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
-from hsm_mpc.hsm.sessions import Session, SessionPool, open_session
+from hsm_mpc.hsm.recovery import Recovery
+from hsm_mpc.hsm.sessions import Handle, Session, SessionPool, open_session
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.steps import step
 
@@ -106,17 +108,25 @@ class Token:
     def __init__(self, module: Module, found: TokenInfo) -> None:
         self.module: Final = module
         self.calls: Final = module.calls
-        self.slot: Final = found.slot
+        self.slot = found.slot
         self.label: Final = found.label
         self.serial: Final = found.serial
         self.where: Final = f"token {found.label!r}, serial {found.serial_text}"
-        self.pool: Final = SessionPool(module.calls, found.slot, self.where)
+        self.pool: Final = SessionPool(
+            module.calls,
+            found.slot,
+            self.where,
+            gate=module.gate,
+            incarnation=module.incarnation,
+        )
+        self.recovery: Final = Recovery(self)
         self.canary: Canary | None = None
         """Tells a refused ciphertext from a broken device; set by `canary.arm`."""
         self.accepted_findings: frozenset[str] = frozenset()
         """What the configuration accepts of what this token gives away (`giveaways`)."""
         self._login_lock = threading.Lock()
         self._login_session: int | None = None
+        self._login_was_lost = False
 
     @property
     def uri_prefix(self) -> str:
@@ -134,9 +144,14 @@ class Token:
             BackendError: the token is gone, or another one is in its place.
         """
         self.module.refuse_after_fork()
-        now = read_token_info(self.calls, self.slot, self.where)
-        if (now.label, now.serial) != (self.label, self.serial):
-            raise BackendError(f"{self.where}: another token is in its place")
+        try:
+            with self.module.gate.inside():
+                now = read_token_info(self.calls, self.slot, self.where)
+            if (now.label, now.serial) != (self.label, self.serial):
+                raise failures.DeviceGone(f"{self.where}: another token is in its place")
+        except BackendError:
+            self.pool.in_doubt = True
+            raise
         return now
 
     def login(self, pin: Secret, *, despite_warning: bool = False) -> None:
@@ -157,14 +172,40 @@ class Token:
             if self.logged_in:
                 return
             self._refuse_a_risky_try(self.info().pin_state, despite_warning)
-            session = open_session(self.calls, self.slot, self.where)
-            try:
-                with step("token.login"):
-                    self._login(session, pin)
-            except BaseException:
-                self.calls.C_CloseSession(session)
-                raise
-            self._login_session = session
+            with self.module.gate.inside():
+                session = open_session(self.calls, self.slot, self.where)
+                try:
+                    with step("token.login"):
+                        self._login(session, pin)
+                except BaseException:
+                    self.pool.close(session)
+                    raise
+            self._login_session, self._login_was_lost = session, False
+
+    def forget(self) -> None:
+        """The module was finalised: slot, sessions and login of before mean nothing any more."""
+        self._login_was_lost = self._login_was_lost or self.logged_in
+        self._login_session = None
+        self.pool.forget()
+
+    @property
+    def is_outside(self) -> bool:
+        """The module was initialised again, and the token is not in use again yet."""
+        return self.pool.is_closed
+
+    def enter(self, log_in: Callable[[], None] | None) -> None:
+        """After `forget`: find the token, by label and serial, and log in if we were before.
+
+        Raises:
+            PinRefused: there is no PIN to log in with.
+            BackendError, BadConfig: the token is not there, or does not answer.
+        """
+        self.slot = self.module.find(self.label, _text(self.serial)).slot
+        if self._login_was_lost:
+            if log_in is None:
+                raise PinRefused(f"{self.where}: its login is lost, and nobody has its PIN")
+            log_in()
+        self.pool.reopen(self.slot, self.module.incarnation)
 
     def _refuse_a_risky_try(self, state: PinState, despite_warning: bool) -> None:
         if state in (PinState.LOCKED, PinState.NOT_SET):
@@ -198,24 +239,34 @@ class Token:
             code = self.calls.C_GetSessionInfo(session.handle, found)
             failures.check(code, "C_GetSessionInfo", self.where)
         if found.state != cryptoki.OF_USER:
-            raise BackendError(
-                f"{self.where}: it has logged this process out; mend: start the process anew",
-                retryable=False,
-            )
+            self.pool.in_doubt = True
+            raise failures.DeviceGone(f"{self.where}: it has logged this process out")
+
+    def handle(self, number: int) -> Handle:
+        """An object's number that the module has just given, for later: see `Handle`.
+
+        The caller is inside of the module, so that it is not initialised again meanwhile.
+        """
+        return Handle(number, self.module.incarnation)
 
     def take_session(self) -> Session:
         """As `session`, without the block: to be followed by `pool.give_back` or `pool.drop`."""
-        self.module.refuse_after_fork()
+        self._settle()
         return self.pool.take()
 
     def session(self) -> AbstractContextManager[Session]:
         """`with token.session() as session`: one that nobody else uses; dropped if the body raises.
 
         Raises:
-            BackendError: all are busy, or the token opens no more.
+            BackendError: all are busy, or the token opens no more, or has not come back yet.
         """
-        self.module.refuse_after_fork()
+        self._settle()
         return self.pool.session()
+
+    def _settle(self) -> None:
+        self.module.refuse_after_fork()
+        if self.pool.in_doubt:
+            self.recovery.settle()
 
     def fill_random(self, pointer: int, length: int) -> None:
         """Write `length` bytes of the token's generator at `pointer` (step 1.8.6).

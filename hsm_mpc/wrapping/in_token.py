@@ -35,6 +35,5 @@ class KeyInToken(WrappingKey):
         try:
             return use(self._key)
         except StaleHandle:
-            old = self._key
-            self._key = keys.wrapping_key(self._token, old.key_id, old.label, old.object_class)
+            self._key = keys.found_again(self._token, self._key)
             return use(self._key)

@@ -106,18 +106,23 @@ class World:
 
         `rsa_only`: the holders whose token has neither AES-GCM nor elliptic curves.
         """
+        tokens = [new_token(module, pins, lacking=index in rsa_only) for index in range(1, n + 1)]
+        with cls.on(tokens, folder) as world:
+            yield world
+
+    @classmethod
+    @contextmanager
+    def on(cls, tokens: Sequence[Token], folder: File) -> Iterator[World]:
+        """As `made`, on tokens of `new_token`, which may be of several modules."""
         arena = Arena(1024 * 1024)
-        tokens, identities = [], []
-        for index in range(1, n + 1):
-            token, identity = _token(module, pins, lacking=index in rsa_only)
-            tokens.append(token)
-            identities.append(identity)
+        identities = [
+            Identity(token, keys.generate_identity_key(token, _found_to_do(token).identity))
+            for token in tokens
+        ]
         world = cls.of(identities)
-        for index in range(1, n + 1):
+        for index, (token, identity) in enumerate(zip(tokens, identities, strict=True), 1):
             store = HolderStore.create(folder / f"h{index}")
-            world.parties[index] = world.party(
-                index, tokens[index - 1], identities[index - 1], store, arena
-            )
+            world.parties[index] = world.party(index, token, identity, store, arena)
         yield world
         for party in world.parties.values():
             party.acting.store.close()
@@ -136,7 +141,7 @@ class World:
             arena=arena,
             entropy=entropy,
             token=token,
-            wrapping=_wrapping(token),
+            wrapping=_found_to_do(token).wrapping,
             identity=identity,
             registers=Registers(token),
             store=store,
@@ -244,8 +249,8 @@ class World:
         return [question(party) for party in self.parties.values()]
 
 
-def _token(module: Module, pins: Arena, *, lacking: bool) -> tuple[Token, Identity]:
-    """A token as after `holder init`."""
+def new_token(module: Module, pins: Arena, *, lacking: bool = False) -> Token:
+    """A token of a holder, logged in; `lacking`: it has neither AES-GCM nor elliptic curves."""
     token = create_token(module, pins)
     token.login(secret_of(pins, USER_PIN))
     can = RSA_ONLY if lacking else WITH_ALL
@@ -253,12 +258,12 @@ def _token(module: Module, pins: Arena, *, lacking: bool) -> tuple[Token, Identi
         rsa_only(token)
     keys.generate_canary_key(token, can.wrapping)
     canary.arm(token)
-    return token, Identity(token, keys.generate_identity_key(token, can.identity))
+    return token
 
 
-def _wrapping(token: Token) -> Wrapping:
+def _found_to_do(token: Token) -> Capabilities:
     """What a start finds by doing: the canary was made for it."""
-    return (WITH_ALL if isinstance(token.canary, AesCanary) else RSA_ONLY).wrapping
+    return WITH_ALL if isinstance(token.canary, AesCanary) else RSA_ONLY
 
 
 class Worlds(Protocol):

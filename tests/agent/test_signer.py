@@ -42,7 +42,9 @@ class Watched:
         return 0.01
 
 
-def supervised(watched: Watched, ticks: float = 0.0) -> tuple[signal.Signals, int]:
+def supervised(
+    watched: Watched, ticks: float = 0.0, given_up: BackendError | None = None
+) -> tuple[signal.Signals, int]:
     """By which signal it ended, and how often it was ready before."""
     ready: list[int] = []
     now = [0.0]
@@ -51,7 +53,8 @@ def supervised(watched: Watched, ticks: float = 0.0) -> tuple[signal.Signals, in
         now[0] += ticks
         return now[0]
 
-    ended_by = supervise(cast(FrontKeeper, watched), tick, lambda: ready.append(1))
+    keeper = cast(FrontKeeper, watched)
+    ended_by = supervise(keeper, tick, lambda: ready.append(1), lambda: given_up)
     return ended_by, len(ready)
 
 
@@ -96,5 +99,17 @@ def test_threads_started_later_are_not_interrupted() -> None:
         thread.start()
         thread.join()
         return set(signer.ENDING) <= blocked[0]
+
+    assert fate_of(work) == "True"
+
+
+def test_a_signer_that_cannot_help_itself_ends_with_the_reason() -> None:
+    reason = BackendError("the HSM stayed away")
+
+    def work() -> object:
+        watch_signals()
+        with pytest.raises(BackendError) as caught:
+            supervised(Watched(1), given_up=reason)
+        return caught.value is reason
 
     assert fate_of(work) == "True"

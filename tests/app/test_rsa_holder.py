@@ -24,7 +24,8 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.identity import Algorithm
-from hsm_mpc.lab.softhsm import make_holder_folder
+from hsm_mpc.lab.holder_folder import make_holder_folder
+from hsm_mpc.lab.softhsm import SOFTHSM
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wrapping.pkcs11_rsa import Pkcs11RsaKey
 from tests.agent.making import Making, keks, lied
@@ -116,7 +117,7 @@ def test_holder_init_makes_it_and_doctor_says_so(
     shutil.copy(softhsm_module, module)
     monkeypatch.setenv("HSM_MPC_SOFTHSM_MODULE", str(module))
     arena = Arena(16 * 1024)
-    make_holder_folder(tmp_path / "h1", "h1", arena)
+    make_holder_folder(tmp_path / "h1", "h1", SOFTHSM, arena)
     arena.close()
     config, honest = tmp_path / "h1" / "holder.yaml", holder_app.find_token
 

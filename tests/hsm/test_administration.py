@@ -77,7 +77,14 @@ def test_its_handles_are_ours(token: Token) -> None:
         (pkcs11.DeviceMemory(), BackendError, "CKR_DEVICE_MEMORY", True),
         (pkcs11.MechanismInvalid(), BackendError, "CKR_MECHANISM_INVALID", False),
         (pkcs11.PinLocked(), PinRefused, "CKR_PIN_LOCKED", False),
-        (pkcs11.PKCS11Error("Unmapped error code 0x1"), BackendError, "Unmapped", False),
+        (pkcs11.PKCS11Error("Unmapped error code 0x80000001"), BackendError, "0x80000001", True),
+        (
+            pkcs11.PKCS11Error("Initialisation error (not initialized). Should never see this."),
+            BackendError,
+            "CKR_CRYPTOKI_NOT_INITIALIZED",
+            True,
+        ),
+        (pkcs11.PKCS11Error("something else"), BackendError, "something else", False),
         (OverflowError("length"), BackendError, "OverflowError: length", False),
         (ValueError("class"), BackendError, "ValueError: class", False),
         (MemoryError(), BackendError, "MemoryError", False),
@@ -104,21 +111,15 @@ def test_a_bug_leaves_as_it_is(token: Token) -> None:
         raise ZeroDivisionError
 
 
-def test_a_session_that_cannot_be_closed_is_let_go(
-    token: Token, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stuck:
-        slot = None
-
-        def open(self, *, rw: bool) -> Stuck:
-            return self
-
-        def close(self) -> None:
-            raise pkcs11.SessionHandleInvalid
-
-    monkeypatch.setattr(administration_module, "_token_in", lambda *_: Stuck())
-    with administration(token):
+def test_a_session_that_cannot_be_closed_is_closed_later(token: Token, answer: Answer) -> None:
+    honest = token.calls.C_CloseSession
+    answer("C_CloseSession", 0x30)
+    with administration(token) as session:
         pass
+    assert token.pool._unclosed == [administration_module._handle_of(session)]
+    answer("C_CloseSession", honest)
+    token.pool.close_idle()
+    assert token.pool._unclosed == []
 
 
 def test_a_slot_that_vanished_is_unavailable(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ def test_a_token_that_logged_us_out_has_not_lost_a_key(own_token: Token) -> None
     assert own_token.calls.C_Logout(own_token._login_session) == 0
     with pytest.raises(BackendError, match="has logged this process out") as caught:
         keys.find_wrapping_key(own_token, key.key_id, key.label)
-    assert not caught.value.retryable
+    assert caught.value.retryable
 
 
 def test_a_token_that_does_not_say_whether_we_are_logged_in_is_unavailable(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import coincurve
@@ -100,15 +101,16 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 
 @pytest.fixture
 def mixed(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """Three holders on SoftHSM2, NSS, SoftHSM2."""
-    left_out = ROOT / ".local" / "nss" / "left-out"
-    if left_out.exists():
-        pytest.skip(f"on nss, which is left out: {left_out.read_text('utf-8').strip()}")
+    """Four holders on four modules."""
+    for name in KINDS:
+        left_out = ROOT / ".local" / name / "left-out"
+        if left_out.exists():
+            pytest.skip(f"on {name}, which is left out: {left_out.read_text('utf-8').strip()}")
     monkeypatch.setenv(SOFTHSM.variable, softhsm_module)
     folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
     lab = Lab(folder / "lab", softhsm_module)
     try:
-        lab_app.up(lab.folder, 3, silently, ["softhsm", "nss"])
+        lab_app.up(lab.folder, 4, silently, list(KINDS))
         yield lab
     finally:
         if lab.folder.exists():
@@ -117,19 +119,20 @@ def mixed(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]
 
 
 @pytest.mark.xdist_group("lab")
-def test_every_two_of_three_holders_on_two_modules_sign(mixed: Lab, message: Path) -> None:
-    assert [each["hsm"] for each in mixed.holders().values()] == ["softhsm", "nss", "softhsm"]
-    mixed.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
+def test_any_three_of_four_holders_on_four_modules_sign(mixed: Lab, message: Path) -> None:
+    assert [each["hsm"] for each in mixed.holders().values()] == list(KINDS)
+    mixed.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "3")
     quorums = []
-    for absent in ("h3", "h1", "h2"):
+    for absent in ("h4", "h3", "h2", "h1"):
         mixed.lab("stop-holder", absent)
         signed = mixed.well("sign", "treasury", "--message", str(message))
         key = coincurve.PublicKeyXOnly(bytes.fromhex(signed["public_key"]))
         assert key.verify(bytes.fromhex(signed["signature"]), message.read_bytes())
         quorums.append(tuple(signed["signers"]))
         mixed.lab("start-holder", absent)
-    assert quorums == [("h1", "h2"), ("h2", "h3"), ("h1", "h3")]
-    mixed.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "3")
+    everybody = ("h1", "h2", "h3", "h4")
+    assert quorums == list(combinations(everybody, 3))
+    mixed.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "4")
     signed = mixed.well("sign", "sol", "--message", str(message))
     VerifyKey(bytes.fromhex(signed["public_key"])).verify(
         message.read_bytes(), bytes.fromhex(signed["signature"])

@@ -103,9 +103,15 @@ class Site:
             draws.add(bytes(drawn))
         return len(draws)
 
-    def lacks(self) -> dict[str, str]:
-        """What the self-test finds, and says why."""
-        return {found.capability: found.failure for found in self_test(self.token) if found.failure}
+    def uses(self) -> dict[str, object]:
+        """What the self-test finds for new keys, and what it would have used first."""
+        tried = self_test(self.token)
+        assert tried.capabilities is not None
+        return {
+            "wrapping": tried.capabilities.wrapping.value,
+            "identity": tried.capabilities.identity.name,
+            "instead_of": [reason for found in tried.findings for reason in found.instead_of],
+        }
 
     def wrapping_key(self) -> list[bool]:
         """Whether one is found: before it is made, when it is, and after it is destroyed."""
@@ -172,7 +178,7 @@ IN_ORDER: tuple[Callable[[Site], object], ...] = (
     Site.wrong_pin,
     Site.logged_in,
     Site.random,
-    Site.lacks,
+    Site.uses,
     Site.wrapping_key,
     Site.register,
     Site.register_form,
