@@ -125,6 +125,7 @@ def exit_code(lab: Lab, signer: Signer, holders: list[Ask], certificate: Certifi
     return int(signer.process.returncode)
 
 
+@pytest.mark.long
 def test_without_a_pin_to_be_read_again_the_signer_ends_and_stays_down(
     lab: Lab, shim: Shim
 ) -> None:
@@ -143,6 +144,7 @@ def test_without_a_pin_to_be_read_again_the_signer_ends_and_stays_down(
     assert (code, error["kind"], error["retryable"]) == (4, "pin", False)
 
 
+@pytest.mark.long
 def test_a_pin_that_is_refused_meanwhile_is_tried_once_by_nobody_again(
     lab: Lab, shim: Shim
 ) -> None:
