@@ -21,10 +21,11 @@ class Gate:
     to wait inside of one session for another would never end.
     """
 
-    __slots__ = ("_changed", "_closed", "_inside")
+    __slots__ = ("_changed", "_closed", "_inside", "_lock")
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()  # taken for each use of a session: without the detour
+        self._changed = threading.Condition(self._lock)
         self._inside: dict[int, int] = {}
         self._closed = False
 
@@ -35,14 +36,14 @@ class Gate:
             BackendError: somebody is alone inside.
         """
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise BackendError("the PKCS#11 module is being initialised again")
             self._inside[me] = self._inside.get(me, 0) + 1
 
     def leave(self) -> None:
         me = threading.get_ident()
-        with self._changed:
+        with self._lock:
             self._inside[me] -= 1
             if not self._inside[me]:
                 del self._inside[me]
