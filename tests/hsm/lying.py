@@ -55,4 +55,5 @@ def rsa_only(token: Token) -> Token:
     """The token, from now on as openCryptoki's: neither AES-GCM nor elliptic curves."""
     lacks = lacking(token.module.calls, Mechanism.AES_GCM, Mechanism.ECDSA)
     vars(token)["calls"] = vars(token.pool)["_calls"] = lacks
+    token.canary = None  # of what the module never did there is none
     return token

@@ -11,7 +11,7 @@ from hsm_mpc.hsm import canary, generation, keys
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.canary import AesCanary, RsaCanary
 from hsm_mpc.hsm.cryptoki import MASK_BY, Hash, address_of, ffi
-from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused
+from hsm_mpc.hsm.direct import CiphertextRefused
 from hsm_mpc.hsm.failures import GENERAL_ERROR
 from hsm_mpc.hsm.rsa import decrypt_oaep_into
 from hsm_mpc.hsm.token import Token
@@ -124,8 +124,9 @@ def test_an_rsa_canary_tells_a_refused_ciphertext_from_a_token_that_is_away(
     with pytest.raises(CiphertextRefused):
         decrypt()
     answer("C_Decrypt", GENERAL_ERROR)
-    with pytest.raises(AmbiguousAnswer):
+    with pytest.raises(BackendError) as away:
         decrypt()
+    assert away.value.retryable
 
 
 def test_sha256_is_used_where_the_module_also_decrypts_with_it(

@@ -198,6 +198,7 @@ def longer_by(token: Token, answer: Answer, function: str, change: int) -> None:
 
 
 def test_a_length_that_cannot_be_is_an_error(token: Token, rsa_key: Key, answer: Answer) -> None:
+    token.canary = None  # nobody asks whether the token is well
     sealed = sealed_by(token, rsa_key)
     longer_by(token, answer, "C_Decrypt", 384)
     with pytest.raises(BackendError, match="C_Decrypt wrote 416 bytes"):
