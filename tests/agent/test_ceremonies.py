@@ -343,6 +343,7 @@ def left_nothing(making: Making) -> None:
     party.ceremonies.expire()
 
 
+@pytest.mark.long
 def test_a_beginning_that_fails_at_any_step_leaves_nothing(pair: World) -> None:
     fails_everywhere(
         lambda name: Making.of(pair, name),
@@ -361,6 +362,7 @@ def test_a_dealing_that_fails_at_any_step_leaves_nothing(pair: World) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_sealing_that_fails_at_any_step_leaves_nothing_or_what_is_prepared(pair: World) -> None:
     """Step 2.6.8: from PREPARED on nothing goes by itself, and nothing was signed."""
 
