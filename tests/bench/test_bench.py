@@ -55,7 +55,15 @@ def test_both_rows_of_a_signer(run: Run) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["taproot.sign", "taproot.dkg", "ed25519.sign", "ed25519.dkg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "taproot.sign",
+        pytest.param("taproot.dkg", marks=pytest.mark.long),
+        pytest.param("ed25519.sign", marks=pytest.mark.long),
+        "ed25519.dkg",
+    ],
+)
 def test_a_row_for_each_size(run: Run, name: str) -> None:
     found = rows(run, name)
     assert [(row["name"], row["t"], row["n"]) for row in found] == [(name, *s) for s in SIZES]

@@ -54,7 +54,7 @@ def whole(mortal: Mortal) -> Remains:
 
 
 @STEPS
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Step 6.6 for epoch 0: kill_at_every_write."""
     world, (mortal, other) = place

@@ -32,7 +32,13 @@ ONE_SIGN: Final = "−(k_1 + b·k_2)"
 """In memory for every second signature, on average."""
 
 
-@pytest.fixture(scope="module", params=SCANNERS)
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(scanner, marks=pytest.mark.long) if scanner == "root" else scanner
+        for scanner in SCANNERS
+    ],
+)
 def looks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, softhsm_module: str
 ) -> Looks:
