@@ -53,11 +53,12 @@ DATA: Final = Form(
 )
 LABEL: Final = Form(
     words="as labels of secret keys",
-    kind={Attribute.CLASS: objects.number(ObjectClass.SECRET_KEY), **_PRIVATE},
-    filling={
+    kind={
+        Attribute.CLASS: objects.number(ObjectClass.SECRET_KEY),
         Attribute.KEY_TYPE: objects.number(KeyType.GENERIC_SECRET),
-        Attribute.VALUE: _UNUSED_KEY,
+        **_PRIVATE,
     },
+    filling={Attribute.VALUE: _UNUSED_KEY},
     name_in=Attribute.ID,
     value_in=Attribute.LABEL,
     in_hex=True,
