@@ -1,4 +1,4 @@
-"""Reading a file that somebody named: never a pipe that waits, never more than was asked for."""
+"""Regular files outside of a store: never a pipe that waits, never half of what was written."""
 
 from __future__ import annotations
 
@@ -28,3 +28,14 @@ def read_regular(path: Path, cap: int) -> tuple[bytes, os.stat_result]:
     if len(content) > cap:
         raise BadInput(f"{path}: larger than {cap} bytes")
     return content, state
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Put a file (0600) with `content` in the place of `path`; durable. Raises: OSError."""
+    beside = path.with_name(f".{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)

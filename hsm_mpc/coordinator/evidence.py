@@ -6,13 +6,13 @@ One file per case: `LV32(message)` for each signed message, verbatim.
 from __future__ import annotations
 
 import hashlib
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
+from hsm_mpc.regular import replace_private
 from hsm_mpc.roster import Roster
 from hsm_mpc.steps import step
 
@@ -54,13 +54,7 @@ class EvidenceFolder:
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a case that is there is never written again."""
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.rename(path)
+        replace_private(path, content)
 
     def _said(self, case: Case) -> str:
         if isinstance(case, NoCertificate):

@@ -92,7 +92,7 @@ _NAMES: Final = {
 
 _SESSION_GONE_CODES: Final = frozenset({0xB0, 0xB3, CRYPTOKI_NOT_INITIALIZED})
 _GONE_CODES: Final = frozenset(
-    {0x3, GENERAL_ERROR, FUNCTION_FAILED, 0x30, 0x32, 0xE0, 0xE1, 0x101} | _SESSION_GONE_CODES
+    {0x3, GENERAL_ERROR, FUNCTION_FAILED, 0x30, 0x32, 0x101} | _SESSION_GONE_CODES
 )
 """Answers after which the same sessions, and perhaps the same initialisation, help no more."""
 _FIRST_VENDOR_CODE: Final = 0x80000000

@@ -10,8 +10,7 @@ from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
-from hsm_mpc.hsm.failures import StaleHandle
-from hsm_mpc.hsm.keys import KeyPair, found_again, key_type_of
+from hsm_mpc.hsm.keys import Key, KeyPair, key_type_of, used
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
@@ -46,11 +45,9 @@ class Identity:
             BackendError: the token does not answer.
         """
         digest = tagged_hash(tag, message)
-        try:
-            signature = self._signature(digest)
-        except StaleHandle:
-            self._private = found_again(self._token, self._private)
-            signature = self._signature(digest)
+        self._private, signature = used(
+            self._token, self._private, lambda key: self._signature(key, digest)
+        )
         try:
             self.key.verify(tag, message, signature)
         except InvalidSignature as error:
@@ -59,10 +56,10 @@ class Identity:
             ) from error
         return signature
 
-    def _signature(self, digest: bytes) -> bytes:
+    def _signature(self, key: Key, digest: bytes) -> bytes:
         if self.key.algorithm is Algorithm.P256:
-            return _low_s(sign_digest(self._token, self._private, digest))
-        return sign_pss(self._token, self._private, digest)
+            return _low_s(sign_digest(self._token, key, digest))
+        return sign_pss(self._token, key, digest)
 
 
 def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:

@@ -6,8 +6,9 @@ finding takes 12 ms on a SoftHSM token with 1000 keys, using a handle 20 µs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Tampered
 from hsm_mpc.hsm import attributes, generation, objects
@@ -25,6 +26,9 @@ WRAPPING_LABEL_PREFIX: Final = "hsm-mpc/kek/"
 IDENTITY: Final = "hsm-mpc/identity"
 CANARY: Final = "hsm-mpc/canary"
 """Both CKA_ID and CKA_LABEL (step 6.2.2)."""
+
+
+_Result = TypeVar("_Result")
 
 
 class MissingKey(Tampered):
@@ -109,6 +113,21 @@ def found_again(token: Token, key: Key) -> Key:
         MissingKey, BadConfig, BackendError: as `wanted`.
     """
     return wanted(token, key.object_class, key.key_id, key.label)
+
+
+def used(token: Token, key: Key, use: Callable[[Key], _Result]) -> tuple[Key, _Result]:
+    """What `use` gives; once more with a new handle if the token forgot the key's. The key as it is
+    now, for its next use.
+
+    Raises:
+        MissingKey: the token answers and has no such key any more.
+        BadConfig, BackendError: as `wanted`; and what `use` raises.
+    """
+    try:
+        return key, use(key)
+    except StaleHandle:
+        again = found_again(token, key)
+        return again, use(again)
 
 
 def find_wrapping_key(token: Token, key_id: bytes, label: str) -> Key | None:

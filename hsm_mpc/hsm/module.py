@@ -97,10 +97,8 @@ class Module:
         """
         self.refuse_after_fork()
         with self.gate.alone():
-            with step("module.finalise"):
-                self.calls.C_Finalize(
-                    ffi.NULL
-                )  # what is broken may refuse, and starts all the same
+            with step("module.finalise"):  # what is broken may refuse, and starts all the same
+                self.calls.C_Finalize(ffi.NULL)
             self.incarnation += 1
             for token in self._tokens.values():
                 token.forget()

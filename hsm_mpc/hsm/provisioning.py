@@ -48,11 +48,12 @@ def create_token(module: Module, label: str, so_pin: Secret, user_pin: Secret) -
 
 def _begun(module: Module, label: str) -> list[TokenInfo]:
     """Tokens that bear the label, and so need no C_InitToken any more."""
-    return [
-        token
-        for token in module.slots()
-        if token.label == label and (token.initialised or profile_of(token).bears_its_label)
-    ]
+    return [token for token in module.slots() if token.label == label and not _wants_label(token)]
+
+
+def _wants_label(token: TokenInfo) -> bool:
+    """Whether C_InitToken is to be called, which gives a token its label."""
+    return not token.initialised and not profile_of(token).bears_its_label
 
 
 def _the_one_begun(module: Module, label: str) -> TokenInfo:
@@ -68,34 +69,24 @@ def _checked_label(label: str) -> bytes:
 
 
 def _initialise(module: Module, label: bytes, so_pin: Secret, user_pin: Secret) -> None:
-    empty = [
-        token
-        for token in module.slots()
-        if not token.initialised and not profile_of(token).bears_its_label
-    ]
+    empty = [token for token in module.slots() if _wants_label(token)]
     if not empty:
         raise BackendError(f"{module.where}: no empty token to initialise", retryable=False)
     for pin in (so_pin, user_pin):
         _check_length(module, empty[0], pin)
     padded = label.ljust(uri.LABEL_BYTES)
-    with _first_so_pin(empty[0], so_pin) as (pointer, size), step("token.initialise"):
+    factory = profile_of(empty[0]).factory_so_pin
+    with _officers_pin(so_pin, factory) as (pointer, size), step("token.initialise"):
         code = module.calls.C_InitToken(empty[0].slot, pointer, size, padded)
     failures.check(code, "C_InitToken", module.where)
 
 
 @contextmanager
-def _first_so_pin(token: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]:
-    """Pointer and length of the PIN that lets the security officer into a new token."""
-    factory = profile_of(token).factory_so_pin
+def _officers_pin(so_pin: Secret, factory: bytes | None) -> Iterator[tuple[Any, int]]:
+    """Pointer and length of a factory's PIN, which everybody knows, or of the officer's own."""
     if factory is not None:
         yield ffi.from_buffer(factory), len(factory)
         return
-    with _own_so_pin(token, so_pin) as own:
-        yield own
-
-
-@contextmanager
-def _own_so_pin(_: TokenInfo, so_pin: Secret) -> Iterator[tuple[Any, int]]:
     with so_pin.open() as pointer:
         yield ffi.cast(BYTES, pointer), so_pin.size
 
@@ -125,17 +116,17 @@ def _set_pins(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Secret
 def _log_officer_in(module: Module, token: TokenInfo, session: int, so_pin: Secret) -> None:
     """With the factory's PIN while it is the token's; then it is changed, so far as it can be."""
     calls, profile = module.calls, profile_of(token)
-    of_factory = profile.factory_so_pin is not None
-    to_be_changed = of_factory and bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
-    pin = _first_so_pin if to_be_changed or profile.bears_its_label else _own_so_pin
-    with pin(token, so_pin) as (pointer, size), step("token.login-so"):
+    factory = profile.factory_so_pin
+    to_be_changed = factory is not None and bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
+    first = factory if to_be_changed or profile.bears_its_label else None
+    with _officers_pin(so_pin, first) as (pointer, size), step("token.login-so"):
         code = calls.C_Login(session, User.SO, pointer, size)
     failures.check(code, "C_Login of the security officer", module.where)
     if to_be_changed:
         with (
-            _first_so_pin(token, so_pin) as first,
-            _own_so_pin(token, so_pin) as own,
+            _officers_pin(so_pin, factory) as old,
+            _officers_pin(so_pin, None) as own,
             step("token.change-so-pin"),
         ):
-            code = calls.C_SetPIN(session, *first, *own)
+            code = calls.C_SetPIN(session, *old, *own)
         failures.check(code, "C_SetPIN of the security officer", module.where)

@@ -22,6 +22,7 @@ from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import checked_name
 from hsm_mpc.lab.kind import Kind
 from hsm_mpc.lab.kinds import DEFAULT, KINDS, checked_kind
+from hsm_mpc.regular import replace_private
 
 COORDINATOR: Final = "coordinator"
 _VERSION: Final = 1
@@ -156,10 +157,4 @@ class LabFolder:
 
 def write_private(path: Path, text: str) -> None:
     """Put a file (0600) with `text` in the place of `path`; durable."""
-    temporary = path.with_name(f".{path.name}.new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
+    replace_private(path, text.encode("utf-8"))

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hsm_mpc.hsm import keys
-from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.wrapping.base import WrappingKey
@@ -32,8 +31,5 @@ class KeyInToken(WrappingKey):
         Raises:
             MissingKey: the token answers and has no such key any more.
         """
-        try:
-            return use(self._key)
-        except StaleHandle:
-            self._key = keys.found_again(self._token, self._key)
-            return use(self._key)
+        self._key, result = keys.used(self._token, self._key, use)
+        return result

@@ -67,7 +67,7 @@ def test_half_of_a_case_is_never_taken_for_it(tmp_path: Path) -> None:
     folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
     folder.keep(case)
     (file,) = (tmp_path / "evidence").iterdir()
-    half = file.with_suffix(".new")
+    half = file.with_name(f".{file.name}.new")
     file.rename(half)
     half.write_bytes(b"half of i")
     folder.keep(case)
