@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import atexit
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from hsm_mpc.hsm.cryptoki import Attribute
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena, Secret, move_bytes
+from tests.memory_folder import IN_MEMORY
 
 SO_PIN = b"security officer's pin"
 USER_PIN = b"user pin 12345678"
@@ -83,8 +83,7 @@ def hsm_module(softhsm_module: str, tmp_path_factory: pytest.TempPathFactory) ->
 
     Each conftest that imports this has a session fixture of its own: hence the cache.
     """
-    in_memory = Path("/dev/shm")  # where fsync costs nothing
-    parent = in_memory if os.access(in_memory, os.W_OK) else tmp_path_factory.getbasetemp()
+    parent = IN_MEMORY or tmp_path_factory.getbasetemp()
     return Module.load(softhsm_module, _environment_of_the_run(parent))
 
 

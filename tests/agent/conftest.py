@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
@@ -14,6 +13,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure import process
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World, Worlds
+from tests.memory_folder import IN_MEMORY
 from tests.softhsm import hsm_module, pin_arena
 
 __all__ = ["hsm_module", "pin_arena"]
@@ -22,9 +22,7 @@ __all__ = ["hsm_module", "pin_arena"]
 @pytest.fixture
 def stores() -> Iterator[Path]:
     """A folder for stores, in memory where there is one: fsync costs nothing there."""
-    in_memory = Path("/dev/shm")
-    parent = in_memory if os.access(in_memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="stores-", dir=parent) as folder:
+    with tempfile.TemporaryDirectory(prefix="stores-", dir=IN_MEMORY) as folder:
         yield Path(folder)
 
 

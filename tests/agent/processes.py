@@ -21,6 +21,7 @@ import yaml
 from hsm_mpc.card import Card, roster_of_cards
 from hsm_mpc.wire.grpc_transport import HOLDER, GrpcTransport, socket_address
 from tests.conftest import ROOT
+from tests.memory_folder import IN_MEMORY
 from tests.software_identity import ed25519_key
 
 COORDINATOR = ed25519_key(b"1" * 32)
@@ -57,9 +58,7 @@ class Place:
     @contextmanager
     def made(cls, n: int) -> Iterator[tuple[Place, ...]]:
         """The holders of one lab roster, each with a token of its own."""
-        in_memory = Path("/dev/shm")
-        parent = in_memory if os.access(in_memory, os.W_OK) else None
-        above = Path(tempfile.mkdtemp(prefix="hm-", dir=parent))
+        above = Path(tempfile.mkdtemp(prefix="hm-", dir=IN_MEMORY))
         try:
             places = tuple(cls._initialised(above / f"h{index}") for index in range(1, n + 1))
             roster = roster_of_cards([place.card() for place in places], in_lab=True).to_bytes()

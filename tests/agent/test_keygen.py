@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.agent import first_share, keygen
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.wallets import context_of
@@ -44,6 +43,7 @@ from tests.agent.making import (
     states,
 )
 from tests.agent.simulate import World
+from tests.named_steps import observed
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -114,11 +114,8 @@ def test_what_is_sent_is_on_disk_before(making: Making) -> None:
     seen: list[str] = []
     making.greeted()
     making.dealings = [making.deal(index) for index in (1, 2, 3)]
-    steps.observe(lambda when, name: seen.append(name) if when == "before" else None)
-    try:
+    with observed(lambda when, name: seen.append(name) if when == "before" else None):
         making.confirm(1)
-    finally:
-        steps.observe(None)
     durable = ["record.rename", "record.sync", "register.create", "session-round3.link"]
     assert [name for name in seen if name in durable] == durable
     assert seen.index("blob.link") < seen.index("record.rename")
@@ -127,11 +124,8 @@ def test_what_is_sent_is_on_disk_before(making: Making) -> None:
 def test_proposal_and_policy_are_on_disk_before_the_key(making: Making) -> None:
     """Steps 2.6.1 and 2.6.2."""
     seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(name) if when == "after" else None)
-    try:
+    with observed(lambda when, name: seen.append(name) if when == "after" else None):
         making.greet(1)
-    finally:
-        steps.observe(None)
     order = ["audit.line", "proposal.sync", "session-policy.sync", "key.generate"]
     assert [name for name in seen if name in (*order, "session-hello.sync")] == [
         *order,

@@ -48,6 +48,7 @@ from tests.agent.faults import failing_at, steps_of
 from tests.agent.making import Making, events, lines
 from tests.agent.rounds import Round, commit_in, leases_of, open_leases, partial_in
 from tests.agent.simulate import NOTHING, Party, World, Worlds, made_wallet
+from tests.memory_folder import IN_MEMORY
 from tests.named_steps import observed
 from tests.software_identity import ed25519_key
 
@@ -57,10 +58,8 @@ pytestmark = pytest.mark.usefixtures("shielded")
 @pytest.fixture(scope="module")
 def treasury(hsm_module: Module, pin_arena: Arena) -> Iterator[tuple[World, Certificate]]:
     """Three holders and a 2-of-3 wallet, for tests that leave both as they were."""
-    in_memory = File("/dev/shm")
-    parent = in_memory if os.access(in_memory, os.W_OK) else None
     with (
-        tempfile.TemporaryDirectory(prefix="stores-", dir=parent) as folder,
+        tempfile.TemporaryDirectory(prefix="stores-", dir=IN_MEMORY) as folder,
         World.made(hsm_module, pin_arena, File(folder), 3) as world,
     ):
         yield world, run_shielded(lambda: made_wallet(world))

@@ -7,11 +7,22 @@ import signal
 from dataclasses import dataclass
 from typing import Literal
 
+import pytest
+
 from hsm_mpc import steps
 from tests.named_steps import HSM_QUESTIONS
 
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "after")
+
+WHICH_STEPS = pytest.mark.parametrize(
+    "questions",
+    [
+        pytest.param(False, id="changes"),
+        pytest.param(True, id="changes-and-questions", marks=pytest.mark.long),
+    ],
+)
+"""Which steps: those that change disk or token; or every call of the HSM, too."""
 
 
 @dataclass
@@ -59,10 +70,6 @@ class Death:
     @classmethod
     def at(cls, moment: Moment, number: int, questions: bool = False) -> Death:
         return cls(Countdown(moment, number, questions))
-
-    @classmethod
-    def never(cls) -> Death:
-        return cls(Countdown("before", -1))
 
     def observer(self, when: str, name: str) -> None:
         """For `steps.observe`."""

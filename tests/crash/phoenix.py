@@ -14,7 +14,7 @@ from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
 from hsm_mpc.hsm.register_objects import NAME_PREFIX
 from hsm_mpc.store.holder import HolderStore
 from tests.crash.invariants import Remains
-from tests.named_steps import observed
+from tests.named_steps import nothing_happens, observed
 
 if TYPE_CHECKING:
     from tests.agent.simulate import Party, World
@@ -28,13 +28,13 @@ class Phoenix:
         self.index = index
         self.party: Party = world.parties[index]
         self.folder: Path = self.party.acting.store._folder
-        self.watch: steps.Observer = _nobody
+        self.watch: steps.Observer = nothing_happens
         self._store_is_open = True
         world.parties[index] = _Watched(self, self.party)  # type: ignore[assignment]
 
-    def restart(self, watch: steps.Observer | None = None) -> None:
+    def restart(self, watch: steps.Observer = nothing_happens) -> None:
         """Nothing in memory is left; `watch` sees the start, and what comes after it."""
-        self.watch = watch or _nobody
+        self.watch = watch
         old = self.party.acting
         if self._store_is_open:  # not if the last start failed
             old.store.close()
@@ -77,10 +77,6 @@ def clear(party: Party) -> None:
             objects.destroy(token, handle)
     for wallet in (party.acting.store._folder / "wallets").iterdir():
         shutil.rmtree(wallet)
-
-
-def _nobody(_when: str, _name: str) -> None:
-    """Watches, and does nothing."""
 
 
 @dataclass

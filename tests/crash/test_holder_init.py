@@ -7,7 +7,6 @@ and a card that names this key; and a card that was there before names it still.
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,18 +27,10 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.store import audit_log
 from hsm_mpc.store.files import SWEEP_STEP
 from hsm_mpc.store.holder import STEPS
-from tests.crash.deaths import MOMENTS, Moment, killing_at
+from tests.crash.deaths import MOMENTS, WHICH_STEPS, Moment, killing_at
+from tests.memory_folder import IN_MEMORY
 from tests.named_steps import HSM
 from tests.store.children import in_child, killed
-
-QUESTIONS = pytest.mark.parametrize(
-    "questions",
-    [
-        pytest.param(False, id="changes"),
-        pytest.param(True, id="changes-and-questions", marks=pytest.mark.long),
-    ],
-)
-"""Which steps: those that change disk or token; or every call of the HSM, too."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +73,7 @@ class Site:
 
 @pytest.fixture
 def site(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    in_memory = Path("/dev/shm")
-    parent = in_memory if os.access(in_memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="init-", dir=parent) as name:
+    with tempfile.TemporaryDirectory(prefix="init-", dir=IN_MEMORY) as name:
         module = Path(name) / "module.so"  # a copy: this process may have loaded the other
         shutil.copy(softhsm_module, module)
         monkeypatch.setenv("HSM_MPC_SOFTHSM_MODULE", str(module))
@@ -96,7 +85,7 @@ def site(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]
         yield site
 
 
-@QUESTIONS
+@WHICH_STEPS
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_holder_that_is_killed_while_it_is_made(
     site: Site, moment: Moment, questions: bool, report_line: Callable[[str], None]

@@ -7,7 +7,6 @@ that was used twice; and either the wallet is finished, or its name is free agai
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,29 +17,19 @@ from hsm_mpc.errors import Refused
 from tests.agent.making import Making
 from tests.agent.rounds import Round
 from tests.agent.simulate import World
-from tests.crash.deaths import MOMENTS, Moment
+from tests.crash.deaths import MOMENTS, WHICH_STEPS, Moment
 from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
 from tests.crash.invariants import NonceBook, Remains
 from tests.crash.mortal import DiedError, Mortal, mortals
+from tests.memory_folder import IN_MEMORY
 
 Place = tuple[World, list[Mortal]]
-
-STEPS = pytest.mark.parametrize(
-    "questions",
-    [
-        pytest.param(False, id="changes"),
-        pytest.param(True, id="changes-and-questions", marks=pytest.mark.long),
-    ],
-)
-"""Which steps: those that change disk or token; or every call of the HSM, too."""
 
 
 @pytest.fixture
 def place(softhsm_module: str) -> Iterator[Place]:
-    in_memory = Path("/dev/shm")
-    parent = in_memory if os.access(in_memory, os.W_OK) else None
     with (
-        tempfile.TemporaryDirectory(prefix="mortal-", dir=parent) as folder,
+        tempfile.TemporaryDirectory(prefix="mortal-", dir=IN_MEMORY) as folder,
         mortals(Path(folder), softhsm_module, 2) as both,
     ):
         yield both
@@ -53,7 +42,7 @@ def whole(mortal: Mortal) -> Remains:
     return remains
 
 
-@STEPS
+@WHICH_STEPS
 @pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.long)])
 def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Step 6.6 for epoch 0: kill_at_every_write."""
@@ -96,7 +85,7 @@ def _give_up(other: Mortal, making: Making) -> None:
         other.party.ceremonies.discard(making.wallet_id)
 
 
-@STEPS
+@WHICH_STEPS
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_signature_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Steps 3.3.4 and 3.4.15: nonces are gone, wallets stay, and no nonce is used twice."""

@@ -9,14 +9,11 @@ audit log is whole, and in the end the names are free again.
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import coincurve
@@ -26,7 +23,7 @@ from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.lab.processes import environment
 from tests.conftest import ROOT
 from tests.crash.deaths import MOMENTS, Moment
-from tests.lab.labs import Lab
+from tests.lab.labs import Lab, temporary_lab
 
 pytestmark = [pytest.mark.serial, pytest.mark.long]
 
@@ -39,17 +36,9 @@ MESSAGE = b"pay the baker"
 
 @pytest.fixture(scope="module")
 def lab(softhsm_module: str) -> Iterator[Lab]:
-    os.environ["HSM_MPC_SOFTHSM_MODULE"] = softhsm_module
-    folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-crash-"))
-    lab = Lab(folder / "lab", softhsm_module)
-    try:
-        lab.lab("up")
+    with temporary_lab(softhsm_module) as lab:
         (lab.folder / "message").write_bytes(MESSAGE)
         yield lab
-    finally:
-        if lab.folder.exists():
-            lab.lab("destroy")
-        shutil.rmtree(folder)
 
 
 @dataclass

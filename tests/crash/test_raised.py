@@ -23,6 +23,7 @@ from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
 from tests.crash.invariants import NonceBook
 from tests.crash.phoenix import Phoenix, clear
+from tests.named_steps import nothing_happens
 
 PARTS = 8
 """The pairs of a key generation, so that several workers share them."""
@@ -45,14 +46,14 @@ def wallet_made(phoenix: Phoenix, name: str, *deaths: Death) -> str:
 
     Whatever came of it is used or discarded, and both holders are as empty as before.
     """
-    world, waiting = phoenix.world, iter(deaths)
+    world, waiting = phoenix.world, iter([death.observer for death in deaths])
     making = Making.of(world, name)
-    phoenix.watch = next(waiting).observer
+    phoenix.watch = next(waiting)
     died = False
     while True:
         try:
             if died:
-                phoenix.restart(next(waiting, Death.never()).observer)
+                phoenix.restart(next(waiting, nothing_happens))
             drive(making)
         except DeathError:
             died = True
@@ -60,7 +61,7 @@ def wallet_made(phoenix: Phoenix, name: str, *deaths: Death) -> str:
             outcome = _discarded(phoenix, making)
             break
         else:
-            phoenix.watch = Death.never().observer
+            phoenix.watch = nothing_happens
             assert phoenix.remains().states[making.wallet_id] == "active"
             signed(world, making.certificate(), name.encode())
             outcome = "finished"
@@ -72,7 +73,7 @@ def wallet_made(phoenix: Phoenix, name: str, *deaths: Death) -> str:
 
 def _discarded(phoenix: Phoenix, making: Making) -> str:
     """What is left of a key generation that cannot go on, before it is discarded."""
-    phoenix.watch = Death.never().observer
+    phoenix.watch = nothing_happens
     outcome = phoenix.remains().states.get(making.wallet_id, "nothing")
     if outcome != "nothing":
         phoenix.party.ceremonies.discard(making.wallet_id)
@@ -185,7 +186,7 @@ def died_signing(
             signed_by_both(round_, book)
         except DeathError:
             continue
-        phoenix.watch = Death.never().observer
+        phoenix.watch = nothing_happens
         return came
     book.died(phoenix.index)
     phoenix.restart()

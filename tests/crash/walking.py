@@ -30,7 +30,7 @@ from tests.agent.rounds import Round
 from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.invariants import NonceBook
 from tests.crash.phoenix import Phoenix, clear
-from tests.named_steps import HSM
+from tests.named_steps import HSM, nothing_happens
 
 if TYPE_CHECKING:
     from tests.agent.simulate import World
@@ -51,7 +51,7 @@ class Fault:
 
     def observer(self) -> steps.Observer:
         if self.kind == "none":
-            return healthy
+            return nothing_happens
         if self.kind == "death":
             return Death.at(self.moment, self.number, questions=True).observer
         count = 0
@@ -67,10 +67,6 @@ class Fault:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
         return failing
-
-
-def healthy(_when: str, _name: str) -> None:
-    """The observer of steps that nothing happens to."""
 
 
 FAULTS = st.sampled_from(("none", "none", "none", "death", "full disk", "HSM away")).flatmap(
@@ -278,7 +274,7 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         """All is well again: what must be there is there, and can sign; nothing else is."""
         for index in HOLDERS:
-            self.rise(index, healthy)
+            self.rise(index, nothing_happens)
         finished = {attempt.wallet_id for attempt in self.all_attempts if attempt.is_certain()}
         for attempt in self.all_attempts:
             if attempt.wallet_id in finished:
@@ -382,7 +378,7 @@ class Walk(RuleBasedStateMachine):
 
     def right(self) -> None:
         for phoenix in self.phoenixes.values():
-            phoenix.watch = healthy
+            phoenix.watch = nothing_happens
 
     def ask(self, index: int, question: Callable[[], Answer]) -> Answer | None:
         """What a holder answers, if it does; if it dies it starts again."""
@@ -390,7 +386,7 @@ class Walk(RuleBasedStateMachine):
             return question()
         except DeathError:
             self.calls["died"] += 1
-            self.rise(index, healthy)
+            self.rise(index, nothing_happens)
         except BackendError:
             self.calls["failed calls"] += 1
         except (NameTaken, NotReady, Refused):
@@ -405,8 +401,8 @@ class Walk(RuleBasedStateMachine):
             phoenix.restart(watch)
         except (DeathError, BackendError):
             self.calls["failed starts"] += 1
-            phoenix.restart(healthy)
-        phoenix.watch = healthy
+            phoenix.restart(nothing_happens)
+        phoenix.watch = nothing_happens
         states = phoenix.remains().states
         for attempt in self.all_attempts:
             assert index not in attempt.sealed or attempt.wallet_id in states, "a lost share"

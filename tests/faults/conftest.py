@@ -19,6 +19,7 @@ from tests.agent.conftest import hsm_module, pin_arena, shielded, stores
 from tests.agent.simulate import World, new_token
 from tests.faults.shim import Shim
 from tests.faults.using import WALLET
+from tests.memory_folder import IN_MEMORY
 from tests.softhsm import USER_PIN, secret_of, softhsm_environment
 
 __all__ = ["hsm_module", "pin_arena", "shielded", "stores"]
@@ -29,8 +30,7 @@ def shim_and_module(
     softhsm_module: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Shim, Module]]:
     """The ordered module before a SoftHSM of its own, loaded in this process."""
-    in_memory = Path("/dev/shm")  # where fsync costs nothing
-    parent = in_memory if os.access(in_memory, os.W_OK) else tmp_path_factory.getbasetemp()
+    parent = IN_MEMORY or tmp_path_factory.getbasetemp()
     with (
         tempfile.TemporaryDirectory(prefix="shim-", dir=parent) as place,
         pytest.MonkeyPatch.context() as patch,

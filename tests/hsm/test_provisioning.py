@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, PinRefused
 from hsm_mpc.hsm import provisioning
 from hsm_mpc.hsm.cryptoki import TokenFlag, User
@@ -16,7 +15,7 @@ from hsm_mpc.hsm.sessions import open_session
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Arena
 from tests.hsm.lying import Answer
-from tests.named_steps import changes_seen
+from tests.named_steps import changes_seen, observed
 from tests.softhsm import SO_PIN, USER_PIN, secret_of
 
 
@@ -53,10 +52,8 @@ def half_made(create: Callable[..., TokenInfo], label: str) -> Iterator[str]:
         if (when, name) == ("before", "token.set-pin"):
             raise Killed
 
-    steps.observe(killer)
-    with pytest.raises(Killed):
+    with observed(killer), pytest.raises(Killed):
         create(label)
-    steps.observe(None)
     yield label
 
 
@@ -236,10 +233,8 @@ def test_a_creation_killed_while_the_pin_is_changed_is_finished(
         if (at, step) == (when, name):
             raise Killed
 
-    steps.observe(killer)
-    with pytest.raises(Killed):
+    with observed(killer), pytest.raises(Killed):
         create(label)
-    steps.observe(None)
     if (when, name) != ("after", "token.set-pin"):
         create(label)
     assert hsm_module.find(label).pin_state is PinState.READY

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab.labs import Lab
+from tests.lab.labs import Lab, temporary_lab
 
 
 @pytest.fixture(scope="session")
 def three(softhsm_module: str) -> Iterator[Lab]:
     """A lab that is up, with the wallet `treasury`."""
-    os.environ["HSM_MPC_SOFTHSM_MODULE"] = softhsm_module
-    folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
-    lab = Lab(folder / "lab", softhsm_module)
-    try:
-        lab.lab("up")
+    with temporary_lab(softhsm_module) as lab:
         lab.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
         yield lab
-    finally:
-        if lab.folder.exists():
-            lab.lab("destroy")
-        shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from typing import Any
 from hsm_mpc.app import lab as lab_app
 from hsm_mpc.cli.output import _plain
 from hsm_mpc.lab.processes import environment
+from hsm_mpc.lab.softhsm import SOFTHSM
 
 
 @dataclass
@@ -80,6 +84,21 @@ class Lab:
     def holders(self) -> dict[str, Any]:
         """What `lab status` says of each."""
         return {holder["name"]: holder for holder in self.lab("status")["holders"]}
+
+
+@contextmanager
+def temporary_lab(module: str, kinds: Sequence[str] = ()) -> Iterator[Lab]:
+    """A lab of real processes that is up, on SoftHSM2, or with a holder on each of these kinds."""
+    os.environ[SOFTHSM.variable] = module
+    folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
+    lab = Lab(folder / "lab", module)
+    try:
+        lab_app.up(lab.folder, len(kinds) or None, lambda _: None, kinds or None)
+        yield lab
+    finally:
+        if lab.folder.exists():
+            lab.lab("destroy")
+        shutil.rmtree(folder)
 
 
 def kill(*pids: int) -> None:

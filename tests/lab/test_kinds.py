@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +21,7 @@ from hsm_mpc.lab.opencryptoki import OPENCRYPTOKI
 from hsm_mpc.lab.softhsm import SOFTHSM
 from hsm_mpc.secure.arena import Arena
 from tests.conftest import ROOT
-from tests.lab.labs import Lab
+from tests.lab.labs import Lab, temporary_lab
 
 STATE = LabState(("h1", "h2", "h3"), made=True, sockets="", kinds=("softhsm", "nss"))
 
@@ -100,22 +98,14 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 
 
 @pytest.fixture
-def mixed(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+def mixed(softhsm_module: str) -> Iterator[Lab]:
     """Four holders on four modules."""
     for name in KINDS:
         left_out = ROOT / ".local" / name / "left-out"
         if left_out.exists():
             pytest.skip(f"on {name}, which is left out: {left_out.read_text('utf-8').strip()}")
-    monkeypatch.setenv(SOFTHSM.variable, softhsm_module)
-    folder = Path(tempfile.mkdtemp(prefix="hsm-mpc-test-"))
-    lab = Lab(folder / "lab", softhsm_module)
-    try:
-        lab_app.up(lab.folder, 4, silently, list(KINDS))
+    with temporary_lab(softhsm_module, list(KINDS)) as lab:
         yield lab
-    finally:
-        if lab.folder.exists():
-            lab.lab("destroy")
-        shutil.rmtree(folder)
 
 
 @pytest.mark.xdist_group("lab")

@@ -11,6 +11,7 @@ from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from tests.conftest import ROOT
 from tests.malice.page import GROUPS, PAGE, attacked, whole
+from tests.memory_folder import IN_MEMORY
 from tests.softhsm import softhsm_environment
 
 
@@ -18,9 +19,7 @@ def main() -> None:
     """Run every attack anew."""
     brought = os.environ.get("HSM_MPC_SOFTHSM_MODULE")
     path = brought or (ROOT / ".local" / "softhsm" / "module").read_text("utf-8").strip()
-    in_memory = Path("/dev/shm")  # where fsync costs nothing
-    parent = in_memory if os.access(in_memory, os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=parent) as name:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY) as name:
         folder = Path(name)
         module = Module.load(path, softhsm_environment(folder))
         pins = Arena(16 * 1024)

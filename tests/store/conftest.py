@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-_MEMORY = Path("/dev/shm")
+from tests.memory_folder import IN_MEMORY
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    place = _MEMORY if _MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=place, prefix="hsm-mpc-test-") as name:
+    with tempfile.TemporaryDirectory(dir=IN_MEMORY, prefix="hsm-mpc-test-") as name:
         yield Path(name)

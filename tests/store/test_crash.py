@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from hsm_mpc.store.holder import ALL_STEPS, HolderStore
 from hsm_mpc.store.proposals import SessionDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.tags import Tag, tagged_hash
+from tests.crash.deaths import MOMENTS, Moment, killing_at
 from tests.named_steps import observed
 from tests.store.children import killed
 from tests.store.records import INDEX, KEY, WALLET, H, record
@@ -257,20 +257,11 @@ def copied(place: Path, copy: Path) -> Path:
     return copy
 
 
-def run_and_die(step: Step, place: Path, moment: str) -> bool:
+def run_and_die(step: Step, place: Path, moment: Moment) -> bool:
     """Run the operation in a child that kills itself before or after this step."""
 
     def work() -> None:
-        seen = 0
-
-        def observer(when: str, _: str) -> None:
-            nonlocal seen
-            if when == moment:
-                if seen == step.number:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                seen += 1
-
-        with observed(observer):
+        with observed(killing_at(moment, step.number)):
             step.operation(place)
 
     return killed(work)
@@ -279,7 +270,7 @@ def run_and_die(step: Step, place: Path, moment: str) -> bool:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_a_kill_at_any_step_leaves_the_old_state_or_the_new(name: str, folder: Path) -> None:
     for step in steps_of(SCENARIOS[name], folder):
-        for moment in ("before", "after"):
+        for moment in MOMENTS:
             where = f"killed {moment} {step.name} (step {step.number} of its operation)"
             place = copied(step.start, folder / "killed")
             assert run_and_die(step, place, moment), where

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.errors import BackendError, NameTaken, Tampered
 from hsm_mpc.store import files
+from tests.named_steps import observed
 from tests.store.children import in_child, on_small_disk
 
 Write = Callable[[Path, bytes, str], None]
@@ -121,15 +121,12 @@ def test_the_file_is_durable_before_its_name_and_the_name_before_the_return(
 
 def test_every_part_of_a_write_is_a_named_step(folder: Path) -> None:
     seen: list[str] = []
-    steps.observe(lambda when, name: seen.append(name) if when == "before" else None)
-    try:
+    with observed(lambda when, name: seen.append(name) if when == "before" else None):
         files.create_folder(folder / "f", "f")
         files.write_new(folder / "f" / "a", b"", "a")
         files.replace(folder / "f" / "b", b"", "b")
         files.remove(folder / "f" / "b", "b")
         files.remove_folder(folder / "f", "f")
-    finally:
-        steps.observe(None)
     assert tuple(seen) == (
         *files.steps_of_folder("f"),
         *files.steps_of_new("a"),
