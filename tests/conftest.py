@@ -62,6 +62,13 @@ def report_line(record_property: Callable[[str, object], None]) -> Callable[[str
     return lambda text: record_property(REPORTED, text)
 
 
+def skip_where_left_out(kind: str) -> None:
+    """Skip, with the reason, if scripts/setup could not have this kind of token."""
+    left_out = ROOT / ".local" / kind / "left-out"
+    if left_out.exists():
+        pytest.skip(f"on {kind}, which is left out: {left_out.read_text('utf-8').strip()}")
+
+
 # --- which tests run ------------------------------------------------------------------------------
 
 

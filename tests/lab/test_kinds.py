@@ -20,7 +20,7 @@ from hsm_mpc.lab.nss import NSS
 from hsm_mpc.lab.opencryptoki import OPENCRYPTOKI
 from hsm_mpc.lab.softhsm import SOFTHSM
 from hsm_mpc.secure.arena import Arena
-from tests.conftest import ROOT
+from tests.conftest import skip_where_left_out
 from tests.lab.labs import Lab, temporary_lab
 
 STATE = LabState(("h1", "h2", "h3"), made=True, sockets="", kinds=("softhsm", "nss"))
@@ -101,9 +101,7 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 def mixed(softhsm_module: str) -> Iterator[Lab]:
     """Four holders on four modules."""
     for name in KINDS:
-        left_out = ROOT / ".local" / name / "left-out"
-        if left_out.exists():
-            pytest.skip(f"on {name}, which is left out: {left_out.read_text('utf-8').strip()}")
+        skip_where_left_out(name)
     with temporary_lab(softhsm_module, list(KINDS)) as lab:
         yield lab
 

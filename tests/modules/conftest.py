@@ -20,7 +20,7 @@ from hsm_mpc.lab.kind import TOKEN
 from hsm_mpc.lab.kinds import KINDS
 from hsm_mpc.lab.processes import environment
 from hsm_mpc.secure.arena import Arena
-from tests.conftest import ROOT
+from tests.conftest import ROOT, skip_where_left_out
 
 LABEL = "facts"
 SECONDS = 60.0
@@ -38,9 +38,7 @@ def folder_of_the_run(softhsm_module: str) -> Iterator[Path]:
 @pytest.fixture
 def facts(folder_of_the_run: Path, name: str) -> dict[str, Any]:
     """What is so on the module `name`, which the test is parametrised with."""
-    left_out = ROOT / ".local" / name / "left-out"
-    if left_out.exists():
-        pytest.skip(f"on {name}, which is left out: {left_out.read_text('utf-8').strip()}")
+    skip_where_left_out(name)
     return _facts(folder_of_the_run, name)
 
 

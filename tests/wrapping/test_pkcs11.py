@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -19,13 +19,6 @@ from tests.wrapping.software import write
 
 DATA_KEY = bytes(range(32))
 KEY_ID = b"CKA_ID of 20 bytes.."
-
-
-@pytest.fixture
-def arena() -> Iterator[Arena]:
-    made = Arena(16 * 1024)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -23,13 +23,6 @@ from tests.wrapping.software import write
 
 DATA_KEY = bytes(range(32))
 OAEP_SHA1 = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)
-
-
-@pytest.fixture
-def arena() -> Iterator[Arena]:
-    made = Arena(16 * 1024)
-    yield made
-    made.close()
 
 
 @pytest.fixture
