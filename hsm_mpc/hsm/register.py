@@ -113,7 +113,8 @@ def parse(source: bytes) -> tuple[int, Register]:
 class Registers:
     """The registers of all wallets in one token, for the one process that writes them.
 
-    Safe to use from threads. What was read or written once is remembered: nobody else changes it.
+    Safe to use from threads. What was read or written once is remembered, for nobody else changes
+    it, until the module is initialised again: who knows what the token was meanwhile.
     Every method raises `BackendError` where the token does not answer.
     """
 
@@ -121,6 +122,7 @@ class Registers:
         self._token = token
         self._lock = threading.RLock()
         self._known: dict[WalletId, tuple[int, Register]] = {}
+        self._known_since = token.module.incarnation
 
     def read(self, wallet_id: WalletId) -> Register | None:
         """The wallet's register, None if it has none. What a crash left beside it is destroyed.
@@ -129,6 +131,7 @@ class Registers:
             Tampered: objects are there, and none of them is a register; or two disagree.
         """
         with self._lock:
+            self._forget_another_initialisation()
             if wallet_id not in self._known:
                 found = self._settled(wallet_id)
                 if found is None:
@@ -154,9 +157,11 @@ class Registers:
             value = register.to_bytes(seq)
             made = register_objects.create(self._token, _name(wallet_id), value)
             self._require_stored(made, value)
-            for other in self._objects(wallet_id):
-                if other != made:
-                    self._destroy(other)
+            if self._settled(wallet_id) != (seq, register):
+                raise BackendError(
+                    f"{self._token.where}: a register was written and is not found",
+                    retryable=False,
+                )
             self._known[wallet_id] = (seq, register)
 
     def destroy(self, wallet_id: WalletId) -> None:
@@ -179,6 +184,12 @@ class Registers:
         names = (found.name(self._token) for found in register_objects.all_private(self._token))
         wallets = (_wallet_in(name.decode("utf-8", "replace")) for name in names)
         return tuple(sorted({wallet_id for wallet_id in wallets if wallet_id is not None}))
+
+    def _forget_another_initialisation(self) -> None:
+        now = self._token.module.incarnation
+        if now != self._known_since:
+            self._known.clear()
+            self._known_since = now
 
     def _settled(self, wallet_id: WalletId) -> tuple[int, Register] | None:
         """The highest seq that parses wins and the others are destroyed (step 6.2.1)."""

@@ -131,6 +131,17 @@ def test_identity_registers_and_canary_go_on_after_it(token: Token) -> None:
     assert token.canary.is_decrypted_by(token)
 
 
+def test_a_register_is_read_anew_after_it(token: Token) -> None:
+    """The token was somebody else's meanwhile, as far as anybody here knows."""
+    before, since = Register(EpochHash(b"b" * 32)), Register(EpochHash(b"s" * 32))
+    registers = Registers(token)
+    registers.write(WALLET, before)
+    Registers(token).write(WALLET, since)
+    assert registers.read(WALLET) == before
+    token.module.begin_anew()
+    assert registers.read(WALLET) == since
+
+
 def test_a_token_whose_canary_key_was_destroyed_goes_on_without(token: Token, shim: Shim) -> None:
     assert token.canary is not None
     keys.destroy(token, token.canary.key)

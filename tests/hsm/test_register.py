@@ -319,6 +319,48 @@ def test_a_token_that_stores_something_else_is_refused(
     assert values(token) == [FRESH.to_bytes(1)]
 
 
+def test_the_register_of_before_stays_until_the_new_one_is_found(
+    token: Token, answer: Answer
+) -> None:
+    """A promise that nobody finds again is a promise that may be given twice."""
+    here = Registers(token)
+    here.write(WALLET, FRESH)
+    honest = token.calls.C_FindObjects
+    (old,) = objects.matching(token, {Attribute.CLASS: objects.number(DATA_OBJECT)})
+
+    def showing_old_ones(session: int, batch: Any, room: int, count: Any) -> int:
+        code: int = honest(session, batch, room, count)
+        shown = [handle for handle in batch[0 : count[0]] if handle == old]
+        batch[0 : len(shown)] = shown
+        count[0] = len(shown)
+        return code
+
+    answer("C_FindObjects", showing_old_ones)
+    with pytest.raises(BackendError, match="written and is not found"):
+        here.write(WALLET, Register(NEXT))
+    assert here.read(WALLET) == FRESH
+
+
+def test_a_register_of_another_handle_than_it_was_made_with_is_not_destroyed(
+    token: Token, answer: Answer
+) -> None:
+    here = Registers(token)
+    honest, far = token.calls.C_FindObjects, 1 << 20
+
+    def found(session: int, batch: Any, room: int, count: Any) -> int:
+        code: int = honest(session, batch, room, count)
+        batch[0 : count[0]] = [handle + far for handle in batch[0 : count[0]]]
+        return code
+
+    for name in ("C_GetAttributeValue", "C_DestroyObject"):
+        real = getattr(token.calls, name)
+        answer(name, lambda session, handle, *rest, real=real: real(session, handle % far, *rest))
+    answer("C_FindObjects", found)
+    for wanted in (FRESH, Register(NEXT)):
+        here.write(WALLET, wanted)
+        assert Registers(token).read(WALLET) == wanted
+
+
 def test_a_failure_after_the_new_one_is_there_does_not_bring_the_old_one_back(
     token: Token, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
