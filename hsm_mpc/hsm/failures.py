@@ -115,6 +115,13 @@ class DeviceGone(BackendError):
     """The device, its login or this session of it is gone, or the module does not say what is."""
 
 
+class Lacking(BackendError):
+    """The module says that it cannot do this, or may not, and will say so again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
+
+
 class TokenAbsent(DeviceGone):
     """The slot is empty, or holds what the module does not recognise as a token."""
 
@@ -155,7 +162,7 @@ def failure(code: int, function: str, where: str) -> BackendError:
         return TokenAbsent(text)
     if code in _GONE_CODES or is_vendors(code):
         return DeviceGone(text)
-    return BackendError(text, retryable=code not in _FOR_GOOD_CODES)
+    return Lacking(text) if code in _FOR_GOOD_CODES else BackendError(text)
 
 
 def check(code: int, function: str, where: str) -> None:
@@ -166,6 +173,7 @@ def check(code: int, function: str, where: str) -> None:
         StaleHandle: the object is no longer there under this handle.
         TokenAbsent: the slot is empty.
         DeviceGone: the device or the session is gone, or nobody knows.
+        Lacking: the module cannot do it.
         BackendError: any other code.
     """
     if code != OK:

@@ -47,11 +47,13 @@ class Session:
     The module is not initialised again as long as somebody has it.
     """
 
-    __slots__ = ("_gcm", "_kept", "ecdsa", "gcm", "handle", "incarnation", "iv", "length")
+    __slots__ = ("_gcm", "_kept", "cohort", "ecdsa", "gcm", "handle", "incarnation", "iv", "length")
 
-    def __init__(self, handle: int, incarnation: int = 0) -> None:
+    def __init__(self, handle: int, incarnation: int = 0, cohort: int = 0) -> None:
         self.handle: Final = handle
         self.incarnation: Final = incarnation
+        self.cohort: Final = cohort
+        """How often all sessions of the pool had been closed before this one was opened."""
         self.length: Final = ffi.new(ULONG)
         self.iv: Final = ffi.new(f"CK_BYTE[{IV_BYTES}]")
         self._gcm = ffi.new("CK_GCM_PARAMS *")
@@ -106,6 +108,9 @@ class SessionPool:
         self._incarnation: int | None = incarnation
         self.in_doubt = False
         """An unexpected answer came: the token is to be looked at before it is used again."""
+        self.doubts = 0
+        """How many came so far."""
+        self._cohort = 0
         self._unclosed: list[int] = []
         self._idle: list[Session] = []
         self._open = 0
@@ -140,7 +145,10 @@ class SessionPool:
             raise
 
     def give_back(self, session: Session) -> None:
-        """The session did all that it was asked."""
+        """The session did all that it was asked; it is closed if others were meanwhile."""
+        if session.cohort != self._cohort:
+            self._end(session)
+            return
         self._idle.append(session)
         if self._waiting:  # whoever counts itself here looks at `_idle` again before it sleeps
             with self._returned:
@@ -149,19 +157,29 @@ class SessionPool:
 
     def drop(self, session: Session) -> None:
         """Close the session as far as the token lets us: an unexpected answer poisons it."""
-        self.in_doubt = True
-        self.close(session.handle)
-        self._forget_one()
-        self._gate.leave()
+        self.doubt()
+        self._end(session)
+
+    def doubt(self) -> None:
+        """An unexpected answer came."""
+        with self._returned:
+            self.doubts += 1
+            self.in_doubt = True
+
+    def believe(self, doubts: int) -> None:
+        """The token was looked at after so many unexpected answers, and it works."""
+        with self._returned:
+            self.in_doubt = self.doubts != doubts
 
     def close(self, handle: int) -> None:
-        """Close any session of the slot; `close_idle` tries again what could not be closed."""
+        """Close any session of the slot; `close_all` tries again what could not be closed."""
         code = self._calls.C_CloseSession(handle)
         if code != failures.OK and not failures.is_session_gone(code):
             self._unclosed.append(handle)
 
-    def close_idle(self) -> None:
-        """Close all sessions that nobody has."""
+    def close_all(self) -> None:
+        """Close all sessions that nobody has now; those in use when they are given back."""
+        self._cohort += 1
         with self._gate.inside():
             stubborn, self._unclosed = self._unclosed, []
             for handle in stubborn:
@@ -190,6 +208,11 @@ class SessionPool:
         """Between `forget` and `reopen`."""
         return self._incarnation is None
 
+    def _end(self, session: Session) -> None:
+        self.close(session.handle)
+        self._forget_one()
+        self._gate.leave()
+
     def _forget_one(self) -> None:
         with self._returned:
             self._open -= 1
@@ -209,10 +232,11 @@ class SessionPool:
         try:
             if self._incarnation is None:
                 raise BackendError(f"{self._where}: it is not logged in again yet")
+            cohort = self._cohort
             handle = open_session(self._calls, self._slot, self._where)
-            return Session(handle, self._incarnation)
+            return Session(handle, self._incarnation, cohort)
         except BaseException:
-            self.in_doubt = True
+            self.doubt()
             self._forget_one()
             raise
 

@@ -150,7 +150,7 @@ class Token:
             if (now.label, now.serial) != (self.label, self.serial):
                 raise failures.DeviceGone(f"{self.where}: another token is in its place")
         except BackendError:
-            self.pool.in_doubt = True
+            self.pool.doubt()
             raise
         return now
 
@@ -239,7 +239,7 @@ class Token:
             code = self.calls.C_GetSessionInfo(session.handle, found)
             failures.check(code, "C_GetSessionInfo", self.where)
         if found.state != cryptoki.OF_USER:
-            self.pool.in_doubt = True
+            self.pool.doubt()
             raise failures.DeviceGone(f"{self.where}: it has logged this process out")
 
     def handle(self, number: int) -> Handle:

@@ -142,14 +142,26 @@ def test_a_register_is_read_anew_after_it(token: Token) -> None:
     assert registers.read(WALLET) == since
 
 
-def test_a_token_whose_canary_key_was_destroyed_goes_on_without(token: Token, shim: Shim) -> None:
-    assert token.canary is not None
-    keys.destroy(token, token.canary.key)
-    shim.answer(codes.DEVICE_ERROR, "C_GenerateRandom")
+@pytest.mark.parametrize("its_canary", ["another", "none"])
+def test_another_token_of_the_same_label_and_serial_is_not_taken_for_it(
+    token: Token, key: Key, shim: Shim, its_canary: str
+) -> None:
+    """All tokens of NSS have one serial number, and what a wallet's keys are called is public."""
+    shown, token.canary = token.canary, None
+    assert shown is not None
+    keys.destroy(token, shown.key)
+    if its_canary == "another":
+        keys.generate_canary_key(token)
+    ask(token)
+    token.canary = shown
+    shim.answer(codes.DEVICE_REMOVED, times=UNTIL_INITIALISED)
     with pytest.raises(DeviceGone):
         ask(token)
-    ask(token)
-    assert token.canary is None
+    for _ in range(3):
+        with pytest.raises(BackendError, match=r"there before|canary that it encrypted"):
+            sealed_by(token, key)
+        with pytest.raises(BackendError, match=r"there before|canary that it encrypted"):
+            keys.found_again(token, key)
 
 
 def test_every_token_of_the_module_finds_back(

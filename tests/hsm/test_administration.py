@@ -118,7 +118,7 @@ def test_a_session_that_cannot_be_closed_is_closed_later(token: Token, answer: A
         pass
     assert token.pool._unclosed == [administration_module._handle_of(session)]
     answer("C_CloseSession", honest)
-    token.pool.close_idle()
+    token.pool.close_all()
     assert token.pool._unclosed == []
 
 

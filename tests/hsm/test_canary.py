@@ -93,6 +93,7 @@ def test_a_token_that_does_not_encrypt_cannot_be_armed(token: Token, answer: Ans
 
 def rsa_armed(token: Token, armed: AesCanary) -> RsaCanary:
     """The token's only canary is RSA's now."""
+    token.canary = None
     keys.destroy(token, armed.key)
     with administration(token) as session:
         brought_in(session, 0, keys.CANARY.encode(), keys.CANARY)
@@ -159,6 +160,17 @@ def test_a_token_that_is_away_is_not_armed_with_sha1(
     rsa_armed(token, armed)
     answer("C_EncryptInit", 0x30)
     with pytest.raises(BackendError, match="C_EncryptInit answered CKR_DEVICE_ERROR"):
+        canary.arm(token)
+
+
+def test_a_fault_that_passes_does_not_make_the_canary_a_weaker_one(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    rsa_armed(token, armed)
+    answer("C_EncryptInit", 0)
+    answer("C_Encrypt", lambda _, __, ___, ____, length: length[0] * 0)
+    answer("C_DecryptInit", 0x30)
+    with pytest.raises(BackendError, match="C_DecryptInit answered CKR_DEVICE_ERROR"):
         canary.arm(token)
 
 
