@@ -172,10 +172,11 @@ def encrypt_gcm(
             failures.check(code, "C_EncryptInit", token.where)
             code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
             failures.check(code, "C_Encrypt", token.where)
-        if session.length[0] != len(sealed) or bytes(session.iv) != iv:
-            # Some HSMs choose the IV themselves and write it over ours.
+        if bytes(session.iv) != iv:  # some HSMs choose it themselves and write it over ours
+            raise failures.Lacking(f"{token.where}: C_Encrypt changed the IV")
+        if session.length[0] != len(sealed):
             raise BackendError(
-                f"{token.where}: C_Encrypt changed the IV or the length", retryable=False
+                f"{token.where}: C_Encrypt wrote {session.length[0]} bytes", retryable=False
             )
     return bytes(sealed)
 

@@ -6,10 +6,11 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
-from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
+from hsm_mpc.errors import InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
+from hsm_mpc.hsm.failures import Lacking
 from hsm_mpc.hsm.keys import Key, KeyPair, key_type_of, used
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
@@ -74,7 +75,7 @@ def _point(token: Token, pair: KeyPair) -> bytes:
     with token.session() as session:
         point = objects.read_attribute(token, session, pair.public.handle, Attribute.EC_POINT)
     if point is None:
-        raise BackendError(f"{token.where}: the identity key's point is not told", retryable=False)
+        raise Lacking(f"{token.where}: the identity key's point is not told")
     return point.removeprefix(_OCTET_STRING) if len(point) > _POINT_BYTES else point
 
 

@@ -22,7 +22,7 @@ from hsm_mpc.encoding import Reader, decoding, u8, u16be, u64be
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
 from hsm_mpc.hsm import objects, register_objects
 from hsm_mpc.hsm.failures import StaleHandle
-from hsm_mpc.hsm.register_objects import NAME_PREFIX, RegisterObject
+from hsm_mpc.hsm.register_objects import NAME_PREFIX, Form, RegisterObject
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 
@@ -142,6 +142,17 @@ class Registers:
     def exists(self, wallet_id: WalletId) -> bool:
         """Whether there is anything in its name, whole or damaged."""
         return bool(self._objects(wallet_id))
+
+    def form_of(self, wallet_id: WalletId) -> Form:
+        """What the wallet's register is in this token.
+
+        Raises:
+            BackendError: also if it has none.
+        """
+        found = self._objects(wallet_id)
+        if not found:
+            raise BackendError(f"{self._token.where}: no register of {wallet_id.hex()}")
+        return found[0].form
 
     def write(self, wallet_id: WalletId, register: Register) -> None:
         """Put `register` into the place of the one before; when this returns it is durable.

@@ -234,7 +234,7 @@ def test_a_plaintext_of_a_wrong_length_is_refused(
 
 def test_a_ciphertext_of_a_wrong_length_is_refused(token: Token, key: Key, answer: Answer) -> None:
     with_length(token, answer, "C_Encrypt", -1)
-    with pytest.raises(BackendError, match="changed the IV or the length"):
+    with pytest.raises(BackendError, match="C_Encrypt wrote 47 bytes"):
         sealed_by(token, key)
 
 
@@ -256,7 +256,7 @@ def test_a_module_that_chooses_its_own_iv_is_refused(
         return code
 
     answer("C_EncryptInit", choosing)
-    with pytest.raises(BackendError, match="changed the IV or the length") as caught:
+    with pytest.raises(BackendError, match="changed the IV") as caught:
         sealed_by(token, key)
     assert not caught.value.retryable
 
