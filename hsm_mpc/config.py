@@ -28,7 +28,7 @@ PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """An Ed25519 public key in lower-case hex."""
 
 
-AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped"]
+AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped", "sensitive-is-told"]
 """The names in hsm_mpc/hsm/giveaways.py, which says what each means."""
 
 

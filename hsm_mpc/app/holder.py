@@ -251,7 +251,7 @@ def init(config_path: Path, prompt: bool) -> Created:
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
         capabilities = require_capabilities(holder.token)
-        giveaways.require_accepted(holder.token, holder.config.hsm.accept_findings)
+        giveaways.require_accepted(holder.token)
         identity = _identity_made(holder, capabilities)
         _canary_made(holder.token, capabilities.wrapping)
         unsigned = UnsignedCard(

@@ -140,7 +140,11 @@ class Site:
         return [found.name for found in giveaways.giveaways(self.token)]
 
     def accepted_by_nobody(self) -> None:
-        giveaways.require_accepted(self.token, ())
+        accepted, self.token.accepted_findings = self.token.accepted_findings, frozenset()
+        try:
+            giveaways.require_accepted(self.token)
+        finally:
+            self.token.accepted_findings = accepted
 
     def left_behind(self) -> int:
         """Objects in the token after all of this."""
