@@ -16,6 +16,7 @@ from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
+from hsm_mpc.hsm.identity import require_identity_key
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.selftest import require_wrapping
 from hsm_mpc.identity import Algorithm, VerifyingKey
@@ -54,10 +55,12 @@ def at_work(opened: OpenHolder) -> Desks:
     Raises:
         NotReady: no identity key, or no roster is configured.
         BadConfig: this holder does not stand in the roster, or a configured key is none.
-        Refused: a lab's roster outside a lab; or the token wraps no data keys.
+        Refused: a lab's roster outside a lab; the token wraps no data keys; or its identity key is
+            not as it was made.
         BackendError: the token is away.
     """
     config, identity = opened.config, opened.identity()
+    require_identity_key(opened.token)
     me, roster = opened.index(), opened.roster()
     refuse_lab_mark_outside(roster.lab, in_lab=config.lab, what="the configured roster")
     coordinators = {entry.number: _key(entry.key, "coordinator") for entry in config.coordinators}

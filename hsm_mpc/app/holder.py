@@ -26,7 +26,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.hsm import canary, giveaways, keys
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.identity import Identity, require_identity_key
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.recovery import HESITATION
@@ -308,14 +308,12 @@ def kept_identity(token: Token, store: HolderStore) -> Identity | None:
 
 def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> Identity:
     """A token keeps the identity key that it has, whatever else it could do by now."""
-    token = holder.token
-    kept_identity(token, holder.store)
-    pair = keys.find_identity_key(token)
-    if pair is None:
-        pair = keys.generate_identity_key(token, capabilities.identity)
-    for key in (pair.private, pair.public):
-        keys.require_attributes(token, key)
-    return Identity(token, pair)
+    identity = kept_identity(holder.token, holder.store)
+    if identity is not None:
+        require_identity_key(holder.token)
+        return identity
+    pair = keys.generate_identity_key(holder.token, capabilities.identity)
+    return Identity(holder.token, pair)
 
 
 def _canary_made(token: Token, wrapping: Wrapping) -> None:

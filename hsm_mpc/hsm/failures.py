@@ -98,6 +98,8 @@ _GONE_CODES: Final = frozenset(
 _FIRST_VENDOR_CODE: Final = 0x80000000
 
 _PIN_CODES: Final = frozenset({0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0x102, 0x1B8})
+_WITH_PIN: Final = ("C_Login", "C_InitPIN", "C_SetPIN", "C_InitToken")
+"""Functions that are given one. Whoever speaks of a PIN besides means that the login is no good."""
 _STALE_CODES: Final = frozenset({KEY_HANDLE_INVALID, OBJECT_HANDLE_INVALID})
 _ABSENT_CODES: Final = frozenset({0xE0, 0xE1})
 _FOR_GOOD_CODES: Final = frozenset(
@@ -155,7 +157,7 @@ def failure(code: int, function: str, where: str) -> BackendError:
     """The error for a code other than CKR_OK; `where` names token or module."""
     text = f"{where}: {function} answered {name_of(code)}"
     if code in _PIN_CODES:
-        return PinRefused(text)
+        return PinRefused(text) if function.startswith(_WITH_PIN) else DeviceGone(text)
     if code in _STALE_CODES:
         return StaleHandle(text)
     if code in _ABSENT_CODES:
@@ -169,7 +171,7 @@ def check(code: int, function: str, where: str) -> None:
     """Go on only after CKR_OK.
 
     Raises:
-        PinRefused: the code speaks of a PIN.
+        PinRefused: the code speaks of the PIN that the function was given.
         StaleHandle: the object is no longer there under this handle.
         TokenAbsent: the slot is empty.
         DeviceGone: the device or the session is gone, or nobody knows.

@@ -11,7 +11,14 @@ from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
 from hsm_mpc.hsm.failures import Lacking
-from hsm_mpc.hsm.keys import Key, KeyPair, key_type_of, used
+from hsm_mpc.hsm.keys import (
+    Key,
+    KeyPair,
+    find_identity_key,
+    key_type_of,
+    require_attributes,
+    used,
+)
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
@@ -61,6 +68,18 @@ class Identity:
         if self.key.algorithm is Algorithm.P256:
             return _low_s(sign_digest(self._token, key, digest))
         return sign_pss(self._token, key, digest)
+
+
+def require_identity_key(token: Token) -> None:
+    """Refuse to start with an identity key that is not as it was made.
+
+    Raises:
+        MissingKey, BadConfig, BackendError: as `find_identity_key`.
+        Refused, StaleHandle: as `require_attributes`.
+    """
+    pair = find_identity_key(token)
+    for half in () if pair is None else (pair.private, pair.public):
+        require_attributes(token, half)
 
 
 def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:

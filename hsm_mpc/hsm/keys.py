@@ -153,8 +153,10 @@ def wrapping_key(
     label: str,
     object_class: ObjectClass = ObjectClass.SECRET_KEY,
 ) -> Key:
-    """`wanted` of a wrapping key, of the class that its URI says."""
-    return wanted(token, object_class, key_id, label)
+    """`wanted` of a wrapping key, of the class that its URI says; then `require_attributes`."""
+    key = wanted(token, object_class, key_id, label)
+    require_attributes(token, key)
+    return key
 
 
 def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> Key | None:

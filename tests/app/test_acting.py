@@ -13,7 +13,9 @@ from hsm_mpc.app.acting import at_work
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.config import HolderConfig, HsmConfig, KnownClient, KnownCoordinator
 from hsm_mpc.errors import BadConfig, NotReady, Refused, Tampered
-from hsm_mpc.hsm import keys
+from hsm_mpc.hsm import attributes, keys, objects
+from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
+from hsm_mpc.identity import Algorithm
 from hsm_mpc.protocols.leases import LIFETIME
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR
@@ -126,6 +128,17 @@ def test_a_labs_roster_is_refused_outside_a_lab(world: World, tmp_path: Path) ->
     with pytest.raises(Refused) as refused:
         at_work(opened(world, tmp_path, lab=False))
     assert refused.value.rule == "lab-mark"
+
+
+def test_nothing_is_begun_with_an_identity_key_that_is_not_as_it_was_made(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = dict(attributes.IDENTITY[Algorithm.P256])
+    required[ObjectClass.PRIVATE_KEY] = {Attribute.DERIVE: objects.TRUE}
+    monkeypatch.setitem(attributes.IDENTITY, Algorithm.P256, required)
+    with pytest.raises(Refused) as refused:
+        at_work(opened(world, tmp_path))
+    assert refused.value.rule == "key-attributes"
 
 
 def test_without_a_roster_it_is_not_ready(world: World, tmp_path: Path) -> None:
