@@ -109,6 +109,11 @@ _FOR_GOOD_CODES: Final = frozenset(
 """Answers that the same call gets again: the module cannot do it, or may not."""
 
 
+_LOGIN_NOT_JUDGED_CODES: Final = frozenset(
+    {0x2, 0x30, 0x31, 0x32, 0x101} | _SESSION_GONE_CODES | _ABSENT_CODES
+)
+
+
 class StaleHandle(BackendError):
     """A key's handle is no longer known: find the key again by its CKA_ID, then judge."""
 
@@ -142,6 +147,11 @@ def is_vendors(code: int) -> bool:
 def is_session_gone(code: int) -> bool:
     """Whether there is no such session any more: nothing is left to be closed."""
     return code in _SESSION_GONE_CODES
+
+
+def may_mean_a_wrong_pin(code: int) -> bool:
+    """Whether C_Login could mean by it that the PIN is wrong: neither said nor ruled out."""
+    return code not in _LOGIN_NOT_JUDGED_CODES and code != OK
 
 
 def code_named(name: str) -> int | None:

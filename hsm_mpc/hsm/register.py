@@ -169,6 +169,7 @@ class Registers:
             made = register_objects.create(self._token, _name(wallet_id), value)
             self._require_stored(made, value)
             if self._settled(wallet_id) != (seq, register):
+                self._destroy(made)
                 raise BackendError(
                     f"{self._token.where}: a register was written and is not found",
                     retryable=False,

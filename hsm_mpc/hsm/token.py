@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from hsm_mpc.hsm.module import Module
 
 
+_MOST_UNCLEAR_LOGINS: Final = 2
+"""The PIN may be wrong each time, and many a token locks at the third."""
+
+
 class PinState(Enum):
     """What the token says of its user PIN."""
 
@@ -127,6 +131,7 @@ class Token:
         self._login_lock = threading.Lock()
         self._login_session: int | None = None
         self._login_was_lost = False
+        self._unclear_logins = 0
 
     @property
     def uri_prefix(self) -> str:
@@ -165,21 +170,22 @@ class Token:
                 the PIN anew: `holder login`). A right PIN clears the warning.
 
         Raises:
-            PinRefused: the PIN is wrong, locked, expired or not set; or the token warns.
+            PinRefused: the PIN is wrong, locked, expired or not set; or the token warns; or it
+                answered for the second time what may mean any of these.
             BackendError: the token does not answer, or other code of this process has logged in.
         """
-        with self._login_lock:
+        # Inside all the while: the slot whose token is looked at is the one that gets the PIN.
+        with self._login_lock, self.module.gate.inside():
             if self.logged_in:
                 return
             self._refuse_a_risky_try(self.info().pin_state, despite_warning)
-            with self.module.gate.inside():
-                session = open_session(self.calls, self.slot, self.where)
-                try:
-                    with step("token.login"):
-                        self._login(session, pin)
-                except BaseException:
-                    self.pool.close(session)
-                    raise
+            session = open_session(self.calls, self.slot, self.where)
+            try:
+                with step("token.login"):
+                    self._login(session, pin)
+            except BaseException:
+                self.pool.close(session)
+                raise
             self._login_session, self._login_was_lost = session, False
 
     def forget(self) -> None:
@@ -221,7 +227,15 @@ class Token:
             raise BackendError(
                 f"{self.where}: other code of this process has logged in", retryable=False
             )
+        if failures.may_mean_a_wrong_pin(code):
+            self._unclear_logins += 1
+            if self._unclear_logins >= _MOST_UNCLEAR_LOGINS:
+                raise PinRefused(
+                    f"{self.where}: C_Login answered {failures.name_of(code)}, and so before: the "
+                    "PIN may be wrong; mend: hsm-mpc holder login"
+                )
         failures.check(code, "C_Login", self.where)
+        self._unclear_logins = 0
 
     def require_sight(self) -> None:
         """What was looked for and not found is not there: the token is, and shows us all it has.

@@ -10,10 +10,11 @@ import pkcs11
 import pytest
 from pkcs11 import _pkcs11
 
-from hsm_mpc.errors import BackendError, PinRefused, Refused
+from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import administration as administration_module
 from hsm_mpc.hsm.administration import administration, library
 from hsm_mpc.hsm.cryptoki import ffi
+from hsm_mpc.hsm.failures import DeviceGone
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
@@ -76,7 +77,7 @@ def test_its_handles_are_ours(token: Token) -> None:
     [
         (pkcs11.DeviceMemory(), BackendError, "CKR_DEVICE_MEMORY", True),
         (pkcs11.MechanismInvalid(), BackendError, "CKR_MECHANISM_INVALID", False),
-        (pkcs11.PinLocked(), PinRefused, "CKR_PIN_LOCKED", False),
+        (pkcs11.PinLocked(), DeviceGone, "CKR_PIN_LOCKED", True),
         (pkcs11.PKCS11Error("Unmapped error code 0x80000001"), BackendError, "0x80000001", True),
         (
             pkcs11.PKCS11Error("Initialisation error (not initialized). Should never see this."),

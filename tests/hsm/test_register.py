@@ -338,7 +338,9 @@ def test_the_register_of_before_stays_until_the_new_one_is_found(
     answer("C_FindObjects", showing_old_ones)
     with pytest.raises(BackendError, match="written and is not found"):
         here.write(WALLET, Register(NEXT))
+    answer("C_FindObjects", honest)
     assert here.read(WALLET) == FRESH
+    assert values(token) == [FRESH.to_bytes(1)]
 
 
 def test_a_register_of_another_handle_than_it_was_made_with_is_not_destroyed(

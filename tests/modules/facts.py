@@ -140,11 +140,9 @@ class Site:
         return [found.name for found in giveaways.giveaways(self.token)]
 
     def accepted_by_nobody(self) -> None:
-        accepted, self.token.accepted_findings = self.token.accepted_findings, frozenset()
-        try:
-            giveaways.require_accepted(self.token)
-        finally:
-            self.token.accepted_findings = accepted
+        token = self.token
+        token.accepted_findings = frozenset()  # until `self.token` is asked for again
+        giveaways.require_accepted(token)
 
     def left_behind(self) -> int:
         """Objects in the token after all of this."""
