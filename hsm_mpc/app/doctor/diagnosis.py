@@ -69,17 +69,16 @@ def of_running(
     Args:
         asked_under: `digest` of the configuration as it stands in its file now.
     """
-    return Diagnosis.of(
-        [
-            *_outside(config_path, holder.config),
-            _configuration(holder.config, config_path, asked_under),
-            *memory.in_use(holder.config, holder.arena),
-            *module.module(holder.config),
-            *module.kept_pin_source(holder.config),
-            *_logged_in(holder, acting),
-            _signer(state),
-        ]
-    )
+    before = [
+        *_outside(config_path, holder.config),
+        _configuration(holder.config, config_path, asked_under),
+        *memory.in_use(holder.config, holder.arena),
+        *module.module(holder.config),
+        *module.kept_pin_source(holder.config),
+    ]
+    skipped = _skipped(before, _BEFORE_A_LOOK)
+    inside = _logged_in(holder, acting) if skipped is None else [skipped]
+    return Diagnosis.of([*before, *inside, _signer(state)])
 
 
 def digest(config: HolderConfig) -> str:
@@ -114,15 +113,9 @@ def _in_use(config: HolderConfig) -> Finding | None:
 
 def _inside(config_path: Path, prompt: bool, before: Sequence[Finding]) -> list[Finding]:
     """What needs the login, if nothing stands in its way."""
-    in_the_way = [
-        finding.check
-        for finding in before
-        if finding.check in _BEFORE_A_LOGIN
-        and (finding.level == "fail" or (finding.check, finding.level) == ("pin-source", "warn"))
-    ]
-    if in_the_way:
-        named = ", ".join(dict.fromkeys(in_the_way))
-        return [warn("login", f"not tried; not looked at: {_NOT_LOOKED_AT}", f"first {named}")]
+    skipped = _skipped(before, _BEFORE_A_LOGIN)
+    if skipped is not None:
+        return [skipped]
     try:
         with opened(config_path, prompt=prompt) as holder:
             return [ok("login", "the PIN was accepted"), *_logged_in(holder, None)]
@@ -133,9 +126,22 @@ def _inside(config_path: Path, prompt: bool, before: Sequence[Finding]) -> list[
         return [failed("login", failure, "docs/operations.md, What to back up, and After a crash")]
 
 
-_BEFORE_A_LOGIN: Final = frozenset(
-    {"store", "memory", "architecture", "module", "token", "pin", "pin-source"}
-)
+_BEFORE_A_LOOK: Final = frozenset({"architecture", "module", "token"})
+_BEFORE_A_LOGIN: Final = _BEFORE_A_LOOK | {"store", "memory", "pin", "pin-source"}
+
+
+def _skipped(before: Sequence[Finding], needed: frozenset[str]) -> Finding | None:
+    """Why what needs the login is not looked at, if something that it needs is not well."""
+    in_the_way = [
+        finding.check
+        for finding in before
+        if finding.check in needed
+        and (finding.level == "fail" or (finding.check, finding.level) == ("pin-source", "warn"))
+    ]
+    if not in_the_way:
+        return None
+    named = ", ".join(dict.fromkeys(in_the_way))
+    return warn("login", f"not looked at, as they need it: {_NOT_LOOKED_AT}", f"first {named}")
 
 
 def _logged_in(holder: OpenHolder, acting: ActingHolder | None) -> list[Finding]:

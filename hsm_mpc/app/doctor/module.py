@@ -50,6 +50,10 @@ def module(config: HolderConfig) -> list[Finding]:
     functions = len(vars(library.calls))
     found.append(ok("module", f"loaded, with locks and all {functions} functions that are used"))
     try:
+        loaded.slots()
+    except HsmMpcError as failure:
+        return [*found, failed("token", failure, _STARTED)]
+    try:
         token = loaded.find(config.hsm.token, config.hsm.serial)
     except HsmMpcError as failure:
         return [*found, failed("token", failure, _FOUND)]

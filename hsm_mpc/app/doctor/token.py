@@ -37,6 +37,8 @@ def registers(token: Token) -> list[Finding]:
     try:
         return [ok("registers", usable_form(token).words)]
     except BackendError as failure:
+        if failure.retryable:
+            raise
         return [fail("registers", str(failure), _ANOTHER)]
 
 

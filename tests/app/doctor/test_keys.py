@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from hsm_mpc.app.acting import at_work
-from hsm_mpc.app.doctor import keys, peers
+from hsm_mpc.app.doctor import keys, module, peers
 from hsm_mpc.app.doctor.diagnosis import digest, of_running
-from hsm_mpc.app.doctor.findings import Finding
+from hsm_mpc.app.doctor.findings import Finding, fail, ok
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.app.status import of_running as status_of
 from hsm_mpc.card import Card, UnsignedCard
@@ -178,7 +178,10 @@ def test_a_wallet_under_another_roster_is_a_failure(world: World, holder: OpenHo
 
 
 @pytest.fixture
-def told(world: World, holder: OpenHolder, tmp_path: Path) -> Iterator[list[Finding]]:
+def told(
+    world: World, holder: OpenHolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[Finding]]:
+    monkeypatch.setattr(module, "module", lambda _: [ok("token", "there")])
     desks = run_shielded(lambda: at_work(holder))
     state, asked_under = status_of(holder, None), digest(holder.config.model_copy())
     found = of_running(holder, desks.holder, state, tmp_path / "holder.yaml", asked_under)
@@ -193,6 +196,7 @@ def test_a_signer_that_runs_looks_at_itself(told: list[Finding]) -> None:
     assert "KiB of it free" in found["memory"].message
     assert (found["signer"].level, found["signer"].exit_code) == ("fail", 4)
     assert "the front does not listen" in found["signer"].message
+    assert "login" not in found
 
 
 def test_a_configuration_that_was_changed_meanwhile_is_warned_of(
@@ -206,6 +210,20 @@ def test_a_configuration_that_was_changed_meanwhile_is_warned_of(
         *("warn", "restart the signer"),
     )
     assert found["signer"].level == "ok"
+
+
+def test_a_signer_whose_token_is_away_says_so_once(
+    world: World, holder: OpenHolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = fail("token", "C_GetSlotList answered CKR_DEVICE_ERROR", "start its server", 4)
+    monkeypatch.setattr(module, "module", lambda _: [away])
+    acting, ready = world.parties[1].acting, status_of(holder, 4711)
+    told = of_running(holder, acting, ready, tmp_path / "x", digest(holder.config))
+    found = {finding.check: finding for finding in told.findings}
+    of_hsm = [each for each in told.findings if each.check not in ("process", "store")]
+    assert [each.check for each in of_hsm if each.level == "fail"] == ["token"]
+    assert (found["login"].level, found["login"].mend) == ("warn", "first token")
+    assert "capability" not in found
 
 
 def test_a_channel_that_ends_soon_is_warned_of(

@@ -40,7 +40,7 @@ def given(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
                 raise outcome
             return outcome
 
-        loaded = SimpleNamespace(find=find)
+        loaded = SimpleNamespace(find=find, slots=tuple)
         monkeypatch.setattr(Module, "load", lambda *_: loaded)
 
     yield give
@@ -66,6 +66,18 @@ def test_a_token_that_is_there_twice_is_a_failure(given: Callable[..., None]) ->
     assert (found.level, found.exit_code, found.mend) == ("fail", 2, "name one as `serial`")
     assert "mend" not in found.message
     assert "pin" not in told()
+
+
+def test_a_module_that_lost_its_device_is_no_question_of_labels(
+    softhsm_module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone() -> None:
+        raise BackendError("C_GetSlotList answered CKR_DEVICE_ERROR")
+
+    monkeypatch.setattr(Module, "load", lambda *_: SimpleNamespace(slots=gone))
+    found = module.module(config(softhsm_module))[-1]
+    assert (found.check, found.level, found.exit_code) == ("token", "fail", 4)
+    assert "daemon" in found.mend
 
 
 def test_a_module_that_does_not_start_is_a_failure(

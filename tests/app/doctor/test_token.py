@@ -53,7 +53,8 @@ def test_a_token_without_registers_is_a_failure(
         raise BackendError("it takes none", retryable=False)
 
     monkeypatch.setattr(token_lines, "usable_form", none)
-    assert only(token_lines.registers(own_token)).level == "fail"
+    found = only(token_lines.registers(own_token))
+    assert (found.level, found.mend) == ("fail", "use another token")
 
 
 # Room

@@ -22,7 +22,7 @@ ALL_LINES = {
     *("capability", "registers", "room", "giveaway", "key", "attributes", "inventory", "card"),
     *("roster", "peers", "time"),
 }
-NOT_TRIED = "not tried; not looked at"
+NOT_TRIED = "not looked at, as they need it"
 
 
 def lines(told: Diagnosis, level: str) -> dict[str, Finding]:
