@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -32,11 +32,12 @@ class _Wanted(NamedTuple):
 
 def files(config_path: Path, config: HolderConfig) -> list[Finding]:
     """What is read or run: whoever else could write it would be this holder."""
-    wrong = [
-        finding
+    there = [
+        (wanted, state)
         for wanted in _all_wanted(config_path, config)
-        if (finding := _judged(wanted)) is not None
+        if (state := _state(wanted.path)) is not None
     ]
+    wrong = [*_of_others(there), *_open_to_others(there)]
     return wrong or [
         ok("files", "configuration, roster, module, folders of sockets: nobody else writes them")
     ]
@@ -56,21 +57,30 @@ def _all_wanted(config_path: Path, config: HolderConfig) -> Iterator[_Wanted]:
         yield _Wanted("folder of front.socket", config.front.socket.parent, _WRITE)
 
 
-def _judged(wanted: _Wanted) -> Finding | None:
-    """None of what is as it must be, or is not there: others say what is missing."""
+def _state(path: Path) -> os.stat_result | None:
+    """None of what is not there: others say what is missing."""
     try:
-        state = wanted.path.stat()
+        return path.stat()
     except OSError:
         return None
-    named = f"{wanted.what} {wanted.path}"
-    if state.st_uid not in trusted_owners():
-        mend = f"chown it, or run this as {_user(state.st_uid)}"
-        return fail("files", f"{named}: belongs to {_user(state.st_uid)}", mend)
-    if state.st_mode & wanted.forbidden:
-        verb = "write" if wanted.forbidden == _WRITE else "use"
-        bits = "go-w" if wanted.forbidden == _WRITE else "go-rwx"
-        return fail("files", f"{named}: others may {verb} it", f"chmod {bits} {wanted.path}")
-    return None
+
+
+def _of_others(there: Sequence[tuple[_Wanted, os.stat_result]]) -> Iterator[Finding]:
+    """One finding for each other owner: often everything is his, and this is root."""
+    trusted = trusted_owners()
+    for uid in sorted({state.st_uid for _, state in there} - trusted):
+        named = [f"{wanted.what} {wanted.path}" for wanted, state in there if state.st_uid == uid]
+        owner = _user(uid)
+        mend = f"run this as {owner}, as its signer does; or chown them"
+        yield fail("files", f"not of this user or root, but of {owner}: {', '.join(named)}", mend)
+
+
+def _open_to_others(there: Sequence[tuple[_Wanted, os.stat_result]]) -> Iterator[Finding]:
+    for wanted, state in there:
+        if state.st_mode & wanted.forbidden:
+            verb, bits = ("write", "go-w") if wanted.forbidden == _WRITE else ("use", "go-rwx")
+            message = f"{wanted.what} {wanted.path}: others may {verb} it"
+            yield fail("files", message, f"chmod {bits} {wanted.path}")
 
 
 def trusted_owners() -> set[int]:

@@ -244,10 +244,11 @@ def test_files_of_another_user_are_a_failure(
     tmp_path.chmod(0o755)
     assert [finding.level for finding in files.files(file, holder)] == ["ok"]
     monkeypatch.setattr(files, "trusted_owners", lambda: {os.geteuid() + 1})
-    found = files.files(file, holder)
-    assert {finding.level for finding in found} == {"fail"}
-    assert "configuration" in found[0].message
-    assert "belongs to user" in found[0].message
+    (finding,) = files.files(file, holder)
+    assert finding.level == "fail"
+    for what in ("configuration", "folder of the configuration"):
+        assert f"{what} /" in finding.message
+    assert finding.mend.startswith("run this as user")
 
 
 @pytest.mark.parametrize(
