@@ -24,7 +24,6 @@ def try_room(token: Token) -> None:
         BackendError: the token has no room for them, or does not answer.
     """
     names = [f"{_NAME}{number}".encode() for number in range(OBJECTS_OF_A_WALLET)]
-    _destroy(token, names)
     try:
         for name in names:
             register_objects.create(token, name, bytes(VALUE_BYTES))
