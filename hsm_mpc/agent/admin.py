@@ -46,6 +46,7 @@ class AdminMethod(IntEnum):
     INVENTORY = 3
     DISCARD = 4
     CHECKPOINT = 5
+    DOCTOR = 6
 
 
 class AdminServer:

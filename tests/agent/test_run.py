@@ -202,6 +202,10 @@ def test_doctor_looks_at_a_holder_whose_signer_runs(place: Place, signer: Signer
     findings = {finding["check"]: finding for finding in place.ran("doctor")["findings"]}
     assert findings["signer"]["level"] == "ok"
     assert findings["front"]["level"] == "ok"
+    assert f"process {signer.pid} runs" in findings["signer"]["message"]
+    of_its_login = ("capability", "room", "key", "inventory", "channel", "process", "configuration")
+    assert {findings[check]["level"] for check in of_its_login} == {"ok"}
+    assert "KiB of it free" in findings["memory"]["message"]
 
 
 @contextmanager

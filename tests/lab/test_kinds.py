@@ -126,6 +126,7 @@ def test_any_three_of_four_holders_on_four_modules_sign(mixed: Lab, message: Pat
         message.read_bytes(), bytes.fromhex(signed["signature"])
     )
     assert _accepted(mixed, "h2") == ["key-not-local", "non-extractable-is-wrapped"]
+    _reaches_its_token_while_it_is_down(mixed, "h3")
 
 
 def _accepted(lab: Lab, holder: str) -> list[str]:
@@ -140,3 +141,12 @@ def _accepted(lab: Lab, holder: str) -> list[str]:
     warned = [found for found in findings if found["check"] == "giveaway"]
     assert {found["level"] for found in warned} == {"warn"}
     return [found["message"].partition(", accepted: ")[0] for found in warned]
+
+
+def _reaches_its_token_while_it_is_down(lab: Lab, holder: str) -> None:
+    """`doctor` starts the server that else the signer has."""
+    lab.lab("stop-holder", holder)
+    told = lab.ran("--config", str(lab.folder / holder / "holder.yaml"), "doctor")
+    assert told.code == 0
+    levels = {found["check"]: found["level"] for found in told.document["findings"]}
+    assert (levels["token"], levels["login"], levels["peers"]) == ("ok", "ok", "ok")
