@@ -95,6 +95,13 @@ def test_a_change_whose_answer_is_lost_is_found_by_who_repeats(
     in_child(ordered._mended)
 
 
+def test_a_throw_away_key_that_the_token_forgets_is_no_lack_of_the_token(ordered: Ordered) -> None:
+    ordered.site.reset()
+    ordered.shim.answer(codes.KEY_HANDLE_INVALID, "C_SignInit")
+    in_child(ordered._told_to_try_again)
+    assert ordered.shim.struck("C_SignInit") == 1
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("moment", ["instead", "afterwards"])
 @pytest.mark.parametrize("code", codes.ALL.values(), ids=codes.ALL)
