@@ -21,6 +21,7 @@ KINDS: Final = (*(f"{backend}:careful" for backend in BACKENDS), "locked:leaking
 SCANNERS: Final = ("root", "user namespace") if os.getuid() == 0 else ("user namespace",)
 NO_NAMESPACES: Final = "this machine lets nobody make a user namespace"
 
+_PATIENCE_SECONDS: Final = 600
 KERNEL_PAGES: Final = {"[vvar]", "[vvar_vclock]", "[vdso]"}
 SECRET_PAGES: Final = "/secretmem (deleted)"
 
@@ -81,7 +82,7 @@ def scanned(
         *(scene, str(folder), module, *kinds),
     )
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS
     )
     assert done.returncode == 0, done.stderr
     return Looks(json.loads(done.stdout))

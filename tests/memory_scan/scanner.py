@@ -2,8 +2,9 @@
 
     python -m tests.memory_scan.scanner SCENE FOLDER MODULE BACKEND:BEHAVIOUR ...  > LOOKS (JSON)
 
-SCENE is `opening` (tests/memory_scan/target.py), `signing` (signing_target.py) or `module`
-(module_target.py, where MODULE is the kind of token).
+SCENE is `opening` (tests/memory_scan/target.py), `signing` (signing_target.py), `ed25519`
+(ed25519_target.py), `faults` (fault_target.py) or `module` (module_target.py, where MODULE is the
+kind of token).
 
 It must have CAP_SYS_PTRACE over the targets: it runs as root, or as "root" of a user namespace
 (`unshare --map-root-user`): its children live in that namespace, and a process that is not dumpable
@@ -27,7 +28,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 from hsm_mpc.lab.kinds import KINDS
-from tests.memory_scan import module_scene
+from tests.memory_scan import ed25519_secrets, fault_secrets, module_scene
 from tests.memory_scan.memory import registers
 from tests.memory_scan.needles import Needle
 from tests.memory_scan.own_memory import environment
@@ -170,6 +171,8 @@ class Scene:
 SCENES: Final = {
     "opening": Scene("tests.memory_scan.target", make),
     "signing": Scene("tests.memory_scan.signing_target", make_wallet),
+    "ed25519": Scene("tests.memory_scan.ed25519_target", ed25519_secrets.make),
+    "faults": Scene("tests.memory_scan.fault_target", fault_secrets.make),
     "module": Scene(
         "tests.memory_scan.module_target",
         module_scene.make,
