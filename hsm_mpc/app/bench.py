@@ -38,8 +38,8 @@ _Result = TypeVar("_Result")
 _RowOfSize = Callable[..., Row]
 """`row(scheme, t, n, arena, rounds=…)`."""
 
-_WALLETS: Final = 1000
-_WALLETS_QUICK: Final = 50
+_WALLETS: Final = (1, 100, 1000)
+_WALLETS_QUICK: Final = (1, 50)
 _ROUNDS: Final = 60
 _ROUNDS_QUICK: Final = 5
 _LAB_SECONDS: Final = 5.0
@@ -63,7 +63,7 @@ class _Effort:
         return _ROUNDS_QUICK if self.quick else _ROUNDS
 
     @property
-    def wallets(self) -> int:
+    def wallets(self) -> tuple[int, ...]:
         return _WALLETS_QUICK if self.quick else _WALLETS
 
     @property
@@ -128,17 +128,20 @@ def _signer(only: str, effort: _Effort) -> Iterable[Row]:
         holder_app.init(prepared.config, prompt=False)
         with opened(prepared.config, prompt=False) as holder:
             if unseal.NAME.startswith(only):
-                yield _unseal(holder, effort)
+                yield from _unseal(holder, effort)
             if release.NAME.startswith(only):
                 yield _release(holder, folder, effort)
 
 
-def _unseal(holder: OpenHolder, effort: _Effort) -> Row:
-    token, arena, entropy, wallets = holder.token, holder.arena, holder.entropy, effort.wallets
-    effort.progress(f"making {wallets} wrapping keys")
-    unseal.fill_token(token, wallets - 1)
-    effort.progress(f"measuring {unseal.NAME}")
-    return shielded(lambda: unseal.row(token, arena, entropy, wallets, rounds=effort.rounds))
+def _unseal(holder: OpenHolder, effort: _Effort) -> Iterable[Row]:
+    """A row for each number of wallets on the token, which grows meanwhile."""
+    token, arena, entropy = holder.token, holder.arena, holder.entropy
+    made = 0
+    for wallets in effort.wallets:
+        effort.progress(f"measuring {unseal.NAME}, {wallets} wrapping keys")
+        unseal.fill_token(token, wallets - made - 1)
+        made = wallets
+        yield shielded(partial(unseal.row, token, arena, entropy, wallets, rounds=effort.rounds))
 
 
 def _release(holder: OpenHolder, folder: Path, effort: _Effort) -> Row:

@@ -24,7 +24,7 @@ from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
 from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
 from hsm_mpc.hsm.failures import Lacking
 from hsm_mpc.hsm.identity import Identity
-from hsm_mpc.hsm.keys import Key, KeyPair
+from hsm_mpc.hsm.keys import Key, KeyPair, MissingKey
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.register_objects import Form
 from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep, public_numbers
@@ -271,7 +271,10 @@ def _sign_once(token: Token, generate: Callable[..., tuple[int, int]]) -> None:
             Key(private, ObjectClass.PRIVATE_KEY, name, _NAME),
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),
         )
-        Identity(token, pair).sign(Tag.CARD, name)
+        try:
+            Identity(token, pair).sign(Tag.CARD, name)
+        except MissingKey as forgotten:  # a throw-away key is not found again: it may be a fault
+            raise BackendError(str(forgotten)) from forgotten
 
 
 def _keeps_registers(token: Token) -> Form:

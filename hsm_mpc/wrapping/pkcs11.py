@@ -43,15 +43,14 @@ class Pkcs11Key(KeyInToken):
         if not _has_our_lengths(recipient):
             raise Tampered(f"a wrapped key for {self.key_uri} is not of the lengths of AES-GCM")
         iv, wrapped = recipient.fields.iv, recipient.wrapped
-        with into.arena.scope() as take:
-            scratch = take(WRAPPED_BYTES)  # modules want room for the tag too
-            with scratch.open() as source, into.open() as target:
-                self._with_key(
-                    lambda key: direct.decrypt_gcm_into(
-                        self._token, key, iv, associated, wrapped, source, WRAPPED_BYTES
-                    )
+        # Modules want room for the tag too.
+        with into.arena.room(WRAPPED_BYTES) as source, into.open() as target:
+            self._with_key(
+                lambda key: direct.decrypt_gcm_into(
+                    self._token, key, iv, associated, wrapped, source, WRAPPED_BYTES
                 )
-                move_bytes(target, source, DATA_KEY_BYTES)
+            )
+            move_bytes(target, source, DATA_KEY_BYTES)
 
 
 def _has_our_lengths(recipient: Recipient) -> TypeGuard[KeyRecipient]:

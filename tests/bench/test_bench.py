@@ -44,9 +44,14 @@ def rows(run: Run, only: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_both_rows_of_a_signer(run: Run) -> None:
-    unsealed, partial = rows(run, "signer")
-    assert unsealed["name"] == "signer.unseal"
+def test_the_rows_of_a_signer(run: Run) -> None:
+    *unsealed, partial = rows(run, "signer")
+    assert [row["name"] for row in unsealed] == 2 * ["signer.unseal"]
+    for row, wallets in zip(unsealed, ("1 wrapping key", "50 wrapping keys"), strict=True):
+        above = row["cpu_us"] - row["floor_us"]
+        said, rest = row["note"].split(" µs above the bare decryption, target 60; ")
+        assert float(said) == pytest.approx(above, abs=0.2)
+        assert rest == f"{wallets} on the token"
     assert partial["name"] == "signer.partial"
     assert list(partial["spent_us"]) == [
         "unsealing and mathematics",

@@ -67,15 +67,15 @@ _FUNCTIONS: Final = 68
 _BYTES: Final = _WORD.size * (_HEAD_WORDS + len(_FIELDS) * (1 + _FUNCTIONS))
 
 
-def built(folder: Path) -> Path:
-    """The module, compiled into `folder`."""
+def built(folder: Path, source: Path = SOURCE) -> Path:
+    """The module that `source` is, compiled into `folder`."""
     compiler = shutil.which("cc")
     assert compiler is not None, (
-        "no cc, which builds tests/faults/shim.c; mend: install a C compiler (gcc)"
+        f"no cc, which builds {source.name}; mend: install a C compiler (gcc)"
     )
-    module = folder / "shim.so"
+    module = folder / source.with_suffix(".so").name
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"]
-    command = [compiler, *flags, "-shared", "-fPIC", "-o", str(module), str(SOURCE), "-ldl"]
+    command = [compiler, *flags, "-shared", "-fPIC", "-o", str(module), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return module
