@@ -91,7 +91,7 @@ class FaultySigner:
     @contextmanager
     def failing(self, fault: Fault) -> Iterator[None]:
         """Only what this holder asks meanwhile meets the fault."""
-        self.signer.party.acting.token.pool.close_idle()  # so that one is opened
+        self.signer.party.acting.token.pool.close_all()  # so that one is opened
         self.shim.answer(fault.code, fault.function, moment=fault.moment, times=fault.times)
         try:
             yield

@@ -33,7 +33,7 @@ def only(findings: list[Finding]) -> Finding:
 def test_each_capability_is_a_line(
     monkeypatch: pytest.MonkeyPatch, own_token: Token, tried: Capability, level: str, words: str
 ) -> None:
-    monkeypatch.setattr(token_lines, "self_test", lambda _: SelfTest((tried,), None))
+    monkeypatch.setattr(token_lines, "self_test", lambda _: SelfTest((tried,), None, None))
     found = only(token_lines.capabilities(own_token))
     assert (found.level, words in found.message) == (level, True)
 
