@@ -16,7 +16,6 @@ from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
-from hsm_mpc.hsm.identity import require_identity_key
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.selftest import require_wrapping
 from hsm_mpc.identity import Algorithm, VerifyingKey
@@ -60,7 +59,7 @@ def at_work(opened: OpenHolder) -> Desks:
         BackendError: the token is away.
     """
     config, identity = opened.config, opened.identity()
-    require_identity_key(opened.token)
+    identity.require_attributes()
     me, roster = opened.index(), opened.roster()
     refuse_lab_mark_outside(roster.lab, in_lab=config.lab, what="the configured roster")
     coordinators = {entry.number: _key(entry.key, "coordinator") for entry in config.coordinators}

@@ -26,18 +26,19 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.hsm import canary, giveaways, keys
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.identity import Identity, require_identity_key
+from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.recovery import HESITATION
 from hsm_mpc.hsm.selftest import require_capabilities
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import HolderIndex
+from hsm_mpc.ids import HolderIndex, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.store.refused_pin import Fingerprint
 from hsm_mpc.tags import Tag
@@ -109,6 +110,19 @@ class OpenHolder:
         if identity is None:
             raise NotReady("this holder has no identity key yet: run hsm-mpc holder init")
         return identity
+
+    def epochs(self) -> Iterator[tuple[WalletId, Epochs]]:
+        """What the store has of each wallet, by its id.
+
+        Raises:
+            As `index` and `identity`, if there is a wallet at all.
+        """
+        wallet_ids = self.store.wallet_ids()
+        if not wallet_ids:
+            return
+        index, identity = self.index(), self.identity()
+        for wallet_id in wallet_ids:
+            yield wallet_id, self.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
 
     def _roster_file(self) -> Path:
         if self.config.roster is None:
@@ -310,7 +324,7 @@ def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> Identity:
     """A token keeps the identity key that it has, whatever else it could do by now."""
     identity = kept_identity(holder.token, holder.store)
     if identity is not None:
-        require_identity_key(holder.token)
+        identity.require_attributes()
         return identity
     pair = keys.generate_identity_key(holder.token, capabilities.identity)
     return Identity(holder.token, pair)

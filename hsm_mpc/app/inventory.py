@@ -142,16 +142,12 @@ def _shared_name(key: KeyListing) -> tuple[str, bytes, str]:
 
 def _recorded(holder: OpenHolder) -> tuple[_RecordedKey, ...]:
     """Every wrapping key that an epoch record names, by wallet and id."""
-    wallet_ids = holder.store.wallet_ids()
-    if not wallet_ids:
-        return ()
-    index, identity = holder.index(), holder.identity()
-    found = []
-    for wallet_id in wallet_ids:
-        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
-        for record in epochs.records():
-            uris = (record.kek_uri, *record.extra_uris)
-            found += [_RecordedKey(wallet_id, KeyUri.parse(uri)) for uri in uris]
+    found = [
+        _RecordedKey(wallet_id, KeyUri.parse(uri))
+        for wallet_id, epochs in holder.epochs()
+        for record in epochs.records()
+        for uri in (record.kek_uri, *record.extra_uris)
+    ]
     return tuple(sorted(found, key=lambda each: (each.wallet_id, each.uri.key_id)))
 
 

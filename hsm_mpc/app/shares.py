@@ -154,19 +154,14 @@ def of(holder: OpenHolder) -> Shares:
     Raises:
         Tampered: a record or a blob is not what it must be.
     """
-    wallet_ids = holder.store.wallet_ids()
-    if not wallet_ids:
-        return Shares(())
-    index, identity = holder.index(), holder.identity()
-    found = []
-    for wallet_id in wallet_ids:
-        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
-        found += [
+    return Shares(
+        tuple(
             _listed(epochs, wallet_id, record)
+            for wallet_id, epochs in holder.epochs()
             for record in epochs.records()
             if record.blob_digest != NOT_SEALED
-        ]
-    return Shares(tuple(found))
+        )
+    )
 
 
 def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:

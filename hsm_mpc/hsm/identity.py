@@ -14,7 +14,6 @@ from hsm_mpc.hsm.failures import Lacking
 from hsm_mpc.hsm.keys import (
     Key,
     KeyPair,
-    find_identity_key,
     key_type_of,
     require_attributes,
     used,
@@ -39,7 +38,7 @@ class Identity:
             BackendError: the token does not answer, or does not tell point or modulus.
         """
         self._token = token
-        self._private = pair.private
+        self._private, self._public = pair.private, pair.public
         self.key: Final = _verifying_key(token, pair)
 
     def sign(self, tag: Tag, message: bytes) -> bytes:
@@ -64,22 +63,19 @@ class Identity:
             ) from error
         return signature
 
+    def require_attributes(self) -> None:
+        """Refuse to begin with a key that is not as it was made.
+
+        Raises:
+            Refused, StaleHandle, BackendError: as `keys.require_attributes`, for either half.
+        """
+        for half in (self._private, self._public):
+            require_attributes(self._token, half)
+
     def _signature(self, key: Key, digest: bytes) -> bytes:
         if self.key.algorithm is Algorithm.P256:
             return _low_s(sign_digest(self._token, key, digest))
         return sign_pss(self._token, key, digest)
-
-
-def require_identity_key(token: Token) -> None:
-    """Refuse to start with an identity key that is not as it was made.
-
-    Raises:
-        MissingKey, BadConfig, BackendError: as `find_identity_key`.
-        Refused, StaleHandle: as `require_attributes`.
-    """
-    pair = find_identity_key(token)
-    for half in () if pair is None else (pair.private, pair.public):
-        require_attributes(token, half)
 
 
 def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:

@@ -14,7 +14,7 @@ from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
 from hsm_mpc.hsm.failures import StaleHandle
-from hsm_mpc.hsm.identity import Identity, require_identity_key
+from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.module import Module
@@ -326,9 +326,8 @@ def test_nobody_starts_with_an_identity_key_that_is_not_as_it_was_made(
     token: Token, answer: Answer, kind: Attribute
 ) -> None:
     """One attribute of each half."""
-    require_identity_key(token)  # there is none yet
-    keys.generate_identity_key(token)
-    require_identity_key(token)
+    identity = Identity(token, keys.generate_identity_key(token))
+    identity.require_attributes()
     lie(answer, token, kind, objects.FALSE)
     with pytest.raises(Refused, match=f"CKA_{kind.name} is false"):
-        require_identity_key(token)
+        identity.require_attributes()

@@ -7,14 +7,11 @@ As signing_target.py, for the other scheme.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.protocols.frost_ed25519 import lists
@@ -23,22 +20,15 @@ from hsm_mpc.protocols.frost_ed25519.session import Session
 from hsm_mpc.secure import sodium, sodium_ed25519
 from hsm_mpc.secure.arena import Secret, move_bytes, publish
 from hsm_mpc.secure.entropy import Entropy
-from hsm_mpc.secure.mapping import Backend
-from hsm_mpc.secure.process import harden, run_shielded
 from tests.memory_scan import ed25519_secrets
 from tests.memory_scan.checkpoints import (
     around_the_content,
     checkpoint,
     replaced,
-    stop_opened,
-    stop_unwrapped,
-    stopping_after,
     tell,
 )
 from tests.memory_scan.ed25519_secrets import pattern
-from tests.memory_scan.scene import SigningFolder
-from tests.memory_scan.signer import Signer, go_all_ways
-from tests.memory_scan.signing_world import world_again
+from tests.memory_scan.signer import Signer, Stop, run
 
 
 @contextmanager
@@ -88,23 +78,16 @@ def _with_pattern(entropy: Entropy, number: int) -> Entropy:
     return known
 
 
-@contextmanager
-def stopping_everywhere() -> Iterator[None]:
-    """A checkpoint after each call that reads a secret or writes one."""
-    steps: tuple[tuple[Any, str, str], ...] = (
-        (sodium, "sha256", "drawn"),
-        (sodium, "sha512", "hashed"),
-        (sodium_ed25519, "reduce", "reduced"),
-        (sodium_ed25519, "is_scalar", "found a scalar"),
-        (sodium_ed25519, "point_of", "multiplied with B"),
-        (sodium_ed25519, "multiply", "multiplied"),
-        (sodium_ed25519, "add", "added"),
-    )
-    with ExitStack() as stack:
-        for module, function, name in steps:
-            stack.enter_context(stopping_after(module, function, name))
-        stack.enter_context(around_the_content(stop_unwrapped, stop_opened))
-        yield
+STEPS: Final[tuple[Stop, ...]] = (
+    (sodium, "sha256", "drawn"),
+    (sodium, "sha512", "hashed"),
+    (sodium_ed25519, "reduce", "reduced"),
+    (sodium_ed25519, "is_scalar", "found a scalar"),
+    (sodium_ed25519, "point_of", "multiplied with B"),
+    (sodium_ed25519, "multiply", "multiplied"),
+    (sodium_ed25519, "add", "added"),
+)
+"""What reads a secret or writes one: module, function, and what has happened then."""
 
 
 @contextmanager
@@ -138,20 +121,5 @@ def abort_in_every_way(signer: Signer) -> None:
     )
 
 
-def main() -> None:
-    path, softhsm, backend, behaviour = sys.argv[1:]
-    checkpoint("started")
-    harden()
-    folder = SigningFolder(Path(path))
-    signer = run_shielded(
-        lambda: Signer(folder, partial(world_again, folder, softhsm), cast("Backend", backend))
-    )
-    with followed(signer.party.acting):
-        if behaviour == "leaking":
-            run_shielded(lambda: signer.sign(leaking))
-        else:
-            go_all_ways(signer, stopping_everywhere, lambda: abort_in_every_way(signer))
-
-
 if __name__ == "__main__":
-    main()
+    run(followed, STEPS, leaking, abort_in_every_way)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Final
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, cast
 
+from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import BadInput, HsmMpcError, ProtocolAbort, Tampered
@@ -17,12 +21,12 @@ from hsm_mpc.protocols.leases import LIFETIME
 from hsm_mpc.requests import Request
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.mapping import Backend
-from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.secure.process import harden, run_shielded
 from tests.agent.rounds import commit_in, partial_in
 from tests.agent.simulate import World
-from tests.memory_scan.checkpoints import checkpoint, tell
+from tests.memory_scan.checkpoints import checkpoint, stopping_after_each, tell
 from tests.memory_scan.scene import SigningFolder
-from tests.memory_scan.signing_world import resigned
+from tests.memory_scan.signing_world import resigned, world_again
 
 THREADS: Final = 4
 SIGNATURES: Final = 4
@@ -141,6 +145,36 @@ class Signer:
         length = len(commit_in(asked.other).public_nonce)
         no_points = b"\x02" + b"\xff" * (length - 1)
         return replace(asked, other=resigned(self.other, asked.other, no_points))
+
+
+Follow = Callable[[ActingHolder], AbstractContextManager[None]]
+Stop = tuple[Any, str, str]
+"""A module, its function, and what has happened when it returns."""
+
+
+def run(
+    followed: Follow,
+    steps: Sequence[Stop],
+    leaking: Around,
+    abort_in_every_way: Callable[[Signer], None],
+) -> None:
+    """The whole life of a process that is scanned while it signs; its arguments are the command's.
+
+    FOLDER MODULE BACKEND BEHAVIOUR: `careful`, or `leaking`, which keeps a copy of each secret.
+    """
+    path, softhsm, backend, behaviour = sys.argv[1:]
+    checkpoint("started")
+    harden()
+    folder = SigningFolder(Path(path))
+    signer = run_shielded(
+        lambda: Signer(folder, partial(world_again, folder, softhsm), cast("Backend", backend))
+    )
+    with followed(signer.party.acting):
+        if behaviour == "leaking":
+            run_shielded(lambda: signer.sign(leaking))
+        else:
+            stopping = partial(stopping_after_each, steps)
+            go_all_ways(signer, stopping, lambda: abort_in_every_way(signer))
 
 
 def go_all_ways(signer: Signer, stopping_everywhere: Around, abort: Callable[[], None]) -> None:

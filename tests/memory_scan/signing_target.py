@@ -8,12 +8,9 @@ the scanner knows. BEHAVIOUR is `careful`, or `leaking`: then it keeps a copy of
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, Final, cast
+from contextlib import contextmanager
+from typing import Any, Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.groups import libsecp256k1
@@ -23,23 +20,17 @@ from hsm_mpc.protocols.frost_bip340.nonces import PublicNonce
 from hsm_mpc.protocols.frost_bip340.session import Session
 from hsm_mpc.secure.arena import Secret, publish
 from hsm_mpc.secure.entropy import Entropy
-from hsm_mpc.secure.mapping import Backend
-from hsm_mpc.secure.process import harden, run_shielded
 from hsm_mpc.taproot.derivation import Path as KeyPath
 from tests.memory_scan import signing_secrets
 from tests.memory_scan.checkpoints import (
     around_the_content,
     checkpoint,
     replaced,
-    stop_opened,
-    stop_unwrapped,
-    stopping_after,
     tell,
 )
-from tests.memory_scan.scene import SigningFolder
-from tests.memory_scan.signer import Signer, go_all_ways
+from tests.memory_scan.signer import Signer, Stop, run
 from tests.memory_scan.signing_secrets import Factors
-from tests.memory_scan.signing_world import with_known_pattern, world_again
+from tests.memory_scan.signing_world import with_known_pattern
 
 OTHER_PATH: Final = KeyPath(index=7)
 
@@ -65,26 +56,27 @@ def followed(holder: ActingHolder) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def followed_in_a_pattern(holder: ActingHolder) -> Iterator[None]:
+    """As `followed`, with nonces drawn from what the scanner knows."""
+    with_known_pattern(holder.entropy)
+    with followed(holder):
+        yield
+
+
 def factors_of(session: Session, index: int) -> Factors:
     return Factors(session.nonce_factor, session.nonce_sign, session.share_factor(index))
 
 
-@contextmanager
-def stopping_everywhere() -> Iterator[None]:
-    """A checkpoint after each call that reads a secret or writes one."""
-    steps: tuple[tuple[Any, str, str], ...] = (
-        (libsecp256k1, "tagged_sha256", "hashed"),
-        (libsecp256k1, "point_of", "multiplied with G"),
-        (libsecp256k1, "multiply", "multiplied"),
-        (libsecp256k1, "add", "added"),
-        (libsecp256k1, "negate", "negated"),
-        (nonces, "_exclusive_or", "joined"),
-    )
-    with ExitStack() as stack:
-        for module, function, name in steps:
-            stack.enter_context(stopping_after(module, function, name))
-        stack.enter_context(around_the_content(stop_unwrapped, stop_opened))
-        yield
+STEPS: Final[tuple[Stop, ...]] = (
+    (libsecp256k1, "tagged_sha256", "hashed"),
+    (libsecp256k1, "point_of", "multiplied with G"),
+    (libsecp256k1, "multiply", "multiplied"),
+    (libsecp256k1, "add", "added"),
+    (libsecp256k1, "negate", "negated"),
+    (nonces, "_exclusive_or", "joined"),
+)
+"""What reads a secret or writes one: module, function, and what has happened then."""
 
 
 @contextmanager
@@ -125,21 +117,5 @@ def abort_in_every_way(signer: Signer) -> None:
     )
 
 
-def main() -> None:
-    path, softhsm, backend, behaviour = sys.argv[1:]
-    checkpoint("started")
-    harden()
-    folder = SigningFolder(Path(path))
-    signer = run_shielded(
-        lambda: Signer(folder, partial(world_again, folder, softhsm), cast("Backend", backend))
-    )
-    with_known_pattern(signer.party.acting.entropy)
-    with followed(signer.party.acting):
-        if behaviour == "leaking":
-            run_shielded(lambda: signer.sign(leaking))
-        else:
-            go_all_ways(signer, stopping_everywhere, lambda: abort_in_every_way(signer))
-
-
 if __name__ == "__main__":
-    main()
+    run(followed_in_a_pattern, STEPS, leaking, abort_in_every_way)

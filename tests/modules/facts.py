@@ -22,7 +22,7 @@ from hsm_mpc.app import token as token_app
 from hsm_mpc.app.holder import find_token
 from hsm_mpc.config import HolderConfig, load_holder
 from hsm_mpc.errors import HsmMpcError
-from hsm_mpc.hsm import giveaways, keys, objects, register_objects
+from hsm_mpc.hsm import giveaways, keys, objects
 from hsm_mpc.hsm.administration import library
 from hsm_mpc.hsm.cryptoki import Attribute, address_of, ffi
 from hsm_mpc.hsm.listing import listing
@@ -134,7 +134,11 @@ class Site:
         return [*seen, Registers(self.token).read(WALLET) is None]
 
     def register_form(self) -> str:
-        return register_objects.usable_form(self.token).words
+        registers = Registers(self.token)
+        registers.write(WALLET, Register(EpochHash(bytes(32))))
+        form = registers.form_of(WALLET)
+        registers.destroy(WALLET)
+        return form.words
 
     def gives_away(self) -> list[str]:
         return [found.name for found in giveaways.giveaways(self.token)]

@@ -156,7 +156,6 @@ def _logged_in(holder: OpenHolder, acting: ActingHolder | None) -> list[Finding]
     )
     looks: list[tuple[str, Look]] = [
         ("capability", lambda: token.capabilities(holder.token)),
-        ("registers", lambda: token.registers(holder.token)),
         ("room", lambda: token.room(holder.token)),
         ("giveaway", lambda: token.giveaways(holder.token)),
         ("key", lambda: keys.identity(holder.token)),

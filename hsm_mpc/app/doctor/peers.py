@@ -89,12 +89,7 @@ def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
     Raises:
         Tampered: a file of the store does not parse.
     """
-    wallet_ids = holder.store.wallet_ids()
-    if not wallet_ids:
-        return
-    index, identity = holder.index(), holder.identity()
-    for wallet_id in wallet_ids:
-        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
+    for _, epochs in holder.epochs():
         for h in epochs.hashes():
             encoded = epochs.kept(h, EpochDocument.CERTIFICATE)
             if encoded is not None:

@@ -7,7 +7,7 @@ from typing import Final
 from hsm_mpc.app.doctor.findings import Finding, fail, ok, warn
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm.giveaways import giveaways as found_giveaways
-from hsm_mpc.hsm.register_objects import usable_form
+from hsm_mpc.hsm.register_objects import Form
 from hsm_mpc.hsm.room import OBJECTS_OF_A_WALLET, VALUE_BYTES, try_room
 from hsm_mpc.hsm.selftest import Finding as Capability
 from hsm_mpc.hsm.selftest import self_test
@@ -19,8 +19,9 @@ _LEAST_FREE_BYTES: Final = 64 << 10
 
 
 def capabilities(token: Token) -> list[Finding]:
-    """Each thing that a holder needs done."""
-    return [_capability(tried) for tried in self_test(token).findings]
+    """Each thing that a holder needs done; and the form of its registers (step 6.2.1a)."""
+    tried = self_test(token)
+    return [*(_capability(each) for each in tried.findings), _registers(tried.register_form)]
 
 
 def _capability(tried: Capability) -> Finding:
@@ -32,14 +33,10 @@ def _capability(tried: Capability) -> Finding:
     return warn("capability", f"{message}; instead of {'; '.join(tried.instead_of)}")
 
 
-def registers(token: Token) -> list[Finding]:
-    """In which form (step 6.2.1a); that they work, the self-test has shown."""
-    try:
-        return [ok("registers", usable_form(token).words)]
-    except BackendError as failure:
-        if failure.retryable:
-            raise
-        return [fail("registers", str(failure), _ANOTHER)]
+def _registers(form: Form | None) -> Finding:
+    if form is None:
+        return fail("registers", "none: the line of this capability says why", _ANOTHER)
+    return ok("registers", form.words)
 
 
 def room(token: Token) -> list[Finding]:

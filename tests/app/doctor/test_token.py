@@ -34,7 +34,7 @@ def test_each_capability_is_a_line(
     monkeypatch: pytest.MonkeyPatch, own_token: Token, tried: Capability, level: str, words: str
 ) -> None:
     monkeypatch.setattr(token_lines, "self_test", lambda _: SelfTest((tried,), None, None))
-    found = only(token_lines.capabilities(own_token))
+    found, _ = token_lines.capabilities(own_token)
     assert (found.level, words in found.message) == (level, True)
 
 
@@ -42,19 +42,19 @@ def test_each_capability_is_a_line(
 def test_the_form_of_the_registers_is_told(
     monkeypatch: pytest.MonkeyPatch, own_token: Token, form: Form
 ) -> None:
-    monkeypatch.setattr(token_lines, "usable_form", lambda _: form)
-    assert only(token_lines.registers(own_token)).message == form.words
+    monkeypatch.setattr(token_lines, "self_test", lambda _: SelfTest((), None, form))
+    found = only(token_lines.capabilities(own_token))
+    assert (found.level, found.message) == ("ok", form.words)
 
 
 def test_a_token_without_registers_is_a_failure(
     monkeypatch: pytest.MonkeyPatch, own_token: Token
 ) -> None:
-    def none(_: Token) -> Form:
-        raise BackendError("it takes none", retryable=False)
-
-    monkeypatch.setattr(token_lines, "usable_form", none)
-    found = only(token_lines.registers(own_token))
-    assert (found.level, found.mend) == ("fail", "use another token")
+    lacking = Capability("registers in the token", "it takes none")
+    monkeypatch.setattr(token_lines, "self_test", lambda _: SelfTest((lacking,), None, None))
+    why, found = token_lines.capabilities(own_token)
+    assert (why.level, "it takes none" in why.message) == ("fail", True)
+    assert (found.check, found.level, found.mend) == ("registers", "fail", "use another token")
 
 
 # Room
@@ -73,8 +73,8 @@ def test_room_is_taken_and_given_back(
     most: list[int] = []
     honest = register_objects.create
 
-    def counted(*arguments: object) -> object:
-        made = honest(*arguments)  # type: ignore[arg-type]
+    def counted(token: Token, name: bytes, value: bytes) -> object:
+        made = honest(token, name, value)
         most.append(len(left(own_token)))
         return made
 
