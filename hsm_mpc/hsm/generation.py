@@ -48,7 +48,7 @@ def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool 
             template={**_NEVER_LEAVES, Attribute.DERIVE: False, **more},
         )
 
-    return int(_made(make).handle)
+    return int(_made(session, key_id, label, make).handle)
 
 
 def p256_key_pair(
@@ -73,7 +73,7 @@ def p256_key_pair(
             private_template={**_NEVER_LEAVES, **more},
         )
 
-    public, private = _made(make)
+    public, private = _made(session, key_id, label, make)
     return int(private.handle), int(public.handle)
 
 
@@ -132,14 +132,26 @@ def _rsa_pair(
             private_template={**_NEVER_LEAVES, **more},
         )
 
-    public, private = _made(make)
+    public, private = _made(session, key_id, label, make)
     return int(private.handle), int(public.handle)
 
 
-def _made(make: Callable[[Template], Any]) -> Any:
-    """What `make` makes, without COPYABLE where the module is older than that attribute."""
+def _made(
+    session: pkcs11.Session, key_id: bytes, label: str, make: Callable[[Template], Any]
+) -> Any:
+    """What `make` makes, without COPYABLE where the module is older than that attribute.
+
+    p11-kit's client then answers as any module may that is at fault: so it is asked twice, and not
+    again once it has made something.
+    """
     with step("key.generate"):
-        try:
-            return make(_NO_COPIES)
-        except (pkcs11.AttributeTypeInvalid, pkcs11.GeneralError):
-            return make({})
+        for _ in range(2):
+            try:
+                return make(_NO_COPIES)
+            except pkcs11.AttributeTypeInvalid:
+                break
+            except pkcs11.GeneralError:
+                named = {Attribute.ID: key_id, Attribute.LABEL: label}
+                if list(session.get_objects(named)):
+                    raise
+        return make({})
