@@ -153,3 +153,15 @@ def test_whoever_is_bound_to_a_caller_that_has_ended_does_not_start(tmp_path: Pa
     bound[1] = str(os.getpid())
     assert subprocess.run(bound, check=False).returncode == 0
     assert (tmp_path / "x").exists()
+
+
+def test_a_list_of_objects_that_was_cut_short_is_whole_again(folder_of_the_run: Path) -> None:
+    """Whoever is killed while openCryptoki destroys an object leaves it so."""
+    skip_where_left_out("opencryptoki")
+    state = folder_of_the_run / "listed"
+    objects = state / "swtok" / "TOK_OBJ"
+    objects.mkdir(parents=True)
+    for name, content in {"20000000": "a", "A0000000": "b", "B0000000": "", "OBJ.IDX": ""}.items():
+        (objects / name).write_text(content)
+    subprocess.run([str(ROOT / str(KINDS["opencryptoki"].wrapper)), str(state), "true"], check=True)
+    assert (objects / "OBJ.IDX").read_text() == "20000000\nA0000000\n"
