@@ -57,7 +57,7 @@ def administration(token: Token) -> Iterator[pkcs11.Session]:
     """
     try:
         # Who has a session keeps the module from being initialised again, under this one too.
-        with token.session():
+        with token.changing(), token.session():
             token.info()
             with step("administration.open"):
                 session = _token_in(library(token.module), token).open(rw=True)

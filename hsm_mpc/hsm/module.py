@@ -17,6 +17,7 @@ from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import cryptoki, failures, loading
 from hsm_mpc.hsm.cryptoki import ULONG, ffi
 from hsm_mpc.hsm.gate import Gate
+from hsm_mpc.hsm.profiles import profile_of
 from hsm_mpc.hsm.provisioning import create_token
 from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
 from hsm_mpc.secure.arena import Secret
@@ -185,8 +186,10 @@ class Module:
             BackendError, BadConfig: as `find`.
         """
         found = self.find(label, serial)
+        made = Token(self, found)
+        made.changes_alone = profile_of(found).changes_alone
         with self._loading:
-            return self._tokens.setdefault((found.label, found.serial), Token(self, found))
+            return self._tokens.setdefault((found.label, found.serial), made)
 
     def create_token(self, label: str, so_pin: Secret, user_pin: Secret) -> TokenInfo:
         """Initialise an empty token and set its PINs; see `provisioning.create_token`."""

@@ -97,7 +97,8 @@ def encrypt_oaep(token: Token, key: Key, hash_: Hash, pointer: int, length: int)
     numbers = public_numbers(token, key)
     mechanism, _parameters = _oaep(hash_)
     sealed = ffi.new("CK_BYTE[]", RSA_BYTES)
-    with token.session() as session:  # what is raised closes it, and with it goes the public half
+    # What is raised closes the session, and with it goes the public half.
+    with token.changing(), token.session() as session:
         session.length[0] = len(sealed)
         source = ffi.cast(BYTES, pointer)
         with step("key.encrypt"):

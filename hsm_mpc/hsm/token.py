@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from types import SimpleNamespace
@@ -124,6 +124,8 @@ class Token:
             incarnation=module.incarnation,
         )
         self.recovery: Final = Recovery(self)
+        self.changes_alone = False
+        """Whether others keep out of the module while one thread changes objects (`profiles`)."""
         self.canary: Canary | None = None
         """Tells a refused ciphertext from a broken device; set by `canary.arm`."""
         self.accepted_findings: frozenset[str] = frozenset()
@@ -276,6 +278,14 @@ class Token:
         """
         self._settle()
         return self.pool.session()
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Around whatever makes or destroys objects, before it takes a session.
+
+        Raises:
+            BackendError: as `Gate.changing`.
+        """
+        return self.module.gate.changing() if self.changes_alone else nullcontext()
 
     def _settle(self) -> None:
         self.module.refuse_after_fork()

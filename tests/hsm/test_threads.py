@@ -1,15 +1,21 @@
-"""Locks: without CKF_OS_LOCKING_OK these threads crash SoftHSM."""
+"""Without CKF_OS_LOCKING_OK threads crash SoftHSM; and some modules want more care than that."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
+from collections import defaultdict
 
-from hsm_mpc.hsm import direct
+import pytest
+
+from hsm_mpc.hsm import direct, keys
 from hsm_mpc.hsm.cryptoki import address_of, ffi
 from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.token import Token
+from hsm_mpc.ids import EpochHash, WalletId
+from tests.named_steps import observed
 
 IV = bytes(12)
 
@@ -44,3 +50,22 @@ def test_eight_threads_decrypt_at_once_for_two_seconds(token: Token, key: Key) -
     assert wrong == []
     assert min(rounds) > 10
     assert len(token.pool._idle) <= 8
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_objects_change_with_nobody_else_in_a_module_that_does_not_bear_it(
+    token: Token, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    """openCryptoki 3.8.1 crashes otherwise; SoftHSM 2.6.1 fails to make an object."""
+    assert token.changes_alone  # by its profile
+    monkeypatch.setattr(token, "changes_alone", alone)
+    only: dict[str, set[int | None]] = defaultdict(set)
+    with observed(lambda _, name: only[name].add(token.module.gate._only)):
+        made = keys.generate_wrapping_key(token, os.urandom(20), keys.wrapping_label(bytes(16)))
+        keys.destroy(token, made)
+        Registers(token).write(WalletId(bytes(16)), Register(EpochHash(bytes(32))))
+        Registers(token).destroy(WalletId(bytes(16)))
+    me = threading.get_ident() if alone else None
+    for change in ("key.generate", "key.destroy", "register.create", "register.destroy"):
+        assert only[change] == {me}
+    assert only["object.find"] == {None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from hsm_mpc.lab.nss import NSS
 from hsm_mpc.lab.opencryptoki import OPENCRYPTOKI
 from hsm_mpc.lab.softhsm import SOFTHSM
 from hsm_mpc.secure.arena import Arena
-from tests.conftest import skip_where_left_out
-from tests.lab.labs import Lab, temporary_lab
+from tests.lab.labs import Lab
 
 STATE = LabState(("h1", "h2", "h3"), made=True, sockets="", kinds=("softhsm", "nss"))
 
@@ -95,15 +93,6 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 
 
 # Real processes
-
-
-@pytest.fixture
-def mixed(softhsm_module: str) -> Iterator[Lab]:
-    """Four holders on four modules."""
-    for name in KINDS:
-        skip_where_left_out(name)
-    with temporary_lab(softhsm_module, list(KINDS)) as lab:
-        yield lab
 
 
 @pytest.mark.xdist_group("lab")

@@ -28,10 +28,12 @@ from hsm_mpc.hsm.cryptoki import Attribute, address_of, ffi
 from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.register import Register, Registers
-from hsm_mpc.hsm.selftest import self_test
+from hsm_mpc.hsm.selftest import require_capabilities, self_test
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.secure.arena import Arena, Secret
+from hsm_mpc.secure.process import run_shielded
+from tests.modules import shares
 from tests.named_steps import observed
 from tests.softhsm import secret_of
 
@@ -171,6 +173,17 @@ class Site:
         """What `holder init` has made."""
         return [key.label for key in listing(self.token) if not key.differences]
 
+    def share(self) -> bool:
+        """Whether one is opened that was sealed under what `uses` found; it stays for others."""
+        found = require_capabilities(self.token)
+        folder = self.config_path.parent
+
+        def sealed_and_opened() -> bool:
+            shares.seal_in(folder, self.token, self.arena, found.wrapping)
+            return shares.opens(shares.found_in(folder, self.token), self.arena)
+
+        return run_shielded(sealed_and_opened)
+
     def _right_pin(self) -> Secret:
         return PinSource.parse(self.config.hsm.pin_source).read(self.arena).secret
 
@@ -194,6 +207,7 @@ IN_ORDER: tuple[Callable[[Site], object], ...] = (
     Site.init_accepting_nothing,
     Site.init,
     Site.keys,
+    Site.share,
 )
 
 
