@@ -17,6 +17,7 @@ from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import cryptoki, failures, loading
 from hsm_mpc.hsm.cryptoki import ULONG, ffi
 from hsm_mpc.hsm.gate import Gate
+from hsm_mpc.hsm.profiles import Profile, of_manufacturer
 from hsm_mpc.hsm.provisioning import create_token
 from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
 from hsm_mpc.secure.arena import Secret
@@ -41,6 +42,8 @@ class Module:
         self.library: Final = loading.load(path)
         self.calls: Final = self.library.calls
         self.gate: Final = Gate()
+        self.profile: Profile | None = None
+        """That of all its tokens, by configuration; None: each token's manufacturer says it."""
         self.incarnation = 1
         """How often it was initialised: numbers of sessions and objects are good for one time."""
         self._process: Final = os.getpid()
@@ -107,6 +110,10 @@ class Module:
                 self._initialise()
             except BackendError as failure:
                 raise BackendError(str(failure)) from failure  # the next time may be a better one
+
+    def profile_of(self, token: TokenInfo) -> Profile:
+        """How a token of this module departs from the standard."""
+        return self.profile or of_manufacturer(token.manufacturer)
 
     def refuse_after_fork(self) -> None:
         """A child has the parent's login and sessions but not its threads' locks.

@@ -171,7 +171,9 @@ def _lacks(error: HsmMpcError) -> bool:
 def _wraps_by_aes(token: Token) -> Wrapping:
     name, iv = _NAME.encode(), os.urandom(IV_BYTES)
     with administration(token) as session:
-        handle = generation.aes_key(session, name, _NAME, stored=False)
+        handle = generation.aes_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.SECRET_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
         sealed = encrypt_gcm(token, key, iv, name, address_of(plaintext), len(_PLAINTEXT))
@@ -200,7 +202,9 @@ def _wraps_by_rsa_sha1(token: Token) -> Wrapping:
 def _wraps_by_rsa(token: Token, hash_: Hash) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        handle = generation.rsa_wrapping_key(session, name, _NAME, stored=False)
+        handle = generation.rsa_wrapping_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.PRIVATE_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
         sealed = encrypt_oaep(token, key, hash_, address_of(plaintext), len(_PLAINTEXT))
@@ -244,7 +248,9 @@ def _signs_by_rsa(token: Token) -> Algorithm:
 def _sign_once(token: Token, generate: Callable[..., tuple[int, int]]) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        private, public = generate(session, name, _NAME, stored=False)
+        private, public = generate(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         pair = KeyPair(
             Key(private, ObjectClass.PRIVATE_KEY, name, _NAME),
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),

@@ -101,7 +101,7 @@ class SessionPool:
         self._calls = calls
         self._slot = slot
         self._where = where
-        self._most = most
+        self.most = most
         self._gate = gate or Gate()
         self._incarnation: int | None = incarnation
         self.in_doubt = False
@@ -205,7 +205,7 @@ class SessionPool:
         if isinstance(claimed, Session):
             return claimed
         if not claimed:
-            raise BackendError(f"{self._where}: all {self._most} sessions are busy")
+            raise BackendError(f"{self._where}: all {self.most} sessions are busy")
         try:
             if self._incarnation is None:
                 raise BackendError(f"{self._where}: it is not logged in again yet")
@@ -221,7 +221,7 @@ class SessionPool:
         try:
             return self._idle.pop()
         except IndexError:
-            if self._open >= self._most:
+            if self._open >= self.most:
                 return False
             self._open += 1
             return True

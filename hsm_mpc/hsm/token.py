@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Final
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import cryptoki, failures, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
+from hsm_mpc.hsm.profiles import Profile
 from hsm_mpc.hsm.recovery import Recovery
-from hsm_mpc.hsm.sessions import Handle, Session, SessionPool, open_session
+from hsm_mpc.hsm.sessions import MOST_SESSIONS, Handle, Session, SessionPool, open_session
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.steps import step
 
 if TYPE_CHECKING:
     from hsm_mpc.hsm.canary import Canary
     from hsm_mpc.hsm.module import Module
+
+_BESIDE_WORKERS: Final = 2
+"""Sessions of ours that are no worker's: the one that logged in, and one that makes keys."""
 
 
 class PinState(Enum):
@@ -45,6 +49,8 @@ class TokenInfo:
     manufacturer: str
     model: str
     flags: TokenFlag
+    most_sessions: int | None
+    """Read-write sessions that a process may have at once; None where the module tells no bound."""
     pin_lengths: range
     """Lengths that the token accepts, in bytes."""
     free_private_bytes: int | None
@@ -81,7 +87,7 @@ def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
     raw = ffi.new("CK_TOKEN_INFO *")
     with step("token.info"):
         failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
-    free = raw.ulFreePrivateMemory
+    free, most = raw.ulFreePrivateMemory, raw.ulMaxRwSessionCount
     return TokenInfo(
         slot=slot,
         label=_text(bytes(raw.label)),
@@ -89,9 +95,16 @@ def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
         manufacturer=_text(bytes(raw.manufacturerID)),
         model=_text(bytes(raw.model)),
         flags=TokenFlag(raw.flags),
+        most_sessions=None if most in (0, cryptoki.UNAVAILABLE) else most,
         pin_lengths=range(raw.ulMinPinLen, raw.ulMaxPinLen + 1),
         free_private_bytes=None if free == cryptoki.UNAVAILABLE else free,
     )
+
+
+def _most_workers(token: TokenInfo) -> int:
+    if token.most_sessions is None:
+        return MOST_SESSIONS
+    return max(1, min(MOST_SESSIONS, token.most_sessions - _BESIDE_WORKERS))
 
 
 def _text(padded: bytes) -> str:
@@ -111,11 +124,13 @@ class Token:
         self.slot = found.slot
         self.label: Final = found.label
         self.serial: Final = found.serial
+        self._found: Final = found
         self.where: Final = f"token {found.label!r}, serial {found.serial_text}"
         self.pool: Final = SessionPool(
             module.calls,
             found.slot,
             self.where,
+            _most_workers(found),
             gate=module.gate,
             incarnation=module.incarnation,
         )
@@ -132,6 +147,11 @@ class Token:
     def uri_prefix(self) -> str:
         """`pkcs11:token=…;serial=…`."""
         return uri.token_part(self.label, self.serial)
+
+    @property
+    def profile(self) -> Profile:
+        """How it departs from the standard."""
+        return self.module.profile_of(self._found)
 
     @property
     def logged_in(self) -> bool:

@@ -18,7 +18,7 @@
 typedef unsigned long word; /* CK_ULONG, CK_RV, a handle or a pointer: all of one width */
 
 enum { FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, SESSION_CLOSED = 0xB0, SESSION_HANDLE_INVALID = 0xB3 };
+enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_VALUE_INVALID = 0x13, SESSION_CLOSED = 0xB0, SESSION_HANDLE_INVALID = 0xB3 };
 enum { AES_GCM = 0x1087, IV_BYTES = 12 };
 enum { INSTEAD = 0, AFTERWARDS = 1 };
 
@@ -39,6 +39,7 @@ struct order {
 struct control {
     uint64_t sessions; /* open at the real module, and not said to be gone */
     uint64_t own_iv;   /* other than 0: AES-GCM encrypts under an IV of the module's own */
+    uint64_t untaken;  /* other than 0: the type of an attribute, +1, that no template may hold */
     struct order any;  /* counts the calls of all functions */
     struct order of[FUNCTIONS];
 };
@@ -51,6 +52,12 @@ struct list {
 struct mechanism {
     word kind;
     void *parameter;
+    word length;
+};
+
+struct attribute {
+    word type;
+    void *value;
     word length;
 };
 
@@ -162,6 +169,30 @@ static void put_own_iv(const word *argument)
         memcpy(*(void **)mechanism->parameter, "HSM-made IV!", IV_BYTES);
 }
 
+static int is_in(const word *template)
+{
+    const struct attribute *attribute = (const struct attribute *)template[0];
+
+    for (word each = 0; each < template[1]; each++)
+        if (attribute[each].type + 1 == control->untaken)
+            return 1;
+    return 0;
+}
+
+static int is_not_taken(int number, const word *argument)
+{
+    switch (number) {
+    case C_CreateObject:
+        return is_in(argument + 1);
+    case C_GenerateKey:
+        return is_in(argument + 2);
+    case C_GenerateKeyPair:
+        return is_in(argument + 2) || is_in(argument + 4);
+    default:
+        return 0;
+    }
+}
+
 typedef word one(word);
 typedef word two(word, word);
 typedef word three(word, word, word);
@@ -211,6 +242,8 @@ static word call(int number, int arity, const word *argument)
             notice(number, OK, argument); /* nobody closes what he is told is gone */
         return fault;
     }
+    if (control->untaken && is_not_taken(number, argument))
+        return ATTRIBUTE_VALUE_INVALID;
     if (number == C_EncryptInit && control->own_iv)
         put_own_iv(argument);
     code = ask(number, arity, argument);

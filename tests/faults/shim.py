@@ -62,9 +62,9 @@ Moment = Literal["instead", "afterwards"]
 
 _FIELDS: Final = ("calls", "struck", "first", "times", "code", "moment", "delay", "cut")
 _WORD: Final = struct.Struct("=Q")
-_HEAD_WORDS: Final = 2
+_HEAD: Final = ("sessions", "own_iv", "untaken")
 _FUNCTIONS: Final = 68
-_BYTES: Final = _WORD.size * (_HEAD_WORDS + len(_FIELDS) * (1 + _FUNCTIONS))
+_BYTES: Final = _WORD.size * (len(_HEAD) + len(_FIELDS) * (1 + _FUNCTIONS))
 
 
 def built(folder: Path) -> Path:
@@ -103,7 +103,7 @@ class Shim:
     @property
     def sessions(self) -> int:
         """Sessions that are open at the real module."""
-        return self._word(0)
+        return self._word(_HEAD.index("sessions"))
 
     def calls(self, function: str = ANY) -> int:
         """How often it was called, since the last order for it."""
@@ -131,6 +131,7 @@ class Shim:
     def obey_no_more(self) -> None:
         """Every order is taken back, and every count of calls begins anew."""
         self.make_own_iv(False)
+        self.take_no(None)
         for function in (ANY, *NUMBERS):
             self._set(function, times=0)
             self._set(function, **dict.fromkeys(_FIELDS, 0))
@@ -145,7 +146,11 @@ class Shim:
 
     def make_own_iv(self, own: bool = True) -> None:
         """AES-GCM encrypts under an IV that the module writes over the caller's."""
-        _WORD.pack_into(self._memory, _WORD.size, own)
+        self._set_head("own_iv", own)
+
+    def take_no(self, kind: int | None) -> None:
+        """No template of a new object may hold this attribute: CKR_ATTRIBUTE_VALUE_INVALID."""
+        self._set_head("untaken", 0 if kind is None else kind + 1)
 
     @contextmanager
     def away(self, code: int) -> Iterator[None]:
@@ -158,11 +163,14 @@ class Shim:
 
     def _at(self, function: str, field: str) -> int:
         order = 0 if function == ANY else 1 + NUMBERS[function]
-        return _HEAD_WORDS + order * len(_FIELDS) + _FIELDS.index(field)
+        return len(_HEAD) + order * len(_FIELDS) + _FIELDS.index(field)
 
     def _word(self, at: int) -> int:
         (value,) = _WORD.unpack_from(self._memory, at * _WORD.size)
         return int(value)
+
+    def _set_head(self, field: str, value: int) -> None:
+        _WORD.pack_into(self._memory, _HEAD.index(field) * _WORD.size, value)
 
     def _set(self, function: str, **fields: int) -> None:
         for field, value in fields.items():
