@@ -1,7 +1,8 @@
 """A ciphertext that the token is known to decrypt: it tells a wrong blob from a broken token.
 
 The canary key has the attributes of a wrapping key; its plaintext is public. An RSA canary is
-encrypted with the first hash that the module does (`selftest` says the same of wrapping keys).
+encrypted with the first hash that the module does, of those that its profile has tried (`selftest`
+says the same of wrapping keys).
 """
 
 from __future__ import annotations
@@ -102,14 +103,16 @@ def _aes_canary(token: Token, key: Key) -> Canary:
 
 
 def _rsa_canary(token: Token, key: Key) -> Canary:
-    try:
-        canary = _rsa_canary_by(Hash.SHA256, token, key)
-        if canary.is_decrypted_by(token):
-            return canary
-    except BackendError as failure:
-        if failure.retryable:
-            raise
-    return _rsa_canary_by(Hash.SHA1, token, key)
+    *better, last = token.profile.oaep_hashes
+    for hash_ in better:
+        try:
+            canary = _rsa_canary_by(hash_, token, key)
+            if canary.is_decrypted_by(token):
+                return canary
+        except BackendError as failure:
+            if failure.retryable:
+                raise
+    return _rsa_canary_by(last, token, key)
 
 
 def _rsa_canary_by(hash_: Hash, token: Token, key: Key) -> Canary:

@@ -125,12 +125,8 @@ def _refuse(token: Token, *tried: _Tried[Any]) -> NoReturn:
 
 
 def _wraps(token: Token) -> _Tried[Wrapping]:
-    return _first_that_works(
-        token,
-        _Attempt("AES-256-GCM in the token", _wraps_by_aes),
-        _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
-        _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
-    )
+    by_rsa = (_BY_RSA[hash_] for hash_ in token.profile.oaep_hashes)
+    return _first_that_works(token, _Attempt("AES-256-GCM in the token", _wraps_by_aes), *by_rsa)
 
 
 def _signs(token: Token) -> _Tried[Algorithm]:
@@ -197,6 +193,12 @@ def _wraps_by_rsa_sha256(token: Token) -> Wrapping:
 def _wraps_by_rsa_sha1(token: Token) -> Wrapping:
     _wraps_by_rsa(token, Hash.SHA1)
     return Wrapping.RSA_OAEP_SHA1
+
+
+_BY_RSA: Final = {
+    Hash.SHA256: _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
+    Hash.SHA1: _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
+}
 
 
 def _wraps_by_rsa(token: Token, hash_: Hash) -> None:

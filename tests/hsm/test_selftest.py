@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.cryptoki import Attribute, Mechanism, ffi
+from hsm_mpc.hsm.cryptoki import Attribute, Hash, Mechanism, ffi
+from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.selftest import (
     _keeps_registers,
     require_capabilities,
@@ -173,6 +175,16 @@ def test_a_token_that_lacks_both_choices_is_refused_with_all_reasons(
         require_wrapping(token)
     assert caught.value.rule == "hsm-capability"
     assert self_test(token).capabilities is None
+
+
+def test_a_profile_with_one_hash_for_oaep_never_falls_back_to_another(
+    token: Token, without: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(Mechanism.AES_GCM)
+    monkeypatch.setattr(token.module, "profile", replace(STANDARD, oaep_hash=Hash.SHA256))
+    with pytest.raises(Refused, match="OAEP with SHA-256") as caught:
+        require_wrapping(token)
+    assert "SHA-1" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tampered", [False, True])
