@@ -7,7 +7,6 @@ says the same of wrapping keys).
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Final
@@ -15,10 +14,10 @@ from typing import Final
 from hsm_mpc.errors import BackendError, Tampered
 from hsm_mpc.hsm.capabilities import KEY_CLASSES
 from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
-from hsm_mpc.hsm.direct import decrypt_once, encrypt_gcm
+from hsm_mpc.hsm.direct import decrypt_once
+from hsm_mpc.hsm.gcm import encrypt_gcm_afresh
 from hsm_mpc.hsm.keys import Key, find_canary_key
 from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
-from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
 
 _PLAINTEXT: Final = b"hsm-mpc canary 1"
@@ -96,10 +95,9 @@ def arm(token: Token) -> bool:
 
 
 def _aes_canary(token: Token, key: Key) -> Canary:
-    iv = os.urandom(IV_BYTES)
     plaintext = ffi.from_buffer(_PLAINTEXT)
-    ciphertext = encrypt_gcm(token, key, iv, _ASSOCIATED, address_of(plaintext), len(_PLAINTEXT))
-    return AesCanary(key, ciphertext, iv)
+    sealed = encrypt_gcm_afresh(token, key, _ASSOCIATED, address_of(plaintext), len(_PLAINTEXT))
+    return AesCanary(key, sealed.ciphertext, sealed.iv)
 
 
 def _rsa_canary(token: Token, key: Key) -> Canary:

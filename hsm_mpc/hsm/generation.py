@@ -56,7 +56,7 @@ def aes_key(
             template=_without(leaves_out, {**_NEVER_LEAVES, Attribute.DERIVE: False, **more}),
         )
 
-    return int(_made(make, leaves_out).handle)
+    return int(_made(make).handle)
 
 
 def p256_key_pair(
@@ -86,7 +86,7 @@ def p256_key_pair(
             private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
         )
 
-    public, private = _made(make, leaves_out)
+    public, private = _made(make)
     return int(private.handle), int(public.handle)
 
 
@@ -157,7 +157,7 @@ def _rsa_pair(
             private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
         )
 
-    public, private = _made(make, leaves_out)
+    public, private = _made(make)
     return int(private.handle), int(public.handle)
 
 
@@ -165,11 +165,9 @@ def _without(leaves_out: Collection[int], template: Template) -> Template:
     return {kind: value for kind, value in template.items() if kind not in leaves_out}
 
 
-def _made(make: Callable[[Template], Any], leaves_out: Collection[int]) -> Any:
+def _made(make: Callable[[Template], Any]) -> Any:
     """What `make` makes, without COPYABLE where the module is older than that attribute."""
     with step("key.generate"):
-        if Attribute.COPYABLE in leaves_out:
-            return make({})
         try:
             return make(_NO_COPIES)
         except (pkcs11.AttributeTypeInvalid, pkcs11.GeneralError):

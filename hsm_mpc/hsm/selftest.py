@@ -17,12 +17,12 @@ from hsm_mpc.hsm import generation
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
-from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
+from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once
+from hsm_mpc.hsm.gcm import encrypt_gcm_afresh
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key, KeyPair
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
-from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
@@ -165,14 +165,20 @@ def _lacks(error: HsmMpcError) -> bool:
 
 
 def _wraps_by_aes(token: Token) -> Wrapping:
-    name, iv = _NAME.encode(), os.urandom(IV_BYTES)
+    name = _NAME.encode()
     with administration(token) as session:
         handle = generation.aes_key(
             session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
         )
         key = Key(handle, ObjectClass.SECRET_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
-        sealed = encrypt_gcm(token, key, iv, name, address_of(plaintext), len(_PLAINTEXT))
+        once, again = (
+            encrypt_gcm_afresh(token, key, name, address_of(plaintext), len(_PLAINTEXT))
+            for _ in range(2)
+        )
+        if once.iv == again.iv:
+            raise Tampered("it uses an IV twice")
+        iv, sealed = once
 
         def opened(associated: bytes, ciphertext: bytes) -> bytes:
             out = ffi.new("CK_BYTE[]", len(ciphertext))

@@ -12,14 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef unsigned long word; /* CK_ULONG, CK_RV, a handle or a pointer: all of one width */
 
 enum { FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, ATTRIBUTE_VALUE_INVALID = 0x13, SESSION_CLOSED = 0xB0, SESSION_HANDLE_INVALID = 0xB3 };
-enum { AES_GCM = 0x1087, IV_BYTES = 12 };
+enum {
+    OK = 0,
+    GENERAL_ERROR = 5,
+    ATTRIBUTE_VALUE_INVALID = 0x13,
+    MECHANISM_PARAM_INVALID = 0x71,
+    SESSION_CLOSED = 0xB0,
+    SESSION_HANDLE_INVALID = 0xB3,
+    BUFFER_TOO_SMALL = 0x150
+};
+enum { AES_GCM = 0x1087, IV_BYTES = 12, LONG_IV_BYTES = 16 };
+
+/* The module encrypts by AES-GCM under the caller's IV; under its own, which it writes over the
+ * caller's; the same, if the caller gave zeros; under its own, which it puts behind the output. */
+enum { CALLERS_IV, OVER_CALLERS, OVER_ZEROS, BEHIND_OUTPUT };
 enum { INSTEAD = 0, AFTERWARDS = 1 };
 
 /* What `times` may be, besides a number. */
@@ -38,7 +51,7 @@ struct order {
 
 struct control {
     uint64_t sessions; /* open at the real module, and not said to be gone */
-    uint64_t own_iv;   /* other than 0: AES-GCM encrypts under an IV of the module's own */
+    uint64_t own_iv;   /* what an own IV of AES-GCM is, below */
     uint64_t untaken;  /* other than 0: the type of an attribute, +1, that no template may hold */
     struct order any;  /* counts the calls of all functions */
     struct order of[FUNCTIONS];
@@ -53,6 +66,13 @@ struct mechanism {
     word kind;
     void *parameter;
     word length;
+};
+
+struct gcm {
+    void *iv;
+    word length, bits;
+    void *associated;
+    word associated_length, tag_bits;
 };
 
 struct attribute {
@@ -161,12 +181,50 @@ static void notice(int number, word code, const word *argument)
     }
 }
 
-static void put_own_iv(const word *argument)
-{
-    const struct mechanism *mechanism = (const struct mechanism *)argument[1];
+static word ask(int number, int arity, const word *a);
 
-    if (mechanism->kind == AES_GCM) /* the first field of CK_GCM_PARAMS is the address of the IV */
-        memcpy(*(void **)mechanism->parameter, "HSM-made IV!", IV_BYTES);
+/* One test at a time encrypts so. */
+static unsigned char own_iv[LONG_IV_BYTES];
+
+static word begin_under_own_iv(word session, const struct mechanism *mechanism, word key)
+{
+    static const unsigned char zeros[IV_BYTES];
+    struct gcm given = *(struct gcm *)mechanism->parameter;
+    struct mechanism changed = {AES_GCM, &given, sizeof given};
+    const word argument[] = {session, (word)&changed, key};
+
+    if (control->own_iv == OVER_ZEROS && memcmp(given.iv, zeros, IV_BYTES))
+        return MECHANISM_PARAM_INVALID;
+    if (control->own_iv == BEHIND_OUTPUT && given.length)
+        return MECHANISM_PARAM_INVALID;
+    if (getrandom(own_iv, sizeof own_iv, 0) != sizeof own_iv)
+        return GENERAL_ERROR;
+    if (control->own_iv == BEHIND_OUTPUT) {
+        given.iv = own_iv;
+        given.length = LONG_IV_BYTES;
+        given.bits = 8 * LONG_IV_BYTES;
+    } else {
+        memcpy(given.iv, own_iv, IV_BYTES);
+    }
+    return ask(C_EncryptInit, 3, argument);
+}
+
+static word encrypt_and_append(const word *argument)
+{
+    word *length = (word *)argument[4];
+    word code;
+
+    if (*length < argument[2] + 2 * LONG_IV_BYTES)
+        return BUFFER_TOO_SMALL;
+    code = ask(C_Encrypt, 5, argument);
+    memcpy((unsigned char *)argument[3] + *length, own_iv, LONG_IV_BYTES);
+    *length += LONG_IV_BYTES;
+    return code;
+}
+
+static int is_gcm(const struct mechanism *mechanism)
+{
+    return mechanism->kind == AES_GCM;
 }
 
 static int is_in(const word *template)
@@ -244,9 +302,12 @@ static word call(int number, int arity, const word *argument)
     }
     if (control->untaken && is_not_taken(number, argument))
         return ATTRIBUTE_VALUE_INVALID;
-    if (number == C_EncryptInit && control->own_iv)
-        put_own_iv(argument);
-    code = ask(number, arity, argument);
+    if (number == C_EncryptInit && control->own_iv && is_gcm((const struct mechanism *)argument[1]))
+        code = begin_under_own_iv(argument[0], (const struct mechanism *)argument[1], argument[2]);
+    else if (number == C_Encrypt && control->own_iv == BEHIND_OUTPUT)
+        code = encrypt_and_append(argument);
+    else
+        code = ask(number, arity, argument);
     notice(number, code, argument);
     return struck ? fault : code;
 }

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
 
@@ -59,6 +59,9 @@ UNTIL_INITIALISED: Final = FOREVER - 1
 
 Moment = Literal["instead", "afterwards"]
 """The real module is not asked; or it is, and its answer is lost."""
+
+OwnIv = Literal["nowhere", "over the caller's", "over zeros", "behind the output"]
+_OWN_IV: Final = get_args(OwnIv)
 
 _FIELDS: Final = ("calls", "struck", "first", "times", "code", "moment", "delay", "cut")
 _WORD: Final = struct.Struct("=Q")
@@ -130,7 +133,7 @@ class Shim:
 
     def obey_no_more(self) -> None:
         """Every order is taken back, and every count of calls begins anew."""
-        self.make_own_iv(False)
+        self.make_own_iv("nowhere")
         self.take_no(None)
         for function in (ANY, *NUMBERS):
             self._set(function, times=0)
@@ -144,9 +147,9 @@ class Shim:
         """The module says that so many bytes less came out: C_Encrypt, C_Decrypt, C_Sign."""
         self._set(function, cut=count)
 
-    def make_own_iv(self, own: bool = True) -> None:
-        """AES-GCM encrypts under an IV that the module writes over the caller's."""
-        self._set_head("own_iv", own)
+    def make_own_iv(self, where: OwnIv = "over the caller's") -> None:
+        """AES-GCM encrypts under an IV that the module makes, 12 bytes, 16 behind the output."""
+        self._set_head("own_iv", _OWN_IV.index(where))
 
     def take_no(self, kind: int | None) -> None:
         """No template of a new object may hold this attribute: CKR_ATTRIBUTE_VALUE_INVALID."""
