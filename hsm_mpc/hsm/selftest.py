@@ -118,7 +118,8 @@ def require_wrapping(token: Token) -> Wrapping:
 def _refuse(token: Token, *tried: _Tried[Any]) -> NoReturn:
     failed = [each.finding for each in tried if each.error is not None]
     reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
-    text = f"{token.where}: {reasons}"
+    profile = token.profile
+    text = f"{token.where}: {reasons} (profile {profile}: docs/hsm/{profile.page})"
     if any(each.error is not None and each.error.retryable for each in tried):
         raise BackendError(text)
     raise Refused(RULE, text)

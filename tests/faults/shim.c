@@ -53,6 +53,7 @@ struct control {
     uint64_t sessions; /* open at the real module, and not said to be gone */
     uint64_t own_iv;   /* what an own IV of AES-GCM is, below */
     uint64_t untaken;  /* other than 0: the type of an attribute, +1, that no template may hold */
+    uint64_t unnamed;  /* keys that were to be made without id or label */
     struct order any;  /* counts the calls of all functions */
     struct order of[FUNCTIONS];
 };
@@ -237,6 +238,33 @@ static int is_in(const word *template)
     return 0;
 }
 
+static int is_unnamed_key(const word *template)
+{
+    enum { CLASS = 0, DATA = 0, LABEL = 3, ID = 0x102 };
+    const struct attribute *attribute = (const struct attribute *)template[0];
+    int id = 0, label = 0, data = 0;
+
+    for (word each = 0; each < template[1]; each++) {
+        id |= attribute[each].type == ID && attribute[each].length > 0;
+        label |= attribute[each].type == LABEL && attribute[each].length > 0;
+        data |= attribute[each].type == CLASS && *(word *)attribute[each].value == DATA;
+    }
+    return !data && !(id && label);
+}
+
+static void count_unnamed_keys(int number, const word *argument)
+{
+    int unnamed = 0;
+
+    if (number == C_CreateObject)
+        unnamed = is_unnamed_key(argument + 1);
+    if (number == C_GenerateKey)
+        unnamed = is_unnamed_key(argument + 2);
+    if (number == C_GenerateKeyPair)
+        unnamed = is_unnamed_key(argument + 2) + is_unnamed_key(argument + 4);
+    __atomic_fetch_add(&control->unnamed, unnamed, __ATOMIC_SEQ_CST);
+}
+
 static int is_not_taken(int number, const word *argument)
 {
     switch (number) {
@@ -300,6 +328,7 @@ static word call(int number, int arity, const word *argument)
             notice(number, OK, argument); /* nobody closes what he is told is gone */
         return fault;
     }
+    count_unnamed_keys(number, argument);
     if (control->untaken && is_not_taken(number, argument))
         return ATTRIBUTE_VALUE_INVALID;
     if (number == C_EncryptInit && control->own_iv && is_gcm((const struct mechanism *)argument[1]))

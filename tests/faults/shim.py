@@ -65,7 +65,7 @@ _OWN_IV: Final = get_args(OwnIv)
 
 _FIELDS: Final = ("calls", "struck", "first", "times", "code", "moment", "delay", "cut")
 _WORD: Final = struct.Struct("=Q")
-_HEAD: Final = ("sessions", "own_iv", "untaken")
+_HEAD: Final = ("sessions", "own_iv", "untaken", "unnamed")
 _FUNCTIONS: Final = 68
 _BYTES: Final = _WORD.size * (len(_HEAD) + len(_FIELDS) * (1 + _FUNCTIONS))
 
@@ -108,6 +108,11 @@ class Shim:
         """Sessions that are open at the real module."""
         return self._word(_HEAD.index("sessions"))
 
+    @property
+    def unnamed_keys(self) -> int:
+        """How many keys were to be made without id or label, since all orders were taken back."""
+        return self._word(_HEAD.index("unnamed"))
+
     def calls(self, function: str = ANY) -> int:
         """How often it was called, since the last order for it."""
         return self._word(self._at(function, "calls"))
@@ -135,6 +140,7 @@ class Shim:
         """Every order is taken back, and every count of calls begins anew."""
         self.make_own_iv("nowhere")
         self.take_no(None)
+        self._set_head("unnamed", 0)
         for function in (ANY, *NUMBERS):
             self._set(function, times=0)
             self._set(function, **dict.fromkeys(_FIELDS, 0))

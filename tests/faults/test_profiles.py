@@ -10,7 +10,7 @@ import pytest
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.cryptoki import Attribute, Mechanism
 from hsm_mpc.hsm.giveaways import giveaways
 from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.selftest import require_capabilities
@@ -18,6 +18,8 @@ from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from tests.faults.shim import Shim
 from tests.faults.using import WALLET
+from tests.hsm.lying import lacking
+from tests.rsa_pairs import bring_in_what_is_thrown_away
 
 LABEL = keys.wrapping_label(WALLET)
 
@@ -35,3 +37,22 @@ def test_attributes_that_the_module_does_not_take_are_left_out_of_every_template
     assert giveaways(ordered) == ()
     keys.generate_wrapping_key(ordered, os.urandom(20), LABEL)
     keys.generate_identity_key(ordered)
+
+
+def test_every_key_has_id_and_label(
+    ordered: Token, shim: Shim, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the self-test too, and the public half that encrypts: some modules take no other."""
+    bring_in_what_is_thrown_away(monkeypatch)
+    lacks = lacking(ordered.calls, Mechanism.AES_GCM, Mechanism.ECDSA)
+    for function in ("C_EncryptInit", "C_SignInit"):
+        monkeypatch.setattr(ordered.calls, function, getattr(lacks, function))
+    ordered.canary = None
+    assert require_capabilities(ordered) == Capabilities(Wrapping.RSA_OAEP_SHA1, Algorithm.RSA3072)
+    monkeypatch.undo()
+    require_capabilities(ordered)
+    giveaways(ordered)
+    keys.generate_identity_key(ordered)
+    made = ("C_GenerateKey", "C_GenerateKeyPair", "C_CreateObject")
+    assert all(shim.calls(function) for function in made)
+    assert shim.unnamed_keys == 0

@@ -174,6 +174,7 @@ def test_a_token_that_lacks_both_choices_is_refused_with_all_reasons(
     with pytest.raises(Refused, match=r"AES-256-GCM.*OAEP with SHA-256.*OAEP with SHA-1") as caught:
         require_wrapping(token)
     assert caught.value.rule == "hsm-capability"
+    assert str(caught.value).endswith("(profile standard: docs/hsm/README.md)")
     assert self_test(token).capabilities is None
 
 
