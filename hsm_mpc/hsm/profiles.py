@@ -82,15 +82,12 @@ AWS_CLOUDHSM: Final = Profile(
     iv_maker=IvMaker.HSM_IN_PARAMETER,
     leaves_out=frozenset({Attribute.COPYABLE, Attribute.MODIFIABLE}),
 )
-LUNA: Final = Profile(
-    "luna", page="luna.md", untested=True, leaves_out=frozenset({Attribute.COPYABLE})
-)
+LUNA: Final = Profile("luna", page="luna.md", untested=True)
 LUNA_FIPS: Final = Profile(
     "luna-fips",
     page="luna.md",
     untested=True,
     iv_maker=IvMaker.HSM_BEHIND_TAG,
-    leaves_out=frozenset({Attribute.COPYABLE}),
 )
 NSHIELD: Final = Profile(
     "nshield", page="nshield.md", manufacturer="nCipher Corp. Ltd", untested=True
