@@ -31,6 +31,20 @@ PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped", "sensitive-is-told"]
 """The names in hsm_mpc/hsm/giveaways.py, which says what each means."""
 
+ProfileName = Literal[
+    "standard",
+    "softhsm",
+    "nss",
+    "opencryptoki",
+    "aws-cloudhsm",
+    "luna",
+    "luna-fips",
+    "nshield",
+    "utimaco",
+    "yubihsm2",
+]
+"""The names in hsm_mpc/hsm/profiles.py, which says what each means."""
+
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -54,6 +68,8 @@ class HsmConfig(_Model):
     """Environment variables that the module wants, such as SOFTHSM2_CONF."""
     parameters: str = ""
     """Text for the module's C_Initialize; NSS wants one."""
+    profile: ProfileName | None = None
+    """How the token departs from the standard; without it its manufacturer says so."""
     accept_findings: Annotated[tuple[AcceptedFinding, ...], Field(strict=False)] = ()
     """What this token may give away of its keys; `holder init` refuses any other."""
 

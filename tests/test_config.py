@@ -53,6 +53,14 @@ def test_findings_are_accepted_by_known_names_only(tmp_path: Path) -> None:
         load_holder(written(tmp_path, accepted.replace("key-not-local", "everything")))
 
 
+def test_an_unknown_profile_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
+    assert load_holder(written(tmp_path, MINIMAL)).hsm.profile is None
+    chosen = MINIMAL.replace("}", ", profile: luna-fips}")
+    assert load_holder(written(tmp_path, chosen)).hsm.profile == "luna-fips"
+    with pytest.raises(BadConfig, match=r"hsm\.profile.*standard.*aws-cloudhsm.*yubihsm2"):
+        load_holder(written(tmp_path, chosen.replace("luna-fips", "luna-7")))
+
+
 def test_sockets_are_relative_to_the_folder_of_the_file_too(tmp_path: Path) -> None:
     config = load_holder(written(tmp_path, MINIMAL + "front: {socket: run/front}\n"))
     assert config.front is not None

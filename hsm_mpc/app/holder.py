@@ -24,7 +24,7 @@ from hsm_mpc.errors import (
     PinRefused,
     Tampered,
 )
-from hsm_mpc.hsm import canary, giveaways, keys
+from hsm_mpc.hsm import canary, giveaways, keys, profiles
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
@@ -56,6 +56,8 @@ class Created:
     lab: bool
     token: str
     serial: str
+    profile: str
+    """By its name, and whether it was tried on the hardware."""
     algorithm: str
     wrapping: str
     """How the token will wrap data keys: aes-gcm, rsa-oaep-sha256 or rsa-oaep-sha1."""
@@ -140,6 +142,18 @@ def shielded(work: Callable[[], _Result]) -> _Result:
     return run_shielded(work)
 
 
+def load_module(config: HolderConfig) -> Module:
+    """The configured module, with the configured profile.
+
+    Raises:
+        BackendError, BadConfig: as `Module.load`.
+    """
+    hsm = config.hsm
+    module = Module.load(hsm.module, hsm.environment, hsm.parameters)
+    module.profile = None if hsm.profile is None else profiles.named(hsm.profile)
+    return module
+
+
 def find_token(config: HolderConfig) -> Token:
     """The configured token, not logged in.
 
@@ -147,8 +161,7 @@ def find_token(config: HolderConfig) -> Token:
         BackendError: module not loadable, or token absent.
         BadConfig: the token is there twice.
     """
-    module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
-    token = module.token(config.hsm.token, config.hsm.serial)
+    token = load_module(config).token(config.hsm.token, config.hsm.serial)
     token.accepted_findings = frozenset(config.hsm.accept_findings)
     return token
 
@@ -283,6 +296,7 @@ def init(config_path: Path, prompt: bool) -> Created:
             lab=holder.config.lab,
             token=holder.token.label,
             serial=holder.token.info().serial_text,
+            profile=str(holder.token.profile),
             algorithm=identity.key.algorithm.name,
             wrapping=capabilities.wrapping.value,
             identity_key=identity.key.encoded,

@@ -1,7 +1,8 @@
 """A ciphertext that the token is known to decrypt: it tells a wrong blob from a broken token.
 
 The canary key has the attributes of a wrapping key; its plaintext is public. An RSA canary is
-encrypted with the first hash that the module does (`selftest` says the same of wrapping keys).
+encrypted with the first hash that the module does, of those that its profile has tried (`selftest`
+says the same of wrapping keys).
 
 The ciphertext is made once for each process. Whatever happens to the token meanwhile, what opens it
 is the token that it was: label and serial number are the same for many.
@@ -9,7 +10,6 @@ is the token that it was: label and serial number are the same for many.
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -17,16 +17,11 @@ from typing import Final, Self
 from hsm_mpc.errors import BackendError, Tampered
 from hsm_mpc.hsm.capabilities import KEY_CLASSES, Wrapping
 from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
-from hsm_mpc.hsm.direct import (
-    AmbiguousAnswer,
-    CiphertextRefused,
-    decrypt_once,
-    encrypt_gcm,
-)
+from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once
 from hsm_mpc.hsm.failures import Lacking
+from hsm_mpc.hsm.gcm import encrypt_gcm_afresh
 from hsm_mpc.hsm.keys import Key, find_canary_key, found_again
 from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
-from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
 
 _PLAINTEXT: Final = b"hsm-mpc canary 1"
@@ -125,20 +120,21 @@ def arm(token: Token) -> bool:
 
 
 def _aes_canary(token: Token, key: Key) -> Canary:
-    iv = os.urandom(IV_BYTES)
     plaintext = ffi.from_buffer(_PLAINTEXT)
-    ciphertext = encrypt_gcm(token, key, iv, _ASSOCIATED, address_of(plaintext), len(_PLAINTEXT))
-    return AesCanary(key, ciphertext, iv)
+    sealed = encrypt_gcm_afresh(token, key, _ASSOCIATED, address_of(plaintext), len(_PLAINTEXT))
+    return AesCanary(key, sealed.ciphertext, sealed.iv)
 
 
 def _rsa_canary(token: Token, key: Key) -> Canary:
-    try:
-        canary = _rsa_canary_by(Hash.SHA256, token, key)
-        if canary.opened_by(token) == _PLAINTEXT:
-            return canary
-    except (AmbiguousAnswer, CiphertextRefused, Lacking):
-        pass  # any other failure may pass
-    return _rsa_canary_by(Hash.SHA1, token, key)
+    *better, last = token.profile.oaep_hashes
+    for hash_ in better:
+        try:
+            canary = _rsa_canary_by(hash_, token, key)
+            if canary.opened_by(token) == _PLAINTEXT:
+                return canary
+        except (AmbiguousAnswer, CiphertextRefused, Lacking):
+            pass  # any other failure may pass
+    return _rsa_canary_by(last, token, key)
 
 
 def _rsa_canary_by(hash_: Hash, token: Token, key: Key) -> Canary:

@@ -6,7 +6,7 @@ Through python-pkcs11, in a session of `administration`; what came out is read b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import pkcs11
@@ -27,11 +27,19 @@ _NEVER_LEAVES: Final[Template] = {
 _NO_COPIES: Final[Template] = {Attribute.COPYABLE: False}
 
 
-def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True) -> int:
+def aes_key(
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
+) -> int:
     """The handle of a new AES-256 key that encrypts and decrypts.
 
     Args:
         stored: in the token; else a session object, gone with the session.
+        leaves_out: attributes that the module does not take (`profiles`).
 
     Raises:
         pkcs11.PKCS11Error: the token does not make it; `administration` turns it into ours.
@@ -45,14 +53,19 @@ def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool 
             label=label,
             store=stored,
             capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
-            template={**_NEVER_LEAVES, Attribute.DERIVE: False, **more},
+            template=_without(leaves_out, {**_NEVER_LEAVES, Attribute.DERIVE: False, **more}),
         )
 
     return int(_made(session, key_id, label, make).handle)
 
 
 def p256_key_pair(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """The handles of a new P-256 pair, private and public half, that signs and verifies.
 
@@ -69,8 +82,8 @@ def p256_key_pair(
             label=label,
             store=stored,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            public_template={**_FIXED, Attribute.DERIVE: False, **more},
-            private_template={**_NEVER_LEAVES, **more},
+            public_template=_without(leaves_out, {**_FIXED, Attribute.DERIVE: False, **more}),
+            private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
         )
 
     public, private = _made(session, key_id, label, make)
@@ -78,7 +91,12 @@ def p256_key_pair(
 
 
 def rsa_wrapping_key(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> int:
     """The handle of the private half of a new RSA-3072 pair, which decrypts.
 
@@ -89,22 +107,25 @@ def rsa_wrapping_key(
         pkcs11.PKCS11Error: as `aes_key`.
     """
     public: Template = {Attribute.TOKEN: False, Attribute.PRIVATE: False}
-    return _rsa_pair(
-        session, key_id, label, MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, public, stored
-    )[0]
+    capabilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+    return _rsa_pair(session, key_id, label, capabilities, public, stored, leaves_out)[0]
 
 
 def rsa_key_pair(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """The handles of a new RSA-3072 pair, private and public half, that signs and verifies.
 
     Raises:
         pkcs11.PKCS11Error: as `aes_key`.
     """
-    return _rsa_pair(
-        session, key_id, label, MechanismFlag.SIGN | MechanismFlag.VERIFY, _FIXED, stored
-    )
+    capabilities = MechanismFlag.SIGN | MechanismFlag.VERIFY
+    return _rsa_pair(session, key_id, label, capabilities, _FIXED, stored, leaves_out)
 
 
 def _rsa_pair(
@@ -114,6 +135,7 @@ def _rsa_pair(
     capabilities: MechanismFlag,
     public_template: Template,
     stored: bool,
+    leaves_out: Collection[int],
 ) -> tuple[int, int]:
     def make(more: Template) -> Any:
         return session.generate_keypair(
@@ -123,17 +145,24 @@ def _rsa_pair(
             label=label,
             store=stored,
             capabilities=capabilities,
-            public_template={
-                Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
-                Attribute.DERIVE: False,
-                **public_template,
-                **more,
-            },
-            private_template={**_NEVER_LEAVES, **more},
+            public_template=_without(
+                leaves_out,
+                {
+                    Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
+                    Attribute.DERIVE: False,
+                    **public_template,
+                    **more,
+                },
+            ),
+            private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
         )
 
     public, private = _made(session, key_id, label, make)
     return int(private.handle), int(public.handle)
+
+
+def _without(leaves_out: Collection[int], template: Template) -> Template:
+    return {kind: value for kind, value in template.items() if kind not in leaves_out}
 
 
 def _made(

@@ -69,7 +69,13 @@ def giveaways(token: Token) -> tuple[Giveaway, ...]:
         BackendError: the token does not answer, or makes no AES key.
     """
     with administration(token) as session:
-        key = generation.aes_key(session, _NAME.encode(), _NAME, stored=False)
+        key = generation.aes_key(
+            session,
+            _NAME.encode(),
+            _NAME,
+            stored=False,
+            leaves_out=token.profile.leaves_out,
+        )
         found = []
         if not _is_local(token, key):
             found.append(NOT_LOCAL)

@@ -223,7 +223,8 @@ def generate_canary_key(token: Token, wrapping: Wrapping = Wrapping.AES_GCM) -> 
 def _generate_wrapping(token: Token, key_id: bytes, label: str, wrapping: Wrapping) -> Key:
     generate = generation.aes_key if wrapping is Wrapping.AES_GCM else generation.rsa_wrapping_key
     with administration(token) as session:
-        handle = token.handle(generate(session, key_id, label))
+        made = generate(session, key_id, label, leaves_out=token.profile.leaves_out)
+        handle = token.handle(made)
     key = Key(handle, wrapping.key_class, key_id, label)
     _require_or_destroy(token, key)
     return key
@@ -250,7 +251,8 @@ def generate_identity_key(token: Token, algorithm: Algorithm = Algorithm.P256) -
     p256 = algorithm is Algorithm.P256
     generate = generation.p256_key_pair if p256 else generation.rsa_key_pair
     with administration(token) as session:
-        private_handle, public_handle = map(token.handle, generate(session, name, IDENTITY))
+        made = generate(session, name, IDENTITY, leaves_out=token.profile.leaves_out)
+        private_handle, public_handle = map(token.handle, made)
     pair = KeyPair(
         Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
         Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),

@@ -102,7 +102,7 @@ def encrypt_oaep(token: Token, key: Key, hash_: Hash, pointer: int, length: int)
         session.length[0] = len(sealed)
         source = ffi.cast(BYTES, pointer)
         with step("key.encrypt"):
-            public = _public_half(token, session, numbers)
+            public = _public_half(token, session, key, numbers)
             code = token.calls.C_EncryptInit(session.handle, mechanism, public)
             failures.check(code, "C_EncryptInit", token.where)
             code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
@@ -180,14 +180,17 @@ def sign_pss(token: Token, key: Key, digest: bytes) -> bytes:
     return direct.sign(token, key, lambda _: mechanism, digest, RSA_BYTES)
 
 
-def _public_half(token: Token, session: Session, numbers: PublicNumbers) -> int:
-    """The handle of an object that dies with the session."""
+def _public_half(token: Token, session: Session, key: Key, numbers: PublicNumbers) -> int:
+    """The handle of an object that dies with the session. It has id and label: some modules take no
+    key without."""
     attributes, _values = objects.as_template(
         {
             Attribute.CLASS: objects.number(ObjectClass.PUBLIC_KEY),
             Attribute.KEY_TYPE: objects.number(KeyType.RSA),
             Attribute.TOKEN: objects.FALSE,
             Attribute.PRIVATE: objects.FALSE,
+            Attribute.ID: key.key_id,
+            Attribute.LABEL: key.label.encode("utf-8"),
             Attribute.ENCRYPT: objects.TRUE,
             Attribute.MODULUS: numbers.modulus,
             Attribute.PUBLIC_EXPONENT: numbers.exponent,

@@ -21,14 +21,14 @@ from hsm_mpc.hsm import generation
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
-from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
+from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once
 from hsm_mpc.hsm.failures import Lacking
+from hsm_mpc.hsm.gcm import encrypt_gcm_afresh
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key, KeyPair, MissingKey
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.register_objects import Form
 from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep, public_numbers
-from hsm_mpc.hsm.sessions import IV_BYTES
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
@@ -127,19 +127,16 @@ def require_wrapping(token: Token) -> Wrapping:
 def _refuse(token: Token, *tried: _Tried[Any]) -> NoReturn:
     failed = [each.finding for each in tried if each.error is not None]
     reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
-    text = f"{token.where}: {reasons}"
+    profile = token.profile
+    text = f"{token.where}: {reasons} (profile {profile}: docs/hsm/{profile.page})"
     if any(each.error is not None and each.error.retryable for each in tried):
         raise BackendError(text)
     raise Refused(RULE, text)
 
 
 def _wraps(token: Token) -> _Tried[Wrapping]:
-    tried = _first_that_works(
-        token,
-        _Attempt("AES-256-GCM in the token", _wraps_by_aes),
-        _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
-        _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
-    )
+    by_rsa = (_BY_RSA[hash_] for hash_ in token.profile.oaep_hashes)
+    tried = _first_that_works(token, _Attempt("AES-256-GCM in the token", _wraps_by_aes), *by_rsa)
     shown = None if token.canary is None else token.canary.wrapping
     if tried.way is None or shown is None or not tried.way.is_weaker_than(shown):
         return tried
@@ -179,12 +176,20 @@ def _first_that_works(token: Token, *attempts: _Attempt[_Way]) -> _Tried[_Way]:
 
 
 def _wraps_by_aes(token: Token) -> Wrapping:
-    name, iv = _NAME.encode(), os.urandom(IV_BYTES)
+    name = _NAME.encode()
     with administration(token) as session:
-        handle = generation.aes_key(session, name, _NAME, stored=False)
+        handle = generation.aes_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.SECRET_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
-        sealed = encrypt_gcm(token, key, iv, name, address_of(plaintext), len(_PLAINTEXT))
+        once, again = (
+            encrypt_gcm_afresh(token, key, name, address_of(plaintext), len(_PLAINTEXT))
+            for _ in range(2)
+        )
+        if once.iv == again.iv:
+            raise Tampered("it uses an IV twice")
+        iv, sealed = once
 
         def opened(nonce: bytes, associated: bytes, ciphertext: bytes) -> bytes:
             out, room = ffi.new("CK_BYTE[]", len(ciphertext)), len(ciphertext)
@@ -208,10 +213,18 @@ def _wraps_by_rsa_sha1(token: Token) -> Wrapping:
     return Wrapping.RSA_OAEP_SHA1
 
 
+_BY_RSA: Final = {
+    Hash.SHA256: _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
+    Hash.SHA1: _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
+}
+
+
 def _wraps_by_rsa(token: Token, hash_: Hash) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        handle = generation.rsa_wrapping_key(session, name, _NAME, stored=False)
+        handle = generation.rsa_wrapping_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.PRIVATE_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
         sealed = encrypt_oaep(token, key, hash_, address_of(plaintext), len(_PLAINTEXT))
@@ -266,7 +279,9 @@ def _signs_by_rsa(token: Token) -> Algorithm:
 def _sign_once(token: Token, generate: Callable[..., tuple[int, int]]) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        private, public = generate(session, name, _NAME, stored=False)
+        private, public = generate(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         pair = KeyPair(
             Key(private, ObjectClass.PRIVATE_KEY, name, _NAME),
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),

@@ -19,8 +19,10 @@ from hsm_mpc.hsm.gate import Gate
 from hsm_mpc.steps import step
 
 IV_BYTES: Final = 12
+LONGEST_IV: Final = 16
+"""What some HSMs make where they make the IV themselves."""
 TAG_BYTES: Final = 16
-"""Both fixed here and never read from a blob: some modules accept a tag of one byte."""
+"""Fixed here and never read from a blob: some modules accept a tag of one byte."""
 
 MOST_SESSIONS: Final = 16
 PATIENCE_SECONDS: Final = 30.0
@@ -55,9 +57,9 @@ class Session:
         self.cohort: Final = cohort
         """How often all sessions of the pool had been closed before this one was opened."""
         self.length: Final = ffi.new(ULONG)
-        self.iv: Final = ffi.new(f"CK_BYTE[{IV_BYTES}]")
+        self.iv: Final = ffi.new(f"CK_BYTE[{LONGEST_IV}]")
         self._gcm = ffi.new("CK_GCM_PARAMS *")
-        self._gcm.pIv, self._gcm.ulIvLen, self._gcm.ulIvBits = self.iv, IV_BYTES, 8 * IV_BYTES
+        self._gcm.pIv = self.iv  # never NULL: SoftHSM reads it unseen
         self._gcm.ulTagBits = 8 * TAG_BYTES
         self.gcm: Final = ffi.new("CK_MECHANISM *")
         self.gcm.mechanism, self.gcm.pParameter = Mechanism.AES_GCM, self._gcm
@@ -75,8 +77,14 @@ class Session:
         return handle
 
     def set_gcm(self, iv: bytes, associated: bytes) -> None:
-        """Parameters of the next AES-GCM call. `iv` is 12 bytes."""
-        ffi.memmove(self.iv, iv, IV_BYTES)
+        """Parameters of the next AES-GCM call.
+
+        Args:
+            iv: 12 or 16 bytes; none, where the HSM makes one and appends it.
+        """
+        length = len(iv)
+        ffi.memmove(self.iv, iv, length)
+        self._gcm.ulIvLen, self._gcm.ulIvBits = length, 8 * length
         self._kept = ffi.from_buffer(associated)
         self._gcm.pAAD = ffi.cast(BYTES, self._kept)
         self._gcm.ulAADLen = len(associated)
@@ -103,7 +111,7 @@ class SessionPool:
         self._calls = calls
         self._slot = slot
         self._where = where
-        self._most = most
+        self.most = most
         self._gate = gate or Gate()
         self._incarnation: int | None = incarnation
         self.in_doubt = False
@@ -228,7 +236,7 @@ class SessionPool:
         if isinstance(claimed, Session):
             return claimed
         if not claimed:
-            raise BackendError(f"{self._where}: all {self._most} sessions are busy")
+            raise BackendError(f"{self._where}: all {self.most} sessions are busy")
         try:
             if self._incarnation is None:
                 raise BackendError(f"{self._where}: it is not logged in again yet")
@@ -245,7 +253,7 @@ class SessionPool:
         try:
             return self._idle.pop()
         except IndexError:
-            if self._open >= self._most:
+            if self._open >= self.most:
                 return False
             self._open += 1
             return True

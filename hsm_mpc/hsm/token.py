@@ -13,14 +13,18 @@ from typing import TYPE_CHECKING, Final
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import cryptoki, failures, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
+from hsm_mpc.hsm.profiles import Profile
 from hsm_mpc.hsm.recovery import Recovery
-from hsm_mpc.hsm.sessions import Handle, Session, SessionPool, open_session
+from hsm_mpc.hsm.sessions import MOST_SESSIONS, Handle, Session, SessionPool, open_session
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.steps import step
 
 if TYPE_CHECKING:
     from hsm_mpc.hsm.canary import Canary
     from hsm_mpc.hsm.module import Module
+
+_BESIDE_WORKERS: Final = 2
+"""Sessions of ours that are no worker's: the one that logged in, and one that makes keys."""
 
 
 _MOST_UNCLEAR_LOGINS: Final = 2
@@ -49,6 +53,8 @@ class TokenInfo:
     manufacturer: str
     model: str
     flags: TokenFlag
+    most_sessions: int | None
+    """Read-write sessions that a process may have at once; None where the module tells no bound."""
     pin_lengths: range
     """Lengths that the token accepts, in bytes."""
     free_private_bytes: int | None
@@ -57,7 +63,7 @@ class TokenInfo:
     @property
     def serial_text(self) -> str:
         """The serial as people write it, without the blanks."""
-        return _text(self.serial)
+        return padded_text(self.serial)
 
     @property
     def initialised(self) -> bool:
@@ -85,20 +91,28 @@ def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
     raw = ffi.new("CK_TOKEN_INFO *")
     with step("token.info"):
         failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
-    free = raw.ulFreePrivateMemory
+    free, most = raw.ulFreePrivateMemory, raw.ulMaxRwSessionCount
     return TokenInfo(
         slot=slot,
-        label=_text(bytes(raw.label)),
+        label=padded_text(bytes(raw.label)),
         serial=bytes(raw.serialNumber),
-        manufacturer=_text(bytes(raw.manufacturerID)),
-        model=_text(bytes(raw.model)),
+        manufacturer=padded_text(bytes(raw.manufacturerID)),
+        model=padded_text(bytes(raw.model)),
         flags=TokenFlag(raw.flags),
+        most_sessions=None if most in (0, cryptoki.UNAVAILABLE) else most,
         pin_lengths=range(raw.ulMinPinLen, raw.ulMaxPinLen + 1),
         free_private_bytes=None if free == cryptoki.UNAVAILABLE else free,
     )
 
 
-def _text(padded: bytes) -> str:
+def _most_workers(token: TokenInfo) -> int:
+    if token.most_sessions is None:
+        return MOST_SESSIONS
+    return max(1, min(MOST_SESSIONS, token.most_sessions - _BESIDE_WORKERS))
+
+
+def padded_text(padded: bytes) -> str:
+    """What a module tells in a field of fixed length."""
     return padded.rstrip(b" \0").decode("utf-8", "replace")
 
 
@@ -115,17 +129,17 @@ class Token:
         self.slot = found.slot
         self.label: Final = found.label
         self.serial: Final = found.serial
+        self._found: Final = found
         self.where: Final = f"token {found.label!r}, serial {found.serial_text}"
         self.pool: Final = SessionPool(
             module.calls,
             found.slot,
             self.where,
+            _most_workers(found),
             gate=module.gate,
             incarnation=module.incarnation,
         )
         self.recovery: Final = Recovery(self)
-        self.changes_alone = False
-        """Whether others keep out of the module while one thread changes objects (`profiles`)."""
         self.canary: Canary | None = None
         """Tells a refused ciphertext from a broken device; set by `canary.arm`."""
         self.accepted_findings: frozenset[str] = frozenset()
@@ -139,6 +153,11 @@ class Token:
     def uri_prefix(self) -> str:
         """`pkcs11:token=…;serial=…`."""
         return uri.token_part(self.label, self.serial)
+
+    @property
+    def profile(self) -> Profile:
+        """How it departs from the standard."""
+        return self.module.profile_of(self._found)
 
     @property
     def logged_in(self) -> bool:
@@ -208,7 +227,7 @@ class Token:
             PinRefused: there is no PIN to log in with.
             BackendError, BadConfig: the token is not there, or does not answer.
         """
-        self.slot = self.module.find(self.label, _text(self.serial)).slot
+        self.slot = self.module.find(self.label, padded_text(self.serial)).slot
         if self._login_was_lost:
             if log_in is None:
                 raise PinRefused(f"{self.where}: its login is lost, and nobody has its PIN")
@@ -285,7 +304,7 @@ class Token:
         Raises:
             BackendError: as `Gate.changing`.
         """
-        return self.module.gate.changing() if self.changes_alone else nullcontext()
+        return self.module.gate.changing() if self.profile.changes_alone else nullcontext()
 
     def _settle(self) -> None:
         self.module.refuse_after_fork()

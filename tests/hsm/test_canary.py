@@ -13,6 +13,7 @@ from hsm_mpc.hsm.canary import AesCanary, RsaCanary
 from hsm_mpc.hsm.cryptoki import MASK_BY, Hash, address_of, ffi
 from hsm_mpc.hsm.direct import CiphertextRefused
 from hsm_mpc.hsm.failures import GENERAL_ERROR
+from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.rsa import decrypt_oaep_into
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
@@ -152,6 +153,15 @@ def test_sha256_is_used_where_the_module_also_decrypts_with_it(
     assert canary.arm(token)
     assert isinstance(token.canary, RsaCanary)
     assert token.canary.hash_ is Hash.SHA256
+
+
+def test_a_profile_with_one_hash_for_oaep_has_no_canary_of_another(
+    token: Token, armed: AesCanary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rsa_armed(token, armed)
+    monkeypatch.setattr(token.module, "profile", replace(STANDARD, oaep_hash=Hash.SHA256))
+    with pytest.raises(BackendError, match="C_EncryptInit answered CKR_ARGUMENTS_BAD"):
+        canary.arm(token)
 
 
 def test_a_token_that_is_away_is_not_armed_with_sha1(

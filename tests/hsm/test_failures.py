@@ -38,7 +38,7 @@ def test_an_empty_slot_is_an_absent_token_and_may_be_tried_again(code: int) -> N
     ("code", "retryable"),
     [
         *((code, True) for code in (0x5, 0x30, 0x31, 0xB3, 0x101)),
-        *((code, False) for code in (0x54, 0x68, 0x70, 0xD1, 0x140)),
+        *((code, False) for code in (0x54, 0x68, 0x70, 0xD1, 0x140, 0x150)),
     ],
 )
 def test_what_the_module_can_never_do_is_not_tried_again(code: int, retryable: bool) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import MASK_BY, Attribute, Hash, Mechanism, ffi
+from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.register_objects import DATA
 from hsm_mpc.hsm.selftest import (
     _keeps_registers,
@@ -195,6 +197,7 @@ def test_a_token_that_lacks_both_choices_is_refused_with_all_reasons(
     with pytest.raises(Refused, match=r"AES-256-GCM.*OAEP with SHA-256.*OAEP with SHA-1") as caught:
         require_wrapping(token)
     assert caught.value.rule == "hsm-capability"
+    assert str(caught.value).endswith("(profile softhsm: docs/hsm/softhsm.md)")
     assert self_test(token).capabilities is None
 
 
@@ -227,7 +230,7 @@ def test_a_token_that_answers_wrongly_is_not_one_that_lacks_it(
         return code
 
     answer("C_Encrypt", short)
-    with pytest.raises(Refused, match="C_Encrypt wrote 47 bytes"):
+    with pytest.raises(Refused, match="C_Encrypt wrote a wrong length"):
         require_wrapping(token)
 
 
@@ -251,6 +254,16 @@ def test_a_token_that_takes_one_hash_for_another_is_found(
         answer(function, by_sha1)
     with pytest.raises(Refused, match="its OAEP is not what others call so"):
         require_wrapping(token)
+
+
+def test_a_profile_with_one_hash_for_oaep_never_falls_back_to_another(
+    token: Token, without: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(Mechanism.AES_GCM)
+    monkeypatch.setattr(token.module, "profile", replace(STANDARD, oaep_hash=Hash.SHA256))
+    with pytest.raises(Refused, match="OAEP with SHA-256") as caught:
+        require_wrapping(token)
+    assert "SHA-1" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tampered", [False, True])

@@ -6,12 +6,14 @@ import os
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.hsm import direct, keys
+from hsm_mpc.hsm import direct, gcm, keys
 from hsm_mpc.hsm.cryptoki import address_of, ffi
 from hsm_mpc.hsm.keys import Key
+from hsm_mpc.hsm.profiles import SOFTHSM
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
@@ -23,7 +25,7 @@ IV = bytes(12)
 def test_eight_threads_decrypt_at_once_for_two_seconds(token: Token, key: Key) -> None:
     blobs = [(os.urandom(32), os.urandom(32)) for _ in range(8)]
     sealed = [
-        direct.encrypt_gcm(token, key, IV, data, address_of(ffi.from_buffer(plain)), 32)
+        gcm.encrypt_gcm(token, key, IV, data, address_of(ffi.from_buffer(plain)), 32)
         for plain, data in blobs
     ]
     stop = time.monotonic() + 2
@@ -57,8 +59,9 @@ def test_objects_change_with_nobody_else_in_a_module_that_does_not_bear_it(
     token: Token, monkeypatch: pytest.MonkeyPatch, alone: bool
 ) -> None:
     """openCryptoki 3.8.1 crashes otherwise; SoftHSM 2.6.1 fails to make an object."""
-    assert token.changes_alone  # by its profile
-    monkeypatch.setattr(token, "changes_alone", alone)
+    assert token.profile is SOFTHSM
+    assert token.profile.changes_alone
+    monkeypatch.setattr(token.module, "profile", replace(SOFTHSM, changes_alone=alone))
     only: dict[str, set[int | None]] = defaultdict(set)
     with observed(lambda _, name: only[name].add(token.module.gate._only)):
         made = keys.generate_wrapping_key(token, os.urandom(20), keys.wrapping_label(bytes(16)))

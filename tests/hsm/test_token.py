@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BackendError, PinRefused
-from hsm_mpc.hsm import direct, keys, sessions
+from hsm_mpc.hsm import direct, gcm, keys, sessions
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, address_of, ffi
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.module import Module
@@ -217,7 +217,7 @@ def test_the_login_is_a_step(locked_token: Token, pin_arena: Arena) -> None:
 
 def test_workers_inherit_the_login(token: Token, key: Key) -> None:
     out = ffi.new("CK_BYTE[17]")
-    sealed = direct.encrypt_gcm(token, key, bytes(12), b"", address_of(ffi.new("CK_BYTE[1]")), 1)
+    sealed = gcm.encrypt_gcm(token, key, bytes(12), b"", address_of(ffi.new("CK_BYTE[1]")), 1)
     assert direct.decrypt_gcm_into(token, key, bytes(12), b"", sealed, address_of(out), 17) == 1
 
 

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.app.doctor.findings import Finding, fail, failed, ok, warn
+from hsm_mpc.app.holder import load_module
 from hsm_mpc.config import HolderConfig
 from hsm_mpc.errors import BackendError, HsmMpcError
 from hsm_mpc.hsm import loading
-from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
+from hsm_mpc.hsm.profiles import Profile
 from hsm_mpc.hsm.token import PinState, TokenInfo
 
 _SAME_SERIALS: Final = frozenset({"0" * 16, "123"})
@@ -43,12 +44,13 @@ def module(config: HolderConfig) -> list[Finding]:
         return [failed("architecture", failure, mend)]
     found = [ok("architecture", f"{config.hsm.module}: for {platform.machine()}, as this Python")]
     try:
-        loaded = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
+        loaded = load_module(config)
+        version = loaded.version()
     except HsmMpcError as failure:
         return [*found, failed("module", failure, _STARTED)]
     # `library` is held until here: the linker would unload the module and load it again.
     functions = len(vars(library.calls))
-    found.append(ok("module", f"loaded, with locks and all {functions} functions that are used"))
+    found.append(ok("module", f"{version}: loaded, with locks and all {functions} functions used"))
     try:
         loaded.slots()
     except HsmMpcError as failure:
@@ -57,7 +59,7 @@ def module(config: HolderConfig) -> list[Finding]:
         token = loaded.find(config.hsm.token, config.hsm.serial)
     except HsmMpcError as failure:
         return [*found, failed("token", failure, _FOUND)]
-    return [*found, _token(token), _pin(token)]
+    return [*found, _token(token), _profile(loaded.profile_of(token)), _pin(token)]
 
 
 def _token(token: TokenInfo) -> Finding:
@@ -69,6 +71,13 @@ def _token(token: TokenInfo) -> Finding:
         message = f"{described}; every token of this kind has this serial: only the label tells it"
         return warn("token", message, "see to it that no other token has this label")
     return ok("token", described)
+
+
+def _profile(profile: Profile) -> Finding:
+    message = f"{profile}: docs/hsm/{profile.page}"
+    if profile.untested:
+        return warn("profile", message, "try everything on an empty partition, before a wallet")
+    return ok("profile", message)
 
 
 def _pin(token: TokenInfo) -> Finding:

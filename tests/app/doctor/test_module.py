@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from hsm_mpc.app.doctor import module
 from hsm_mpc.app.doctor.findings import Finding
 from hsm_mpc.config import HolderConfig, HsmConfig
 from hsm_mpc.errors import BackendError, BadConfig
+from hsm_mpc.hsm import profiles
 from hsm_mpc.hsm.cryptoki import TokenFlag
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import TokenInfo
@@ -21,7 +23,7 @@ READY = TokenFlag.USER_PIN_INITIALIZED | TokenFlag.TOKEN_INITIALIZED
 
 
 def token(flags: TokenFlag = READY, serial: bytes = b"7f00000000000001") -> TokenInfo:
-    return TokenInfo(1, "t", serial, "maker", "model", flags, range(4, 9), None)
+    return TokenInfo(1, "t", serial, "maker", "model", flags, None, range(4, 9), None)
 
 
 def config(path: str, source: str = "prompt") -> HolderConfig:
@@ -40,7 +42,12 @@ def given(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
                 raise outcome
             return outcome
 
-        loaded = SimpleNamespace(find=find, slots=tuple)
+        loaded = SimpleNamespace(
+            find=find,
+            slots=tuple,
+            version=lambda: "Software 2.6",
+            profile_of=lambda found: profiles.of_manufacturer(found.manufacturer),
+        )
         monkeypatch.setattr(Module, "load", lambda *_: loaded)
 
     yield give
@@ -50,14 +57,27 @@ def told() -> dict[str, Finding]:
     return {finding.check: finding for finding in module.module(config(os.environ["MODULE"]))}
 
 
-def test_a_token_that_is_well_is_four_good_lines(given: Callable[..., None]) -> None:
+def test_a_token_that_is_well_is_five_good_lines(given: Callable[..., None]) -> None:
     given(token())
     assert {name: finding.level for name, finding in told().items()} == {
         "architecture": "ok",
         "module": "ok",
         "token": "ok",
+        "profile": "ok",
         "pin": "ok",
     }
+
+
+def test_the_version_and_the_profile_are_told(given: Callable[..., None]) -> None:
+    given(token())
+    assert told()["module"].message.startswith("Software 2.6: loaded")
+    assert told()["profile"].message == "standard: docs/hsm/README.md"
+
+
+def test_a_profile_that_was_never_tried_is_warned_of(given: Callable[..., None]) -> None:
+    given(replace(token(), manufacturer="Utimaco IS GmbH"))
+    assert told()["profile"].level == "warn"
+    assert told()["profile"].message == "utimaco, untested on hardware: docs/hsm/utimaco.md"
 
 
 def test_a_token_that_is_there_twice_is_a_failure(given: Callable[..., None]) -> None:
@@ -74,7 +94,7 @@ def test_a_module_that_lost_its_device_is_no_question_of_labels(
     def gone() -> None:
         raise BackendError("C_GetSlotList answered CKR_DEVICE_ERROR")
 
-    monkeypatch.setattr(Module, "load", lambda *_: SimpleNamespace(slots=gone))
+    monkeypatch.setattr(Module, "load", lambda *_: SimpleNamespace(slots=gone, version=str))
     found = module.module(config(softhsm_module))[-1]
     assert (found.check, found.level, found.exit_code) == ("token", "fail", 4)
     assert "daemon" in found.mend

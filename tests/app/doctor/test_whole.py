@@ -18,7 +18,18 @@ from tests.app.doctor.places import Place
 
 ALL_LINES = {
     *("host", "libraries", "process", "swap", "core-dumps", "ptrace", "clock", "disk", "files"),
-    *("store", "front", "memory", "architecture", "module", "token", "pin", "pin-source", "login"),
+    *(
+        "store",
+        "front",
+        "memory",
+        "architecture",
+        "module",
+        "token",
+        "profile",
+        "pin",
+        "pin-source",
+        "login",
+    ),
     *("capability", "registers", "room", "giveaway", "key", "attributes", "inventory", "card"),
     *("roster", "peers", "time"),
 }
