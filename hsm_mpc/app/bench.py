@@ -17,7 +17,18 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
-from hsm_mpc.bench import dkg, envelope, lab, recovery, release, schemes, sign, unseal, wallet
+from hsm_mpc.bench import (
+    dkg,
+    envelope,
+    lab,
+    recovery,
+    refresh,
+    release,
+    schemes,
+    sign,
+    unseal,
+    wallet,
+)
 from hsm_mpc.bench.floor import FloorLine
 from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
@@ -254,7 +265,11 @@ _GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] =
     **{
         (f"{scheme.name}.{name}",): partial(_each_size, scheme, name, row)
         for scheme in schemes.ALL
-        for name, row in ((sign.NAME, sign.row), (dkg.NAME, dkg.row))
+        for name, row in (
+            (sign.NAME, sign.row),
+            (dkg.NAME, dkg.row),
+            (refresh.NAME, refresh.row),
+        )
     },
     (envelope.SIGN, envelope.VERIFY): _envelope,
     (lab.SIGN, lab.MEMORY): _whole_lab,

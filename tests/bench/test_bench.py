@@ -67,13 +67,17 @@ def test_the_rows_of_a_signer(run: Run) -> None:
         pytest.param("taproot.dkg", marks=pytest.mark.long),
         pytest.param("ed25519.sign", marks=pytest.mark.long),
         "ed25519.dkg",
+        pytest.param("taproot.refresh", marks=pytest.mark.long),
+        pytest.param("ed25519.refresh", marks=pytest.mark.long),
     ],
 )
 def test_a_row_for_each_size(run: Run, name: str) -> None:
     found = rows(run, name)
     assert [(row["name"], row["t"], row["n"]) for row in found] == [(name, *s) for s in SIZES]
     for row in found:
-        if peers._FROST is None:
+        if name.endswith(".refresh"):
+            assert row["peers"] == {}, "the peer has no such thing"
+        elif peers._FROST is None:
             assert row["peers"] == {}
             assert "frost_rs is not installed" in row["note"]
         else:
