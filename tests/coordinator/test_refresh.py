@@ -144,7 +144,7 @@ def test_a_link_that_breaks_at_any_message_costs_a_retry(
 
 
 def test_a_dealing_that_does_not_fit_names_its_dealer(office: Office, world: World) -> None:
-    """Step 6.4.3. The cheat signs what it sends, so every member keeps the evidence."""
+    """Step 6.4.3. The cheat signs what it sends: whom it cheats keeps the evidence."""
     wallet = office.made()
     cheat = world.parties[2].acting
 
@@ -160,7 +160,7 @@ def test_a_dealing_that_does_not_fit_names_its_dealer(office: Office, world: Wor
     with pytest.raises(HoldersBlamed) as blamed:
         office.client.refresh("treasury", [])
     assert blamed.value.names == ("h2",)
-    assert world.parties[1].acting.store.evidence.kept()
+    assert world.parties[3].acting.store.evidence.kept()
     office.links[2].tamper = None
     assert office.client.show("treasury").body.epoch == wallet.body.epoch
     assert office.client.refresh("treasury", []).body.epoch == 1
