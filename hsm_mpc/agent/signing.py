@@ -124,6 +124,11 @@ class SigningDesk:
         """Wipe every open lease: the signer ends."""
         self._leases.close()
 
+    def forget_epoch(self, wallet_id: WalletId, epoch_hash: EpochHash) -> None:
+        """Nothing is signed in this epoch any more: its key is about to go (step 6.5.7)."""
+        self._wallets.forget(wallet_id)
+        self._leases.forget_epoch(wallet_id, epoch_hash)
+
     def expire(self) -> None:
         """Wipe leases and requests that are over."""
         now = self._ticks()

@@ -13,6 +13,7 @@ from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
@@ -36,11 +37,12 @@ class Desks:
     wallets: HeldWallets
     ceremonies: Ceremonies
     signing: SigningDesk
+    successions: Successions
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
-        holdings = Holdings(self.holder, self.wallets)
-        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing)
+        holdings = Holdings(self.holder)
+        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing, self.successions)
 
     def close(self) -> None:
         """Wipe the nonces and the channel keys. What else is secret goes with the arena."""
@@ -84,7 +86,10 @@ def at_work(opened: OpenHolder) -> Desks:
     wallets = HeldWallets(holder)
     ceremonies = Ceremonies(holder, wallets, suites())
     ceremonies.recover()
-    return Desks(holder, wallets, ceremonies, SigningDesk(holder, wallets, time.monotonic))
+    signing = SigningDesk(holder, wallets, time.monotonic)
+    successions = Successions(holder, wallets, suites(), signing.forget_epoch, time.monotonic)
+    successions.recover()
+    return Desks(holder, wallets, ceremonies, signing, successions)
 
 
 def suites() -> Mapping[Scheme, Suite]:

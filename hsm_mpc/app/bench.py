@@ -34,7 +34,8 @@ from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
 from hsm_mpc.bench.schemes import MeasuredScheme
 from hsm_mpc.bench.wallet import Others
-from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import HolderConfig, KnownClient, KnownCoordinator
 from hsm_mpc.errors import BadConfig
 from hsm_mpc.lab.folder import LabFolder

@@ -17,6 +17,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.acting import suites
 from hsm_mpc.certificates.certificate import Certificate
@@ -73,6 +74,7 @@ class Party:
     wallets: HeldWallets
     ceremonies: Ceremonies
     desk: SigningDesk
+    successions: Successions
 
 
 @dataclass
@@ -153,7 +155,10 @@ class World:
         wallets = HeldWallets(acting)
         ceremonies = Ceremonies(acting, wallets, suites(), self.ticks)
         ceremonies.recover()
-        return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, self.ticks))
+        desk = SigningDesk(acting, wallets, self.ticks)
+        successions = Successions(acting, wallets, suites(), desk.forget_epoch, self.ticks)
+        successions.recover()
+        return Party(acting, wallets, ceremonies, desk, successions)
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""

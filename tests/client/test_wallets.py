@@ -9,7 +9,7 @@ from pathlib import Path as File
 import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,

@@ -1,0 +1,167 @@
+"""CERT → DONE: the holder adopts a certified successor of which it has a share (step 6.5.5).
+
+A holder that was away makes its share from the transcript first (catch-up, step 6.4.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.opener import find_wrapping_key
+from hsm_mpc.agent.succession.dealing import proposed_in, setup_of
+from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.succession.staging import (
+    Dealings,
+    evidence_kept,
+    received_dealings,
+    successor_of,
+)
+from hsm_mpc.agent.succession.successor_share import seal_successor
+from hsm_mpc.agent.succession.votes import adopt as vote_for
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.errors import BadEncoding, NotReady, Refused, Tampered
+from hsm_mpc.protocols import refresh
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.propose import Proposed
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.envelope import Message, parse_envelope, unbundled
+from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
+
+
+def adopt(live: LiveEpoch, suite: Suite, propose: bytes, source: bytes, transcript: bytes) -> bytes:
+    """The own DONE message of an attempt; a repeat is answered with the same bytes.
+
+    Args:
+        propose: PROPOSE of the attempt: the one that made the successor, or one that carries it on.
+        source: the CERT message.
+        transcript: of the attempt that made it, for a holder without a share; else empty.
+
+    Raises:
+        Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
+        NotReady: this holder has no share of it: its transcript is wanted.
+        Tampered: the certificate does not hold, or the own share does not open.
+        ProtocolAbort: a dealing for this holder is bad; naming who dealt it.
+        BackendError: HSM or disk.
+        BadEncoding, InvalidSignature: a message is not what is waited for.
+    """
+    message = parse_envelope(source)
+    certificate, made_in = certificate_in(live, message.payload)
+    attempt, h = _attempt_for(live, certificate, propose), certificate.body.hash
+    alpha = attempt.to_bytes()
+    expected = expected_in(SUCCESSOR, live.body, attempt, senders_of(live, message))
+    live.holder.inbox().accept(message, expected, live.holder.clock())
+    kept = live.attempts.kept(alpha, AttemptDocument.DONE)
+    if kept is not None:
+        return kept
+    live.require_not_retiring()
+    voted = vote_for(live.register, attempt, h)
+    record = share_of(live, suite, certificate, made_in, transcript)
+    done = done_of(live, attempt, certificate.body, record)
+    live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
+    if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
+        live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
+    live.holder.registers.write(live.wallet_id, voted)
+    live.epochs.change(replace(record, state=EpochState.ADOPTED))
+    address = address_in(live.body, attempt, live.holder.me)
+    said = live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
+    live.attempts.keep(alpha, AttemptDocument.DONE, said)
+    return said
+
+
+def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificate, Proposed]:
+    """A certificate of a successor of the live epoch, verified, and the PROPOSE that it names.
+
+    Raises:
+        BadEncoding, Tampered: it is none.
+    """
+    certificate = SuccessorCertificate.from_bytes(payload)
+    return certificate, certificate.verify(live.body, live.holder.keys)
+
+
+def senders_of(live: LiveEpoch, message: Message) -> Collection[int] | None:
+    """CERT and RETIRE prove themselves: any holder may say them, or a coordinator (step 1.7.2)."""
+    coordinator = live.holder.keys.knows_coordinator(message.address.sender)
+    return None if coordinator else live.holder.everybody()
+
+
+def share_of(
+    live: LiveEpoch,
+    suite: Suite,
+    certificate: SuccessorCertificate,
+    made_in: Proposed,
+    transcript: bytes,
+) -> EpochRecord:
+    """The record of the own share of a certified successor: staged before, or made now.
+
+    Raises:
+        NotReady: it was not staged here, and there is no transcript to make it from.
+        ProtocolAbort, Tampered, BackendError, BadInput: as `adopt`.
+    """
+    staged = live.successor(certificate.body.hash)
+    if staged is not None and staged.record.blob_digest != NOT_SEALED:
+        with opened_share(live.holder, certificate.body):
+            return staged.record
+    if not transcript:
+        raise NotReady("this holder has no share of the successor: it wants the transcript")
+    dealings = _replayed(live, certificate, made_in, transcript)
+    with live.opened() as own:
+        with evidence_kept(live, dealings):
+            renewed = refresh.catch_up(
+                setup_of(live, suite, made_in),
+                live.holder.me,
+                own.delivery,
+                own.share,
+                dealings.payloads(),
+            )
+        try:
+            successor = successor_of(live, dealings, renewed.commitments)
+            if successor.body != certificate.body:
+                raise Tampered("the transcript does not make the certified epoch")
+            return seal_successor(live, successor, renewed.share).record
+        finally:
+            renewed.share.release()
+
+
+def _attempt_for(live: LiveEpoch, certificate: SuccessorCertificate, propose: bytes) -> Attempt:
+    """The attempt of a PROPOSE that made this successor, or carries it on.
+
+    Raises:
+        Refused: `other-successor`.
+        Others: as `proposed_in`.
+    """
+    content = proposed_in(live, propose).content
+    made_it = content.successor is None and propose == certificate.propose
+    if not made_it and content.successor != certificate.body.hash:
+        raise Refused("other-successor", "the attempt is not for the certified successor")
+    return content.attempt
+
+
+def _replayed(
+    live: LiveEpoch, certificate: SuccessorCertificate, made_in: Proposed, transcript: bytes
+) -> Dealings:
+    """The dealings that the certificate names, out of a transcript."""
+    propose, *pairs = unbundled(transcript)
+    if propose != certificate.propose or len(pairs) % 2:
+        raise BadEncoding("transcript: it is not that of the certificate")
+    dealings = received_dealings(live, made_in, pairs[1::2], pairs[::2])
+    if dealings.digests != certificate.deal_digests:
+        raise BadEncoding("transcript: the dealings are not those of the certificate")
+    return dealings
+
+
+def done_of(live: LiveEpoch, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:
+    """What the holder says of its share: that it opens, it has just seen."""
+    holder = live.holder
+    with opened_share(holder, body) as share:
+        delivery_key = body.terms.group.public_point(share.delivery)
+    key = find_wrapping_key(holder.token, record.kek_uri, live.wallet_id)
+    digest = kek_digest_of(holder.token, key)
+    return Done(attempt, body.hash, delivery_key, digest, record.blob_digest)

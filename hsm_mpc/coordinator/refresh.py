@@ -1,0 +1,296 @@
+"""Refresh at the relay: it carries signed messages, and sees no secret (section 6).
+
+An attempt runs from ASK to CERT with all holders that are not known to be away; who adopts what it
+made, and whose old key is gone, is asked again and again until it is everybody.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Final
+
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.keygen import CoSign
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    NotReady,
+    Refused,
+)
+from hsm_mpc.ids import WalletId
+from hsm_mpc.succession.addresses import address_in
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.join import Join
+from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
+from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
+from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key, MessageKind
+
+ATTEMPT_SECONDS: Final = 180
+"""How long an attempt is good for, as people are told."""
+REASON: Final = "refresh"
+
+
+class Refresher:
+    """All successions that one coordinator drives; used by several threads."""
+
+    def __init__(
+        self,
+        links: HolderLinks,
+        registry: Registry,
+        channels: AnnouncedChannels,
+        number: int,
+        sign: CoSign,
+        clock: Callable[[], int],
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._channels = channels
+        self._number = number
+        self._sign = sign
+        self._clock = clock
+        self._keys = KeyBook(links.roster, {})
+        self._lock = threading.Lock()
+        self._wallets: dict[WalletId, threading.Lock] = {}
+
+    def epochs(self, wallet: Registered) -> Epochs:
+        """What is registered of a wallet."""
+        successions = self._registry.successions(wallet.wallet_id)
+        return Epochs(first_body(wallet.certificate), wallet.dones, successions)
+
+    def refresh(self, wallet: Registered, absent: Collection[int]) -> Epochs:
+        """Make the next epoch of a wallet, without those that are `absent`.
+
+        Raises:
+            BadInput: too few are left.
+            NotReady: the epoch before is not retired yet, and who is waited for.
+            QuorumUnreachable: a holder that is not absent does not answer.
+            Refused, ProtocolAbort, BackendError: what the holders say.
+        """
+        present = [index for index in self._links.indices if index not in absent]
+        sizes = first_body(wallet.certificate).terms.sizes
+        if len(present) < sizes.join:
+            raise BadInput(
+                f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
+                f"{sizes.join}"
+            )
+        with self._alone_with(wallet.wallet_id):
+            epochs, overtaken = self._advanced(self.epochs(wallet))
+            if not overtaken:
+                self._require_retired(epochs)
+            self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))
+            return self._advanced(self.epochs(wallet))[0]
+
+    def advance(self, wallet: Registered) -> Epochs:
+        """Ask those whose part of the newest succession is missing; what there is now."""
+        with self._alone_with(wallet.wallet_id):
+            return self._advanced(self.epochs(wallet))[0]
+
+    # One attempt
+
+    def _attempt(self, wallet_id: WalletId, epochs: Epochs, present: Sequence[int]) -> Succession:
+        """ASK to CERT. What was adopted before is carried on (step 6.5.2)."""
+        epoch = len(epochs.successions)
+        if epochs.newest is not None and not epochs.newest.retirement:
+            epoch -= 1
+        replaced = epochs.body(epoch)
+        attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
+        deadline = self._clock() + ATTEMPT_SECONDS
+        ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
+        message = self._said(ASK, replaced, attempt, ask.to_bytes())
+        joined = self._each(present, HolderMethod.JOIN, [message], 3)
+        joins = {index: parts[0] for index, parts in joined.items()}
+        certificates = {parts[2] for parts in joined.values() if parts[2]}
+        highest = highest_adoption(
+            Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
+        )
+        dones = [
+            joined[index][1] if index in joined else epochs.newest_done(index, epoch)
+            for index in self._links.indices
+        ]
+        content = Propose(
+            attempt,
+            ask.digest,
+            None if highest is None else highest.epoch_hash,
+            tuple(joins.values()),
+            tuple(sorted(certificates, key=_digest)),
+            tuple(dones),
+        )
+        propose = self._said(PROPOSE, replaced, attempt, content.to_bytes())
+        if highest is None:
+            return self._made(wallet_id, replaced, propose)
+        certificate = next(
+            each for each in certificates if _digest(each) == highest.certificate_digest
+        )
+        body = SuccessorCertificate.from_bytes(certificate).body
+        transcript = self._transcript_of(wallet_id, body)
+        return Succession(wallet_id, body.epoch, propose, certificate, transcript, {})
+
+    def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
+        """DEAL and ACK of all members, and the certificate that they make."""
+        proposed = check_propose(parse_envelope(propose), replaced, self._keys)
+        members = proposed.members
+        deals = self._single(members, HolderMethod.DEAL, [propose])
+        channels = [self._channel(index) for index in members]
+        acks = self._single(members, HolderMethod.STAGE, [*deals, *channels])
+        certificate = assemble(replaced, proposed, deals, acks)
+        certificate.verify(replaced, self._keys)
+        pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
+        return Succession(
+            wallet_id,
+            certificate.body.epoch,
+            propose,
+            certificate.to_bytes(),
+            bundle([propose, *pairs]),
+            {},
+        )
+
+    def _transcript_of(self, wallet_id: WalletId, body: EpochBody) -> bytes:
+        """What made an epoch, from the first holder that has it; empty: nobody has, now."""
+        for index in self._links.indices:
+            try:
+                (found,) = self._links.ask(index, HolderMethod.TRANSCRIPT, [wallet_id, body.hash])
+            except (HsmMpcError, ValueError):
+                continue  # it does not answer, or was not there: the others were
+            return found
+        return b""
+
+    # Until everybody is done
+
+    def _advanced(self, epochs: Epochs) -> tuple[Epochs, bool]:
+        """DONEs from those that have not adopted the newest successor; then DESTROYEDs.
+
+        True: a holder has joined a higher attempt than that of the newest succession, and says
+        nothing in it any more: only another attempt leads on.
+        """
+        newest = epochs.newest
+        if newest is None:
+            return epochs, False
+        replaced, overtaken = epochs.body(newest.epoch - 1), False
+        if not newest.transcript:
+            newest = replace(newest, transcript=self._transcript_of(newest.wallet_id, newest.body))
+        if not newest.retirement:
+            newest, overtaken = self._adopted(newest, replaced)
+        if newest.retirement:
+            newest = self._retired(newest, replaced)
+        return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
+
+    def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
+        attempt = attempt_in(newest.propose)
+        certificate = self._said(SUCCESSOR, replaced, attempt, newest.certificate)
+        parts = [newest.propose, certificate, newest.transcript]
+        waiting = newest.waiting_for(self._links.indices)
+        answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
+        for source in _messages(answers):
+            if adoption_in(source, replaced, self._keys).attempt == attempt:
+                newest = newest.with_done(source)
+        if len(newest.dones) >= replaced.terms.sizes.adopt:
+            dones = Retirement(tuple(newest.dones[index] for index in sorted(newest.dones)))
+            dones.check(replaced, self._keys)
+            newest = replace(newest, retirement=dones.to_bytes())
+        self._registry.keep(newest)
+        return newest, any(_is_overtaken(answer) for answer in answers.values())
+
+    def _retired(self, newest: Succession, replaced: EpochBody) -> Succession:
+        attempt = attempt_in(newest.propose)
+        parts = [
+            self._said(RETIRE, replaced, attempt, newest.retirement),
+            self._said(SUCCESSOR, replaced, attempt, newest.certificate),
+            newest.transcript,
+        ]
+        waiting = newest.waiting_for(self._links.indices)
+        answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
+        for source in _messages(answers):
+            destroyed_in(source, replaced, self._keys)
+            newest = newest.with_destroyed(source)
+        self._registry.keep(newest)
+        return newest
+
+    def _require_retired(self, epochs: Epochs) -> None:
+        """A new succession begins only when the last one has ended (step 6.1.4)."""
+        newest = epochs.newest
+        if newest is None or (newest.retirement and len(newest.destroyed) == self._links.roster.n):
+            return
+        missing = newest.waiting_for(self._links.indices)
+        raise NotReady(
+            f"epoch {newest.epoch - 1} is not retired yet",
+            [self._links.name(index) for index in missing],
+        )
+
+    # Saying and asking
+
+    def _said(
+        self, kind: MessageKind, replaced: EpochBody, attempt: Attempt, payload: bytes
+    ) -> bytes:
+        address = address_in(replaced, attempt, self._number)
+        return seal_envelope(kind, address, payload, Key.COORDINATOR, self._sign).to_bytes()
+
+    def _single(
+        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes]
+    ) -> list[bytes]:
+        """One message of each of these holders."""
+        return [answer[0] for answer in self._each(among, method, parts, 1).values()]
+
+    def _each(
+        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes], count: int
+    ) -> dict[int, tuple[bytes, ...]]:
+        answers = self._links.ask_some(among, method, parts)
+        for index, answer in answers.items():
+            if len(answer) != count:
+                raise BadEncoding(
+                    f"holder {self._links.name(index)} answers {method.name} "
+                    f"with {len(answer)} parts"
+                )
+        return answers
+
+    def _channel(self, index: int) -> bytes:
+        """The CHANNEL message under which this holder's dealing verifies."""
+        message = self._channels.message(index) if self._channels.learn(index) else None
+        if message is None:
+            raise BackendError(f"holder {self._links.name(index)} does not show its channel")
+        return message
+
+    @contextmanager
+    def _alone_with(self, wallet_id: WalletId) -> Iterator[None]:
+        """One succession of a wallet at a time."""
+        with self._lock:
+            mine = self._wallets.setdefault(wallet_id, threading.Lock())
+        with mine:
+            yield
+
+
+def attempt_in(propose: bytes) -> Attempt:
+    """The attempt of a PROPOSE message."""
+    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
+
+
+def _messages(answers: Mapping[int, tuple[bytes, ...] | HsmMpcError]) -> Iterator[bytes]:
+    """The one message of each that has answered."""
+    for answer in answers.values():
+        if not isinstance(answer, HsmMpcError) and len(answer) == 1:
+            yield answer[0]
+
+
+def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
+    return isinstance(answer, Refused) and answer.rule == "attempt-overtaken"
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
