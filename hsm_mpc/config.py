@@ -20,6 +20,8 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LARGEST_FILE = 64 * 1024
 _LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel and gRPC take."""
+_REFRESH_MIN_INTERVAL = 3600
+"""Seconds; in a lab 0."""
 _NOT_YAML = (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises: for `!!int ''` an IndexError."""
 
@@ -139,6 +141,8 @@ class HolderConfig(_Model):
     """Where the running signer hears this holder's own verbs; its folder is private (0700)."""
     workers: int = Field(default=2, ge=1, le=64)
     """Calls that the signer works on at once."""
+    refresh_min_interval: int | None = Field(default=None, ge=0)
+    """Seconds from the end of an epoch to the next refresh; without it 3600, in a lab 0."""
     coordinators: Annotated[tuple[KnownCoordinator, ...], Field(strict=False)] = ()
     clients: Annotated[tuple[KnownClient, ...], Field(strict=False)] = ()
 
@@ -152,6 +156,13 @@ class HolderConfig(_Model):
         if self.front is not None and self.front.socket.parent == self.admin_socket.parent:
             raise ValueError("front.socket and admin_socket want folders of their own")
         return self
+
+    @property
+    def seconds_between_refreshes(self) -> int:
+        """What `refresh_min_interval` says or means."""
+        if self.refresh_min_interval is not None:
+            return self.refresh_min_interval
+        return 0 if self.lab else _REFRESH_MIN_INTERVAL
 
 
 class CoordinatorConfig(_Model):

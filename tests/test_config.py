@@ -81,6 +81,16 @@ def test_coordinators_and_clients_are_known_by_number_and_key(tmp_path: Path) ->
     assert [(each.name, each.key) for each in config.clients] == [("me", key)]
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", 3600), ("lab: true\n", 0), ("refresh_min_interval: 60\n", 60)],
+)
+def test_refreshes_are_an_hour_apart_unless_the_operator_says_otherwise(
+    tmp_path: Path, text: str, seconds: int
+) -> None:
+    assert load_holder(written(tmp_path, MINIMAL + text)).seconds_between_refreshes == seconds
+
+
 def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
     config = load_holder(written(tmp_path, MINIMAL.replace("m.so", "/opt/m.so")))
     assert config.hsm.module == "/opt/m.so"
@@ -101,6 +111,7 @@ def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
         ("version: 1", f"version: 1\nfront: {{socket: {'x' * 108}}}", "107 bytes"),
         ("version: 1", "version: 1\nfront: {socket: admin/front}", "folders of their own"),
         ("version: 1", "version: 1\nworkers: 0", "workers"),
+        ("version: 1", "version: 1\nrefresh_min_interval: -1", "refresh_min_interval"),
         ("version: 1", f"version: 1\ncoordinators: [{{number: 1, key: '{KEY}'}}]", "number"),
         ("version: 1", "version: 1\ncoordinators: [{number: 32768, key: AB}]", "key"),
         ("version: 1", f"version: 1\ncoordinators: [{TWO[0]}, {TWO[1]}]", "twice"),

@@ -14,6 +14,7 @@ from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
+from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
@@ -87,7 +88,8 @@ def at_work(opened: OpenHolder) -> Desks:
     ceremonies = Ceremonies(holder, wallets, suites())
     ceremonies.recover()
     signing = SigningDesk(holder, wallets, time.monotonic)
-    successions = Successions(holder, wallets, suites(), signing.forget_epoch, time.monotonic)
+    pace = JoinPace(time.monotonic, config.seconds_between_refreshes)
+    successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
     successions.recover()
     return Desks(holder, wallets, ceremonies, signing, successions)
 

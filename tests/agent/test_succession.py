@@ -196,6 +196,23 @@ def test_no_initiator_is_followed_too_often(world: World, refreshing: Refreshing
     refreshing.join(1)
 
 
+def test_one_refresh_does_not_follow_another_too_soon(world: World, refreshing: Refreshing) -> None:
+    """Step 6.5.11: `refresh_min_interval`, from the end of the epoch before."""
+    world.seconds_between_refreshes = 600
+    world.restarted(1)
+    refreshing.drive(absent=(3,))
+    following = refreshing.next()
+    following.begin()
+    with pytest.raises(Refused, match="so the next one in 600 s") as caught:
+        following.join(1)
+    assert caught.value.rule == "refresh-interval"
+    assert following.join(2)[0]
+    world.now[0] += 599
+    assert rule(lambda: following.join(1)) == "refresh-interval"
+    world.now[0] += 1
+    following.join(1)
+
+
 def test_a_lower_attempt_is_not_joined(refreshing: Refreshing) -> None:
     refreshing.attempts = 5
     refreshing.join(1)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.succession import adopting, dealing, joining, retiring, staging
+from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.errors import NotReady, Refused, Tampered
@@ -22,10 +23,7 @@ ForgetEpoch = Callable[[WalletId, EpochHash], None]
 
 
 class Successions:
-    """Safe to use from threads. Every method raises what its function in this package raises.
-
-    `ticks` is seconds of a clock that only runs forward.
-    """
+    """Safe to use from threads. Every method raises what its function in this package raises."""
 
     def __init__(
         self,
@@ -33,13 +31,13 @@ class Successions:
         wallets: HeldWallets,
         suites: Mapping[Scheme, Suite],
         forget_epoch: ForgetEpoch,
-        ticks: Callable[[], float],
+        pace: JoinPace,
     ) -> None:
         self._holder = holder
         self._wallets = wallets
         self._suites = suites
         self._forget_epoch = forget_epoch
-        self._limit = joining.JoinLimit(ticks)
+        self._pace = pace
         self._lock = threading.Lock()
 
     def recover(self) -> None:
@@ -61,7 +59,7 @@ class Successions:
     def join(self, source: bytes) -> tuple[bytes, bytes, bytes]:
         """ASK → the own JOIN, the own newest DONE, and the CERT payload of what is adopted."""
         with self._live(source) as (live, _):
-            message = joining.join(live, source, self._limit)
+            message = joining.join(live, source, self._pace)
             return message, live.own_done(), joining.adopted_certificate(live) or b""
 
     def deal(self, source: bytes) -> bytes:

@@ -19,6 +19,7 @@ from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
@@ -34,11 +35,16 @@ JOINS_WITHIN: Final = 600.0
 """Seconds in which so many attempts of one initiator are joined for one wallet, and not more."""
 
 
-class JoinLimit:
-    """How often an initiator was followed lately. `ticks` is a clock that only runs forward."""
+class JoinPace:
+    """How often an initiator was followed lately, and how soon one epoch may follow another.
 
-    def __init__(self, ticks: Callable[[], float]) -> None:
+    `ticks` is seconds of a clock that only runs forward, `interval` seconds from the end of an
+    epoch to the next refresh (step 6.5.11).
+    """
+
+    def __init__(self, ticks: Callable[[], float], interval: int) -> None:
         self._ticks = ticks
+        self._interval = interval
         self._joined: dict[tuple[WalletId, int], deque[float]] = {}
 
     def require_room(self, wallet_id: WalletId, initiator: int) -> None:
@@ -52,6 +58,20 @@ class JoinLimit:
                 "too-many-attempts",
                 f"coordinator {initiator} began {MOST_JOINS} attempts "
                 f"within {JOINS_WITHIN:.0f} seconds",
+            )
+
+    def require_interval(self, ended: int, now: int) -> None:
+        """The epoch before ended at `ended`, in seconds since 1970 UTC.
+
+        Raises:
+            Refused: `refresh-interval`.
+        """
+        left = ended + self._interval - now
+        if left > 0:
+            raise Refused(
+                "refresh-interval",
+                f"the epoch before ended lately: refreshes of this wallet are at least "
+                f"{self._interval} s apart here, so the next one in {left} s",
             )
 
     def count(self, wallet_id: WalletId, initiator: int) -> None:
@@ -75,12 +95,12 @@ def ask_in(live: LiveEpoch, source: bytes) -> Ask:
     return decoded(message, Ask.from_bytes)
 
 
-def join(live: LiveEpoch, source: bytes, limit: JoinLimit) -> bytes:
+def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
     """The own JOIN message; a repeat is answered with the same bytes.
 
     Raises:
-        Refused: `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`, `staged-full` or
-            `epoch-retiring`.
+        Refused: `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`, `refresh-interval`,
+            `staged-full`, `not-retired` or `epoch-retiring`.
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `ask_in`.
     """
@@ -91,15 +111,17 @@ def join(live: LiveEpoch, source: bytes, limit: JoinLimit) -> bytes:
         return kept
     live.require_not_retiring()
     _check_attempt(live.holder, ask.attempt)
-    _check_retirement(live, ask)
-    limit.require_room(live.wallet_id, ask.attempt.initiator)
+    if live.body.epoch:
+        _check_retirement(live, ask)
+        pace.require_interval(_retired_at(live), live.holder.clock())
+    pace.require_room(live.wallet_id, ask.attempt.initiator)
     if len(live.successors) >= MOST_STAGED:
         raise Refused("staged-full", f"{MOST_STAGED} successors are staged here already")
     promised = promise(live.register, ask.attempt)
     with live.opened():
         pass
     live.audit("succession-joined", {"attempt": alpha.hex(), "reason": ask.reason})
-    limit.count(live.wallet_id, ask.attempt.initiator)
+    pace.count(live.wallet_id, ask.attempt.initiator)
     live.holder.registers.write(live.wallet_id, promised)
     live.attempts.keep(alpha, AttemptDocument.ASK, source)
     payload = Join(ask.attempt, _adoption(live)).to_bytes()
@@ -130,8 +152,6 @@ def _adoption(live: LiveEpoch) -> Adoption | None:
 
 def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
     """The epoch before this one was retired for the sake of this one (step 6.1.4)."""
-    if not live.body.epoch:
-        return
     before = live.epochs.kept(live.body.prev_hash, EpochDocument.BODY)
     if before is None:
         raise Tampered("the epoch before the live one is missing in the store")
@@ -144,6 +164,14 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
         ) from broken
     if retired.successor != live.body.hash:
         raise Refused("not-retired", "the epoch before was retired for another one")
+
+
+def _retired_at(live: LiveEpoch) -> int:
+    """When the own key of the epoch before was destroyed, in seconds since 1970 UTC."""
+    said = live.epochs.kept(live.body.prev_hash, EpochDocument.DESTROYED)
+    if said is None:
+        raise Tampered("the own word on the end of the epoch before is missing in the store")
+    return Destroyed.from_bytes(parse_envelope(said).payload).at
 
 
 def _check_attempt(holder: ActingHolder, attempt: Attempt) -> None:
