@@ -266,7 +266,10 @@ class Token:
         Raises:
             BackendError: the token is gone, or has logged this process out.
         """
-        self.info()
+        try:
+            self.info()
+        except BackendError:  # SoftHSM fails to tell while another process logs in
+            self.info()
         if not self.logged_in:
             return
         found = ffi.new("CK_SESSION_INFO *")

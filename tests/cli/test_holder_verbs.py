@@ -32,7 +32,7 @@ def test_holder_init_again_changes_nothing(run: Run, holder: Path) -> None:
 
 def test_holder_init_says_by_which_profile_it_takes_the_token(run: Run, holder: Path) -> None:
     config = holder / "holder.yaml"
-    assert run("--json", "holder", "init", config=config).document["profile"] == "standard"
+    assert run("--json", "holder", "init", config=config).document["profile"] == "softhsm"
     edited(config, "hsm:", "hsm:\n  profile: utimaco")
     ran = run("--json", "holder", "init", config=config)
     assert ran.document["profile"] == "utimaco, untested on hardware"

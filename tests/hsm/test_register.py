@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import DATA_OBJECT, Attribute, ffi
+from hsm_mpc.hsm.failures import GENERAL_ERROR
 from hsm_mpc.hsm.register import NO_PROMISE, Register, Registers, Vote, parse
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
@@ -426,3 +427,16 @@ def test_a_token_that_logged_us_out_has_no_register_to_tell_of(own_token: Token)
             use(WALLET)
     with pytest.raises(BackendError, match="has logged this process out"):
         Registers(own_token).wallet_ids()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_token_that_fails_once_to_tell_of_itself_is_asked_again(
+    own_token: Token, answer: Answer, times: int
+) -> None:
+    """SoftHSM does so while another process logs in."""
+    honest, left = own_token.calls.C_GetTokenInfo, [GENERAL_ERROR] * times
+    answer("C_GetTokenInfo", lambda slot, told: left.pop() if left else honest(slot, told))
+    if times > 1:
+        with pytest.raises(BackendError, match="C_GetTokenInfo"):
+            Registers(own_token).read(WALLET)
+    assert Registers(own_token).read(WALLET) is None
