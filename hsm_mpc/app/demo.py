@@ -40,7 +40,7 @@ _HOLDERS: Final = 5
 _THRESHOLD: Final = 3
 _NAME: Final = "treasury"
 _FEE: Final = 1000
-_COINS: Final = 3
+_COINS: Final = 4
 _MINER: Final = b"\x51"
 """Anybody may spend what the other blocks pay: it is nobody's story."""
 
@@ -54,6 +54,8 @@ class Told:
     address: str
     heights: tuple[int, ...]
     """Of the chain: before the first spend, after a forged one, after each true one."""
+    epoch: int
+    """Of the taproot wallet, after its shares were refreshed."""
     second_address: str
     """Of the Ed25519 wallet."""
     lamports: int
@@ -93,6 +95,7 @@ def tell(folder: Path | None, say: Say) -> Told:
         folder=folder,
         address=address,
         heights=tuple(story.heights),
+        epoch=wallet.body.epoch,
         second_address=base58(second.key.public_key(KeyPath())),
         lamports=story.lamports,
         refusal=refusal,
@@ -109,6 +112,7 @@ def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet, str, bool, 
         wallet = _key(story, client)
         _spends(story, client, wallet)
         second = second_chain(story, client, _HOLDERS, _THRESHOLD)
+        wallet = _refresh(story, client)
         story.say("\nTwo holders are gone")
         for name in ("h4", "h5"):
             lab_app.stop_holder(story.lab, name)
@@ -208,6 +212,20 @@ def _transaction(
     return Transaction(spend, ((signature(spend.signature_hash(0)),),))
 
 
+def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
+    """The wallet in its next epoch, which spends."""
+    story.say("\nNew shares of the same key")
+    with story.clock.row("refresh: new shares, new wrapping keys, the old ones gone"):
+        renewed = client.refresh(_NAME, ())
+    newest = renewed.newest
+    if newest is None or not newest.retired or newest.waiting_for:
+        raise HsmMpcError("the old epoch was not retired by all holders")
+    story.say(f"  the wrapping keys of epoch {renewed.body.epoch - 1} are destroyed in all HSMs;")
+    story.say("  every copy of the old shares, wherever it lies, is noise")
+    _spend(story, client, renewed, "  the new ones spend from the same address")
+    return renewed
+
+
 def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> str:
     story.say("\nA third is gone")
     lab_app.stop_holder(story.lab, "h3")
@@ -237,7 +255,7 @@ def _share(story: Story, wallet: VerifiedWallet) -> tuple[bool, bool]:
 
 
 def _sealed(holder: OpenHolder, wallet: VerifiedWallet) -> Sealed:
-    body, me = wallet.certificate.body, holder.index()
+    body, me = wallet.body, holder.index()
     terms, identity = body.terms, holder.identity()
     epochs: Epochs = holder.store.wallet(terms.wallet_id, me, identity.sign, identity.key.verify)
     named = KeyUri.parse(epochs.record(body.hash).kek_uri)
