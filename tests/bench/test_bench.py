@@ -100,6 +100,7 @@ def test_a_whole_lab(run: Run) -> None:
         assert list(row["spent_us"]) == ["client", "coordinator", "signers", "fronts"]
 
 
+@pytest.mark.long
 def test_the_memory_of_a_holder(run: Run) -> None:
     (row,) = rows(run, "agent")
     assert list(row["pss_kib"]) == ["signer", "front", "together"]
