@@ -103,7 +103,7 @@ class HeldWallets:
         if known is None:
             held = self.find(wallet_id, epoch_hash)
             if held.record.state not in (EpochState.ACTIVE, EpochState.ADOPTED):
-                raise NotReady(f"this epoch of wallet {held.body.terms.name} does not sign")
+                raise NotReady(f"wallet {held.body.terms.name} is not active in this epoch")
             with self._lock:
                 if key not in self._signing:
                     self._signing[key] = SigningWallet(self._holder, held)

@@ -268,7 +268,7 @@ def test_certified_holder_signs_nothing(making: Making, party: Party) -> None:
         if stage == "certified":
             making.certify(1)
         _, request = making.world.requested(certificate, b"message")
-        with pytest.raises(NotReady, match="treasury is not active"):
+        with pytest.raises(NotReady, match="treasury is not active in this epoch"):
             party.desk.request(request)
         assert events(party)[-1] == "refused"
 

@@ -61,7 +61,11 @@ HARMLESS = {"C_CloseSession", "C_GetFunctionList", "C_Logout"}
 """What gives a session back, and what tells of functions: no token is asked."""
 
 
-OF_ONE_STEP = {"seed.write", "case.write", "registry.open", "registry.add", "registry.confirm"}
+OF_ONE_STEP = {
+    *("seed.write", "case.write"),
+    *("registry.open", "registry.add", "registry.confirm"),
+    *("registry.attempt", "registry.succession"),
+}
 """Files of clients and coordinators: a seed, evidence, a database (test_files_of_one_step.py)."""
 
 

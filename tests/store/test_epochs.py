@@ -197,6 +197,8 @@ ALLOWED = {
     (EpochState.ACTIVE, EpochState.RETIRING),
     (EpochState.STAGED, EpochState.ACKED),
     (EpochState.STAGED, EpochState.ADOPTED),
+    (EpochState.STAGED, EpochState.ACTIVE),
+    (EpochState.ACKED, EpochState.ACTIVE),
     (EpochState.ACKED, EpochState.ADOPTED),
     (EpochState.ADOPTED, EpochState.ACTIVE),
     *((state, state) for state in EpochState),
