@@ -91,6 +91,7 @@ def test_a_wallet_outlives_the_death_of_every_process(lab: Lab) -> None:
         assert place.ran("inventory")["missing"] == []
 
 
+@pytest.mark.long
 def test_what_an_unfinished_create_left_is_discarded_by_either_way(lab: Lab) -> None:
     with lab.up() as (_, holders):
         certificate = prepared(lab.world, holders, "begun", 2)

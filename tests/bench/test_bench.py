@@ -66,7 +66,7 @@ def test_the_rows_of_a_signer(run: Run) -> None:
         "taproot.sign",
         pytest.param("taproot.dkg", marks=pytest.mark.long),
         pytest.param("ed25519.sign", marks=pytest.mark.long),
-        "ed25519.dkg",
+        pytest.param("ed25519.dkg", marks=pytest.mark.long),
         pytest.param("taproot.refresh", marks=pytest.mark.long),
         pytest.param("ed25519.refresh", marks=pytest.mark.long),
     ],
