@@ -130,6 +130,19 @@ def test_every_message_is_repeated_as_it_was_also_after_a_restart(
     assert refreshing.retire(1) == destroyed
 
 
+def test_who_was_away_and_adopts_repeats_its_confirmation_as_it_was(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 1.7.4: it never joined the attempt, and has said DONE in it all the same."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    done = refreshing.adopt(3, refreshing.transcript)
+    assert refreshing.adopt(3, refreshing.transcript) == done
+    world.restarted(3)
+    assert refreshing.adopt(3, refreshing.transcript) == done
+
+
 def test_a_member_that_dealt_and_lost_its_memory_goes_on_from_its_disk(
     world: World, refreshing: Refreshing
 ) -> None:

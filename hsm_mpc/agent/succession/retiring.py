@@ -31,7 +31,7 @@ from hsm_mpc.errors import (
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
@@ -114,8 +114,7 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
             destroy_keys(holder, wallet_id, record)
             epochs.drop(record.epoch_hash)
     for attempt in attempts.all():
-        asked = attempts.kept(attempt, AttemptDocument.ASK)
-        if asked is None or parse_envelope(asked).address.epoch_hash != register.epoch_hash:
+        if not _is_to_replace(attempts, attempt, register.epoch_hash):
             attempts.forget(attempt)
 
 
@@ -219,6 +218,15 @@ def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> bytes:
     done = done_of(live, attempt, successor.body, successor.record)
     address = address_in(live.body, attempt, live.holder.me)
     return live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
+
+
+def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
+    """Whether what is kept of an attempt is about this epoch. Who was away has adopted in an
+    attempt that it never joined: its DONE is all there is of it.
+    """
+    kept = (attempts.kept(attempt, document) for document in AttemptDocument)
+    said = next((source for source in kept if source is not None), None)
+    return said is not None and parse_envelope(said).address.epoch_hash == live
 
 
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:
