@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.agent.succession import joining, successor_share
-from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS, MOST_STAGED
-from hsm_mpc.agent.succession.retiring import destroy_keys
+from hsm_mpc.agent.succession import dropping, successor_share
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
+from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
 from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
@@ -238,13 +238,54 @@ def test_with_too_many_staged_successors_nothing_is_joined(
 ) -> None:
     """Section 6.2: each costs a key in the HSM."""
     assert MOST_STAGED == 4
-    monkeypatch.setattr(joining, "MOST_STAGED", 1)
+    monkeypatch.setattr(dropping, "MOST_STAGED", 1)
     refreshing.joined()
     refreshing.dealt()
     refreshing.certified()
     refreshing.begin()
     assert rule(lambda: refreshing.join(1)) == "staged-full"
     assert refreshing.join(3)[0]
+
+
+def test_attempts_that_failed_do_not_end_all_refreshing(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 6.5.10: what a newer attempt has overtaken makes room, key and all; the newest stays."""
+    for _ in range(MOST_STAGED + 2):
+        refreshing.joined()
+        refreshing.dealt()
+        refreshing.stage(1)
+        assert len(keks(world.parties[1])) <= 1 + MOST_STAGED
+    refreshing.certified()
+    refreshing.drive(absent=(3,))
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(world.parties[1])) == 1
+
+
+def test_a_successor_that_made_room_is_made_again_if_others_adopt_it(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.4.7: while the old epoch opens, the transcript is enough."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    first = refreshing.certificate
+    refreshing.joined()
+    refreshing.dealt()
+    with monkeypatch.context() as crowded:
+        crowded.setattr(dropping, "MOST_STAGED", 1)
+        refreshing.begin()
+        refreshing.join(1)
+    assert states(world, 1) == {0: EpochState.ACTIVE}
+    assert first is not None
+    refreshing.attempts, refreshing.propose = 1, first.propose
+    refreshing.adopt(3, refreshing.transcript)
+    refreshing.attempts = 4
+    refreshing.members = (1, 3)
+    refreshing.joined()
+    assert refreshing.proposal().successor == refreshing.successor.hash
+    refreshing.adopt(1, refreshing.transcript)
+    assert states(world, 1) == {0: EpochState.ACTIVE, 1: EpochState.ADOPTED}
 
 
 def test_an_ask_is_of_the_initiator_of_its_attempt(world: World, refreshing: Refreshing) -> None:

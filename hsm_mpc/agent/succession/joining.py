@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession.dropping import make_room
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.succession.votes import promise
 from hsm_mpc.certificates.attempt import Attempt
@@ -26,8 +27,6 @@ from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ASK, JOIN
 
-MOST_STAGED: Final = 4
-"""Successors that a holder keeps a wrapping key for at once (section 6.2)."""
 FURTHEST_AHEAD: Final = 600
 """Seconds by which an attempt's counter may be ahead of the own clock (step 6.5.11)."""
 MOST_JOINS: Final = 16
@@ -115,11 +114,10 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
         _check_retirement(live, ask)
         pace.require_interval(_retired_at(live), live.holder.clock())
     pace.require_room(live.wallet_id, ask.attempt.initiator)
-    if len(live.successors) >= MOST_STAGED:
-        raise Refused("staged-full", f"{MOST_STAGED} successors are staged here already")
     promised = promise(live.register, ask.attempt)
     with live.opened():
         pass
+    make_room(live)
     live.audit("succession-joined", {"attempt": alpha.hex(), "reason": ask.reason})
     pace.count(live.wallet_id, ask.attempt.initiator)
     live.holder.registers.write(live.wallet_id, promised)

@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done
-from hsm_mpc.agent.keygen_files import destroy_wrapping_key
-from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
+from hsm_mpc.agent.succession.dropping import destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
@@ -116,17 +115,6 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
     for attempt in attempts.all():
         if not _is_to_replace(attempts, attempt, register.epoch_hash):
             attempts.forget(attempt)
-
-
-def destroy_keys(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> None:
-    """Every wrapping key that opens the share of one epoch is gone from the token.
-
-    Raises:
-        Tampered: a key is in another token.
-        BackendError: the token does not answer.
-    """
-    for uri in (record.kek_uri, *record.extra_uris):
-        destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, uri))
 
 
 def _retired_in(live: LiveEpoch, source: bytes) -> tuple[Retired, bytes]:
