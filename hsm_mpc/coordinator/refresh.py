@@ -26,21 +26,25 @@ from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
     HsmMpcError,
+    InvalidSignature,
     NotReady,
+    ProtocolAbort,
     Refused,
+    Tampered,
 )
 from hsm_mpc.ids import WalletId
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.join import Join
+from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key, MessageKind
 
 ATTEMPT_SECONDS: Final = 180
@@ -115,9 +119,9 @@ class Refresher:
         deadline = self._clock() + ATTEMPT_SECONDS
         ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
         message = self._said(ASK, replaced, attempt, ask.to_bytes())
-        joined = self._each(present, HolderMethod.JOIN, [message], 3)
+        joined = self._each(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
-        certificates = {parts[2] for parts in joined.values() if parts[2]}
+        certificates = self._shown_certificates(joined)
         highest = highest_adoption(
             Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
         )
@@ -136,12 +140,64 @@ class Refresher:
         propose = self._said(PROPOSE, replaced, attempt, content.to_bytes())
         if highest is None:
             return self._made(wallet_id, replaced, propose)
-        certificate = next(
-            each for each in certificates if _digest(each) == highest.certificate_digest
+        certificate, history = self._carried(replaced, propose, joined, highest)
+        transcript = self._transcript_of(wallet_id, certificate.body)
+        return Succession(
+            wallet_id,
+            certificate.body.epoch,
+            propose,
+            certificate.to_bytes(),
+            transcript,
+            {},
+            history,
         )
-        body = SuccessorCertificate.from_bytes(certificate).body
-        transcript = self._transcript_of(wallet_id, body)
-        return Succession(wallet_id, body.epoch, propose, certificate, transcript, {})
+
+    def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
+        """What certifies each adoption that a JOIN tells of, from whoever tells of it.
+
+        Raises:
+            ProtocolAbort: naming who shows another one, or none.
+        """
+        culprits = []
+        for index, (join, _, certificate, _) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            wanted = None if adopted is None else adopted.certificate_digest
+            if wanted != (_digest(certificate) if certificate else None):
+                culprits.append(index)
+        if culprits:
+            raise ProtocolAbort("an adoption is told of and not shown", culprits)
+        return {parts[2] for parts in joined.values() if parts[2]}
+
+    def _carried(
+        self,
+        replaced: EpochBody,
+        propose: bytes,
+        joined: Mapping[int, tuple[bytes, ...]],
+        highest: Adoption,
+    ) -> tuple[SuccessorCertificate, bytes]:
+        """What the highest adoption is of, verified, and the PROPOSEs since that was made.
+
+        Raises:
+            ProtocolAbort: it cannot have been adopted there; naming who says so.
+        """
+        proposed = check_propose(parse_envelope(propose), replaced, self._keys)
+        claimed = (highest.attempt, highest.epoch_hash)
+        culprits = []
+        for index, (join, _, source, history) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            if adopted is None or (adopted.attempt, adopted.epoch_hash) != claimed:
+                continue
+            try:
+                certificate = SuccessorCertificate.from_bytes(source)
+                made = certificate.verify(replaced, self._keys).content.attempt
+                if certificate.body.hash != highest.epoch_hash:
+                    raise BadInput("the certificate is of another successor")
+                check_carried(proposed, made, unbundled(history), replaced, self._keys)
+            except (BadInput, InvalidSignature, Tampered):
+                culprits.append(index)
+            else:
+                return certificate, history
+        raise ProtocolAbort("an adoption is told of that is not proven", culprits)
 
     def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
         """DEAL and ACK of all members, and the certificate that they make."""
@@ -195,7 +251,7 @@ class Refresher:
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
         attempt = attempt_in(newest.propose)
         certificate = self._said(SUCCESSOR, replaced, attempt, newest.certificate)
-        parts = [newest.propose, certificate, newest.transcript]
+        parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
         for source in _messages(answers):

@@ -33,6 +33,8 @@ class Succession:
     """For holders that were away."""
     dones: Mapping[int, bytes]
     """The DONE message of each holder that has adopted it."""
+    history: bytes = b""
+    """PROPOSE of each attempt between the one that made it and that one, newest first."""
     retirement: bytes = b""
     """Payload of RETIRE; empty: not enough holders have adopted it."""
     destroyed: Mapping[int, bytes] = field(default_factory=dict)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
 from tests.agent.making import keks
@@ -164,6 +168,42 @@ def test_a_dealing_that_does_not_fit_names_its_dealer(office: Office, world: Wor
     office.links[2].tamper = None
     assert office.client.show("treasury").body.epoch == wallet.body.epoch
     assert office.client.refresh("treasury", []).body.epoch == 1
+
+
+@pytest.mark.parametrize("shown", ["another epoch", "garbage", "nothing"])
+def test_a_holder_that_tells_of_what_it_has_not_adopted_is_named(
+    office: Office, world: World, shown: str
+) -> None:
+    """Nothing that one holder says becomes an epoch of the wallet, and signing goes on."""
+    office.made()
+    renewed = office.client.refresh("treasury", [])
+    liar = world.parties[3].acting
+    wallet = office.registry.named("treasury")
+    assert wallet is not None
+    newest = office.refresher.epochs(wallet).newest
+    assert newest is not None
+    known = SuccessorCertificate.from_bytes(newest.certificate)
+    forged = replace(known, body=replace(known.body, epoch=77)).to_bytes()
+    told = {"another epoch": forged, "garbage": b"garbage", "nothing": b""}[shown]
+
+    def adopted(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.JOIN:
+            return answer
+        message = parse_envelope(answer[0])
+        join = Join.from_bytes(message.payload)
+        before = replace(join.attempt, counter=join.attempt.counter - 1)
+        claim = Adoption(before, known.body.hash, hashlib.sha256(told).digest())
+        payload = replace(join, adopted=claim).to_bytes()
+        lie = liar.signed_by_identity(message.kind, message.address, payload)
+        return lie, answer[1], told, *answer[3:]
+
+    office.links[3].tamper = adopted
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.client.refresh("treasury", [])
+    assert blamed.value.names == ("h3",)
+    assert office.client.show("treasury").body == renewed.body
+    assert signed_in(office, renewed, (1, 2)) == renewed.body.hash
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(

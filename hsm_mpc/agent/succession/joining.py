@@ -140,6 +140,14 @@ def adopted_certificate(live: LiveEpoch) -> bytes | None:
     return certificate
 
 
+def carried_on(live: LiveEpoch) -> bytes | None:
+    """PROPOSE of each attempt from that of the adoption down to the one that made what is adopted;
+    None: nothing is adopted, or in the attempt that made it.
+    """
+    vote = live.register.adopted
+    return None if vote is None else live.attempts.kept(vote.attempt, AttemptDocument.CARRIED)
+
+
 def _adoption(live: LiveEpoch) -> Adoption | None:
     vote, certificate = live.register.adopted, adopted_certificate(live)
     if vote is None or certificate is None:

@@ -36,7 +36,7 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.retirement import Retired, Retirement
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
@@ -212,9 +212,12 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
     """Whether what is kept of an attempt is about this epoch. Who was away has adopted in an
     attempt that it never joined: its DONE is all there is of it.
     """
-    kept = (attempts.kept(attempt, document) for document in AttemptDocument)
-    said = next((source for source in kept if source is not None), None)
-    return said is not None and parse_envelope(said).address.epoch_hash == live
+    for document in AttemptDocument:
+        kept = attempts.kept(attempt, document)
+        if kept is not None:
+            said = unbundled(kept)[0] if document is AttemptDocument.CARRIED else kept
+            return parse_envelope(said).address.epoch_hash == live
+    return False
 
 
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:
