@@ -19,8 +19,7 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
-from hsm_mpc.encoding import Reader
+from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in, first_body
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -84,7 +83,8 @@ class Refresher:
 
         Raises:
             BadInput: too few are left.
-            NotReady: the epoch before is not retired yet, and who is waited for.
+            NotReady: the epoch before is not retired yet, or the new one was not adopted by as
+                many as sign; and who is waited for.
             QuorumUnreachable: a holder that is not absent does not answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
@@ -100,7 +100,9 @@ class Refresher:
             if not overtaken:
                 self._require_retired(epochs)
             self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))
-            return self._advanced(self.epochs(wallet))[0]
+            epochs = self._advanced(self.epochs(wallet))[0]
+            self._require_adopted(epochs)
+            return epochs
 
     def advance(self, wallet: Registered) -> Epochs:
         """Ask those whose part of the newest succession is missing; what there is now."""
@@ -245,7 +247,7 @@ class Refresher:
         if not newest.retirement:
             newest, overtaken = self._adopted(newest, replaced)
         if newest.retirement:
-            newest = self._retired(newest, replaced)
+            newest, overtaken = self._retired(newest, replaced), False
         return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
 
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
@@ -254,11 +256,17 @@ class Refresher:
         parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        for source in _messages(answers):
-            if adoption_in(source, replaced, self._keys).attempt == attempt:
-                newest = newest.with_done(source)
-        if len(newest.dones) >= replaced.terms.sizes.adopt:
-            dones = Retirement(tuple(newest.dones[index] for index in sorted(newest.dones)))
+        vote = (attempt, newest.body.hash)
+
+        def adopts(source: bytes) -> bool:
+            done = adoption_in(source, replaced, self._keys)
+            return (done.attempt, done.epoch_hash) == vote
+
+        for source in self._messages(answers, adopts):
+            newest = newest.with_done(source)
+        votes = newest.votes
+        if len(votes) >= replaced.terms.sizes.adopt:
+            dones = Retirement(tuple(votes[index] for index in sorted(votes)))
             dones.check(replaced, self._keys)
             newest = replace(newest, retirement=dones.to_bytes())
         self._registry.keep(newest)
@@ -273,8 +281,12 @@ class Refresher:
         ]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        for source in _messages(answers):
-            destroyed_in(source, replaced, self._keys)
+        h = newest.body.hash
+
+        def destroyed(source: bytes) -> bool:
+            return destroyed_in(source, replaced, self._keys).successor == h
+
+        for source in self._messages(answers, destroyed):
             newest = newest.with_destroyed(source)
         self._registry.keep(newest)
         return newest
@@ -289,6 +301,15 @@ class Refresher:
             f"epoch {newest.epoch - 1} is not retired yet",
             [self._links.name(index) for index in missing],
         )
+
+    def _require_adopted(self, epochs: Epochs) -> None:
+        """Clients are shown what a quorum has adopted, and nothing before."""
+        newest = epochs.newest
+        if newest is not None and newest is not epochs.adopted():
+            raise NotReady(
+                f"epoch {newest.epoch} is certified, and not adopted yet",
+                [self._links.name(index) for index in newest.waiting_for(self._links.indices)],
+            )
 
     # Saying and asking
 
@@ -323,6 +344,23 @@ class Refresher:
             raise BackendError(f"holder {self._links.name(index)} does not show its channel")
         return message
 
+    def _messages(
+        self,
+        answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
+        wanted: Callable[[bytes], bool],
+    ) -> Iterator[bytes]:
+        """The one message of each holder that has answered what is wanted: what another one says
+        costs the others nothing.
+        """
+        for index, answer in answers.items():
+            if isinstance(answer, HsmMpcError) or len(answer) != 1:
+                continue
+            try:
+                if parse_envelope(answer[0]).address.sender == index and wanted(answer[0]):
+                    yield answer[0]
+            except (BadInput, InvalidSignature):
+                continue  # it is asked again
+
     @contextmanager
     def _alone_with(self, wallet_id: WalletId) -> Iterator[None]:
         """One succession of a wallet at a time."""
@@ -330,18 +368,6 @@ class Refresher:
             mine = self._wallets.setdefault(wallet_id, threading.Lock())
         with mine:
             yield
-
-
-def attempt_in(propose: bytes) -> Attempt:
-    """The attempt of a PROPOSE message."""
-    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
-
-
-def _messages(answers: Mapping[int, tuple[bytes, ...] | HsmMpcError]) -> Iterator[bytes]:
-    """The one message of each that has answered."""
-    for answer in answers.values():
-        if not isinstance(answer, HsmMpcError) and len(answer) == 1:
-            yield answer[0]
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

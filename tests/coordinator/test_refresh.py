@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable
+from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.succession.join import Adoption, Join
@@ -204,6 +204,73 @@ def test_a_holder_that_tells_of_what_it_has_not_adopted_is_named(
     assert blamed.value.names == ("h3",)
     assert office.client.show("treasury").body == renewed.body
     assert signed_in(office, renewed, (1, 2)) == renewed.body.hash
+
+
+@pytest.fixture
+def four(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
+    """A 2-of-4 wallet, which three that adopt retire: W = 3."""
+    with (
+        World.made(hsm_module, pin_arena, tmp_path, 4) as world,
+        Office.opened(world, tmp_path / "coordinator") as office,
+    ):
+        office.made()
+        yield office
+
+
+@pytest.mark.parametrize("told", ["garbage", "unsigned", "another epoch"])
+def test_what_one_holder_answers_instead_of_its_confirmation_keeps_nobody(
+    four: Office, told: str
+) -> None:
+    """A liar keeps back its own vote and no other."""
+    liar = four.world.parties[4].acting
+
+    def lie(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked not in (HolderMethod.ADOPT, HolderMethod.RETIRE):
+            return answer
+        if told == "garbage":
+            return (b"garbage",)
+        if told == "unsigned":
+            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]),)
+        message = parse_envelope(answer[0])
+        payload = bytearray(message.payload)
+        payload[10 if asked is HolderMethod.ADOPT else 42] ^= 1
+        return (liar.signed_by_identity(message.kind, message.address, bytes(payload)),)
+
+    four.links[4].tamper = lie
+    renewed = four.client.refresh("treasury", [])
+    assert waiting_for(renewed) == (True, (4,))
+    assert signed_in(four, renewed, (1, 2)) == renewed.body.hash
+
+
+def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None:
+    """Section 6.1.4, as built: whoever has not retired yet could not open what is dealt next."""
+    silent = [True]
+
+    def away(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT and silent[0]:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    def behind(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+        if asked is HolderMethod.RETIRE:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    for index in (1, 2, 3):
+        four.links[index].tamper = away
+    four.links[4].tamper = behind
+    with pytest.raises(NotReady, match="not adopted yet") as nobody:
+        four.client.refresh("treasury", [])
+    assert nobody.value.waiting_for == ("h1", "h2", "h3", "h4")
+    silent[0] = False
+    with pytest.raises(NotReady) as not_yet:
+        four.client.refresh("treasury", [4])
+    assert not_yet.value.waiting_for == ("h4",)
+    four.links[4].tamper = None
+    assert four.client.refresh("treasury", []).body.epoch == 2
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(
