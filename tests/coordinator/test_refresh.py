@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -291,3 +292,25 @@ def test_a_coordinator_that_lost_all_finds_every_epoch_again(
             office.refresher.advance(wallet)
             assert waiting_for(office.client.show("treasury")) == (True, ())
             assert office.client.refresh("treasury", []).body.epoch == 3
+
+
+@pytest.mark.parametrize("method", [HolderMethod.REQUEST, HolderMethod.SIGN])
+def test_a_request_in_flight_across_the_switch_is_signed_all_the_same(
+    office: Office, method: HolderMethod
+) -> None:
+    """The old epoch is retired between the choice of the epoch and the answer of the holders."""
+    wallet = office.made()
+    began = threading.Lock()
+    switched = threading.Event()
+
+    def switching(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is method:
+            if began.acquire(blocking=False):
+                refreshed.append(office.client.refresh("treasury", []))
+                switched.set()
+            switched.wait(30)
+        return honest(parts)
+
+    refreshed: list[VerifiedWallet] = []
+    office.links[1].tamper = office.links[2].tamper = office.links[3].tamper = switching
+    assert signed_in(office, wallet, (1, 2)) == refreshed[0].body.hash
