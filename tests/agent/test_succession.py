@@ -314,6 +314,15 @@ def test_the_end_of_the_epoch_before_is_proven(world: World, refreshing: Refresh
     following.join(1)
 
 
+def test_before_the_first_epoch_none_was_retired(world: World, refreshing: Refreshing) -> None:
+    """Section 6.3: of epoch 0 the retirement is empty. What is kept of it is nobody's padding."""
+    refreshing.begin()
+    for before in (b"x", bytes(1 << 19)):
+        refreshing.before = before
+        assert rule(lambda: refreshing.join(1)) == "not-retired"
+    assert register_of(world, refreshing) == Register(refreshing.replaced.hash)
+
+
 def test_messages_of_another_epoch_are_refused(world: World, refreshing: Refreshing) -> None:
     old = Refreshing(world, refreshing.replaced, (1, 2), refreshing.first_dones, attempts=7)
     refreshing.drive(absent=(3,))
@@ -697,6 +706,20 @@ def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Re
     refreshing.drive(absent=(3,))
     with acting.arena.scope() as take, pytest.raises(Tampered):
         copy.open_into(take(64))
+
+
+def test_a_damaged_attempt_of_one_wallet_keeps_no_signer_from_starting(
+    world: World, refreshing: Refreshing
+) -> None:
+    """It is an alarm, and the wallet is not refreshed; everything else goes on."""
+    refreshing.joined()
+    kept = next(world.parties[1].acting.store._folder.rglob("attempts/*/ask"))
+    kept.write_bytes(b"damaged")
+    world.restarted(1)
+    with pytest.raises(Tampered, match="attempt"):
+        refreshing.deal(1)
+    wallet_id, h = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    assert world.parties[1].wallets.signing(wallet_id, h)
 
 
 def test_a_successor_that_a_crash_left_half_sealed_goes_at_the_next_start(

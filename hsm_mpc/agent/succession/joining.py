@@ -110,6 +110,8 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
         return kept
     live.require_not_retiring()
     _check_attempt(live.holder, ask.attempt)
+    if live.body.epoch == 0 and ask.retirement:
+        raise Refused("not-retired", "before the first epoch there was none to be retired")
     if live.body.epoch:
         _check_retirement(live, ask)
         pace.require_interval(_retired_at(live), live.holder.clock())

@@ -215,8 +215,11 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
     for document in AttemptDocument:
         kept = attempts.kept(attempt, document)
         if kept is not None:
-            said = unbundled(kept)[0] if document is AttemptDocument.CARRIED else kept
-            return parse_envelope(said).address.epoch_hash == live
+            try:
+                said = unbundled(kept)[0] if document is AttemptDocument.CARRIED else kept
+                return parse_envelope(said).address.epoch_hash == live
+            except BadInput as broken:
+                raise Tampered(f"attempt {attempt.hex()}: {document.value}: {broken}") from broken
     return False
 
 
