@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.agent.succession import dropping, successor_share
+from hsm_mpc.agent.succession import dropping, retiring, successor_share
 from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
 from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
-from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.wallets import HeldEpoch, context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
@@ -25,7 +28,9 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.register import Register, Vote
-from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
@@ -183,6 +188,59 @@ def test_nonces_of_the_old_epoch_die_with_it(world: World, refreshing: Refreshin
     round_ = Round(world, Certificate.from_bytes(kept), b"pay").commit(1, 2)
     refreshing.drive(absent=(3,))
     assert rule(lambda: round_.sign(1)) in ("lease-unknown", "unknown-wallet")
+
+
+def test_an_epoch_that_retires_while_it_is_looked_up_is_not_remembered(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.7: a request that found it active a moment before finds it later no more."""
+    adopted_by_all(refreshing)
+    wallet_id, old = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    party = world.parties[1]
+    honest, finish = party.wallets.find, retiring.finish
+    forgotten, go = threading.Event(), threading.Event()
+
+    def finished(live: LiveEpoch) -> bytes:
+        forgotten.set()
+        go.wait(30)
+        return finish(live)
+
+    def found(*named: Any) -> HeldEpoch:
+        held = honest(*named)
+        end.start()
+        forgotten.wait(0.5)
+        return held
+
+    end = threading.Thread(target=lambda: run_shielded(lambda: refreshing.retire(1)))
+    monkeypatch.setattr(retiring, "finish", finished)
+    with monkeypatch.context() as racing:
+        racing.setattr(party.wallets, "find", found)
+        assert party.wallets.signing(wallet_id, old)
+    go.set()
+    end.join()
+    assert register_of(world, refreshing) == Register(refreshing.successor.hash)
+    assert rule(lambda: party.wallets.signing(wallet_id, old)) == "unknown-wallet"
+
+
+def test_a_successor_that_goes_while_others_are_looked_up_is_no_damage(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signing reads the store while a succession changes it."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    h, wallet_id = refreshing.successor.hash, refreshing.replaced.terms.wallet_id
+    epochs = world.parties[1].acting.epochs(wallet_id)
+    kept = Epochs.kept
+
+    def going(of: Epochs, each: EpochHash, document: EpochDocument) -> bytes | None:
+        if each == h and document is EpochDocument.BODY and h in epochs.hashes():
+            epochs.drop(h)
+        return kept(of, each, document)
+
+    monkeypatch.setattr(Epochs, "kept", going)
+    (held,) = world.parties[1].wallets.of(wallet_id)
+    assert held.body == refreshing.replaced
 
 
 # JOIN
