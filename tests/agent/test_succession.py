@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -752,6 +753,22 @@ def test_every_successor_that_was_overtaken_goes_too(world: World, refreshing: R
         assert len(keks(party)) == 1
         assert party.acting.attempts(refreshing.replaced.terms.wallet_id).all() == ()
         assert len(party.acting.epochs(refreshing.replaced.terms.wallet_id).hashes()) == 2
+
+
+def test_a_key_that_a_restored_disk_has_forgotten_goes_with_the_epoch(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 6.5.7: an old copy of the disk has the blob of a failed attempt."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    folder = world.parties[1].acting.store._folder
+    shutil.rmtree(next(folder.rglob(f"epochs/{refreshing.successor.hash.hex()}")))
+    world.restarted(1)
+    refreshing.certificate = None
+    refreshing.drive(absent=(3,))
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(world.parties[1])) == 1
 
 
 def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Refreshing) -> None:

@@ -12,6 +12,7 @@ from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused, Tampered
+from hsm_mpc.hsm import keys
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
@@ -47,6 +48,21 @@ def destroy_keys(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord)
     """
     for uri in (record.kek_uri, *record.extra_uris):
         destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, uri))
+
+
+def destroy_all_but(holder: ActingHolder, wallet_id: WalletId, kept: EpochRecord) -> None:
+    """No wrapping key of the wallet is left but those of one epoch, also none that no record names:
+    a disk that was restored has forgotten what it staged, and an old copy of it has not (6.5.7).
+
+    Raises:
+        Tampered: a key of that epoch is in another token.
+        BackendError: the token does not answer.
+    """
+    named = {key_id_in(holder.token, uri) for uri in (kept.kek_uri, *kept.extra_uris)}
+    label = keys.wrapping_label(wallet_id)
+    for key_id in keys.wrapping_key_ids(holder.token, label):
+        if key_id not in named:
+            destroy_wrapping_key(holder, wallet_id, key_id)
 
 
 def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:

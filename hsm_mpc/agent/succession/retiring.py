@@ -12,7 +12,7 @@ from dataclasses import replace
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
-from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
@@ -88,6 +88,7 @@ def finish(live: LiveEpoch) -> bytes:
     overtaken = [each.record for each in live.successors if each is not successor]
     for record in (live.held.record, *overtaken):
         destroy_keys(live.holder, live.wallet_id, record)
+    destroy_all_but(live.holder, live.wallet_id, successor.record)
     _require_closed(live)
     message = _destroyed_message(live, retired)
     _keep_own_done(live, retired, successor)
