@@ -691,6 +691,31 @@ def test_a_share_of_the_successor_that_does_not_open_keeps_the_old_one(
     assert party.wallets.signing(new.wallet_id, refreshing.replaced.hash)
 
 
+@pytest.mark.parametrize("lost", ["blob", "key"])
+def test_a_share_of_the_successor_that_was_lost_is_made_again_while_the_old_one_opens(
+    world: World, refreshing: Refreshing, lost: str
+) -> None:
+    """Steps 6.6.1 and 6.6.3; and what it says of it next is of the share that it has."""
+    adopted_by_all(refreshing)
+    party = world.parties[1]
+    new = next(each for each in party.wallets.all() if each.body.epoch == 1)
+    if lost == "key":
+        destroy_keys(party.acting, new.wallet_id, new.record)
+    else:
+        party.acting.epochs(new.wallet_id).blob_path(new.body.hash).write_bytes(b"lost")
+    for index in (2, 3):
+        refreshing.retire(index)
+    with pytest.raises(Tampered):
+        refreshing.retire(1)
+    refreshing.retire(1, refreshing.transcript)
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(party)) == 1
+    following = refreshing.next()
+    following.members = (1, 2, 3)
+    following.drive()
+    assert states(world, 1) == {2: EpochState.ACTIVE}
+
+
 def test_who_was_cut_off_retires_all_the_same_and_says_nothing_below_its_promise(
     world: World, refreshing: Refreshing
 ) -> None:

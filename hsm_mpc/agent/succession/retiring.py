@@ -194,17 +194,20 @@ def _keep_own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> N
 
 
 def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> bytes:
-    """The newest one that was said; where none was, one of the attempt that was promised last.
+    """The newest one that was said; where none was, or of a share that had to be made anew since,
+    one of the attempt that was promised last.
 
     A holder that was away, or had promised a higher attempt, did not vote. Once the successor is
     decided, what it says is no vote any more; and it says nothing below its promise (step 6.4.9).
     """
     said = newest_done(live.holder, successor.body)
-    if said is not None:
-        return said
     promised = Attempt.read(Reader(live.register.promised, "register"))
     attempt = max(promised, retired.attempt)
     done = done_of(live, attempt, successor.body, successor.record)
+    if said is not None:
+        before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
+        if replace(before, attempt=attempt) == done:
+            return said
     address = address_in(live.body, attempt, live.holder.me)
     return live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
 
