@@ -145,7 +145,7 @@ class HolderDesk:
         return (u16be(self._ceremonies.judge(blame, proposal, hellos)),)
 
     def _join(self, parts: Parts) -> Sequence[bytes]:
-        """ASK → JOIN, own newest DONE, CERT payload of what is adopted or nothing."""
+        """ASK → JOIN, own newest DONE, CERT payload of what is adopted, PROPOSEs that carry it."""
         (ask,) = _exactly(1, parts)
         return self._successions.join(ask)
 
@@ -161,9 +161,9 @@ class HolderDesk:
         return (self._successions.stage(both[:members], both[members:]),)
 
     def _adopt(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSE, CERT, transcript or nothing → DONE."""
-        propose, certificate, transcript = _exactly(3, parts)
-        return (self._successions.adopt(propose, certificate, transcript),)
+        """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing → DONE."""
+        propose, certificate, transcript, history = _exactly(4, parts)
+        return (self._successions.adopt(propose, certificate, transcript, history),)
 
     def _retire(self, parts: Parts) -> Sequence[bytes]:
         """RETIRE, CERT, transcript or nothing → DESTROYED."""

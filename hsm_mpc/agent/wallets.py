@@ -100,15 +100,15 @@ class HeldWallets:
         """
         key = (wallet_id, epoch_hash)
         known = self._signing.get(key)
-        if known is None:
-            held = self.find(wallet_id, epoch_hash)
-            if held.record.state not in (EpochState.ACTIVE, EpochState.ADOPTED):
-                raise NotReady(f"wallet {held.body.terms.name} is not active in this epoch")
-            with self._lock:
-                if key not in self._signing:
-                    self._signing[key] = SigningWallet(self._holder, held)
-                return self._signing[key]
-        return known
+        if known is not None:
+            return known
+        with self._lock:  # who ends an epoch has said so on disk, and then calls `forget`
+            if key not in self._signing:
+                held = self.find(wallet_id, epoch_hash)
+                if held.record.state not in (EpochState.ACTIVE, EpochState.ADOPTED):
+                    raise NotReady(f"wallet {held.body.terms.name} is not active in this epoch")
+                self._signing[key] = SigningWallet(self._holder, held)
+            return self._signing[key]
 
     def forget(self, wallet_id: WalletId) -> None:
         """What signs for this wallet has changed: look again."""
@@ -123,6 +123,8 @@ class HeldWallets:
             epochs = self._holder.epochs(wallet_id)
             for record in epochs.records():
                 encoded = epochs.kept(record.epoch_hash, EpochDocument.BODY)
+                if encoded is None and record.epoch_hash not in epochs.hashes():
+                    continue  # a successor that another one overtook went meanwhile
                 yield HeldEpoch(body_of(record.epoch_hash, encoded or b""), record)
 
 

@@ -106,7 +106,8 @@ class WalletClient:
         return wallet
 
     def refresh(self, name: str, absent: Sequence[int]) -> VerifiedWallet:
-        """New shares and new wrapping keys of the wallet called `name`, under the same key.
+        """New shares and new wrapping keys of the wallet called `name`, under the same key; or an
+        epoch that not all had adopted is carried on.
 
         Args:
             absent: indices of the holders that are not waited for.
@@ -121,7 +122,10 @@ class WalletClient:
             CoordinatorMethod.REFRESH, [encoded, indices_to_bytes(absent)], REFRESH_SECONDS
         )
         wallet = self._verified(Shown.from_parts(parts))
-        if wallet.certificate != before.certificate or wallet.body.epoch <= before.body.epoch:
+        unfinished = before.newest is not None and not before.newest.retired
+        carried_on = unfinished and wallet.body == before.body
+        newer = wallet.body.epoch > before.body.epoch
+        if wallet.certificate != before.certificate or not (newer or carried_on):
             raise Tampered(f"what came back is no newer epoch of {name!r}")
         return wallet
 

@@ -12,11 +12,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -70,10 +72,13 @@ class Recovery:
         answered = set()
         for index, future in asked.items():
             try:
-                before = None
+                before = older = None
                 for holding in future.result():
-                    same = before is not None and before.wallet_id == holding.wallet_id
-                    self._take(holding, before if same else None)
+                    if before is not None and before.wallet_id != holding.wallet_id:
+                        before = older = None
+                    if before is not None and before.epoch < holding.epoch:
+                        older = before
+                    self._take(holding, older)
                     before = holding
                 answered.add(index)
             except (HsmMpcError, ValueError) as failure:
@@ -130,24 +135,33 @@ class Recovery:
         epochs = Epochs(first_body(wallet.certificate), wallet.dones, successions)
         replaced = epochs.body(holding.epoch - 1)
         known = successions[holding.epoch - 1] if holding.epoch <= len(successions) else None
-        if known is None:
+        retirement = self._retirement(holding, before, replaced)
+        rival = known is not None and known.certificate != holding.certificate
+        if rival and (not retirement or holding.epoch < len(successions)):
+            return
+        if known is None or rival:
             certificate = SuccessorCertificate.from_bytes(holding.certificate)
             certificate.verify(replaced, self._keys)
             known = Succession.of(holding.wallet_id, certificate)
-        if known.certificate != holding.certificate:
-            return
-        told = known
-        if holding.done:
-            adoption_in(holding.done, replaced, self._keys)
+        told, h = known, known.body.hash
+        if holding.done and adoption_in(holding.done, replaced, self._keys).epoch_hash == h:
             told = told.with_done(holding.done)
-        if before.retirement and not told.retirement:
-            Retirement.from_bytes(before.retirement).check(replaced, self._keys)
-            told = replace(told, retirement=before.retirement)
-        if before.destroyed:
-            destroyed_in(before.destroyed, replaced, self._keys)
+        if retirement and not told.retirement:
+            told = replace(told, retirement=retirement)
+        if before.destroyed and self._destroyed_for(before, replaced) == h:
             told = told.with_destroyed(before.destroyed)
-        if told != known or holding.epoch > len(successions):
+        if told != known or rival or holding.epoch > len(successions):
             self._registry.keep(told)
+
+    def _retirement(self, holding: Holding, before: Holding, replaced: EpochBody) -> bytes:
+        """What proves that the epoch before went for the sake of this one; empty: nothing."""
+        if not before.retirement:
+            return b""
+        retired = Retirement.from_bytes(before.retirement).check(replaced, self._keys)
+        return before.retirement if retired.successor == holding.epoch_hash else b""
+
+    def _destroyed_for(self, before: Holding, replaced: EpochBody) -> EpochHash:
+        return destroyed_in(before.destroyed, replaced, self._keys).successor
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:
         if holding.dones:

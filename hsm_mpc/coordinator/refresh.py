@@ -19,28 +19,31 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
-from hsm_mpc.encoding import Reader
+from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in, first_body
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
     BadInput,
     HsmMpcError,
+    InvalidSignature,
     NotReady,
+    ProtocolAbort,
     Refused,
+    Tampered,
 )
 from hsm_mpc.ids import WalletId
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.join import Join
+from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key, MessageKind
 
 ATTEMPT_SECONDS: Final = 180
@@ -80,7 +83,8 @@ class Refresher:
 
         Raises:
             BadInput: too few are left.
-            NotReady: the epoch before is not retired yet, and who is waited for.
+            NotReady: the epoch before is not retired yet, or the new one was not adopted by as
+                many as sign; and who is waited for.
             QuorumUnreachable: a holder that is not absent does not answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
@@ -96,7 +100,9 @@ class Refresher:
             if not overtaken:
                 self._require_retired(epochs)
             self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))
-            return self._advanced(self.epochs(wallet))[0]
+            epochs = self._advanced(self.epochs(wallet))[0]
+            self._require_adopted(epochs)
+            return epochs
 
     def advance(self, wallet: Registered) -> Epochs:
         """Ask those whose part of the newest succession is missing; what there is now."""
@@ -115,9 +121,9 @@ class Refresher:
         deadline = self._clock() + ATTEMPT_SECONDS
         ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
         message = self._said(ASK, replaced, attempt, ask.to_bytes())
-        joined = self._each(present, HolderMethod.JOIN, [message], 3)
+        joined = self._each(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
-        certificates = {parts[2] for parts in joined.values() if parts[2]}
+        certificates = self._shown_certificates(joined)
         highest = highest_adoption(
             Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
         )
@@ -136,12 +142,64 @@ class Refresher:
         propose = self._said(PROPOSE, replaced, attempt, content.to_bytes())
         if highest is None:
             return self._made(wallet_id, replaced, propose)
-        certificate = next(
-            each for each in certificates if _digest(each) == highest.certificate_digest
+        certificate, history = self._carried(replaced, propose, joined, highest)
+        transcript = self._transcript_of(wallet_id, certificate.body)
+        return Succession(
+            wallet_id,
+            certificate.body.epoch,
+            propose,
+            certificate.to_bytes(),
+            transcript,
+            {},
+            history,
         )
-        body = SuccessorCertificate.from_bytes(certificate).body
-        transcript = self._transcript_of(wallet_id, body)
-        return Succession(wallet_id, body.epoch, propose, certificate, transcript, {})
+
+    def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
+        """What certifies each adoption that a JOIN tells of, from whoever tells of it.
+
+        Raises:
+            ProtocolAbort: naming who shows another one, or none.
+        """
+        culprits = []
+        for index, (join, _, certificate, _) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            wanted = None if adopted is None else adopted.certificate_digest
+            if wanted != (_digest(certificate) if certificate else None):
+                culprits.append(index)
+        if culprits:
+            raise ProtocolAbort("an adoption is told of and not shown", culprits)
+        return {parts[2] for parts in joined.values() if parts[2]}
+
+    def _carried(
+        self,
+        replaced: EpochBody,
+        propose: bytes,
+        joined: Mapping[int, tuple[bytes, ...]],
+        highest: Adoption,
+    ) -> tuple[SuccessorCertificate, bytes]:
+        """What the highest adoption is of, verified, and the PROPOSEs since that was made.
+
+        Raises:
+            ProtocolAbort: it cannot have been adopted there; naming who says so.
+        """
+        proposed = check_propose(parse_envelope(propose), replaced, self._keys)
+        claimed = (highest.attempt, highest.epoch_hash)
+        culprits = []
+        for index, (join, _, source, history) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            if adopted is None or (adopted.attempt, adopted.epoch_hash) != claimed:
+                continue
+            try:
+                certificate = SuccessorCertificate.from_bytes(source)
+                made = certificate.verify(replaced, self._keys).content.attempt
+                if certificate.body.hash != highest.epoch_hash:
+                    raise BadInput("the certificate is of another successor")
+                check_carried(proposed, made, unbundled(history), replaced, self._keys)
+            except (BadInput, InvalidSignature, Tampered):
+                culprits.append(index)
+            else:
+                return certificate, history
+        raise ProtocolAbort("an adoption is told of that is not proven", culprits)
 
     def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
         """DEAL and ACK of all members, and the certificate that they make."""
@@ -189,20 +247,26 @@ class Refresher:
         if not newest.retirement:
             newest, overtaken = self._adopted(newest, replaced)
         if newest.retirement:
-            newest = self._retired(newest, replaced)
+            newest, overtaken = self._retired(newest, replaced), False
         return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
 
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
         attempt = attempt_in(newest.propose)
         certificate = self._said(SUCCESSOR, replaced, attempt, newest.certificate)
-        parts = [newest.propose, certificate, newest.transcript]
+        parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        for source in _messages(answers):
-            if adoption_in(source, replaced, self._keys).attempt == attempt:
-                newest = newest.with_done(source)
-        if len(newest.dones) >= replaced.terms.sizes.adopt:
-            dones = Retirement(tuple(newest.dones[index] for index in sorted(newest.dones)))
+        vote = (attempt, newest.body.hash)
+
+        def adopts(source: bytes) -> bool:
+            done = adoption_in(source, replaced, self._keys)
+            return (done.attempt, done.epoch_hash) == vote
+
+        for source in self._messages(answers, adopts):
+            newest = newest.with_done(source)
+        votes = newest.votes
+        if len(votes) >= replaced.terms.sizes.adopt:
+            dones = Retirement(tuple(votes[index] for index in sorted(votes)))
             dones.check(replaced, self._keys)
             newest = replace(newest, retirement=dones.to_bytes())
         self._registry.keep(newest)
@@ -217,8 +281,12 @@ class Refresher:
         ]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        for source in _messages(answers):
-            destroyed_in(source, replaced, self._keys)
+        h = newest.body.hash
+
+        def destroyed(source: bytes) -> bool:
+            return destroyed_in(source, replaced, self._keys).successor == h
+
+        for source in self._messages(answers, destroyed):
             newest = newest.with_destroyed(source)
         self._registry.keep(newest)
         return newest
@@ -233,6 +301,15 @@ class Refresher:
             f"epoch {newest.epoch - 1} is not retired yet",
             [self._links.name(index) for index in missing],
         )
+
+    def _require_adopted(self, epochs: Epochs) -> None:
+        """Clients are shown what a quorum has adopted, and nothing before."""
+        newest = epochs.newest
+        if newest is not None and newest is not epochs.adopted():
+            raise NotReady(
+                f"epoch {newest.epoch} is certified, and not adopted yet",
+                [self._links.name(index) for index in newest.waiting_for(self._links.indices)],
+            )
 
     # Saying and asking
 
@@ -267,6 +344,23 @@ class Refresher:
             raise BackendError(f"holder {self._links.name(index)} does not show its channel")
         return message
 
+    def _messages(
+        self,
+        answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
+        wanted: Callable[[bytes], bool],
+    ) -> Iterator[bytes]:
+        """The one message of each holder that has answered what is wanted: what another one says
+        costs the others nothing.
+        """
+        for index, answer in answers.items():
+            if isinstance(answer, HsmMpcError) or len(answer) != 1:
+                continue
+            try:
+                if parse_envelope(answer[0]).address.sender == index and wanted(answer[0]):
+                    yield answer[0]
+            except (BadInput, InvalidSignature):
+                continue  # it is asked again
+
     @contextmanager
     def _alone_with(self, wallet_id: WalletId) -> Iterator[None]:
         """One succession of a wallet at a time."""
@@ -274,18 +368,6 @@ class Refresher:
             mine = self._wallets.setdefault(wallet_id, threading.Lock())
         with mine:
             yield
-
-
-def attempt_in(propose: bytes) -> Attempt:
-    """The attempt of a PROPOSE message."""
-    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
-
-
-def _messages(answers: Mapping[int, tuple[bytes, ...] | HsmMpcError]) -> Iterator[bytes]:
-    """The one message of each that has answered."""
-    for answer in answers.values():
-        if not isinstance(answer, HsmMpcError) and len(answer) == 1:
-            yield answer[0]
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

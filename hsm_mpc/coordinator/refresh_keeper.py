@@ -37,19 +37,23 @@ class RefreshKeeper:
     def _run(self) -> None:
         pause = _PAUSE
         while not self._ending.wait(pause):
-            waiting = [wallet for wallet in self._registry.all() if self._waits(wallet)]
-            moved = [wallet for wallet in waiting if self._advanced(wallet)]
+            try:
+                outcomes = [self._asked(wallet) for wallet in self._registry.all()]
+            except Exception as failure:  # noqa: BLE001 - an outermost edge
+                self._report(f"refresh: the registry cannot be read: {failure}")
+                outcomes = [False]
+            moved, waiting = any(outcomes), False in outcomes
             pause = _PAUSE if moved or not waiting else min(2 * pause, _LONGEST_PAUSE)
 
-    def _waits(self, wallet: Registered) -> bool:
-        newest = self._refresher.epochs(wallet).newest
-        return newest is not None and bool(newest.waiting_for(self._holders))
-
-    def _advanced(self, wallet: Registered) -> bool:
-        """Whether somebody has answered who had not before."""
-        before = self._refresher.epochs(wallet).newest
+    def _asked(self, wallet: Registered) -> bool | None:
+        """Whether somebody has answered who had not before; None: this wallet waits for nobody."""
         try:
+            before = self._refresher.epochs(wallet).newest
+            if before is None or not before.waiting_for(self._holders):
+                return None
             return self._refresher.advance(wallet).newest != before
         except HsmMpcError as failure:
             self._report(f"refresh of {wallet.name}: {failure}")
-            return False
+        except Exception as unexpected:  # noqa: BLE001 - an outermost edge
+            self._report(f"refresh of {wallet.name}: {type(unexpected).__name__}: {unexpected}")
+        return False

@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS successions (
     dones BLOB NOT NULL,
     retirement BLOB NOT NULL,
     destroyed BLOB NOT NULL,
+    history BLOB NOT NULL,
     PRIMARY KEY (wallet_id, epoch)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS attempts (
@@ -130,10 +131,11 @@ class Registry:
             _joined(tuple(succession.dones.values())),
             succession.retirement,
             _joined(tuple(succession.destroyed.values())),
+            succession.history,
         )
         with self._writing(), step("registry.succession"), self._database:
             self._database.execute(
-                "INSERT OR REPLACE INTO successions VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                "INSERT OR REPLACE INTO successions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
 
     def next_counter(self, wallet_id: WalletId, now: int) -> int:
@@ -177,8 +179,10 @@ def _registered(row: tuple[str, bytes, bytes, bytes]) -> Registered:
     return Registered(name, WalletId(wallet_id), certificate, _split(joined))
 
 
-def _succession(row: tuple[bytes, int, bytes, bytes, bytes, bytes, bytes, bytes]) -> Succession:
-    wallet_id, epoch, propose, certificate, transcript, dones, retirement, destroyed = row
+def _succession(
+    row: tuple[bytes, int, bytes, bytes, bytes, bytes, bytes, bytes, bytes],
+) -> Succession:
+    wallet_id, epoch, propose, certificate, transcript, dones, retirement, destroyed, history = row
     return Succession(
         WalletId(wallet_id),
         epoch,
@@ -186,6 +190,7 @@ def _succession(row: tuple[bytes, int, bytes, bytes, bytes, bytes, bytes, bytes]
         certificate,
         transcript,
         _by_sender(dones),
+        history,
         retirement,
         _by_sender(destroyed),
     )

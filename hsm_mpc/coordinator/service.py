@@ -26,11 +26,12 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.signing import SigningRun
-from hsm_mpc.coordinator.successions import Epochs
+from hsm_mpc.coordinator.signing import Signed, SigningRun
+from hsm_mpc.coordinator.successions import Epochs, first_body
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
+    Declined,
     HsmMpcError,
     NameTaken,
     NotReady,
@@ -210,9 +211,27 @@ class CoordinatorService:
         candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
         if not candidates.issubset(self._links.indices):
             raise BadInput("signers that are not in the roster")
-        epochs = self._refresher.epochs(wallet)
-        body = epochs.signing(candidates)
-        key = _key_of(body, epochs.first.hash)
+        body = self._refresher.epochs(wallet).signing(candidates)
+        while True:
+            try:
+                signed = self._signed_in(body, wallet, request, encoded, candidates)
+            except (Declined, QuorumUnreachable):
+                tried, body = body, self._refresher.epochs(wallet).signing(candidates)
+                if body == tried:
+                    raise
+            else:
+                return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+
+    def _signed_in(
+        self,
+        body: EpochBody,
+        wallet: Registered,
+        request: Request,
+        encoded: bytes,
+        candidates: frozenset[int],
+    ) -> Signed:
+        """A signature in one epoch; another one may take its place meanwhile (step 6.5.8)."""
+        key = _key_of(body, first_body(wallet.certificate).hash)
         run = SigningRun(
             links=self._links,
             channels=self._channels,
@@ -231,8 +250,7 @@ class CoordinatorService:
         path = request.content.paths[0]
         key.require_path(path)
         signing = key.aggregation(path, message)
-        signed = run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
-        return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+        return run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
 
     def _reminder(self, wallet: Registered) -> Callable[[int], None]:
         def remind(index: int) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
 
+from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.encoding import Reader
 from hsm_mpc.ids import WalletId
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
@@ -33,6 +35,8 @@ class Succession:
     """For holders that were away."""
     dones: Mapping[int, bytes]
     """The DONE message of each holder that has adopted it."""
+    history: bytes = b""
+    """PROPOSE of each attempt between the one that made it and that one, newest first."""
     retirement: bytes = b""
     """Payload of RETIRE; empty: not enough holders have adopted it."""
     destroyed: Mapping[int, bytes] = field(default_factory=dict)
@@ -50,9 +54,19 @@ class Succession:
         return _body_in(self.certificate)
 
     def waiting_for(self, holders: Collection[int]) -> tuple[int, ...]:
-        """Whose DONE is missing, or after the retirement whose DESTROYED."""
-        there = self.destroyed if self.retirement else self.dones
+        """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED."""
+        there = self.destroyed if self.retirement else self.votes
         return tuple(index for index in holders if index not in there)
+
+    @property
+    def votes(self) -> Mapping[int, bytes]:
+        """The DONEs that retire the epoch before together: all of the attempt in `propose`."""
+        attempt = attempt_in(self.propose)
+        return {
+            index: done
+            for index, done in self.dones.items()
+            if Attempt.read(Reader(parse_envelope(done).payload, "done")) == attempt
+        }
 
     def with_done(self, message: bytes) -> Succession:
         """One more holder has adopted it."""
@@ -119,6 +133,11 @@ class Epochs:
             if index in succession.dones:
                 return succession.dones[index]
         return self.first_dones[index - 1]
+
+
+def attempt_in(propose: bytes) -> Attempt:
+    """The attempt of a PROPOSE message."""
+    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
 
 
 @lru_cache(_CERTIFICATES_KEPT)

@@ -159,6 +159,21 @@ def wrapping_key(
     return key
 
 
+def wrapping_key_ids(token: Token, label: str) -> tuple[bytes, ...]:
+    """CKA_ID of every wrapping key with this label, whatever any disk says.
+
+    Raises:
+        BackendError: the token does not answer.
+    """
+    template = {
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.PRIVATE: objects.TRUE,
+        Attribute.LABEL: label.encode("utf-8"),
+    }
+    found = (_id_behind(token, handle) for handle in objects.matching(token, template))
+    return tuple(sorted({key_id for key_id in found if key_id is not None}))
+
+
 def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> Key | None:
     """`find` of a canary key, which `holder init` makes."""
     return find(token, object_class, CANARY.encode(), CANARY)

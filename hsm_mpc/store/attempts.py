@@ -6,6 +6,7 @@
                               deal
                               ack
                               done
+                              carried    of a DONE for what older attempts made: PROPOSE of each
 
 Each is on disk before it is sent, so that a restart repeats the same bytes. An attempt goes with
 the epoch that it wanted to replace.
@@ -30,6 +31,8 @@ class AttemptDocument(StrEnum):
     DEAL = "deal"
     ACK = "ack"
     DONE = "done"
+    CARRIED = "carried"
+    """PROPOSE of this attempt, and of each that it carries on but the one that made it."""
 
     @property
     def step_name(self) -> str:

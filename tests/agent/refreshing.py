@@ -21,8 +21,8 @@ from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, PROPOSE, RETIRE, SUCCESSOR, MessageKind
 from tests.agent.simulate import World
 
-Answer = tuple[bytes, bytes, bytes]
-"""JOIN, newest DONE, CERT payload of what is adopted."""
+Answer = tuple[bytes, bytes, bytes, bytes]
+"""JOIN, newest DONE, CERT payload of what is adopted, PROPOSEs since that was made."""
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Refreshing:
     channels: list[bytes] = field(default_factory=list)
     certificate: SuccessorCertificate | None = None
     transcript: bytes = b""
+    history: bytes = b""
     retirement: bytes = b""
     destroyed: dict[int, bytes] = field(default_factory=dict)
 
@@ -117,7 +118,9 @@ class Refreshing:
 
     def adopt(self, index: int, transcript: bytes = b"") -> bytes:
         certified = self.said(SUCCESSOR, self._certificate())
-        message: bytes = self.successions(index).adopt(self.propose, certified, transcript)
+        message: bytes = self.successions(index).adopt(
+            self.propose, certified, transcript, self.history
+        )
         return message
 
     def retire(self, index: int, transcript: bytes = b"") -> bytes:
@@ -160,6 +163,7 @@ class Refreshing:
             carried = self.proposal().adopted
             if carried:
                 self.certificate = SuccessorCertificate.from_bytes(carried[0])
+                self.history = max((answer[3] for answer in self.answers.values()), key=len)
             else:
                 self.dealt()
                 self.certified()

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hsm_mpc.agent.opener import OpenableShare
-from hsm_mpc.agent.succession import joining, successor_share
-from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS, MOST_STAGED
-from hsm_mpc.agent.succession.retiring import destroy_keys
-from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.agent.succession import dropping, retiring, successor_share
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
+from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
+from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.wallets import HeldEpoch, context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
@@ -25,7 +29,9 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.register import Register, Vote
-from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
@@ -130,6 +136,19 @@ def test_every_message_is_repeated_as_it_was_also_after_a_restart(
     assert refreshing.retire(1) == destroyed
 
 
+def test_who_was_away_and_adopts_repeats_its_confirmation_as_it_was(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 1.7.4: it never joined the attempt, and has said DONE in it all the same."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    done = refreshing.adopt(3, refreshing.transcript)
+    assert refreshing.adopt(3, refreshing.transcript) == done
+    world.restarted(3)
+    assert refreshing.adopt(3, refreshing.transcript) == done
+
+
 def test_a_member_that_dealt_and_lost_its_memory_goes_on_from_its_disk(
     world: World, refreshing: Refreshing
 ) -> None:
@@ -170,6 +189,59 @@ def test_nonces_of_the_old_epoch_die_with_it(world: World, refreshing: Refreshin
     round_ = Round(world, Certificate.from_bytes(kept), b"pay").commit(1, 2)
     refreshing.drive(absent=(3,))
     assert rule(lambda: round_.sign(1)) in ("lease-unknown", "unknown-wallet")
+
+
+def test_an_epoch_that_retires_while_it_is_looked_up_is_not_remembered(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.7: a request that found it active a moment before finds it later no more."""
+    adopted_by_all(refreshing)
+    wallet_id, old = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    party = world.parties[1]
+    honest, finish = party.wallets.find, retiring.finish
+    forgotten, go = threading.Event(), threading.Event()
+
+    def finished(live: LiveEpoch) -> bytes:
+        forgotten.set()
+        go.wait(30)
+        return finish(live)
+
+    def found(*named: Any) -> HeldEpoch:
+        held = honest(*named)
+        end.start()
+        forgotten.wait(0.5)
+        return held
+
+    end = threading.Thread(target=lambda: run_shielded(lambda: refreshing.retire(1)))
+    monkeypatch.setattr(retiring, "finish", finished)
+    with monkeypatch.context() as racing:
+        racing.setattr(party.wallets, "find", found)
+        assert party.wallets.signing(wallet_id, old)
+    go.set()
+    end.join()
+    assert register_of(world, refreshing) == Register(refreshing.successor.hash)
+    assert rule(lambda: party.wallets.signing(wallet_id, old)) == "unknown-wallet"
+
+
+def test_a_successor_that_goes_while_others_are_looked_up_is_no_damage(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Signing reads the store while a succession changes it."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    h, wallet_id = refreshing.successor.hash, refreshing.replaced.terms.wallet_id
+    epochs = world.parties[1].acting.epochs(wallet_id)
+    kept = Epochs.kept
+
+    def going(of: Epochs, each: EpochHash, document: EpochDocument) -> bytes | None:
+        if each == h and document is EpochDocument.BODY and h in epochs.hashes():
+            epochs.drop(h)
+        return kept(of, each, document)
+
+    monkeypatch.setattr(Epochs, "kept", going)
+    (held,) = world.parties[1].wallets.of(wallet_id)
+    assert held.body == refreshing.replaced
 
 
 # JOIN
@@ -225,13 +297,54 @@ def test_with_too_many_staged_successors_nothing_is_joined(
 ) -> None:
     """Section 6.2: each costs a key in the HSM."""
     assert MOST_STAGED == 4
-    monkeypatch.setattr(joining, "MOST_STAGED", 1)
+    monkeypatch.setattr(dropping, "MOST_STAGED", 1)
     refreshing.joined()
     refreshing.dealt()
     refreshing.certified()
     refreshing.begin()
     assert rule(lambda: refreshing.join(1)) == "staged-full"
     assert refreshing.join(3)[0]
+
+
+def test_attempts_that_failed_do_not_end_all_refreshing(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 6.5.10: what a newer attempt has overtaken makes room, key and all; the newest stays."""
+    for _ in range(MOST_STAGED + 2):
+        refreshing.joined()
+        refreshing.dealt()
+        refreshing.stage(1)
+        assert len(keks(world.parties[1])) <= 1 + MOST_STAGED
+    refreshing.certified()
+    refreshing.drive(absent=(3,))
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(world.parties[1])) == 1
+
+
+def test_a_successor_that_made_room_is_made_again_if_others_adopt_it(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.4.7: while the old epoch opens, the transcript is enough."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    first = refreshing.certificate
+    refreshing.joined()
+    refreshing.dealt()
+    with monkeypatch.context() as crowded:
+        crowded.setattr(dropping, "MOST_STAGED", 1)
+        refreshing.begin()
+        refreshing.join(1)
+    assert states(world, 1) == {0: EpochState.ACTIVE}
+    assert first is not None
+    refreshing.attempts, refreshing.propose = 1, first.propose
+    refreshing.adopt(3, refreshing.transcript)
+    refreshing.attempts = 4
+    refreshing.members = (1, 3)
+    refreshing.joined()
+    assert refreshing.proposal().successor == refreshing.successor.hash
+    refreshing.adopt(1, refreshing.transcript)
+    assert states(world, 1) == {0: EpochState.ACTIVE, 1: EpochState.ADOPTED}
 
 
 def test_an_ask_is_of_the_initiator_of_its_attempt(world: World, refreshing: Refreshing) -> None:
@@ -258,6 +371,15 @@ def test_the_end_of_the_epoch_before_is_proven(world: World, refreshing: Refresh
         assert rule(lambda: following.join(1)) == "not-retired"
     following.before = refreshing.retirement
     following.join(1)
+
+
+def test_before_the_first_epoch_none_was_retired(world: World, refreshing: Refreshing) -> None:
+    """Section 6.3: of epoch 0 the retirement is empty. What is kept of it is nobody's padding."""
+    refreshing.begin()
+    for before in (b"x", bytes(1 << 19)):
+        refreshing.before = before
+        assert rule(lambda: refreshing.join(1)) == "not-retired"
+    assert register_of(world, refreshing) == Register(refreshing.replaced.hash)
 
 
 def test_messages_of_another_epoch_are_refused(world: World, refreshing: Refreshing) -> None:
@@ -569,6 +691,31 @@ def test_a_share_of_the_successor_that_does_not_open_keeps_the_old_one(
     assert party.wallets.signing(new.wallet_id, refreshing.replaced.hash)
 
 
+@pytest.mark.parametrize("lost", ["blob", "key"])
+def test_a_share_of_the_successor_that_was_lost_is_made_again_while_the_old_one_opens(
+    world: World, refreshing: Refreshing, lost: str
+) -> None:
+    """Steps 6.6.1 and 6.6.3; and what it says of it next is of the share that it has."""
+    adopted_by_all(refreshing)
+    party = world.parties[1]
+    new = next(each for each in party.wallets.all() if each.body.epoch == 1)
+    if lost == "key":
+        destroy_keys(party.acting, new.wallet_id, new.record)
+    else:
+        party.acting.epochs(new.wallet_id).blob_path(new.body.hash).write_bytes(b"lost")
+    for index in (2, 3):
+        refreshing.retire(index)
+    with pytest.raises(Tampered):
+        refreshing.retire(1)
+    refreshing.retire(1, refreshing.transcript)
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(party)) == 1
+    following = refreshing.next()
+    following.members = (1, 2, 3)
+    following.drive()
+    assert states(world, 1) == {2: EpochState.ACTIVE}
+
+
 def test_who_was_cut_off_retires_all_the_same_and_says_nothing_below_its_promise(
     world: World, refreshing: Refreshing
 ) -> None:
@@ -633,6 +780,22 @@ def test_every_successor_that_was_overtaken_goes_too(world: World, refreshing: R
         assert len(party.acting.epochs(refreshing.replaced.terms.wallet_id).hashes()) == 2
 
 
+def test_a_key_that_a_restored_disk_has_forgotten_goes_with_the_epoch(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 6.5.7: an old copy of the disk has the blob of a failed attempt."""
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.certified()
+    folder = world.parties[1].acting.store._folder
+    shutil.rmtree(next(folder.rglob(f"epochs/{refreshing.successor.hash.hex()}")))
+    world.restarted(1)
+    refreshing.certificate = None
+    refreshing.drive(absent=(3,))
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    assert len(keks(world.parties[1])) == 1
+
+
 def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Refreshing) -> None:
     party = world.parties[1]
     acting, body = party.acting, refreshing.replaced
@@ -643,6 +806,20 @@ def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Re
     refreshing.drive(absent=(3,))
     with acting.arena.scope() as take, pytest.raises(Tampered):
         copy.open_into(take(64))
+
+
+def test_a_damaged_attempt_of_one_wallet_keeps_no_signer_from_starting(
+    world: World, refreshing: Refreshing
+) -> None:
+    """It is an alarm, and the wallet is not refreshed; everything else goes on."""
+    refreshing.joined()
+    kept = next(world.parties[1].acting.store._folder.rglob("attempts/*/ask"))
+    kept.write_bytes(b"damaged")
+    world.restarted(1)
+    with pytest.raises(Tampered, match="attempt"):
+        refreshing.deal(1)
+    wallet_id, h = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    assert world.parties[1].wallets.signing(wallet_id, h)
 
 
 def test_a_successor_that_a_crash_left_half_sealed_goes_at_the_next_start(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -11,9 +14,11 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable
+from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
 from tests.agent.making import keks
@@ -166,6 +171,109 @@ def test_a_dealing_that_does_not_fit_names_its_dealer(office: Office, world: Wor
     assert office.client.refresh("treasury", []).body.epoch == 1
 
 
+@pytest.mark.parametrize("shown", ["another epoch", "garbage", "nothing"])
+def test_a_holder_that_tells_of_what_it_has_not_adopted_is_named(
+    office: Office, world: World, shown: str
+) -> None:
+    """Nothing that one holder says becomes an epoch of the wallet, and signing goes on."""
+    office.made()
+    renewed = office.client.refresh("treasury", [])
+    liar = world.parties[3].acting
+    wallet = office.registry.named("treasury")
+    assert wallet is not None
+    newest = office.refresher.epochs(wallet).newest
+    assert newest is not None
+    known = SuccessorCertificate.from_bytes(newest.certificate)
+    forged = replace(known, body=replace(known.body, epoch=77)).to_bytes()
+    told = {"another epoch": forged, "garbage": b"garbage", "nothing": b""}[shown]
+
+    def adopted(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.JOIN:
+            return answer
+        message = parse_envelope(answer[0])
+        join = Join.from_bytes(message.payload)
+        before = replace(join.attempt, counter=join.attempt.counter - 1)
+        claim = Adoption(before, known.body.hash, hashlib.sha256(told).digest())
+        payload = replace(join, adopted=claim).to_bytes()
+        lie = liar.signed_by_identity(message.kind, message.address, payload)
+        return lie, answer[1], told, *answer[3:]
+
+    office.links[3].tamper = adopted
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.client.refresh("treasury", [])
+    assert blamed.value.names == ("h3",)
+    assert office.client.show("treasury").body == renewed.body
+    assert signed_in(office, renewed, (1, 2)) == renewed.body.hash
+
+
+@pytest.fixture
+def four(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
+    """A 2-of-4 wallet, which three that adopt retire: W = 3."""
+    with (
+        World.made(hsm_module, pin_arena, tmp_path, 4) as world,
+        Office.opened(world, tmp_path / "coordinator") as office,
+    ):
+        office.made()
+        yield office
+
+
+@pytest.mark.parametrize("told", ["garbage", "unsigned", "another epoch"])
+def test_what_one_holder_answers_instead_of_its_confirmation_keeps_nobody(
+    four: Office, told: str
+) -> None:
+    """A liar keeps back its own vote and no other."""
+    liar = four.world.parties[4].acting
+
+    def lie(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked not in (HolderMethod.ADOPT, HolderMethod.RETIRE):
+            return answer
+        if told == "garbage":
+            return (b"garbage",)
+        if told == "unsigned":
+            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]),)
+        message = parse_envelope(answer[0])
+        payload = bytearray(message.payload)
+        payload[10 if asked is HolderMethod.ADOPT else 42] ^= 1
+        return (liar.signed_by_identity(message.kind, message.address, bytes(payload)),)
+
+    four.links[4].tamper = lie
+    renewed = four.client.refresh("treasury", [])
+    assert waiting_for(renewed) == (True, (4,))
+    assert signed_in(four, renewed, (1, 2)) == renewed.body.hash
+
+
+def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None:
+    """Section 6.1.4, as built: whoever has not retired yet could not open what is dealt next."""
+    silent = [True]
+
+    def away(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT and silent[0]:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    def behind(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+        if asked is HolderMethod.RETIRE:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    for index in (1, 2, 3):
+        four.links[index].tamper = away
+    four.links[4].tamper = behind
+    with pytest.raises(NotReady, match="not adopted yet") as nobody:
+        four.client.refresh("treasury", [])
+    assert nobody.value.waiting_for == ("h1", "h2", "h3", "h4")
+    silent[0] = False
+    with pytest.raises(NotReady) as not_yet:
+        four.client.refresh("treasury", [4])
+    assert not_yet.value.waiting_for == ("h4",)
+    four.links[4].tamper = None
+    assert four.client.refresh("treasury", []).body.epoch == 2
+
+
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(
     hsm_module: Module, pin_arena: Arena, tmp_path: Path
 ) -> None:
@@ -184,3 +292,25 @@ def test_a_coordinator_that_lost_all_finds_every_epoch_again(
             office.refresher.advance(wallet)
             assert waiting_for(office.client.show("treasury")) == (True, ())
             assert office.client.refresh("treasury", []).body.epoch == 3
+
+
+@pytest.mark.parametrize("method", [HolderMethod.REQUEST, HolderMethod.SIGN])
+def test_a_request_in_flight_across_the_switch_is_signed_all_the_same(
+    office: Office, method: HolderMethod
+) -> None:
+    """The old epoch is retired between the choice of the epoch and the answer of the holders."""
+    wallet = office.made()
+    began = threading.Lock()
+    switched = threading.Event()
+
+    def switching(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is method:
+            if began.acquire(blocking=False):
+                refreshed.append(office.client.refresh("treasury", []))
+                switched.set()
+            switched.wait(30)
+        return honest(parts)
+
+    refreshed: list[VerifiedWallet] = []
+    office.links[1].tamper = office.links[2].tamper = office.links[3].tamper = switching
+    assert signed_in(office, wallet, (1, 2)) == refreshed[0].body.hash

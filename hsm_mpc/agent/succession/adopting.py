@@ -23,26 +23,43 @@ from hsm_mpc.agent.succession.votes import adopt as vote_for
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.errors import BadEncoding, NotReady, Refused, Tampered
+from hsm_mpc.errors import (
+    BadEncoding,
+    BadInput,
+    InvalidSignature,
+    NotReady,
+    ProtocolAbort,
+    Refused,
+    Tampered,
+)
 from hsm_mpc.protocols import refresh
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.envelope import Message, parse_envelope, unbundled
+from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
 
 
-def adopt(live: LiveEpoch, suite: Suite, propose: bytes, source: bytes, transcript: bytes) -> bytes:
+def adopt(
+    live: LiveEpoch,
+    suite: Suite,
+    propose: bytes,
+    source: bytes,
+    transcript: bytes,
+    history: bytes,
+) -> bytes:
     """The own DONE message of an attempt; a repeat is answered with the same bytes.
 
     Args:
         propose: PROPOSE of the attempt: the one that made the successor, or one that carries it on.
         source: the CERT message.
         transcript: of the attempt that made it, for a holder without a share; else empty.
+        history: PROPOSE of each attempt between the one that made it and that one, newest first.
 
     Raises:
         Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
@@ -54,7 +71,9 @@ def adopt(live: LiveEpoch, suite: Suite, propose: bytes, source: bytes, transcri
     """
     message = parse_envelope(source)
     certificate, made_in = certificate_in(live, message.payload)
-    attempt, h = _attempt_for(live, certificate, propose), certificate.body.hash
+    h = certificate.body.hash
+    carried = _carried(live, certificate, made_in, propose, history)
+    attempt = made_in.content.attempt if carried is None else carried.content.attempt
     alpha = attempt.to_bytes()
     expected = expected_in(SUCCESSOR, live.body, attempt, senders_of(live, message))
     live.holder.inbox().accept(message, expected, live.holder.clock())
@@ -68,6 +87,9 @@ def adopt(live: LiveEpoch, suite: Suite, propose: bytes, source: bytes, transcri
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
     if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
         live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
+    if carried is not None:
+        shown = bundle([propose, *unbundled(history)])
+        live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
     live.holder.registers.write(live.wallet_id, voted)
     live.epochs.change(replace(record, state=EpochState.ADOPTED))
     address = address_in(live.body, attempt, live.holder.me)
@@ -107,8 +129,12 @@ def share_of(
     """
     staged = live.successor(certificate.body.hash)
     if staged is not None and staged.record.blob_digest != NOT_SEALED:
-        with opened_share(live.holder, certificate.body):
-            return staged.record
+        try:
+            with opened_share(live.holder, certificate.body):
+                return staged.record
+        except Tampered:
+            if not transcript:
+                raise
     if not transcript:
         raise NotReady("this holder has no share of the successor: it wants the transcript")
     dealings = _replayed(live, certificate, made_in, transcript)
@@ -130,18 +156,31 @@ def share_of(
             renewed.share.release()
 
 
-def _attempt_for(live: LiveEpoch, certificate: SuccessorCertificate, propose: bytes) -> Attempt:
-    """The attempt of a PROPOSE that made this successor, or carries it on.
+def _carried(
+    live: LiveEpoch,
+    certificate: SuccessorCertificate,
+    made_in: Proposed,
+    propose: bytes,
+    history: bytes,
+) -> Proposed | None:
+    """A PROPOSE that carries this successor on, and may do so; None: it is the one that made it.
 
     Raises:
-        Refused: `other-successor`.
+        Refused: `other-successor`, or as `proposed_in`.
+        ProtocolAbort: the adoption that it carries on is not proven. No holder is to blame.
         Others: as `proposed_in`.
     """
-    content = proposed_in(live, propose).content
-    made_it = content.successor is None and propose == certificate.propose
-    if not made_it and content.successor != certificate.body.hash:
+    proposed = proposed_in(live, propose)
+    if proposed.content.successor is None and propose == certificate.propose:
+        return None
+    if proposed.content.successor != certificate.body.hash:
         raise Refused("other-successor", "the attempt is not for the certified successor")
-    return content.attempt
+    made, keys = made_in.content.attempt, live.holder.keys
+    try:
+        check_carried(proposed, made, unbundled(history), live.body, keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(f"what is carried on is not proven: {broken}") from broken
+    return proposed
 
 
 def _replayed(

@@ -56,11 +56,14 @@ class Successions:
                     named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
                     self._holder.audit("alarm", named)
 
-    def join(self, source: bytes) -> tuple[bytes, bytes, bytes]:
-        """ASK → the own JOIN, the own newest DONE, and the CERT payload of what is adopted."""
+    def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the
+        PROPOSEs since it was made.
+        """
         with self._live(source) as (live, _):
             message = joining.join(live, source, self._pace)
-            return message, live.own_done(), joining.adopted_certificate(live) or b""
+            certificate = joining.adopted_certificate(live) or b""
+            return message, live.own_done(), certificate, joining.carried_on(live) or b""
 
     def deal(self, source: bytes) -> bytes:
         """PROPOSE → the own DEAL."""
@@ -73,10 +76,12 @@ class Successions:
         with self._live(deals[0]) as (live, suite):
             return staging.stage(live, suite, deals, channels)
 
-    def adopt(self, propose: bytes, certificate: bytes, transcript: bytes) -> bytes:
-        """PROPOSE, CERT, transcript or nothing → the own DONE."""
+    def adopt(
+        self, propose: bytes, certificate: bytes, transcript: bytes, history: bytes = b""
+    ) -> bytes:
+        """PROPOSE, CERT, transcript or nothing, the PROPOSEs between → the own DONE."""
         with self._live(certificate) as (live, suite):
-            done = adopting.adopt(live, suite, propose, certificate, transcript)
+            done = adopting.adopt(live, suite, propose, certificate, transcript, history)
             self._wallets.forget(live.wallet_id)  # what was adopted before signs no more
             return done
 

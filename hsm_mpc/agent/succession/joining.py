@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession.dropping import make_room
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.succession.votes import promise
 from hsm_mpc.certificates.attempt import Attempt
@@ -26,8 +27,6 @@ from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ASK, JOIN
 
-MOST_STAGED: Final = 4
-"""Successors that a holder keeps a wrapping key for at once (section 6.2)."""
 FURTHEST_AHEAD: Final = 600
 """Seconds by which an attempt's counter may be ahead of the own clock (step 6.5.11)."""
 MOST_JOINS: Final = 16
@@ -111,15 +110,16 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
         return kept
     live.require_not_retiring()
     _check_attempt(live.holder, ask.attempt)
+    if live.body.epoch == 0 and ask.retirement:
+        raise Refused("not-retired", "before the first epoch there was none to be retired")
     if live.body.epoch:
         _check_retirement(live, ask)
         pace.require_interval(_retired_at(live), live.holder.clock())
     pace.require_room(live.wallet_id, ask.attempt.initiator)
-    if len(live.successors) >= MOST_STAGED:
-        raise Refused("staged-full", f"{MOST_STAGED} successors are staged here already")
     promised = promise(live.register, ask.attempt)
     with live.opened():
         pass
+    make_room(live)
     live.audit("succession-joined", {"attempt": alpha.hex(), "reason": ask.reason})
     pace.count(live.wallet_id, ask.attempt.initiator)
     live.holder.registers.write(live.wallet_id, promised)
@@ -140,6 +140,14 @@ def adopted_certificate(live: LiveEpoch) -> bytes | None:
     if certificate is None:
         raise Tampered("the certificate of the adopted successor is missing")
     return certificate
+
+
+def carried_on(live: LiveEpoch) -> bytes | None:
+    """PROPOSE of each attempt from that of the adoption down to the one that made what is adopted;
+    None: nothing is adopted, or in the attempt that made it.
+    """
+    vote = live.register.adopted
+    return None if vote is None else live.attempts.kept(vote.attempt, AttemptDocument.CARRIED)
 
 
 def _adoption(live: LiveEpoch) -> Adoption | None:

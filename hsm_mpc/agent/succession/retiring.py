@@ -11,9 +11,8 @@ from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done
-from hsm_mpc.agent.keygen_files import destroy_wrapping_key
-from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
+from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
@@ -31,13 +30,13 @@ from hsm_mpc.errors import (
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.retirement import Retired, Retirement
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
@@ -89,6 +88,7 @@ def finish(live: LiveEpoch) -> bytes:
     overtaken = [each.record for each in live.successors if each is not successor]
     for record in (live.held.record, *overtaken):
         destroy_keys(live.holder, live.wallet_id, record)
+    destroy_all_but(live.holder, live.wallet_id, successor.record)
     _require_closed(live)
     message = _destroyed_message(live, retired)
     _keep_own_done(live, retired, successor)
@@ -114,20 +114,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
             destroy_keys(holder, wallet_id, record)
             epochs.drop(record.epoch_hash)
     for attempt in attempts.all():
-        asked = attempts.kept(attempt, AttemptDocument.ASK)
-        if asked is None or parse_envelope(asked).address.epoch_hash != register.epoch_hash:
+        if not _is_to_replace(attempts, attempt, register.epoch_hash):
             attempts.forget(attempt)
-
-
-def destroy_keys(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> None:
-    """Every wrapping key that opens the share of one epoch is gone from the token.
-
-    Raises:
-        Tampered: a key is in another token.
-        BackendError: the token does not answer.
-    """
-    for uri in (record.kek_uri, *record.extra_uris):
-        destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, uri))
 
 
 def _retired_in(live: LiveEpoch, source: bytes) -> tuple[Retired, bytes]:
@@ -206,19 +194,37 @@ def _keep_own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> N
 
 
 def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> bytes:
-    """The newest one that was said; where none was, one of the attempt that was promised last.
+    """The newest one that was said; where none was, or of a share that had to be made anew since,
+    one of the attempt that was promised last.
 
     A holder that was away, or had promised a higher attempt, did not vote. Once the successor is
     decided, what it says is no vote any more; and it says nothing below its promise (step 6.4.9).
     """
     said = newest_done(live.holder, successor.body)
-    if said is not None:
-        return said
     promised = Attempt.read(Reader(live.register.promised, "register"))
     attempt = max(promised, retired.attempt)
     done = done_of(live, attempt, successor.body, successor.record)
+    if said is not None:
+        before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
+        if replace(before, attempt=attempt) == done:
+            return said
     address = address_in(live.body, attempt, live.holder.me)
     return live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
+
+
+def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
+    """Whether what is kept of an attempt is about this epoch. Who was away has adopted in an
+    attempt that it never joined: its DONE is all there is of it.
+    """
+    for document in AttemptDocument:
+        kept = attempts.kept(attempt, document)
+        if kept is not None:
+            try:
+                said = unbundled(kept)[0] if document is AttemptDocument.CARRIED else kept
+                return parse_envelope(said).address.epoch_hash == live
+            except BadInput as broken:
+                raise Tampered(f"attempt {attempt.hex()}: {document.value}: {broken}") from broken
+    return False
 
 
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:

@@ -52,18 +52,22 @@ class SealedSuccessor:
 def seal_successor(live: LiveEpoch, successor: Successor, share: Secret) -> SealedSuccessor:
     """Draw v', seal x' ‖ v', write blob and record, open it again, compare: STAGED is durable.
 
-    A share of it that was sealed before is kept.
+    A share of it that was sealed before is kept if it opens; else it is made anew, with another v'.
 
     Raises:
         Tampered: what was sealed opens to something else, or x' is not the share of this index.
         BackendError: HSM or disk; to be begun again.
     """
     staged = live.successor(successor.body.hash)
-    if staged is not None and staged.record.blob_digest != NOT_SEALED:
-        return _opened_again(live, staged.record, successor.body)
     reserved = _reserved(live, successor)
-    _keep_documents(live, successor)
-    live.epochs.reserve(reserved)
+    if staged is not None and staged.record.blob_digest != NOT_SEALED:
+        try:
+            return _opened_again(live, staged.record, successor.body)
+        except Tampered:  # its blob or its key is lost, and here is the share once more
+            reserved = staged.record
+    else:
+        _keep_documents(live, successor)
+        live.epochs.reserve(reserved)
     key = _fresh_key(live, reserved)
     holder, group, width = live.holder, successor.body.terms.group, share.size
     with holder.arena.open(), holder.arena.scope() as take:
