@@ -64,6 +64,7 @@ def check(world: World, holders: Sequence[Ask], certificate: Certificate, messag
     assert coincurve.PublicKeyXOnly(key).verify(signature, message)
 
 
+@pytest.mark.long
 def test_a_wallet_outlives_the_death_of_every_process(lab: Lab) -> None:
     with lab.up() as (signers, holders):
         certificate = created(lab.world, holders)

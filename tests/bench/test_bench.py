@@ -88,6 +88,7 @@ def test_envelopes_are_counted_apart(run: Run) -> None:
     assert [row["name"] for row in rows(run, "envelope")] == ["envelope.sign", "envelope.verify"]
 
 
+@pytest.mark.long
 def test_a_whole_lab(run: Run) -> None:
     found = rows(run, "lab")
     asked = [(row["scheme"], row["in_flight"]) for row in found]

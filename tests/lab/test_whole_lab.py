@@ -362,6 +362,7 @@ def test_what_is_secret_in_a_lab_is_private(lab: Lab) -> None:
     assert stat.S_IMODE(lab.folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
     softhsm_module: str, tmp_path: Path, message: Path
 ) -> None:

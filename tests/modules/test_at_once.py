@@ -36,7 +36,15 @@ def at_once(folder: Path, name: str, seconds: float, kills: int) -> list[dict[st
     return processes
 
 
-@on_each
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("softhsm", marks=pytest.mark.long),
+        "nss",
+        "opencryptoki",
+        pytest.param("p11kit", marks=pytest.mark.long),
+    ],
+)
 def test_processes_and_threads_use_one_token_while_one_is_killed_and_comes_back(
     holder_folder: Path, name: str
 ) -> None:
