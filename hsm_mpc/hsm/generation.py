@@ -16,6 +16,8 @@ from hsm_mpc.hsm.attributes import AES_BYTES, P256_PARAMETERS, RSA_BITS, RSA_EXP
 from hsm_mpc.steps import step
 
 Template = dict[Attribute, bool | bytes]
+Fit = Callable[[Template], Template]
+"""A template as this module takes it."""
 
 _FIXED: Final[Template] = {Attribute.MODIFIABLE: False}
 _NEVER_LEAVES: Final[Template] = {
@@ -45,7 +47,7 @@ def aes_key(
         pkcs11.PKCS11Error: the token does not make it; `administration` turns it into ours.
     """
 
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return session.generate_key(
             KeyType.AES,
             8 * AES_BYTES,
@@ -53,10 +55,10 @@ def aes_key(
             label=label,
             store=stored,
             capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
-            template=_without(leaves_out, {**_NEVER_LEAVES, Attribute.DERIVE: False, **more}),
+            template=fitted({**_NEVER_LEAVES, Attribute.DERIVE: False}),
         )
 
-    return int(_made(session, key_id, label, make).handle)
+    return int(_made(session, key_id, label, leaves_out, make).handle)
 
 
 def p256_key_pair(
@@ -76,17 +78,17 @@ def p256_key_pair(
         KeyType.EC, {Attribute.EC_PARAMS: P256_PARAMETERS}, local=True
     )
 
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return curve.generate_keypair(
             id=key_id,
             label=label,
             store=stored,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            public_template=_without(leaves_out, {**_FIXED, Attribute.DERIVE: False, **more}),
-            private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
+            public_template=fitted({**_FIXED, Attribute.DERIVE: False}),
+            private_template=fitted(_NEVER_LEAVES),
         )
 
-    public, private = _made(session, key_id, label, make)
+    public, private = _made(session, key_id, label, leaves_out, make)
     return int(private.handle), int(public.handle)
 
 
@@ -137,7 +139,7 @@ def _rsa_pair(
     stored: bool,
     leaves_out: Collection[int],
 ) -> tuple[int, int]:
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return session.generate_keypair(
             KeyType.RSA,
             RSA_BITS,
@@ -145,42 +147,46 @@ def _rsa_pair(
             label=label,
             store=stored,
             capabilities=capabilities,
-            public_template=_without(
-                leaves_out,
+            public_template=fitted(
                 {
                     Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
                     Attribute.DERIVE: False,
                     **public_template,
-                    **more,
-                },
+                }
             ),
-            private_template=_without(leaves_out, {**_NEVER_LEAVES, **more}),
+            private_template=fitted(_NEVER_LEAVES),
         )
 
-    public, private = _made(session, key_id, label, make)
+    public, private = _made(session, key_id, label, leaves_out, make)
     return int(private.handle), int(public.handle)
 
 
-def _without(leaves_out: Collection[int], template: Template) -> Template:
-    return {kind: value for kind, value in template.items() if kind not in leaves_out}
-
-
 def _made(
-    session: pkcs11.Session, key_id: bytes, label: str, make: Callable[[Template], Any]
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    leaves_out: Collection[int],
+    make: Callable[[Fit], Any],
 ) -> Any:
     """What `make` makes, without COPYABLE where the module is older than that attribute.
 
     p11-kit's client then answers as any module may that is at fault: so it is asked twice, and not
     again once it has made something.
     """
+
+    def fit(more: Template) -> Fit:
+        return lambda template: {
+            kind: value for kind, value in {**template, **more}.items() if kind not in leaves_out
+        }
+
     with step("key.generate"):
         for _ in range(2):
             try:
-                return make(_NO_COPIES)
+                return make(fit(_NO_COPIES))
             except pkcs11.AttributeTypeInvalid:
                 break
             except pkcs11.GeneralError:
                 named = {Attribute.ID: key_id, Attribute.LABEL: label}
                 if list(session.get_objects(named)):
                     raise
-        return make({})
+        return make(fit({}))

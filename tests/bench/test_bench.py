@@ -44,6 +44,7 @@ def rows(run: Run, only: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.mark.long
 def test_the_rows_of_a_signer(run: Run) -> None:
     *unsealed, partial = rows(run, "signer")
     assert [row["name"] for row in unsealed] == 2 * ["signer.unseal"]
@@ -63,7 +64,7 @@ def test_the_rows_of_a_signer(run: Run) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "taproot.sign",
+        pytest.param("taproot.sign", marks=pytest.mark.long),
         pytest.param("taproot.dkg", marks=pytest.mark.long),
         pytest.param("ed25519.sign", marks=pytest.mark.long),
         pytest.param("ed25519.dkg", marks=pytest.mark.long),

@@ -45,8 +45,9 @@ def whole(mortal: Mortal) -> Remains:
     return remains
 
 
+@pytest.mark.long
 @WHICH_STEPS
-@pytest.mark.parametrize("moment", ["before", pytest.param("after", marks=pytest.mark.long)])
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, questions: bool) -> None:
     """Step 6.6 for epoch 0: kill_at_every_write."""
     world, (mortal, other) = place

@@ -20,7 +20,7 @@ HANDLED: Final = {"key unknown", "decrypted, doubtful"}
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param("few", marks=pytest.mark.xdist_group("fault scan")),
+        pytest.param("few", marks=[pytest.mark.xdist_group("fault scan"), pytest.mark.long]),
         pytest.param("all", marks=[pytest.mark.xdist_group("all faults scan"), pytest.mark.long]),
     ],
 )

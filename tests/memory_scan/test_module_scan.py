@@ -42,9 +42,9 @@ GOOD_WAY: Final = ["logged in", "data key unwrapped", "share opened", "wiped"]
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:
-    """One worker has all tests of one scan; SoftHSM2's own scan in the gate sees more than this."""
+    """One worker has all tests of one scan; the gate has that of NSS, and SoftHSM2's own."""
     group = pytest.mark.xdist_group(f"module scan, {name}")
-    return [group, pytest.mark.long] if name == "softhsm" else [group]
+    return [group] if name == "nss" else [group, pytest.mark.long]
 
 
 @pytest.fixture(

@@ -19,8 +19,13 @@ class OpenSessions:
     def __init__(self, module: Module) -> None:
         self._handles: Final[set[int]] = set()
         self._calls: Final = module.calls
-        for name in ("C_OpenSession", "C_CloseSession", "C_Finalize"):
-            real, counted = getattr(module.calls, name), getattr(self, f"_{name}")
+        counting = {
+            "C_OpenSession": self._opened,
+            "C_CloseSession": self._closed,
+            "C_Finalize": self._finalised,
+        }
+        for name, counted in counting.items():
+            real = getattr(module.calls, name)
             setattr(module.calls, name, lambda *given, real=real, then=counted: then(real, *given))
 
     def left_by(self, token: Token) -> dict[str, int | None]:
@@ -31,18 +36,18 @@ class OpenSessions:
         count = told.ulSessionCount
         return {"ours": len(self._handles), "its": None if count == UNAVAILABLE else count}
 
-    def _C_OpenSession(self, real: Any, *given: Any) -> int:  # noqa: N802 - the module's name
+    def _opened(self, real: Any, *given: Any) -> int:
         code = int(real(*given))
         if code == failures.OK:
             self._handles.add(int(given[-1][0]))
         return code
 
-    def _C_CloseSession(self, real: Any, handle: int) -> int:  # noqa: N802
+    def _closed(self, real: Any, handle: int) -> int:
         code = int(real(handle))
         if code == failures.OK or failures.is_session_gone(code):
             self._handles.discard(int(handle))
         return code
 
-    def _C_Finalize(self, real: Any, reserved: Any) -> int:  # noqa: N802
+    def _finalised(self, real: Any, reserved: Any) -> int:
         self._handles.clear()
         return int(real(reserved))
