@@ -26,7 +26,7 @@ from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, JOIN
-from tests.certificates.ceremony import Q, point
+from tests.certificates.ceremony import Q, drawn, point
 from tests.software_identity import SoftwareKey, p256_key
 from tests.succession.making import COORDINATOR, Refresh
 
@@ -79,6 +79,22 @@ def test_acknowledgements_of_something_else_make_no_certificate() -> None:
     other.counter += 1
     with pytest.raises(ProtocolAbort, match="holder 2 acknowledges another successor"):
         assemble(attempt.first, proposed, attempt.deals(), [attempt.ack(1), other.ack(2)])
+
+
+def test_dealings_that_cancel_out_a_coefficient_make_no_certificate() -> None:
+    """A'_1 = A_1 + C_{1,1} + C_{2,1} = O: the last dealer saw the others' commitments."""
+
+    class Cancelling(Refresh):
+        def dealt(self, index: int) -> bytes:
+            if index == 1:
+                return super().dealt(1)
+            linear = sum(each[1] for each in self.ceremony.polynomials)
+            return point(-(linear + drawn("b", 1)) % Q)
+
+    attempt = Cancelling()
+    proposed = check_propose(attempt.proposed(), attempt.first, attempt.keys)
+    with pytest.raises(ProtocolAbort, match="coefficient 1 is the identity"):
+        assemble(attempt.first, proposed, attempt.deals(), [])
 
 
 @pytest.mark.parametrize("cut", [b"", b"x"])
