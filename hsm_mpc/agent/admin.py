@@ -47,6 +47,7 @@ class AdminMethod(IntEnum):
     DISCARD = 4
     CHECKPOINT = 5
     DOCTOR = 6
+    REWRAP = 7
 
 
 class AdminServer:

@@ -128,6 +128,9 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
     def discard(wallet: str) -> shares.Discarded:
         return shares.discarded(holder, desks, wallet)
 
+    def rewrap(wallet: str) -> shares.Rewrapped:
+        return shares.rewrapped(holder, desks, wallet)
+
     def diagnosis(config_path: str, asked_under: str) -> doctor.Diagnosis:
         path = Path(config_path)
         return doctor.of_running(holder, desks.holder, state(), path, asked_under)
@@ -139,6 +142,7 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
             AdminMethod.INVENTORY: answering(inventory.Inventory, lambda: inventory.of(holder)),
             AdminMethod.DISCARD: answering(shares.Discarded, discard),
             AdminMethod.CHECKPOINT: answering(Checkpoint, lambda: checkpoint.sign_end(holder)),
+            AdminMethod.REWRAP: answering(shares.Rewrapped, rewrap),
             AdminMethod.DOCTOR: answering(doctor.Diagnosis, diagnosis),
         },
         _report,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_mpc.agent.admin import AdminMethod
+from hsm_mpc.agent.succession.rewrapping import keys_on_their_way
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.holder import OpenHolder, opened
 from hsm_mpc.certificates.attempt import Attempt
@@ -83,7 +84,8 @@ def of(holder: OpenHolder) -> Inventory:
     counted = Counter(_shared_name(key) for key in found)
     listed = tuple(_judged(key, expected, counted[_shared_name(key)]) for key in found)
     present = {_named(key) for key in found}
-    missing = tuple(each.told for each in recorded if not each.is_in(holder, present))
+    needed = (each for each in recorded if not each.is_on_its_way)
+    missing = tuple(each.told for each in needed if not each.is_in(holder, present))
     missing += tuple(
         f"{name} ({object_class.name.lower().replace('_', ' ')})"
         for object_class, name in _IDENTITY
@@ -107,6 +109,8 @@ class _RecordedKey:
 
     wallet_id: WalletId
     uri: KeyUri
+    is_on_its_way: bool
+    """In or out, of a rewrap that has not ended: no blob is sealed for it."""
 
     @property
     def key_name(self) -> Name:
@@ -143,7 +147,7 @@ def _shared_name(key: KeyListing) -> tuple[str, bytes, str]:
 def _recorded(holder: OpenHolder) -> tuple[_RecordedKey, ...]:
     """Every wrapping key that an epoch record names, by wallet and id."""
     found = [
-        _RecordedKey(wallet_id, KeyUri.parse(uri))
+        _RecordedKey(wallet_id, KeyUri.parse(uri), uri in keys_on_their_way(epochs, record))
         for wallet_id, epochs in holder.epochs()
         for record in epochs.records()
         for uri in (record.kek_uri, *record.extra_uris)

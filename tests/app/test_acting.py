@@ -172,6 +172,24 @@ def test_shares_are_listed_by_their_wallets_names(world: World, tmp_path: Path) 
     assert [recipient.mechanism for recipient in share.recipients] == ["aes-gcm"]
 
 
+def test_a_share_is_rewrapped_by_its_wallets_name_or_id(world: World, tmp_path: Path) -> None:
+    run_shielded(lambda: made_wallet(world))
+    holder = opened(world, tmp_path)
+    desks = run_shielded(lambda: at_work(holder))
+    (before,) = shares.of(holder).shares
+    done = run_shielded(lambda: shares.rewrapped(holder, desks, "treasury"))
+    (after,) = shares.of(holder).shares
+    assert (done.wallet, done.epoch) == ("treasury", 0)
+    assert done.recipients == after.recipients
+    assert after.recipients != before.recipients
+    assert not Path(before.file).exists()
+    again = run_shielded(lambda: shares.rewrapped(holder, desks, done.wallet_id))
+    assert again.recipients != done.recipients
+    with pytest.raises(Refused, match="nothing of a wallet 'savings'"):
+        run_shielded(lambda: shares.rewrapped(holder, desks, "savings"))
+    desks.close()
+
+
 def test_the_key_of_a_generation_under_way_is_no_orphan(world: World, tmp_path: Path) -> None:
     holder = opened(world, tmp_path)
 

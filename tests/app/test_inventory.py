@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,20 @@ def test_a_recorded_key_that_is_gone_is_missing(world: World, holder: OpenHolder
     (missing,) = taken.missing
     assert held.wallet_id.hex() in missing
     assert taken.exit_code == 6
+
+
+def test_a_key_on_its_way_in_or_out_is_neither_missing_nor_orphaned(
+    world: World, holder: OpenHolder
+) -> None:
+    """A rewrap that was interrupted: the record names a key that no blob is sealed for."""
+    held = wallet_of(world)
+    key_id, label = os.urandom(20), keys.wrapping_label(held.wallet_id)
+    leaving = (keys.key_uri(holder.token, key_id),)
+    epochs = world.parties[1].acting.epochs(held.wallet_id)
+    epochs.change(replace(held.record, extra_uris=leaving))
+    assert (inventory.of(holder).missing, verdicts(holder)) == ((), [inventory.OK])
+    keys.generate_wrapping_key(holder.token, key_id, label)
+    assert (inventory.of(holder).missing, verdicts(holder)) == ((), [inventory.OK] * 2)
 
 
 def test_a_record_of_another_token_makes_its_key_missing(

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.succession import adopting, dealing, joining, retiring, staging
+from hsm_mpc.agent.succession import adopting, dealing, joining, retiring, rewrapping, staging
 from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.succession.live import LiveEpoch
-from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
@@ -108,6 +108,14 @@ class Successions:
             raise Refused("unknown-wallet", "this holder has no transcript of such an epoch")
         return kept
 
+    def rewrap(self, wallet_id: WalletId) -> HeldEpoch:
+        """The live epoch, once its share is sealed for a new key and the old key is gone."""
+        with self._lock:
+            record = rewrapping.begin(self._settled(wallet_id))
+            self._wallets.forget(wallet_id)
+            rewrapping.settle(self._holder, wallet_id)
+            return self._wallets.find(wallet_id, record.epoch_hash)
+
     @contextmanager
     def _live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
         """The live epoch that a message is about, and how keys of its scheme are generated.
@@ -126,6 +134,7 @@ class Successions:
         register = self._holder.registers.read(wallet_id)
         if register is not None:
             retiring.settle(self._holder, wallet_id, register)
+            rewrapping.settle(self._holder, wallet_id)
         live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
         if live.held.record.state is EpochState.RETIRING:
             self._finished(wallet_id)

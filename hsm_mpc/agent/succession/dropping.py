@@ -13,9 +13,9 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store.attempts import AttemptDocument
-from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 
@@ -76,17 +76,17 @@ def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:
     newest = max(dealt, default=b"")
     voted = None if live.register.adopted is None else live.register.adopted.epoch_hash
     made = {
-        _made_in(live, each): each
+        made_in(live.epochs, each.body.hash).to_bytes(): each
         for each in live.successors
         if each.record.state is not EpochState.ADOPTED and each.body.hash != voted
     }
     return [made[attempt] for attempt in sorted(made) if attempt < newest]
 
 
-def _made_in(live: LiveEpoch, successor: HeldEpoch) -> bytes:
-    """The attempt whose PROPOSE made it, as its 10 bytes."""
-    transcript = live.epochs.kept(successor.body.hash, EpochDocument.TRANSCRIPT)
+def made_in(epochs: Epochs, h: EpochHash) -> Attempt:
+    """The attempt whose PROPOSE made the successor `h`. Raises: Tampered."""
+    transcript = epochs.kept(h, EpochDocument.TRANSCRIPT)
     if transcript is None:
-        raise Tampered("the transcript of a staged successor is missing")
+        raise Tampered("the transcript of a successor is missing")
     propose = parse_envelope(unbundled(transcript)[0])
-    return Attempt.read(Reader(propose.payload, "propose")).to_bytes()
+    return Attempt.read(Reader(propose.payload, "propose"))
