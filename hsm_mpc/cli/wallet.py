@@ -83,6 +83,35 @@ def refresh(
     output.answer(renewed, _shown)
 
 
+@verbs.command()
+def history(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    chain: Annotated[
+        Path | None, typer.Option(help="A file of --out, instead of asking the coordinator.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the chain: certificates, messages, signatures.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw epochs, holders and keys.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Say only that all of it verifies, or what does not.")
+    ] = False,
+) -> None:
+    """Tell how shares and wrapping keys followed each other, every signature verified."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import history as epochs
+    from hsm_mpc.app import history_drawn
+
+    output: Output = context.obj
+    told = epochs.tell(output.wanted_config(), name, chain, out)
+    if svg is not None:
+        epochs.write(svg, history_drawn.svg(told).encode())
+    output.answer(told, history_drawn.verdict if verify else history_drawn.text)
+
+
 def _shown(shown: wallet.ShownWallet) -> str:
     lines = [
         f"wallet           {shown.name}  ({shown.scheme}, epoch {shown.epoch})",

@@ -14,6 +14,7 @@ from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet, verified
+from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
@@ -30,12 +31,22 @@ from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.transport import Transport
-from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
+from hsm_mpc.wire.wallet_calls import (
+    Chain,
+    Shown,
+    ShownSuccession,
+    Wish,
+    indices_from_bytes,
+    indices_to_bytes,
+    successions_from_parts,
+)
 
 CREATE_SECONDS: Final = 180.0
 SIGN_SECONDS: Final = 60.0
 SHOW_SECONDS: Final = 90.0
 REFRESH_SECONDS: Final = 180.0
+_MOST_EPOCHS: Final = 20_000
+"""One each hour for two years."""
 REQUEST_VALIDITY: Final = 600
 """Seconds that a request for a signature is good for."""
 
@@ -142,6 +153,25 @@ class WalletClient:
         if wallet.name != name:
             raise Tampered(f"the certificate shown for {name!r} is another wallet's")
         return wallet
+
+    def chain(self, name: str) -> Chain:
+        """How the epochs of the wallet called `name` followed each other, to be verified.
+
+        Raises:
+            BadInput, BackendError: there is none, nobody answers.
+            BadEncoding: the coordinator tells of epochs for ever.
+        """
+        encoded = checked_name(name, "wallet").encode("ascii")
+        shown = Shown.from_parts(self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS))
+        successions: list[ShownSuccession] = []
+        while True:
+            after = [encoded, u32be(len(successions))]
+            parts = self._called(CoordinatorMethod.SUCCESSIONS, after, SHOW_SECONDS)
+            if len(successions) > _MOST_EPOCHS:
+                raise BadEncoding(f"the coordinator tells of more than {_MOST_EPOCHS} epochs")
+            if not parts:
+                return Chain(shown.certificate, shown.dones, tuple(successions))
+            successions += successions_from_parts(parts)
 
     def names(self) -> tuple[str, ...]:
         """The names of all wallets, as the coordinator says."""

@@ -28,6 +28,7 @@ from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
@@ -53,6 +54,9 @@ SIGNING_SECONDS: Final = 30.0
 """How long a signature may wait for holders that are too slow."""
 
 _STATUS_SECONDS: Final = 3.0
+
+_PAGE_BYTES: Final = 1 << 20
+"""A page ends with the succession that fills it."""
 
 _WALLETS_KEPT: Final = 256
 
@@ -91,6 +95,7 @@ class CoordinatorService:
             CoordinatorMethod.SIGN: self._sign_request,
             CoordinatorMethod.STATUS: self._status,
             CoordinatorMethod.REFRESH: self._refresh,
+            CoordinatorMethod.SUCCESSIONS: self._successions,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -132,6 +137,19 @@ class CoordinatorService:
         self._confirmed(wallet)
         confirmed = self._named(encoded)
         return _shown(confirmed, self._refresher.refresh(confirmed, indices_from_bytes(absent)))
+
+    def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
+        encoded, after = _exactly(parts, 2)
+        reader = Reader(after, "epoch")
+        epoch = reader.u32be()
+        reader.end()
+        page: list[bytes] = []
+        for succession in self._refresher.epochs(self._named(encoded)).successions[epoch:]:
+            page += succession.shown().to_parts()
+            if sum(map(len, page)) >= _PAGE_BYTES:
+                break
+        return tuple(page)
 
     def _named(self, encoded: bytes) -> Registered:
         name = encoded.decode("ascii", "replace")

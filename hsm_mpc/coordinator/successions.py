@@ -68,6 +68,15 @@ class Succession:
             if Attempt.read(Reader(parse_envelope(done).payload, "done")) == attempt
         }
 
+    def shown(self) -> ShownSuccession:
+        """As clients see it."""
+        return ShownSuccession(
+            self.certificate,
+            tuple(self.dones[index] for index in sorted(self.dones)),
+            self.retirement,
+            tuple(self.destroyed[index] for index in sorted(self.destroyed)),
+        )
+
     def with_done(self, message: bytes) -> Succession:
         """One more holder has adopted it."""
         return replace(self, dones={**self.dones, parse_envelope(message).address.sender: message})
@@ -118,14 +127,7 @@ class Epochs:
     def shown(self) -> ShownSuccession | None:
         """What clients are shown of it; None: no succession was adopted yet."""
         newest = self.adopted()
-        if newest is None:
-            return None
-        return ShownSuccession(
-            newest.certificate,
-            tuple(newest.dones[index] for index in sorted(newest.dones)),
-            newest.retirement,
-            tuple(newest.destroyed[index] for index in sorted(newest.destroyed)),
-        )
+        return None if newest is None else newest.shown()
 
     def newest_done(self, index: int, epoch: int) -> bytes:
         """What a holder said last when this epoch was the newest."""

@@ -71,6 +71,7 @@ class CoordinatorMethod(IntEnum):
     SIGN = 4
     STATUS = 5
     REFRESH = 6
+    SUCCESSIONS = 7
 
 
 @dataclass(frozen=True, slots=True)
