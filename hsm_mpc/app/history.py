@@ -10,7 +10,7 @@ from typing import Final
 
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.peers import pinned_roster
-from hsm_mpc.client.history import History, Link, verified_history
+from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.config import load_client
 from hsm_mpc.errors import BadInput
 from hsm_mpc.regular import read_regular
@@ -77,7 +77,7 @@ def tell(config_path: Path, name: str, chain: Path | None, out: Path | None) -> 
     else:
         roster = pinned_roster(load_client(config_path).roster)
         source = Chain.from_bytes(read_regular(chain, _LARGEST_CHAIN)[0])
-    told = _told(verified_history(source, KeyBook(roster, {}), int(time.time())), roster)
+    told = told_of(source, roster)
     if told.name != name:
         raise BadInput(f"that is the history of {told.name!r}, not of {name!r}")
     if out is not None:
@@ -93,7 +93,9 @@ def write(file: Path, content: bytes) -> None:
         raise BadInput(f"{file}: {failure.strerror}") from failure
 
 
-def _told(history: History, roster: Roster) -> ToldHistory:
+def told_of(chain: Chain, roster: Roster) -> ToldHistory:
+    """What a chain tells under a pinned roster. Raises: Tampered, NotReady: it does not verify."""
+    history = verified_history(chain, KeyBook(roster, {}), int(time.time()))
     terms = history.terms
     return ToldHistory(
         name=terms.name,

@@ -40,30 +40,30 @@ def verdict(told: ToldHistory) -> str:
 
 def text(told: ToldHistory) -> str:
     """For a terminal: the picture, then a sentence for what happened in each epoch."""
-    shown = told.epochs[-_MOST_COLUMNS:]
-    width = max(len(name) for name in ("epoch", *told.holders)) + 2
-    numbers = [str(epoch.epoch) for epoch in shown]
-    rows = [
-        " ".join(
-            f"{Mark.of(epoch, holder).character:>{len(number)}}"
-            for epoch, number in zip(shown, numbers, strict=True)
-        )
-        for holder in told.holders
-    ]
     lines = [
         f"{told.name}  ({told.scheme}, any {told.threshold} of {', '.join(told.holders)})",
         "every body, message and signature below was verified under the pinned roster",
         "",
-        f"{'epoch':<{width}}{' '.join(numbers)}",
-        *(f"{holder:<{width}}{row}" for holder, row in zip(told.holders, rows, strict=True)),
+        *picture(told),
         "",
-        *(f"{mark.character}  {mark.meaning}" for mark in _marks_in(told)),
-        "",
-        *(line for epoch in shown for line in _sentences(epoch, told)),
+        *(line for epoch in _newest(told) for line in _sentences(epoch, told)),
     ]
-    if len(shown) < len(told.epochs):
-        lines.append(f"these are the last {len(shown)}; --json and --svg have all")
+    if len(_newest(told)) < len(told.epochs):
+        lines.append(f"these are the last {_MOST_COLUMNS}; --json and --svg have all")
     return "\n".join(lines)
+
+
+def picture(told: ToldHistory) -> list[str]:
+    """Lines of characters, and what they mean."""
+    shown = _newest(told)
+    width = max(len(name) for name in ("epoch", *told.holders)) + 2
+    numbers = [str(epoch.epoch) for epoch in shown]
+    lines = [f"{'epoch':<{width}}{' '.join(numbers)}"]
+    for holder in told.holders:
+        marks = (Mark.of(epoch, holder).character for epoch in shown)
+        padded = (f"{mark:>{len(number)}}" for mark, number in zip(marks, numbers, strict=True))
+        lines.append(f"{holder:<{width}}{' '.join(padded)}")
+    return [*lines, "", *(f"{mark.character}  {mark.meaning}" for mark in _marks_in(told))]
 
 
 def svg(told: ToldHistory) -> str:
@@ -92,6 +92,10 @@ def svg(told: ToldHistory) -> str:
         f'width="{width}" height="{height}" font-family="sans-serif" font-size="14">'
     )
     return "\n".join([head, *drawn, "</svg>", ""])
+
+
+def _newest(told: ToldHistory) -> tuple[ToldEpoch, ...]:
+    return told.epochs[-_MOST_COLUMNS:]
 
 
 def _marks_in(told: ToldHistory) -> list[Mark]:

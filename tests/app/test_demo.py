@@ -39,6 +39,7 @@ def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> N
     assert told["epoch"] == 1
     assert told["lamports"] == 10**9
     assert told["second_address"] != told["address"]
+    assert told["old_share_noise"] is True
     assert told["refusal"] == "2 of 3 needed holders answer; missing: h3, h4, h5"
     assert told["share_opened"] is True
     assert told["share_noise"] is True
