@@ -198,7 +198,8 @@ def is_noise(holder: OpenHolder, blob: bytes, say: Say) -> bool:
     """Whether no key in the holder's token opens a blob that was sealed for it."""
     found = SealedShare.parse(blob).blob
     (recipient,) = found.recipients
-    say(f"  {len(blob)} bytes, sealed for h5's HSM, which is there, and opens them no more:")
+    name = holder.config.name
+    say(f"  {len(blob)} bytes, sealed for {name}'s HSM, which is there, and opens them no more:")
     try:
         find_wrapping_key(holder.token, recipient.name, WalletId(found.context.wallet_id))
     except Tampered as refused:
