@@ -26,6 +26,9 @@ _NOT_YAML = (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises: for `!!int ''` an IndexError."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
+DailyHours = Annotated[
+    str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
+]
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """An Ed25519 public key in lower-case hex."""
 
@@ -165,6 +168,17 @@ class HolderConfig(_Model):
         return 0 if self.lab else _REFRESH_MIN_INTERVAL
 
 
+class RefreshConfig(_Model):
+    """When wallets are refreshed without anybody asking."""
+
+    interval: int = Field(ge=60)
+    """Seconds from when this coordinator first saw an epoch to its refresh."""
+    jitter: int = Field(default=0, ge=0)
+    """Seconds by which that may be put off, for each epoch others."""
+    quiet_hours: Annotated[tuple[DailyHours, ...], Field(strict=False)] = ()
+    """`HH:MM-HH:MM` UTC: no refresh begins then."""
+
+
 class CoordinatorConfig(_Model):
     """One coordinator (`coordinator run`)."""
 
@@ -180,6 +194,8 @@ class CoordinatorConfig(_Model):
     """A unix socket for clients; at most 107 bytes long."""
     holders: dict[Name, Path]
     """The socket of each holder's front, by the holder's name."""
+    refresh: RefreshConfig | None = None
+    """Without it wallets are refreshed when somebody asks (`wallet refresh`)."""
 
 
 class ClientConfig(_Model):

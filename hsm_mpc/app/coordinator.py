@@ -15,14 +15,16 @@ from typing import Final
 from hsm_mpc import seed_file
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.app.peers import pinned_roster
-from hsm_mpc.config import CoordinatorConfig, load_coordinator
+from hsm_mpc.config import CoordinatorConfig, RefreshConfig, load_coordinator
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
+from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
 from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.schedule import QuietHours, Schedule
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BadConfig
 from hsm_mpc.roster import Roster
@@ -120,7 +122,17 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         ending.callback(server.stop)
         recovery.begin()
         keeper.begin()
+        if config.refresh is not None:
+            scheduler = _scheduler(config.refresh, refresher, registry)
+            ending.callback(scheduler.end)
+            scheduler.begin()
         yield
+
+
+def _scheduler(config: RefreshConfig, refresher: Refresher, registry: Registry) -> RefreshScheduler:
+    quiet = tuple(QuietHours.parse(each) for each in config.quiet_hours)
+    schedule = Schedule(config.interval, config.jitter, quiet)
+    return RefreshScheduler(schedule, refresher, registry, _seconds, _log)
 
 
 def _transports(config: CoordinatorConfig, roster: Roster) -> dict[int, GrpcTransport]:

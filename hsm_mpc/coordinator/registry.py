@@ -16,7 +16,7 @@ from typing import Final
 from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import BackendError, NameTaken
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.steps import step
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -38,6 +38,11 @@ CREATE TABLE IF NOT EXISTS successions (
     destroyed BLOB NOT NULL,
     history BLOB NOT NULL,
     PRIMARY KEY (wallet_id, epoch)
+) STRICT;
+CREATE TABLE IF NOT EXISTS ages (
+    wallet_id BLOB PRIMARY KEY,
+    epoch_hash BLOB NOT NULL,
+    since INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS attempts (
     wallet_id BLOB PRIMARY KEY,
@@ -152,6 +157,23 @@ class Registry:
                 "INSERT OR REPLACE INTO attempts VALUES (?, ?)", (wallet_id, counter)
             )
         return counter
+
+    def since(self, wallet_id: WalletId, newest: EpochHash, now: int) -> int:
+        """When the newest epoch of a wallet was first seen here, in seconds since 1970 UTC.
+
+        Whoever lost the registry sees it now. Raises: BackendError, as `add`.
+        """
+        with self._writing():
+            row = self._database.execute(
+                "SELECT epoch_hash, since FROM ages WHERE wallet_id = ?", (wallet_id,)
+            ).fetchone()
+            if row is not None and row[0] == newest:
+                return int(row[1])
+            with step("registry.age"), self._database:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO ages VALUES (?, ?, ?)", (wallet_id, newest, now)
+                )
+        return now
 
     def close(self) -> None:
         """Nothing is lost without it."""
