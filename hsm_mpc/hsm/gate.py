@@ -76,7 +76,7 @@ class Gate:
             BackendError: somebody is alone inside, or others did not come out in time.
         """
         me = threading.get_ident()
-        if self._only == me:
+        if self.is_changing:
             yield
             return
         with self._changed:
@@ -94,6 +94,11 @@ class Gate:
             with self._changed:
                 self._only = None
                 self._changed.notify_all()
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether this thread is the one that changes objects."""
+        return self._only == threading.get_ident()
 
     def _wait_in_turn(self, me: int) -> None:
         self._queue.append(me)

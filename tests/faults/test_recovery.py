@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 
 import pytest
 
@@ -18,6 +20,7 @@ from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.tags import Tag
+from tests.agent.processes import until
 from tests.agent.simulate import new_token
 from tests.faults import codes
 from tests.faults.conftest import Logins
@@ -71,6 +74,26 @@ def test_a_session_that_could_not_be_closed_is_closed_by_the_next_look(
         ask(token)
     ask(token)
     assert shim.sessions == before
+
+
+def test_who_changes_objects_does_not_wait_for_one_that_climbs_and_waits_for_him(
+    token: Token,
+) -> None:
+    """A self-test does so: each ciphertext that is refused is a doubt, and others come and look."""
+    assert token.profile.changes_alone
+    ask(token)
+    climber = threading.Thread(target=ask, args=(token,))
+    before, started = token.pool._idle[:], time.monotonic()
+    with token.changing():
+        token.pool.doubt()
+        climber.start()
+        until(lambda: len(token.module.gate._queue) == 1, "one that climbs")
+        with token.session() as session:
+            assert session not in before
+        assert token.pool.in_doubt
+    climber.join()
+    assert not token.pool.in_doubt
+    assert time.monotonic() - started < 1
 
 
 # --- the second rung ------------------------------------------------------------------------------
