@@ -76,7 +76,7 @@ class Gate:
             BackendError: somebody is alone inside, or others did not come out in time.
         """
         me = threading.get_ident()
-        if self.is_changing:
+        if self._only == me:
             yield
             return
         with self._changed:
@@ -96,9 +96,11 @@ class Gate:
                 self._changed.notify_all()
 
     @property
-    def is_changing(self) -> bool:
-        """Whether this thread is the one that changes objects."""
-        return self._only == threading.get_ident()
+    def holds_others_up(self) -> bool:
+        """Whether this thread is inside, or changes objects: then it must not wait for a thread
+        that may be waiting here."""
+        me = threading.get_ident()
+        return self._only == me or me in self._inside
 
     def _wait_in_turn(self, me: int) -> None:
         self._queue.append(me)

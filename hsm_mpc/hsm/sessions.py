@@ -187,7 +187,8 @@ class SessionPool:
 
     def close_all(self) -> None:
         """Close all sessions that nobody has now; those in use when they are given back."""
-        self._cohort += 1
+        with self._returned:
+            self._cohort += 1
         with self._gate.inside():
             stubborn, self._unclosed = self._unclosed, []
             for handle in stubborn:

@@ -213,6 +213,23 @@ def test_a_fault_while_it_climbs_costs_another_try(
     assert logins.count <= 2
 
 
+def test_who_has_a_session_does_not_wait_for_one_that_initialises_and_waits_for_him(
+    token: Token, shim: Shim, logins: Logins
+) -> None:
+    ask(token)
+    climber, started = threading.Thread(target=ask, args=(token,)), time.monotonic()
+    with token.session():
+        token.pool.doubt()
+        shim.answer(codes.DEVICE_REMOVED, "C_GetSessionInfo")
+        climber.start()
+        until(lambda: token.module.gate._closed, "one that wants to be alone")
+        with pytest.raises(BackendError, match="is being initialised again"):
+            ask(token)
+    climber.join()
+    assert logins.count == 1
+    assert time.monotonic() - started < 1
+
+
 # --- the third rung -------------------------------------------------------------------------------
 
 
