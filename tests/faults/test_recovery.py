@@ -10,6 +10,7 @@ import pytest
 
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import keys, objects
+from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.failures import DeviceGone, StaleHandle
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key
@@ -228,6 +229,18 @@ def test_who_has_a_session_does_not_wait_for_one_that_initialises_and_waits_for_
     climber.join()
     assert logins.count == 1
     assert time.monotonic() - started < 1
+
+
+def test_no_key_is_made_before_the_token_is_entered_again(token: Token) -> None:
+    with token.recovery._lock, token.changing():  # another thread climbs
+        token.module.begin_anew()
+        with (
+            pytest.raises(BackendError, match="not logged in again yet") as caught,
+            administration(token),
+        ):
+            pytest.fail("its slot and its login are those of before")
+    assert caught.value.retryable
+    ask(token)
 
 
 # --- the third rung -------------------------------------------------------------------------------
