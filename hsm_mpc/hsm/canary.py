@@ -130,10 +130,14 @@ def _rsa_canary(token: Token, key: Key) -> Canary:
     for hash_ in better:
         try:
             canary = _rsa_canary_by(hash_, token, key)
-            if canary.opened_by(token) == _PLAINTEXT:
-                return canary
+            opened = canary.opened_by(token)
         except (AmbiguousAnswer, CiphertextRefused, Lacking):
-            pass  # any other failure may pass
+            continue  # any other failure may pass
+        if opened != _PLAINTEXT:
+            raise BackendError(
+                f"{token.where}: it does not give back what it encrypted", retryable=False
+            )
+        return canary
     return _rsa_canary_by(last, token, key)
 
 

@@ -95,6 +95,13 @@ class Gate:
                 self._only = None
                 self._changed.notify_all()
 
+    @property
+    def holds_others_up(self) -> bool:
+        """Whether this thread is inside, or changes objects: then it must not wait for a thread
+        that may be waiting here."""
+        me = threading.get_ident()
+        return self._only == me or me in self._inside
+
     def _wait_in_turn(self, me: int) -> None:
         self._queue.append(me)
         try:

@@ -62,7 +62,8 @@ class Recovery:
         """The module was initialised again, and this token not entered since."""
 
     def settle(self) -> None:
-        """Return if the token works, or works again.
+        """Return if the token works, or works again. Whoever is inside of the module while another
+        thread climbs is not told: he only takes no session of before.
 
         Raises:
             PinRefused: it would, and there is no PIN to log in with.
@@ -70,7 +71,10 @@ class Recovery:
         """
         if self._climber == threading.get_ident():
             return  # this call is a part of the climb
-        if not self._lock.acquire(timeout=_WAIT):
+        inside = self._token.module.gate.holds_others_up
+        if not self._lock.acquire(timeout=0 if inside else _WAIT):
+            if inside:  # who climbs may be waiting for this thread, which waits for nobody
+                return self._token.pool.close_all()
             raise BackendError(f"{self._token.where}: it is being looked for")
         try:
             self._climber = threading.get_ident()

@@ -187,7 +187,8 @@ class SessionPool:
 
     def close_all(self) -> None:
         """Close all sessions that nobody has now; those in use when they are given back."""
-        self._cohort += 1
+        with self._returned:
+            self._cohort += 1
         with self._gate.inside():
             stubborn, self._unclosed = self._unclosed, []
             for handle in stubborn:
@@ -216,6 +217,16 @@ class SessionPool:
         """Between `forget` and `reopen`."""
         return self._incarnation is None
 
+    def require_open(self) -> int:
+        """The initialisation of the module in which sessions are opened.
+
+        Raises:
+            BackendError: there is none now (`is_closed`).
+        """
+        if self._incarnation is None:
+            raise BackendError(f"{self._where}: it is not logged in again yet")
+        return self._incarnation
+
     def _end(self, session: Session) -> None:
         self.close(session.handle)
         self._forget_one()
@@ -238,11 +249,9 @@ class SessionPool:
         if not claimed:
             raise BackendError(f"{self._where}: all {self.most} sessions are busy")
         try:
-            if self._incarnation is None:
-                raise BackendError(f"{self._where}: it is not logged in again yet")
-            cohort = self._cohort
+            incarnation, cohort = self.require_open(), self._cohort
             handle = open_session(self._calls, self._slot, self._where)
-            return Session(handle, self._incarnation, cohort)
+            return Session(handle, incarnation, cohort)
         except BaseException:
             self.doubt()
             self._forget_one()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from types import SimpleNamespace
@@ -300,6 +300,23 @@ class Token:
         """
         self._settle()
         return self.pool.session()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """As `session` for a body that opens a session of its own: the module is not initialised
+        again meanwhile, and what the body raises is a doubt.
+
+        Raises:
+            BackendError: as `session`.
+        """
+        self._settle()
+        with self.module.gate.inside():
+            self.pool.require_open()
+            try:
+                yield
+            except BaseException:
+                self.pool.doubt()
+                raise
 
     def changing(self) -> AbstractContextManager[None]:
         """Around whatever makes or destroys objects, before it takes a session.

@@ -14,7 +14,7 @@ from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.succession import dropping, retiring, successor_share
 from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
 from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
-from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import HeldEpoch, context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
@@ -28,6 +28,7 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
+from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure.process import run_shielded
@@ -714,6 +715,23 @@ def test_a_share_of_the_successor_that_was_lost_is_made_again_while_the_old_one_
     following.members = (1, 2, 3)
     following.drive()
     assert states(world, 1) == {2: EpochState.ACTIVE}
+
+
+def test_a_lost_share_is_made_again_under_the_kind_of_key_that_the_token_makes_by_now(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Another profile, or another version of the module, may have changed it since."""
+    adopted_by_all(refreshing)
+    party = world.parties[1]
+    new = next(each for each in party.wallets.all() if each.body.epoch == 1)
+    destroy_keys(party.acting, new.wallet_id, new.record)
+    object.__setattr__(party.acting, "wrapping", Wrapping.RSA_OAEP_SHA1)
+    for index in (2, 3):
+        refreshing.retire(index)
+    refreshing.retire(1, refreshing.transcript)
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+    with opened_share(party.acting, new.body):
+        pass
 
 
 def test_who_was_cut_off_retires_all_the_same_and_says_nothing_below_its_promise(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.errors import BackendError, Refused, Tampered
+from hsm_mpc.errors import BackendError, BadInput, Refused, Tampered
 from hsm_mpc.hsm import canary, gcm
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.cryptoki import address_of, ffi
@@ -142,6 +142,12 @@ def test_a_token_that_makes_no_iv_though_its_profile_says_so_seals_nothing(
     with pytest.raises(BackendError, match=reason) as caught:
         gcm.encrypt_gcm_afresh(ordered, key, b"", address_of(plaintext), 32)
     assert not caught.value.retryable
+
+
+def test_nothing_is_not_encrypted(ordered: Token, key: Key, choose: Choose) -> None:
+    choose(AWS_CLOUDHSM)
+    with pytest.raises(BadInput, match="0 bytes of plaintext"):
+        gcm.encrypt_gcm_afresh(ordered, key, b"", address_of(ffi.new("CK_BYTE *")), 0)
 
 
 def test_a_token_that_uses_an_iv_twice_is_refused(

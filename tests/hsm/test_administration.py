@@ -100,6 +100,13 @@ def test_its_exceptions_leave_as_ours(
     assert caught.value.__cause__ is raised
 
 
+def test_whatever_its_body_raises_is_a_doubt(token: Token) -> None:
+    assert not token.pool.in_doubt
+    with pytest.raises(BackendError), administration(token):
+        raise pkcs11.DeviceError
+    assert token.pool.in_doubt
+
+
 def test_errors_of_ours_leave_as_they_are(token: Token) -> None:
     refused = Refused("rule", "text")
     with pytest.raises(Refused) as caught, administration(token):

@@ -168,6 +168,25 @@ def test_a_change_that_others_do_not_make_room_for_is_given_up(
     changes(gate)
 
 
+def test_whoever_waited_for_a_change_that_is_given_up_comes_in_at_once(
+    gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hsm_mpc.hsm.gate.CHANGE_SECONDS", 1.0)
+
+    def refused() -> None:
+        with pytest.raises(BackendError, match="takes over"):
+            changes(gate)
+
+    with gate.inside():
+        changing = Other(refused)
+        until(lambda: gate._only is not None, "one that changes")
+        monkeypatch.undo()
+        other = Other(lambda: comes_and_goes(gate))
+        waits(gate)
+        for each in (changing, other):
+            each.join()
+
+
 def test_who_waits_to_change_objects_is_turned_away_by_one_that_is_alone(gate: Gate) -> None:
     def refused() -> None:
         with pytest.raises(BackendError, match="being initialised again"):

@@ -10,6 +10,7 @@ from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import MASK_BY, Attribute, Hash, Mechanism, ffi
+from hsm_mpc.hsm.giveaways import giveaways
 from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.register_objects import DATA
 from hsm_mpc.hsm.selftest import (
@@ -35,6 +36,13 @@ def test_softhsm_can_do_all_that_a_holder_needs(token: Token) -> None:
     assert tried.register_form is DATA
     assert require_capabilities(token) == tried.capabilities
     assert require_wrapping(token) is Wrapping.AES_GCM
+
+
+def test_one_session_of_a_worker_is_enough(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a token has that allows three in all: one logged in, and one makes the keys."""
+    monkeypatch.setattr(token.pool, "most", 1)
+    assert failures(token) == {}
+    assert giveaways(token) == ()
 
 
 def test_the_self_test_leaves_nothing_in_the_token(token: Token) -> None:

@@ -10,14 +10,16 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.hsm import direct, gcm, keys
-from hsm_mpc.hsm.cryptoki import address_of, ffi
+from hsm_mpc.hsm import direct, gcm, keys, rsa
+from hsm_mpc.hsm.administration import administration
+from hsm_mpc.hsm.cryptoki import Hash, address_of, ffi
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.profiles import SOFTHSM
 from hsm_mpc.hsm.register import Register, Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 from tests.named_steps import observed
+from tests.rsa_pairs import brought_in
 
 IV = bytes(12)
 
@@ -63,12 +65,17 @@ def test_objects_change_with_nobody_else_in_a_module_that_does_not_bear_it(
     assert token.profile.changes_alone
     monkeypatch.setattr(token.module, "profile", replace(SOFTHSM, changes_alone=alone))
     only: dict[str, set[int | None]] = defaultdict(set)
+    with administration(token) as session:
+        pair = brought_in(session, 0, os.urandom(20), "a pair")
     with observed(lambda _, name: only[name].add(token.module.gate._only)):
         made = keys.generate_wrapping_key(token, os.urandom(20), keys.wrapping_label(bytes(16)))
         keys.destroy(token, made)
         Registers(token).write(WalletId(bytes(16)), Register(EpochHash(bytes(32))))
         Registers(token).destroy(WalletId(bytes(16)))
+        # Its public half is there for so long.
+        rsa.encrypt_oaep(token, pair, Hash.SHA1, address_of(ffi.new("CK_BYTE[32]")), 32)
     me = threading.get_ident() if alone else None
-    for change in ("key.generate", "key.destroy", "register.create", "register.destroy"):
+    changes = ("key.generate", "key.destroy", "register.create", "register.destroy", "key.encrypt")
+    for change in changes:
         assert only[change] == {me}
     assert only["object.find"] == {None}

@@ -103,6 +103,37 @@ def test_one_command_at_a_time_runs_on_a_token(kind: str, folder_of_the_run: Pat
     assert subprocess.run(wrapped, capture_output=True, check=False).returncode == 0
 
 
+SLOTS = """
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.lab.kinds import KINDS
+print(len(Module.load(KINDS["p11kit"].module()).slots()))
+"""
+
+
+def inside_p11kit(state: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    skip_where_left_out("p11kit")
+    wrapped = [str(ROOT / str(KINDS["p11kit"].wrapper)), str(state), *command]
+    return subprocess.run(wrapped, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_a_server_is_found_in_a_folder_whose_name_has_a_percent_sign(
+    folder_of_the_run: Path,
+) -> None:
+    """In an address of p11-kit's it begins the number of a byte."""
+    told = inside_p11kit(folder_of_the_run / "100%25 h1", sys.executable, "-c", SLOTS)
+    assert (told.returncode, told.stdout) == (0, "1\n"), told.stderr
+
+
+def test_a_path_that_is_too_long_for_the_server_is_told(folder_of_the_run: Path) -> None:
+    """Each é is two bytes."""
+    room = 106 - len(os.fsencode(folder_of_the_run / "socket")) - 1
+    name = "é" * (room // 2) + "e" * (room % 2)
+    assert inside_p11kit(folder_of_the_run / name, "true").returncode == 0
+    told = inside_p11kit(folder_of_the_run / f"{name}e", "true")
+    assert told.returncode == 4
+    assert told.stderr.endswith("/socket: longer than 106 bytes\n")
+
+
 def test_a_daemon_that_does_not_start_is_told_at_once(tmp_path: Path) -> None:
     script = f"ROOT={ROOT} NAME=kind; . {LIBRARY}/keeping.sh; claim .; keep_daemon socket false"
     told = subprocess.run(

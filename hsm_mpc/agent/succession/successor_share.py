@@ -6,7 +6,7 @@ again. Whatever a crash leaves of it is found by the record.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hsm_mpc.agent.kek_digest import kek_digest_of
@@ -64,7 +64,7 @@ def seal_successor(live: LiveEpoch, successor: Successor, share: Secret) -> Seal
         try:
             return _opened_again(live, staged.record, successor.body)
         except Tampered:  # its blob or its key is lost, and here is the share once more
-            reserved = staged.record
+            reserved = replace(staged.record, kek_uri=reserved.kek_uri)
     else:
         _keep_documents(live, successor)
         live.epochs.reserve(reserved)
