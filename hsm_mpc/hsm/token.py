@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ _BESIDE_WORKERS: Final = 2
 
 _MOST_UNCLEAR_LOGINS: Final = 2
 """The PIN may be wrong each time, and many a token locks at the third."""
+_ASKED_AGAIN: Final = (0.0, 0.02, 0.1)
+"""Seconds after which a token that failed to tell of itself is asked again."""
 
 
 class PinState(Enum):
@@ -266,9 +269,13 @@ class Token:
         Raises:
             BackendError: the token is gone, or has logged this process out.
         """
-        try:
-            self.info()
-        except BackendError:  # SoftHSM fails to tell while another process logs in
+        for pause in _ASKED_AGAIN:
+            try:
+                self.info()
+                break
+            except BackendError:  # SoftHSM fails to tell while another process logs in
+                time.sleep(pause)
+        else:
             self.info()
         if not self.logged_in:
             return

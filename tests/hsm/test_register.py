@@ -429,14 +429,14 @@ def test_a_token_that_logged_us_out_has_no_register_to_tell_of(own_token: Token)
         Registers(own_token).wallet_ids()
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_token_that_fails_once_to_tell_of_itself_is_asked_again(
+@pytest.mark.parametrize("times", [1, 3, 4])
+def test_a_token_that_fails_to_tell_of_itself_is_asked_again(
     own_token: Token, answer: Answer, times: int
 ) -> None:
     """SoftHSM does so while another process logs in."""
     honest, left = own_token.calls.C_GetTokenInfo, [GENERAL_ERROR] * times
     answer("C_GetTokenInfo", lambda slot, told: left.pop() if left else honest(slot, told))
-    if times > 1:
+    if times > 3:
         with pytest.raises(BackendError, match="C_GetTokenInfo"):
             Registers(own_token).read(WALLET)
     assert Registers(own_token).read(WALLET) is None
