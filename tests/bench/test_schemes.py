@@ -61,6 +61,7 @@ def test_the_measured_refresh_renews_every_share_and_keeps_the_key(
         assert each.commitments[1] != epoch.commitments[1]
 
 
+@pytest.mark.long
 @each_scheme
 def test_a_refresh_has_a_row_with_its_floor(scheme: MeasuredScheme, arena: Arena) -> None:
     row = refresh.row(scheme, 2, 3, arena, rounds=1)

@@ -25,7 +25,7 @@ from tests.crash.driving import BOTH, drive
 from tests.crash.phoenix import Phoenix
 from tests.named_steps import nothing_happens
 
-A_SAMPLE = 9
+A_SAMPLE = 15
 """In the gate a death comes at every so manieth step; `--long` takes them all."""
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -107,7 +107,7 @@ def test_a_refresh_that_dies_at_some_steps(
     phoenix: Phoenix, refreshing: Refreshing, report_line: Callable[[str], None]
 ) -> None:
     came = deaths_at_steps(phoenix, refreshing, "before", A_SAMPLE, questions=False)
-    assert came > 10
+    assert came > 8
     report_line(f"refresh: died before {came} of the changes of one holder, {A_SAMPLE} apart")
 
 

@@ -16,7 +16,7 @@ from tests.crash.walking import HOLDERS, Walk
 pytestmark = pytest.mark.usefixtures("shielded")
 
 
-FEW = [pytest.param(10, True, id="few")]
+FEW = [pytest.param(8, True, id="few")]
 MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
 
 

@@ -23,7 +23,7 @@ from tests.faults.shim import ANY, Moment, Shim
 from tests.memory_folder import IN_MEMORY
 from tests.store.children import in_child
 
-SAMPLED_EVERY = 37
+SAMPLED_EVERY = 53
 """In the gate; a prime, so that no loop of calls keeps step with it."""
 
 

@@ -139,6 +139,7 @@ def test_a_coin_is_spent_on_bitcoin_cores_own_code(lab: Lab, tmp_path: Path) -> 
 # Bad input
 
 
+@pytest.mark.long
 def test_an_ed25519_wallet_has_one_key_and_one_address(lab: Lab, message: Path) -> None:
     made = lab.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "2")
     assert (made["scheme"], list(made["addresses"])) == ("ed25519", ["solana"])
@@ -277,6 +278,7 @@ def test_what_is_killed_is_started_again_and_signing_goes_on(battered: Lab, mess
     sign(lab, message, "--signers", "h1,h2")
 
 
+@pytest.mark.long
 def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> None:
     lab = battered
     stopped = {holder["name"]: holder for holder in lab.lab("stop-holder", "h3")["holders"]}
@@ -300,6 +302,7 @@ def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> 
     lab.well("wallet", "create", "later", "--scheme", "taproot", "--threshold", "2")
 
 
+@pytest.mark.long
 def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path) -> None:
     lab = battered
     down = lab.lab("down")

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.ids import Scheme
+from hsm_mpc.wire.envelope import bundle
 from hsm_mpc.wire.wallet_calls import (
+    Chain,
     Shown,
     ShownSuccession,
     Wish,
@@ -91,6 +93,11 @@ def test_half_a_successor_is_refused(count: int) -> None:
     parts = (*Shown(b"", (), ShownSuccession(b"", (), b"", ())).to_parts(), b"")
     with pytest.raises(BadEncoding, match=f"a succession in {count - 2} parts"):
         Shown.from_parts(parts[:count])
+
+
+def test_a_chain_has_a_first_epoch() -> None:
+    with pytest.raises(BadEncoding, match="a chain in 1 parts"):
+        Chain.from_bytes(bundle([b"certificate"]))
 
 
 @given(st.lists(st.integers(0, 0xFFFF)).map(tuple))
