@@ -65,6 +65,8 @@ class RefreshScheduler:
             epoch = self._refresher.refresh(wallet, ()).successions[-1].epoch
             self._report(f"schedule: {wallet.name} is in epoch {epoch}")
         except Exception as failure:  # noqa: BLE001 - an outermost edge
+            if self._ending.is_set():
+                return
             known = isinstance(failure, HsmMpcError)
             reason = str(failure) if known else f"{type(failure).__name__}: {failure}"
             self._report(f"schedule: {wallet.name} is not refreshed: {reason}")

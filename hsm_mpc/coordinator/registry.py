@@ -176,8 +176,9 @@ class Registry:
         return now
 
     def close(self) -> None:
-        """Nothing is lost without it."""
-        self._database.close()
+        """Once nobody reads or writes: SQLite crashes if it is closed under a query."""
+        with self._lock:
+            self._database.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

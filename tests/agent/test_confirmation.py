@@ -193,6 +193,7 @@ def test_two_certificates_of_one_epoch_are_one(making: Making, party: Party) -> 
     assert states(party) == [EpochState.CERTIFIED]
 
 
+@pytest.mark.long
 def test_certifying_that_fails_at_any_step_goes_on_where_it_was(worlds: Worlds) -> None:
     """Step 1.7.4: one DONE, whatever happens."""
     world = worlds(2)

@@ -127,6 +127,7 @@ def test_keys_of_a_later_epoch_are_named_by_the_attempt_that_made_it(
     assert party.acting.epochs(wallet_id).kept(body.hash, EpochDocument.DESTROYED)
 
 
+@pytest.mark.long
 def test_a_token_with_rsa_only_rewraps(worlds: Worlds) -> None:
     world = worlds(2, rsa_only=(1,))
     making = Making.of(world)

@@ -171,6 +171,7 @@ def test_calls_that_are_none_are_refused_and_the_next_one_is_answered(
     assert place.ran("status")["front_pid"] == signer.front
 
 
+@pytest.mark.long
 def test_the_operators_verbs_ask_the_running_signer(place: Place, signer: Signer) -> None:
     state = place.ran("status")
     assert (state["signer_pid"], state["front_pid"]) == (signer.pid, signer.front)
@@ -189,6 +190,7 @@ def test_a_wallet_that_is_not_there_is_not_inspected(place: Place) -> None:
     assert "no wallet of that name" in error["message"]
 
 
+@pytest.mark.long
 def test_the_operators_verbs_do_without_a_signer(place: Place) -> None:
     assert place.ran("status")["signer_pid"] is None
     assert place.ran("share", "list") == {"shares": []}

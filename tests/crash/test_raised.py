@@ -102,6 +102,7 @@ def test_a_key_generation_that_dies_at_any_step(
     report_line(f"key generation: died {moment} each of {len(outcomes)} steps of one holder")
 
 
+@pytest.mark.long
 def test_a_key_generation_that_dies_twice_at_some_steps(
     phoenix: Phoenix, report_line: Callable[[str], None]
 ) -> None:

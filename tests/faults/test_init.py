@@ -77,6 +77,7 @@ def ordered(softhsm_module: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Or
         shim.close()
 
 
+@pytest.mark.long
 def test_sampled_calls_fail_once(ordered: Ordered, report_line: Callable[[str], None]) -> None:
     """One code after another."""
     failed = 0

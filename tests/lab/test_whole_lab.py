@@ -317,6 +317,7 @@ def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path)
         wallet.sign(lab.client_config, each.name, bytes(32), digest=True, signers=(), path="m/0/0")
 
 
+@pytest.mark.long
 def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
     battered: Lab, message: Path
 ) -> None:
@@ -326,6 +327,7 @@ def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
     sign(lab, message)
 
 
+@pytest.mark.long
 def test_a_coordinator_that_lost_its_registry_finds_everything(
     battered: Lab, message: Path
 ) -> None:
@@ -342,6 +344,7 @@ def test_a_coordinator_that_lost_its_registry_finds_everything(
 # The folder
 
 
+@pytest.mark.long
 def test_a_folder_with_other_things_is_no_lab(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     for verb in ("up", "destroy"):

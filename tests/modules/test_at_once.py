@@ -40,7 +40,7 @@ def at_once(folder: Path, name: str, seconds: float, kills: int) -> list[dict[st
     "name",
     [
         pytest.param("softhsm", marks=pytest.mark.long),
-        "nss",
+        pytest.param("nss", marks=pytest.mark.long),
         "opencryptoki",
         pytest.param("p11kit", marks=pytest.mark.long),
     ],
