@@ -228,6 +228,7 @@ def files_of(pid: int) -> list[str]:
     return [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
 
 
+@pytest.mark.long
 def test_a_pin_from_a_descriptor_dies_with_its_signer(place: Place) -> None:
     with (place.folder / "pin").open("rb") as pin, pin_from(place, f"fd:{pin.fileno()}"):
         with signer_of(place, pass_fds=(pin.fileno(),)) as signer:
@@ -238,6 +239,7 @@ def test_a_pin_from_a_descriptor_dies_with_its_signer(place: Place) -> None:
     assert (code, error["kind"], error["retryable"]) == (4, "pin", False)
 
 
+@pytest.mark.long
 def test_a_pin_that_nobody_can_type_keeps_the_signer_down(place: Place) -> None:
     with pin_from(place, "prompt"):
         forbidden = place.failed("--no-input", "agent", "run")

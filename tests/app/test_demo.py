@@ -31,6 +31,7 @@ def ran(module: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("lab")
 def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> None:
     told = json.loads(ran(softhsm_module, "--json", "demo", "--dir", str(tmp_path / "lab")))

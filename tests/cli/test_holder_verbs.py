@@ -74,6 +74,7 @@ def test_a_wrong_pin_is_tried_once_and_then_not_again(run: Run, holder: Path) ->
     assert not (holder / "store" / "refused-pin").exists()
 
 
+@pytest.mark.long
 def test_holder_login_tries_a_refused_pin_once_more(run: Run, holder: Path) -> None:
     config, pin = holder / "holder.yaml", holder / "pin"
     right = pin.read_bytes()

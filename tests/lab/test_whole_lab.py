@@ -207,6 +207,7 @@ def test_a_wallet_of_some_holders_only_is_refused(lab: Lab) -> None:
     assert lab.well(*create, "--holders", "h3,h1,h2")["name"] == "few"
 
 
+@pytest.mark.long
 def test_a_policy_that_allows_nothing_refuses_with_its_rule(
     lab: Lab, message: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +234,7 @@ def test_of_two_creates_of_one_name_at_once_one_is_refused(lab: Lab) -> None:
 # Bad days
 
 
+@pytest.mark.long
 def test_the_certificate_of_another_wallet_is_exit_6(
     lab: Lab, message: Path, tmp_path: Path
 ) -> None:
