@@ -32,6 +32,14 @@ def test_holders_stand_on_the_kinds_in_turn() -> None:
     assert [STATE.kind(name) for name in STATE.holders] == [SOFTHSM, NSS, SOFTHSM]
 
 
+def test_a_lab_has_a_holder_of_each_kind_unless_a_number_is_given(tmp_path: Path) -> None:
+    kinds = ("softhsm", "nss", "opencryptoki", "p11kit")
+    for given, count in ((None, 4), (3, 3)):
+        lab = LabFolder(tmp_path / str(count))
+        lab_app._claim(lab, given, kinds)
+        assert len(lab.load().holders) == count
+
+
 def test_a_lab_remembers_its_kinds(tmp_path: Path) -> None:
     lab = LabFolder(tmp_path)
     lab.save(STATE)
