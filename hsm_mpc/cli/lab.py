@@ -25,7 +25,7 @@ def up(
     dir: _Dir,
     holders: Annotated[
         int | None,
-        typer.Option(help="From 2 to 32; unless given 3, or one of each kind if those are more."),
+        typer.Option(help="2 to 32; else 3, or one of each kind."),
     ] = None,
     hsm: Annotated[
         str | None,
