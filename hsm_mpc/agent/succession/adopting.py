@@ -10,14 +10,9 @@ from dataclasses import replace
 
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import find_wrapping_key
-from hsm_mpc.agent.succession.dealing import proposed_in, setup_of
+from hsm_mpc.agent.succession.dealing import proposed_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
-from hsm_mpc.agent.succession.staging import (
-    Dealings,
-    evidence_kept,
-    received_dealings,
-    successor_of,
-)
+from hsm_mpc.agent.succession.staging import Dealings, received_dealings, successor_made
 from hsm_mpc.agent.succession.successor_share import seal_successor
 from hsm_mpc.agent.succession.votes import adopt as vote_for
 from hsm_mpc.certificates.attempt import Attempt
@@ -32,7 +27,6 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
-from hsm_mpc.protocols import refresh
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
@@ -138,22 +132,10 @@ def share_of(
     if not transcript:
         raise NotReady("this holder has no share of the successor: it wants the transcript")
     dealings = _replayed(live, certificate, made_in, transcript)
-    with live.opened() as own:
-        with evidence_kept(live, dealings):
-            renewed = refresh.catch_up(
-                setup_of(live, suite, made_in),
-                live.holder.me,
-                own.delivery,
-                own.share,
-                dealings.payloads(),
-            )
-        try:
-            successor = successor_of(live, dealings, renewed.commitments)
-            if successor.body != certificate.body:
-                raise Tampered("the transcript does not make the certified epoch")
-            return seal_successor(live, successor, renewed.share).record
-        finally:
-            renewed.share.release()
+    with successor_made(live, suite, dealings) as (successor, share):
+        if successor.body != certificate.body:
+            raise Tampered("the transcript does not make the certified epoch")
+        return seal_successor(live, successor, share).record
 
 
 def _carried(

@@ -20,6 +20,7 @@ from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, ProtocolAbort, Refused
 from hsm_mpc.protocols import refresh
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.ack import Ack
@@ -91,21 +92,9 @@ def stage(
     own = dealings.messages[proposed.members.index(live.holder.me)]
     if own.to_bytes() != live.attempts.kept(alpha, AttemptDocument.DEAL):
         raise ProtocolAbort("the own dealing came back altered")
-    with live.opened() as own_share:
-        with evidence_kept(live, dealings):
-            renewed = refresh.catch_up(
-                setup_of(live, suite, proposed),
-                live.holder.me,
-                own_share.delivery,
-                own_share.share,
-                dealings.payloads(),
-            )
-        try:
-            successor = successor_of(live, dealings, renewed.commitments)
-            voted = acknowledge(live.register, attempt, successor.body.hash)
-            sealed = seal_successor(live, successor, renewed.share)
-        finally:
-            renewed.share.release()
+    with successor_made(live, suite, dealings) as (successor, share):
+        voted = acknowledge(live.register, attempt, successor.body.hash)
+        sealed = seal_successor(live, successor, share)
     live.holder.registers.write(live.wallet_id, voted)
     record = replace(sealed.record, state=EpochState.ACKED)
     live.epochs.change(record)
@@ -149,15 +138,39 @@ def received_dealings(
     return Dealings(proposed, tuple(messages), bundle([proposed.source, *pairs]))
 
 
-def successor_of(live: LiveEpoch, dealings: Dealings, commitments: Iterable[bytes]) -> Successor:
-    """What the dealings make of the live epoch."""
+@contextmanager
+def successor_made(
+    live: LiveEpoch, suite: Suite, dealings: Dealings
+) -> Iterator[tuple[Successor, Secret]]:
+    """What the dealings make of the live epoch, and x' of it for the length of the body (6.4.4).
+
+    Raises:
+        ProtocolAbort: naming every holder whose dealing is bad, with evidence on disk.
+        Tampered, BackendError: the own share does not open.
+    """
+    with live.opened() as own:
+        with _evidence_kept(live, dealings):
+            renewed = refresh.catch_up(
+                setup_of(live, suite, dealings.proposed),
+                live.holder.me,
+                own.delivery,
+                own.share,
+                dealings.payloads(),
+            )
+        try:
+            yield _successor_of(live, dealings, renewed.commitments), renewed.share
+        finally:
+            renewed.share.release()
+
+
+def _successor_of(live: LiveEpoch, dealings: Dealings, commitments: Iterable[bytes]) -> Successor:
     transcript_hash = dealings.proposed.transcript_hash(dealings.digests)
     body = successor_body(live.body, commitments, transcript_hash)
     return Successor(body, dealings.proposed.content.attempt, dealings.transcript)
 
 
 @contextmanager
-def evidence_kept(live: LiveEpoch, dealings: Dealings) -> Iterator[None]:
+def _evidence_kept(live: LiveEpoch, dealings: Dealings) -> Iterator[None]:
     """A dealing that does not hold is evidence, and a line in the audit log."""
     named: dict[str, Json] = {
         "wallet_id": live.wallet_id.hex(),
