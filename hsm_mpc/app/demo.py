@@ -218,12 +218,8 @@ def _transaction(
 def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
     """The wallet in its next epoch, which spends."""
     story.say("\nNew shares of the same key")
-    (before,) = (
-        share
-        for share in shares.list_all(_config_of_h5(story), prompt=False).shares
-        if share.wallet == _NAME
-    )
-    story.old_blob = Path(before.file).read_bytes()
+    before = shares.inspect_wallet(_config_of_h5(story), _NAME, prompt=False)
+    story.old_blob = before.file.read_bytes()
     with story.clock.row("refresh: new shares and keys, the old ones gone"):
         renewed = client.refresh(_NAME, ())
     newest = renewed.newest

@@ -8,7 +8,7 @@ from typing import Final
 
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.errors import reason_of
 
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 15.0
@@ -52,8 +52,6 @@ class RefreshKeeper:
             if before is None or not before.waiting_for(self._holders):
                 return None
             return self._refresher.advance(wallet).newest != before
-        except HsmMpcError as failure:
-            self._report(f"refresh of {wallet.name}: {failure}")
-        except Exception as unexpected:  # noqa: BLE001 - an outermost edge
-            self._report(f"refresh of {wallet.name}: {type(unexpected).__name__}: {unexpected}")
-        return False
+        except Exception as failure:  # noqa: BLE001 - an outermost edge
+            self._report(f"refresh of {wallet.name}: {reason_of(failure)}")
+            return False

@@ -9,7 +9,7 @@ from typing import Final
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import Schedule
-from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.errors import reason_of
 from hsm_mpc.ids import WalletId
 
 _PAUSE: Final = 15.0
@@ -67,9 +67,7 @@ class RefreshScheduler:
         except Exception as failure:  # noqa: BLE001 - an outermost edge
             if self._ending.is_set():
                 return
-            known = isinstance(failure, HsmMpcError)
-            reason = str(failure) if known else f"{type(failure).__name__}: {failure}"
-            self._report(f"schedule: {wallet.name} is not refreshed: {reason}")
+            self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
             self._not_before[wallet.wallet_id] = self._clock() + _HOLD_OFF
 
     def _is_due(self, wallet: Registered) -> bool:
