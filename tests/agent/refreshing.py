@@ -131,6 +131,12 @@ class Refreshing:
 
     # All of it
 
+    def made(self) -> None:
+        """A new attempt, up to its certificate."""
+        self.joined()
+        self.dealt()
+        self.certified()
+
     def joined(self) -> None:
         """A new attempt, which all members join."""
         self.begin()

@@ -7,19 +7,18 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.succession import rewrapping
-from hsm_mpc.agent.wallets import SigningWallet, context_of
+from hsm_mpc.agent.wallets import SigningWallet
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.errors import BackendError, NotReady, Refused, Tampered
 from hsm_mpc.hsm import keys
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing import sealed
 from hsm_mpc.sealing.sealed import SealedShare, seal
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
+from tests.agent.copies import opener, require_closed
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
@@ -56,18 +55,6 @@ def wallet_id(making: Making) -> WalletId:
 def record_of(party: Party, wallet_id: WalletId) -> EpochRecord:
     (record,) = party.acting.epochs(wallet_id).records()
     return record
-
-
-def opener(party: Party, body: EpochBody) -> OpenableShare:
-    """Whoever keeps this has a copy of everything on disk."""
-    acting = party.acting
-    epochs = acting.epochs(body.terms.wallet_id)
-    return OpenableShare.load(acting.token, epochs, context_of(acting, body))
-
-
-def require_closed(party: Party, share: OpenableShare) -> None:
-    with party.acting.arena.scope() as take, pytest.raises(Tampered):
-        share.open_into(take(64))
 
 
 def untouched(party: Party, wallet_id: WalletId, action: Callable[[], object]) -> Exception:
@@ -149,8 +136,8 @@ def test_a_request_in_flight_is_answered(
     party.successions.rewrap(wallet_id)
     fresh, looked = party.wallets.signing, [stale]
 
-    def looked_up(*named: object) -> SigningWallet:
-        return looked.pop() if looked else fresh(*named)  # type: ignore[arg-type]
+    def looked_up(wallet_id: WalletId, h: EpochHash) -> SigningWallet:
+        return looked.pop() if looked else fresh(wallet_id, h)
 
     monkeypatch.setattr(party.wallets, "signing", looked_up)
     assert round_.sign(1)

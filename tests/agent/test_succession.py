@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.succession import dropping, retiring, successor_share
 from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
 from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
-from hsm_mpc.agent.wallets import HeldEpoch, context_of
+from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
@@ -38,6 +37,7 @@ from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ASK, PROPOSE
+from tests.agent.copies import opener, require_closed
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
@@ -141,9 +141,7 @@ def test_who_was_away_and_adopts_repeats_its_confirmation_as_it_was(
     world: World, refreshing: Refreshing
 ) -> None:
     """Step 1.7.4: it never joined the attempt, and has said DONE in it all the same."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     done = refreshing.adopt(3, refreshing.transcript)
     assert refreshing.adopt(3, refreshing.transcript) == done
     world.restarted(3)
@@ -167,9 +165,7 @@ def test_both_epochs_sign_until_the_old_one_is_retired(
 ) -> None:
     """Step 6.5.8: a staged or acknowledged share signs nothing."""
     wallet_id, old = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     new, wallets = refreshing.successor.hash, world.parties[1].wallets
     with pytest.raises(NotReady):
         wallets.signing(wallet_id, new)
@@ -228,9 +224,7 @@ def test_a_successor_that_goes_while_others_are_looked_up_is_no_damage(
     world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Signing reads the store while a succession changes it."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     h, wallet_id = refreshing.successor.hash, refreshing.replaced.terms.wallet_id
     epochs = world.parties[1].acting.epochs(wallet_id)
     kept = Epochs.kept
@@ -299,9 +293,7 @@ def test_with_too_many_staged_successors_nothing_is_joined(
     """Section 6.2: each costs a key in the HSM."""
     assert MOST_STAGED == 4
     monkeypatch.setattr(dropping, "MOST_STAGED", 1)
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     refreshing.begin()
     assert rule(lambda: refreshing.join(1)) == "staged-full"
     assert refreshing.join(3)[0]
@@ -326,9 +318,7 @@ def test_a_successor_that_made_room_is_made_again_if_others_adopt_it(
     world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step 6.4.7: while the old epoch opens, the transcript is enough."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     first = refreshing.certificate
     refreshing.joined()
     refreshing.dealt()
@@ -568,9 +558,7 @@ def test_who_has_no_share_wants_the_transcript_and_no_other(
     world: World, refreshing: Refreshing
 ) -> None:
     """Step 6.4.7."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     with pytest.raises(NotReady, match="transcript"):
         refreshing.adopt(3)
     propose, *pairs = unbundled(refreshing.transcript)
@@ -589,9 +577,7 @@ def test_dealings_that_the_certificate_does_not_name_make_no_share(
     world: World, refreshing: Refreshing
 ) -> None:
     """Rightly signed by the same dealer in the same attempt: only the certificate tells."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     propose, *pairs = unbundled(refreshing.transcript)
     message = parse_envelope(pairs[3])
     other = message.payload[:-1] + bytes([message.payload[-1] ^ 1])
@@ -601,9 +587,7 @@ def test_dealings_that_the_certificate_does_not_name_make_no_share(
 
 
 def test_an_attempt_for_another_successor_adopts_nothing(refreshing: Refreshing) -> None:
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     first = refreshing.certificate
     refreshing.joined()
     assert refreshing.certificate is first
@@ -614,9 +598,7 @@ def test_what_was_adopted_is_carried_on_by_the_next_attempt(
     world: World, refreshing: Refreshing
 ) -> None:
     """Step 6.5.2: the certificate comes from whoever has adopted it."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     refreshing.adopt(1)
     successor, transcript = refreshing.successor, refreshing.transcript
     refreshing.certificate = None
@@ -631,9 +613,7 @@ def test_what_was_adopted_is_carried_on_by_the_next_attempt(
 
 
 def test_a_higher_promise_adopts_nothing_below(refreshing: Refreshing) -> None:
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     refreshing.attempts += 1
     refreshing.join(1)
     refreshing.attempts -= 1
@@ -642,9 +622,7 @@ def test_a_higher_promise_adopts_nothing_below(refreshing: Refreshing) -> None:
 
 
 def test_a_certificate_is_verified(world: World, refreshing: Refreshing) -> None:
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     assert refreshing.certificate is not None
     forged = replace(
         refreshing.certificate,
@@ -660,9 +638,7 @@ def test_a_certificate_is_verified(world: World, refreshing: Refreshing) -> None
 
 
 def adopted_by_all(refreshing: Refreshing) -> None:
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, 3)]
     refreshing.retirement = Retirement(tuple(dones)).to_bytes()
 
@@ -760,9 +736,7 @@ def test_who_never_voted_confirms_in_the_attempt_that_it_promised_last(
     world: World, refreshing: Refreshing
 ) -> None:
     """6.4.9 would convict it of a DONE below its own JOIN."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     refreshing.attempts += 1
     refreshing.join(3)
     higher = refreshing.attempt
@@ -786,9 +760,7 @@ def test_who_never_voted_confirms_in_the_attempt_that_it_promised_last(
 
 def test_every_successor_that_was_overtaken_goes_too(world: World, refreshing: Refreshing) -> None:
     """Two attempts were acknowledged, the second was adopted: nothing of the first is left."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     refreshing.certificate = None
     refreshing.drive(absent=(3,))
     for index in (1, 2, 3):
@@ -802,9 +774,7 @@ def test_a_key_that_a_restored_disk_has_forgotten_goes_with_the_epoch(
     world: World, refreshing: Refreshing
 ) -> None:
     """Step 6.5.7: an old copy of the disk has the blob of a failed attempt."""
-    refreshing.joined()
-    refreshing.dealt()
-    refreshing.certified()
+    refreshing.made()
     folder = world.parties[1].acting.store._folder
     shutil.rmtree(next(folder.rglob(f"epochs/{refreshing.successor.hash.hex()}")))
     world.restarted(1)
@@ -816,14 +786,11 @@ def test_a_key_that_a_restored_disk_has_forgotten_goes_with_the_epoch(
 
 def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Refreshing) -> None:
     party = world.parties[1]
-    acting, body = party.acting, refreshing.replaced
-    epochs = acting.epochs(body.terms.wallet_id)
-    copy = OpenableShare.load(acting.token, epochs, context_of(acting, body))
-    with acting.arena.scope() as take:
+    copy = opener(party, refreshing.replaced)
+    with party.acting.arena.scope() as take:
         copy.open_into(take(64))
     refreshing.drive(absent=(3,))
-    with acting.arena.scope() as take, pytest.raises(Tampered):
-        copy.open_into(take(64))
+    require_closed(party, copy)
 
 
 def test_a_damaged_attempt_of_one_wallet_keeps_no_signer_from_starting(

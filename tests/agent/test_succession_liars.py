@@ -29,9 +29,7 @@ def first(worlds: Worlds) -> Refreshing:
     making = Making.of(worlds(4))
     certificate = making.active()
     first = Refreshing(making.world, certificate.body, (1, 2, LIAR), making.dones)
-    first.joined()
-    first.dealt()
-    first.certified()
+    first.made()
     return first
 
 
@@ -72,9 +70,7 @@ def test_an_adoption_that_never_was_is_not_carried_on(first: Refreshing) -> None
     world = first.world
     assert first.replaced.terms.sizes.adopt == 3
     second = following(first, (1, 2, 3), 1)
-    second.joined()
-    second.dealt()
-    second.certified()
+    second.made()
     dones = [second.adopt(index) for index in second.members]
     second.retirement = Retirement(tuple(dones)).to_bytes()
     second.retire(1)

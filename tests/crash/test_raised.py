@@ -18,7 +18,7 @@ from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.errors import Refused
 from tests.agent.making import Making, is_empty
 from tests.agent.rounds import Round
-from tests.agent.simulate import World, Worlds
+from tests.agent.simulate import World
 from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
 from tests.crash.invariants import NonceBook
@@ -29,16 +29,6 @@ PARTS = 8
 """The pairs of a key generation, so that several workers share them."""
 
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(2)
-
-
-@pytest.fixture
-def phoenix(world: World) -> Phoenix:
-    return Phoenix(world, 1)
 
 
 def wallet_made(phoenix: Phoenix, name: str, *deaths: Death) -> str:

@@ -12,14 +12,10 @@ from collections.abc import Callable
 
 import pytest
 
-from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.succession.joining import JOINS_WITHIN
-from hsm_mpc.agent.wallets import context_of
-from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import Tampered
+from tests.agent.copies import opener, require_closed
 from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
-from tests.agent.simulate import Party, World, Worlds
 from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.driving import BOTH, drive
 from tests.crash.phoenix import Phoenix
@@ -32,34 +28,12 @@ pytestmark = pytest.mark.usefixtures("shielded")
 
 
 @pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(2)
-
-
-@pytest.fixture
-def phoenix(world: World) -> Phoenix:
-    return Phoenix(world, 1)
-
-
-@pytest.fixture
 def refreshing(phoenix: Phoenix) -> Refreshing:
     """Of a wallet that both have, in epoch 0."""
     making = Making.of(phoenix.world)
     drive(making)
     body = making.certificate().body
     return Refreshing(phoenix.world, body, members=BOTH, first_dones=making.dones)
-
-
-def opener(party: Party, body: EpochBody) -> OpenableShare:
-    """The share of an epoch as it is now: whoever keeps this has a copy of everything on disk."""
-    acting = party.acting
-    epochs = acting.epochs(body.terms.wallet_id)
-    return OpenableShare.load(acting.token, epochs, context_of(acting, body))
-
-
-def require_closed(party: Party, share: OpenableShare) -> None:
-    with party.acting.arena.scope() as take, pytest.raises(Tampered):
-        share.open_into(take(64))
 
 
 def refreshed(phoenix: Phoenix, refreshing: Refreshing, *deaths: Death) -> Refreshing:

@@ -11,18 +11,12 @@ from collections.abc import Callable
 import pytest
 
 from tests.agent.making import Making
-from tests.agent.simulate import Worlds
 from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.driving import drive, signed
 from tests.crash.phoenix import Phoenix
 from tests.named_steps import nothing_happens
 
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def phoenix(worlds: Worlds) -> Phoenix:
-    return Phoenix(worlds(2), 1)
 
 
 @pytest.mark.parametrize(
