@@ -57,7 +57,7 @@ from hsm_mpc.wire.rounds import (
     MessageKind,
 )
 from tests.hsm.lying import rsa_only
-from tests.softhsm import USER_PIN, create_token, secret_of
+from tests.softhsm import USER_PIN, create_token, secret_of, throw_away
 from tests.software_identity import SoftwareKey, ed25519_key
 
 LAB_POLICY = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
@@ -114,6 +114,8 @@ class World:
         tokens = [new_token(module, pins, lacking=index in rsa_only) for index in range(1, n + 1)]
         with cls.on(tokens, folder) as world:
             yield world
+        for token in tokens:
+            throw_away(token)
 
     @classmethod
     @contextmanager
