@@ -58,7 +58,7 @@ def secret_of(arena: Arena, value: bytes) -> Secret:
 def create_token(module: Module, arena: Arena, label: str | None = None) -> Token:
     """A new token with the PINs above, nobody logged in; in the slot of one thrown away, if any."""
     label = label or f"test {next(_numbers)}"
-    if module in _thrown_away and _thrown_away[module]:
+    if _thrown_away.get(module):
         _reset(module, _thrown_away[module].pop(), secret_of(arena, SO_PIN), label)
     module.create_token(label, secret_of(arena, SO_PIN), secret_of(arena, USER_PIN))
     token = module.token(label)
