@@ -196,6 +196,8 @@ class CoordinatorConfig(_Model):
     """The socket of each holder's front, by the holder's name."""
     refresh: RefreshConfig | None = None
     """Without it wallets are refreshed when somebody asks (`wallet refresh`)."""
+    metrics_port: int | None = Field(default=None, ge=1, le=0xFFFF)
+    """Where on 127.0.0.1 a Prometheus server reads (coordinator/metrics.py); None: nowhere."""
 
 
 class ClientConfig(_Model):

@@ -106,6 +106,11 @@ def told_of(chain: Chain, roster: Roster) -> ToldHistory:
     )
 
 
+def moment(said: int) -> datetime:
+    """What somebody says in seconds since 1970 UTC, as far as a calendar goes."""
+    return datetime.fromtimestamp(min(said, _LAST_SECOND), UTC)
+
+
 def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
     def named(index: int) -> str:
         return roster.member(index).name
@@ -117,7 +122,6 @@ def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
         holders=tuple(named(index) for index in link.holders),
         retired=link.retired,
         destroyed=tuple(
-            Destruction(named(index), datetime.fromtimestamp(min(at, _LAST_SECOND), UTC))
-            for index, at in sorted(link.destroyed.items())
+            Destruction(named(index), moment(at)) for index, at in sorted(link.destroyed.items())
         ),
     )

@@ -83,6 +83,8 @@ class ListedShare:
     """ECDSA only."""
     recipients: tuple[ShownRecipient, ...]
     sealed_bytes: int
+    sealed_at: datetime
+    """When it was sealed for its present wrapping key, by this holder's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ def _listed(epochs: Epochs, wallet_id: WalletId, record: EpochRecord) -> ListedS
         pairs=(),
         recipients=tuple(_shown(recipient) for recipient in blob.recipients),
         sealed_bytes=blob.blob_bytes,
+        sealed_at=datetime.fromtimestamp(blob.created, UTC),
     )
 
 

@@ -74,6 +74,5 @@ class RefreshScheduler:
         now = self._clock()
         if not wallet.dones or now < self._not_before.get(wallet.wallet_id, 0):
             return False
-        epochs = self._refresher.epochs(wallet)
-        h = epochs.body(len(epochs.successions)).hash
+        h = self._refresher.epochs(wallet).newest_body.hash
         return self._schedule.is_due(h, self._registry.since(wallet.wallet_id, h, now), now)
