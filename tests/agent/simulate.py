@@ -42,6 +42,7 @@ from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.channels import KeyBook
@@ -230,7 +231,10 @@ class World:
         return self.said(CERTIFICATE, terms.wallet_id, session_id, NOTHING, certificate.to_bytes())
 
     def requested(
-        self, certificate: Certificate, message: bytes, path: Path | None = None
+        self,
+        certificate: Certificate | SuccessorCertificate,
+        message: bytes,
+        path: Path | None = None,
     ) -> tuple[Request, bytes]:
         """A request of the client for a signature of `message`, and the REQUEST message."""
         wallet_id = certificate.body.terms.wallet_id

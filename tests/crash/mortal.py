@@ -46,6 +46,10 @@ from tests.software_identity import ed25519_key
 _LABEL = "mortal"
 
 
+Place = tuple[World, list["Mortal"]]
+"""A world whose parties are these."""
+
+
 class DiedError(Exception):
     """The process was killed while it worked."""
 
@@ -108,10 +112,21 @@ class Mortal:
             parts_of(result)
         return result
 
+    def remains(self) -> Remains:
+        """What is on its disk and in its HSM now, which must be whole."""
+        remains: Remains = self.call("remains")
+        remains.require_whole()
+        return remains
+
     def kill(self) -> None:
         """As somebody may do at any time."""
         os.kill(self._pid, signal.SIGKILL)
         self.bury()
+
+    @property
+    def lives(self) -> bool:
+        """As far as anybody knows here."""
+        return self._pid != 0
 
     def bury(self) -> None:
         _, status = os.waitpid(self._pid, 0)
@@ -187,6 +202,9 @@ class _Servant:
                 _send(self.link, ("result", None))
             elif name == "die_at":
                 steps.observe(killing_at(*arguments))
+                _send(self.link, ("result", None))
+            elif name == "wait":
+                self.world.later[0] += arguments[0]
                 _send(self.link, ("result", None))
             elif name == "give_up":
                 self._give_up()
