@@ -144,6 +144,8 @@ class HolderConfig(_Model):
     """Where the running signer hears this holder's own verbs; its folder is private (0700)."""
     workers: int = Field(default=2, ge=1, le=64)
     """Calls that the signer works on at once."""
+    admit: Literal["ask"] | None = None
+    """`ask`: in a lab, too, this holder takes part only in what its operator has admitted."""
     refresh_min_interval: int | None = Field(default=None, ge=0)
     """Seconds from the end of an epoch to the next refresh; without it 3600, in a lab 0."""
     coordinators: Annotated[tuple[KnownCoordinator, ...], Field(strict=False)] = ()

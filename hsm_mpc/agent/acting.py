@@ -39,6 +39,8 @@ class ActingHolder:
     me: HolderIndex
     roster: Roster
     lab: bool
+    asks_operator: bool
+    """Its operator consents to every plan, also in a lab."""
     clients: frozenset[VerifyingKey]
     """Whose keys a lab holder lets into a new wallet by itself."""
     arena: Arena

@@ -48,6 +48,9 @@ class AdminMethod(IntEnum):
     CHECKPOINT = 5
     DOCTOR = 6
     REWRAP = 7
+    PLANS = 8
+    ADMIT = 9
+    DECLINE = 10
 
 
 class AdminServer:

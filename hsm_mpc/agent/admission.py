@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.consents import Consents, plan_of
 from hsm_mpc.agent.wallets import policy_hash
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.errors import BadConfig, Refused
@@ -10,10 +11,11 @@ from hsm_mpc.policy.rules import LARGEST_FILE
 from hsm_mpc.roster import refuse_lab_mark_outside
 
 
-def admit(holder: ActingHolder, proposal: Proposal, policy_file: bytes) -> None:
+def admit(holder: ActingHolder, consents: Consents, proposal: Proposal, policy_file: bytes) -> None:
     """Every check of a proposal against the own configuration; its name is checked elsewhere.
 
-    A holder of a lab-marked roster consents by itself, to clients of its own configuration only.
+    A holder of a lab-marked roster consents by itself, to clients of its own configuration only,
+    unless its configuration says that its operator is asked.
 
     Raises:
         Refused: `roster-not-pinned`, `not-a-member`, `lab-mark`, `policy-unknown`, `deadline`,
@@ -26,9 +28,10 @@ def admit(holder: ActingHolder, proposal: Proposal, policy_file: bytes) -> None:
     _check_policy(holder, proposal, policy_file)
     if proposal.deadline < holder.clock():
         raise Refused("deadline", "the proposal's deadline has passed")
-    if not proposal.roster.lab:
-        raise Refused("consent", "this holder's operator has not consented to this plan")
-    proposal.check_lab_clients(holder.clients)
+    if proposal.roster.lab and not holder.asks_operator:
+        proposal.check_lab_clients(holder.clients)
+    else:
+        consents.require(plan_of(proposal), policy_file)
 
 
 def _check_policy(holder: ActingHolder, proposal: Proposal, policy_file: bytes) -> None:

@@ -16,6 +16,7 @@ from hsm_mpc.agent import confirmation, leftovers
 from hsm_mpc.agent.acting import NO_EPOCH, NO_SESSION, ActingHolder
 from hsm_mpc.agent.admission import admit
 from hsm_mpc.agent.blame import accusations, judge
+from hsm_mpc.agent.consents import Consents, plan_of
 from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.agent.keygen_files import KeygenFiles
@@ -54,6 +55,7 @@ class Ceremonies:
         self._wallets = wallets
         self._suites = suites
         self._ticks = ticks
+        self._consents = Consents(holder)
         self._reserved = Reservations()
         self._blames: dict[WalletId, tuple[bytes, ...]] = {}
 
@@ -65,6 +67,28 @@ class Ceremonies:
         """
         for files in leftovers.settle(self._holder, self._wallets):
             self._reserved.restore(files)
+
+    @property
+    def consents(self) -> Consents:
+        """What its operator was asked to agree to."""
+        return self._consents
+
+    def consider(self, source: bytes, policy_file: bytes) -> bool:
+        """PROPOSAL → whether this holder would take part now; False: its operator is asked.
+
+        Raises: as `propose`.
+        """
+        proposal = self._received_proposal(source)
+        with self._reserved.alone_with(proposal.terms.wallet_id):
+            if self._reserved.find(proposal.terms.wallet_id) is not None:
+                return True
+            try:
+                admit(self._holder, self._consents, proposal, policy_file)
+            except Refused as refused:
+                if refused.rule == "consent":
+                    return False
+                raise
+        return True
 
     def propose(self, source: bytes, policy_file: bytes) -> bytes:
         """PROPOSAL → HELLO. A repeat is answered with the same bytes.
@@ -84,10 +108,12 @@ class Ceremonies:
                 return self._session_of(reserved).hello
             if self._holder.store.ended.has(wallet_id):
                 raise Refused("session-over", "the key generation of that nonce has ended here")
-            admit(self._holder, proposal, policy_file)
+            admit(self._holder, self._consents, proposal, policy_file)
             files = KeygenFiles(self._holder, proposal)
             reserved = self._reserved.add(files, self._wallets.has_name, MOST_UNDER_WAY)
-            return self._begun(reserved, policy_file).hello
+            hello = self._begun(reserved, policy_file).hello
+            self._consents.strike(plan_of(proposal))
+            return hello
 
     def take_hellos(self, sources: Sequence[bytes]) -> bytes:
         """n HELLOs → msg1."""

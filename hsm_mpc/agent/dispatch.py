@@ -10,7 +10,7 @@ from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.encoding import u16be
+from hsm_mpc.encoding import u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
@@ -86,6 +86,7 @@ class HolderDesk:
             HolderMethod.ADOPT: self._adopt,
             HolderMethod.RETIRE: self._retire,
             HolderMethod.TRANSCRIPT: self._transcript,
+            HolderMethod.CONSIDER: self._consider,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -93,6 +94,11 @@ class HolderDesk:
         for source in parts:
             self._holder.keys.learn_message(source, self._holder.clock())
         return (self._holder.channel_announcement(),)
+
+    def _consider(self, parts: Parts) -> Sequence[bytes]:
+        """PROPOSAL, policy file → u8(1): this holder takes part; u8(0): its operator is asked."""
+        proposal, policy_file = _exactly(2, parts)
+        return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
     def _propose(self, parts: Parts) -> Sequence[bytes]:
         """PROPOSAL, policy file → HELLO."""

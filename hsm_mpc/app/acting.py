@@ -71,6 +71,7 @@ def at_work(opened: OpenHolder) -> Desks:
         me=me,
         roster=roster,
         lab=config.lab,
+        asks_operator=config.admit == "ask",
         clients=frozenset(_key(entry.key, "client") for entry in config.clients),
         arena=opened.arena,
         entropy=entropy,

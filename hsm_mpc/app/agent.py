@@ -22,7 +22,7 @@ from hsm_mpc.agent.keeper import FrontKeeper, FrontPlace, FrontUser
 from hsm_mpc.agent.signer import supervise, watch_signals
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.agent.workers import Workers
-from hsm_mpc.app import checkpoint, doctor, inventory, shares, status
+from hsm_mpc.app import checkpoint, consents, doctor, inventory, shares, status
 from hsm_mpc.app.acting import Desks, at_work
 from hsm_mpc.app.admin import answering, ticket
 from hsm_mpc.app.audit_log import Checkpoint
@@ -131,6 +131,15 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
     def rewrap(wallet: str) -> shares.Rewrapped:
         return shares.rewrapped(holder, desks, wallet)
 
+    def plans() -> consents.Plans:
+        return consents.of(desks.ceremonies.consents)
+
+    def admit(digest: str) -> consents.Decided:
+        return consents.agreed(desks.ceremonies.consents, digest)
+
+    def decline(digest: str) -> consents.Decided:
+        return consents.declined(desks.ceremonies.consents, digest)
+
     def diagnosis(config_path: str, asked_under: str) -> doctor.Diagnosis:
         path = Path(config_path)
         return doctor.of_running(holder, desks.holder, state(), path, asked_under)
@@ -142,6 +151,9 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
             AdminMethod.INVENTORY: answering(inventory.Inventory, lambda: inventory.of(holder)),
             AdminMethod.DISCARD: answering(shares.Discarded, discard),
             AdminMethod.CHECKPOINT: answering(Checkpoint, lambda: checkpoint.sign_end(holder)),
+            AdminMethod.PLANS: answering(consents.Plans, plans),
+            AdminMethod.ADMIT: answering(consents.Decided, admit),
+            AdminMethod.DECLINE: answering(consents.Decided, decline),
             AdminMethod.REWRAP: answering(shares.Rewrapped, rewrap),
             AdminMethod.DOCTOR: answering(doctor.Diagnosis, diagnosis),
         },

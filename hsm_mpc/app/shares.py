@@ -191,7 +191,7 @@ def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
     running = asked(load_holder(config_path), AdminMethod.DISCARD, Discarded, wallet)
     if running is not None:
         return running
-    return _at_work(config_path, prompt, lambda holder, desks: discarded(holder, desks, wallet))
+    return at_rest(config_path, prompt, lambda holder, desks: discarded(holder, desks, wallet))
 
 
 def rewrap(config_path: Path, wallet: str, prompt: bool) -> Rewrapped:
@@ -205,10 +205,10 @@ def rewrap(config_path: Path, wallet: str, prompt: bool) -> Rewrapped:
     running = asked(load_holder(config_path), AdminMethod.REWRAP, Rewrapped, wallet)
     if running is not None:
         return running
-    return _at_work(config_path, prompt, lambda holder, desks: rewrapped(holder, desks, wallet))
+    return at_rest(config_path, prompt, lambda holder, desks: rewrapped(holder, desks, wallet))
 
 
-def _at_work(
+def at_rest(
     config_path: Path, prompt: bool, act: Callable[[OpenHolder, Desks], _Result]
 ) -> _Result:
     """What `act` does at this holder, whose signer is not running."""

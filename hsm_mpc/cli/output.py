@@ -62,6 +62,10 @@ class Output:
         if self.verbose or sys.stderr.isatty():
             print(line, file=sys.stderr, flush=True)
 
+    def present(self, text: str) -> None:
+        """What a question is about, on stderr."""
+        print(_printable(text), file=sys.stderr, flush=True)
+
     def confirm_on_terminal(self, question: str) -> None:
         """`confirm` where a person sits; a script has said what it wants."""
         if sys.stdin.isatty() and not self.no_input:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.plan import Plan, PlanKind
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.coordinator.evidence import EvidenceFolder, NoCertificate
 from hsm_mpc.coordinator.links import HolderLinks
-from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
+from hsm_mpc.encoding import u8
+from hsm_mpc.errors import BadEncoding, NotReady, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
@@ -33,6 +35,28 @@ class Relay:
     number: int
     sign: CoSign
     evidence: EvidenceFolder
+
+    def require_consents(self, proposal: Proposal, policy_file: bytes) -> None:
+        """Ask every holder whether it would take part; may be repeated (step 1.6.7).
+
+        Raises:
+            NotReady: the operators of some have not consented yet; it names these holders.
+            Refused, NameTaken, BackendError: as `certificate`.
+        """
+        message = self._said(PROPOSAL, proposal.terms.wallet_id, _NO_SESSION, proposal.to_bytes())
+        answers = self._round(HolderMethod.CONSIDER, [message, policy_file])
+        asked = [
+            self.links.name(index)
+            for index, answer in zip(self.links.indices, answers, strict=True)
+            if answer != u8(1)
+        ]
+        if asked:
+            digest = Plan(PlanKind.PROPOSAL, proposal.to_bytes()).digest.hex()
+            raise NotReady(
+                f"{', '.join(asked)}: the operator has not consented yet: "
+                f"hsm-mpc holder admit {digest}",
+                asked,
+            )
 
     def certificate(self, proposal: Proposal, policy_file: bytes) -> Certificate:
         """All rounds up to the certificate, each with all holders at once.

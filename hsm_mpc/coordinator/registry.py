@@ -44,6 +44,10 @@ CREATE TABLE IF NOT EXISTS ages (
     epoch_hash BLOB NOT NULL,
     since INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS plans (
+    name TEXT PRIMARY KEY,
+    proposal BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS attempts (
     wallet_id BLOB PRIMARY KEY,
     counter INTEGER NOT NULL
@@ -174,6 +178,24 @@ class Registry:
                     "INSERT OR REPLACE INTO ages VALUES (?, ?, ?)", (wallet_id, newest, now)
                 )
         return now
+
+    def plan(self, name: str) -> bytes | None:
+        """PROPOSAL of a wallet that holders' operators are asked about."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT proposal FROM plans WHERE name = ?", (name,)
+            ).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def keep_plan(self, name: str, proposal: bytes) -> None:
+        """Ask about this one, not about the one before. Raises: BackendError, as `add`."""
+        with self._writing(), step("registry.plan"), self._database:
+            self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (name, proposal))
+
+    def drop_plan(self, name: str) -> None:
+        """It is carried out. Raises: BackendError, as `add`."""
+        with self._writing(), step("registry.drop-plan"), self._database:
+            self._database.execute("DELETE FROM plans WHERE name = ?", (name,))
 
     def close(self) -> None:
         """Once nobody reads or writes: SQLite crashes if it is closed under a query."""

@@ -47,8 +47,8 @@ from hsm_mpc.roster import FIRST_PREDECESSOR
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
 
-CREATION_SECONDS: Final = 180
-"""How long a proposal is good for; a holder keeps the name that long for one that ended early."""
+PLAN_SECONDS: Final = 24 * 3600
+"""How long the holders' operators have to consent to a wallet (step 1.6.7)."""
 
 SIGNING_SECONDS: Final = 30.0
 """How long a signature may wait for holders that are too slow."""
@@ -118,7 +118,9 @@ class CoordinatorService:
         wish_bytes, policy_file = _exactly(parts, 2)
         wish = Wish.from_bytes(wish_bytes)
         with self._reserved(wish.name):
-            proposal = self._proposal(wish, policy_file)
+            proposal = self._planned(wish, policy_file)
+            self._relay.require_consents(proposal, policy_file)
+            self._registry.drop_plan(wish.name)  # whatever comes of it: consents serve once
             certificate = self._relay.certificate(proposal, policy_file)
             encoded = certificate.to_bytes()
             wallet = Registered(wish.name, certificate.body.terms.wallet_id, encoded, ())
@@ -188,8 +190,19 @@ class CoordinatorService:
             wallet = look()
         return wallet
 
-    def _proposal(self, wish: Wish, policy_file: bytes) -> Proposal:
-        nonce = os.urandom(32)
+    def _planned(self, wish: Wish, policy_file: bytes) -> Proposal:
+        """The same plan as long as the same is wished for: people are consenting to it."""
+        kept = self._registry.plan(wish.name)
+        if kept is not None:
+            planned = Proposal.from_bytes(kept)
+            again = self._proposal(wish, policy_file, planned.nonce, planned.deadline)
+            if again == planned and planned.deadline > self._clock():
+                return planned
+        proposal = self._proposal(wish, policy_file, os.urandom(32), self._clock() + PLAN_SECONDS)
+        self._registry.keep_plan(wish.name, proposal.to_bytes())
+        return proposal
+
+    def _proposal(self, wish: Wish, policy_file: bytes, nonce: bytes, deadline: int) -> Proposal:
         wallet_id = wallet_id_of(wish.name, nonce)
         return Proposal(
             nonce=nonce,
@@ -199,7 +212,7 @@ class CoordinatorService:
             roster=self._links.roster,
             policy_hash=hashlib.sha256(policy_file).digest(),
             clients=ClientList(wallet_id, 1, FIRST_PREDECESSOR, wish.clients),
-            deadline=self._clock() + CREATION_SECONDS,
+            deadline=deadline,
         )
 
     @contextmanager

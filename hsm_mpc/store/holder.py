@@ -5,6 +5,7 @@
         card                 CARD_i, public (step 1.6.3a)
         refused-pin          store/refused_pin.py
         audit/               store/audit_log.py; its `state` is the signer's state file
+        plans/<digest>/      store/plans.py, from the first plan on
         proposals/<ph>/      store/proposals.py
         ended/               store/ended.py
         evidence/            store/evidence.py
@@ -29,6 +30,7 @@ from hsm_mpc.store import (
     evidence,
     files,
     names,
+    plans,
     proposals,
     refused_pin,
 )
@@ -38,6 +40,7 @@ from hsm_mpc.store.ended import EndedProposals
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.store.lock import StoreLock
+from hsm_mpc.store.plans import Plans
 from hsm_mpc.store.proposals import Proposals
 from hsm_mpc.store.record import Sign, Verify
 from hsm_mpc.store.refused_pin import RefusedPin
@@ -55,6 +58,7 @@ STEPS = (
 ALL_STEPS = (
     *STEPS,
     *audit_log.STEPS,
+    *plans.STEPS,
     *proposals.STEPS,
     *ended.STEPS,
     *evidence.STEPS,
@@ -67,7 +71,7 @@ ALL_STEPS = (
 _FORMAT = b"hsm-mpc store 1\n"
 _CARD_CAP = 64 << 10  # bytes
 _FOLDERS = ("proposals", "wallets", "ended", "evidence")
-_INSIDE = {"audit", "card", "format", "lock", "refused-pin", *_FOLDERS}
+_INSIDE = {"audit", "card", "format", "lock", "plans", "refused-pin", *_FOLDERS}
 
 
 class HolderStore:
@@ -85,6 +89,7 @@ class HolderStore:
         "audit",
         "ended",
         "evidence",
+        "plans",
         "proposals",
         "refused_pin",
     )
@@ -99,6 +104,7 @@ class HolderStore:
         self.proposals = Proposals(folder / "proposals")
         self.ended = EndedProposals(folder / "ended")
         self.evidence = Evidence(folder / "evidence")
+        self.plans = Plans(folder / "plans")
         self.refused_pin = RefusedPin(folder / "refused-pin")
 
     @classmethod
@@ -191,5 +197,6 @@ class HolderStore:
 
     def _clean(self) -> None:
         self.proposals.clean()
+        self.plans.clean()
         for wallet_id in self.wallet_ids():
             epochs.drop_if_empty(self._folder / "wallets" / wallet_id.hex())

@@ -60,6 +60,7 @@ class HolderMethod(IntEnum):
     ADOPT = 14
     RETIRE = 15
     TRANSCRIPT = 16
+    CONSIDER = 17
 
 
 class CoordinatorMethod(IntEnum):

@@ -91,6 +91,8 @@ class World:
     """Seconds since 1970, as every holder's clock says."""
     later: list[float] = field(default_factory=lambda: [0.0])
     """Seconds by which the clocks that only run forward are ahead."""
+    asking: frozenset[int] = frozenset()
+    """The holders whose operators are asked, by each one's configuration when its signer starts."""
     seconds_between_refreshes: int = 0
     """As each holder's configuration says when its signer starts."""
 
@@ -145,6 +147,7 @@ class World:
             me=HolderIndex(index),
             roster=self.roster,
             lab=True,
+            asks_operator=index in self.asking,
             clients=frozenset({self.client.public}),
             arena=arena,
             entropy=entropy,

@@ -9,6 +9,7 @@ import pytest
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.admission import admit
+from hsm_mpc.agent.consents import Consents
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.errors import Refused
 from hsm_mpc.policy.rules import LARGEST_FILE
@@ -29,12 +30,12 @@ def proposal(world: World) -> Proposal:
 
 def refused(holder: ActingHolder, proposal: Proposal, policy: bytes = LAB_POLICY) -> str:
     with pytest.raises(Refused) as caught:
-        admit(holder, proposal, policy)
+        admit(holder, Consents(holder), proposal, policy)
     return caught.value.rule
 
 
 def test_a_proposal_of_the_lab_is_admitted(holder: ActingHolder, proposal: Proposal) -> None:
-    admit(holder, proposal, LAB_POLICY)
+    admit(holder, Consents(holder), proposal, LAB_POLICY)
 
 
 def test_another_roster_is_refused(holder: ActingHolder, proposal: Proposal) -> None:
@@ -94,7 +95,7 @@ def test_a_policy_file_has_a_largest_size(holder: ActingHolder, proposal: Propos
         policy = LAB_POLICY + b"#" * (size - len(LAB_POLICY))
         named = replace(proposal, policy_hash=hashlib.sha256(policy).digest())
         if fits:
-            admit(holder, named, policy)
+            admit(holder, Consents(holder), named, policy)
         else:
             assert refused(holder, named, policy) == "policy-unknown"
 
@@ -102,7 +103,7 @@ def test_a_policy_file_has_a_largest_size(holder: ActingHolder, proposal: Propos
 def test_a_proposal_whose_deadline_has_passed_is_refused(
     world: World, holder: ActingHolder, proposal: Proposal
 ) -> None:
-    admit(holder, replace(proposal, deadline=world.clock()), LAB_POLICY)
+    admit(holder, Consents(holder), replace(proposal, deadline=world.clock()), LAB_POLICY)
     late = replace(proposal, deadline=world.clock() - 1)
     assert refused(holder, late) == "deadline"
 

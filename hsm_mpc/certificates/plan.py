@@ -1,0 +1,82 @@
+"""PLAN, what an operator is asked to agree to, and his holder's consent (step 1.6.7)."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from enum import IntEnum
+
+from hsm_mpc.encoding import Reader, lv16, u8, u64be
+from hsm_mpc.errors import BadEncoding
+from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.tags import Tag
+
+
+class PlanKind(IntEnum):
+    """What a plan is for. Numbers are never given twice; others are reserved by step 1.6.7."""
+
+    PROPOSAL = 1
+    """A wallet to be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Whatever its holders do only together, and each with its operator's consent."""
+
+    kind: PlanKind
+    content: bytes
+    """Of kind 1: PROPOSAL."""
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256(PLAN), 32 bytes: what people call it, and what is consented to."""
+        return hashlib.sha256(self.to_bytes()).digest()
+
+    def to_bytes(self) -> bytes:
+        """`u8(kind) ‖ bytes`."""
+        return u8(self.kind) + self.content
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Plan:
+        """Inverse of `to_bytes`; `BadEncoding` for anything else."""
+        reader = Reader(source, "plan")
+        number = reader.u8()
+        try:
+            kind = PlanKind(number)
+        except ValueError as unknown:
+            raise BadEncoding(f"plan: kind {number} is unknown") from unknown
+        return cls(kind, reader.take(len(source) - 1))
+
+
+def consent_message(plan_digest: bytes, expiry: int) -> bytes:
+    """What a consent signs, with tag `consent`. `expiry` is in seconds since 1970 UTC."""
+    return plan_digest + u64be(expiry)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """One operator's consent to one plan, signed in his holder's HSM. It is used once."""
+
+    plan_digest: bytes
+    expiry: int
+    signature: bytes
+
+    def verify(self, key: VerifyingKey) -> None:
+        """`key` is the holder's identity key.
+
+        Raises:
+            InvalidSignature: it has not signed this.
+        """
+        key.verify(Tag.CONSENT, consent_message(self.plan_digest, self.expiry), self.signature)
+
+    def to_bytes(self) -> bytes:
+        """`SHA-256(PLAN)[32] ‖ u64be(expiry) ‖ LV16(signature)`."""
+        return consent_message(self.plan_digest, self.expiry) + lv16(self.signature)
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Consent:
+        """Inverse of `to_bytes`; `BadEncoding` for anything else. It checks no signature."""
+        reader = Reader(source, "consent")
+        consent = cls(reader.take(32), reader.u64be(), reader.lv16())
+        reader.end()
+        return consent

@@ -1,0 +1,90 @@
+"""Plans that an operator was asked to agree to, and his consents (step 1.6.7).
+
+    plans/<SHA-256(PLAN) hex>/plan       PLAN
+                              policy     the policy file that it names
+                              consent    once he has agreed
+
+A plan goes when it is carried out, refused or too late.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from hsm_mpc.errors import Tampered
+from hsm_mpc.store import files, names
+
+_PLAN, _POLICY, _CONSENT = "plan", "plan-policy", "consent"
+
+STEPS = (
+    *files.steps_of_folder("plans-folder"),
+    *files.steps_of_folder("plan-folder"),
+    *names.steps_of_keep(_POLICY),
+    *names.steps_of_keep(_PLAN),
+    *names.steps_of_keep(_CONSENT),
+    *files.steps_of_remove_folder("plan-folder"),
+)
+
+
+class Plans:
+    """The folder `plans` of a store. Every method raises `BackendError` and `Tampered`."""
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def offer(self, plan: bytes, policy_file: bytes) -> None:
+        """Keep PLAN until somebody decides on it. It is written last."""
+        files.create_folder(self._folder, "plans-folder")
+        folder = self._path(hashlib.sha256(plan).digest())
+        files.create_folder(folder, "plan-folder")
+        names.keep(folder / "policy", policy_file, _POLICY)
+        names.keep(folder / "plan", plan, _PLAN)
+
+    def digests(self) -> tuple[bytes, ...]:
+        """Of all that wait, consented to or not."""
+        if not files.present(self._folder):
+            return ()
+        return tuple(
+            digest
+            for digest in names.hashes_in(self._folder, 32)
+            if files.present(self._path(digest) / "plan")
+        )
+
+    def plan(self, digest: bytes) -> bytes:
+        """The PLAN of `digests` that has this one."""
+        path = self._path(digest) / "plan"
+        plan = files.read(path, names.DOCUMENT_CAP)
+        if hashlib.sha256(plan).digest() != digest:
+            raise Tampered(f"{path} is not the plan that its name says")
+        return plan
+
+    def policy(self, digest: bytes) -> bytes:
+        """The policy file that came with it."""
+        return files.read(self._path(digest) / "policy", names.DOCUMENT_CAP)
+
+    def consent(self, digest: bytes) -> bytes | None:
+        """What `agree` was given, or None."""
+        return files.read_if_present(self._path(digest) / "consent", names.DOCUMENT_CAP)
+
+    def agree(self, digest: bytes, consent: bytes) -> None:
+        """Keep the consent to a plan that waits."""
+        files.check_folder(self._path(digest))
+        names.keep(self._path(digest) / "consent", consent, _CONSENT)
+
+    def forget(self, digest: bytes) -> None:
+        """Strike plan and consent; nothing happens where there is none."""
+        if files.present(self._path(digest)):
+            files.remove_folder(self._path(digest), "plan-folder")
+
+    def clean(self) -> None:
+        """Remove what a crash left before the plan was on disk."""
+        if not files.present(self._folder):
+            return
+        for digest in set(names.hashes_in(self._folder, 32)) - set(self.digests()):
+            files.remove_folder(self._path(digest), "plan-folder")
+
+    def _path(self, digest: bytes) -> Path:
+        return self._folder / digest.hex()
