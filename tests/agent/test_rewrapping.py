@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from hsm_mpc.sealing.sealed import SealedShare, seal
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
 from tests.agent.copies import opener, require_closed
+from tests.agent.faults import failing_at
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
@@ -240,6 +242,26 @@ def test_only_an_active_wallet_is_rewrapped(world: World) -> None:
         making.certify(index)
     with pytest.raises(NotReady, match="not active yet"):
         world.parties[1].successions.rewrap(making.wallet_id)
+
+
+def test_a_rewrap_that_fails_anywhere_leaves_a_holder_that_signs_on(
+    making: Making, party: Party, wallet_id: WalletId
+) -> None:
+    """Disk or HSM fail, and the signer lives on: what it has in memory is not of the key before."""
+    certificate = making.certificate()
+    for count in itertools.count():
+        try:
+            with failing_at(count):
+                party.successions.rewrap(wallet_id)
+        except BackendError:
+            signed(making.world, certificate, b"after the failure")
+            party.successions.recover()
+            signed(making.world, certificate, b"after all is settled")
+            assert len(keks(party)) == 1
+            assert record_of(party, wallet_id).extra_uris == ()
+        else:
+            break
+    assert count > 10
 
 
 def test_a_disk_that_was_copied_during_a_rewrap_costs_no_key(
