@@ -34,7 +34,7 @@ class RefreshScheduler:
         self._registry = registry
         self._clock = clock
         self._report = report
-        self._not_before: dict[WalletId, int] = {}
+        self._failed: dict[WalletId, int] = {}
         self._ending = threading.Event()
 
     def begin(self) -> None:
@@ -68,11 +68,12 @@ class RefreshScheduler:
             if self._ending.is_set():
                 return
             self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
-            self._not_before[wallet.wallet_id] = self._clock() + _HOLD_OFF
+            self._failed[wallet.wallet_id] = self._clock()
 
     def _is_due(self, wallet: Registered) -> bool:
         now = self._clock()
-        if not wallet.dones or now < self._not_before.get(wallet.wallet_id, 0):
+        failed = self._failed.get(wallet.wallet_id)
+        if not wallet.dones or (failed is not None and 0 <= now - failed < _HOLD_OFF):
             return False
         epochs = self._refresher.epochs(wallet)
         h = epochs.body(len(epochs.successions)).hash

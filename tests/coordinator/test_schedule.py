@@ -73,6 +73,14 @@ def test_the_age_of_an_epoch_is_kept_until_the_next_one(tmp_path: Path) -> None:
     assert registry.since(WALLET, H2, 400) == 300
 
 
+def test_an_epoch_that_was_seen_by_a_clock_ahead_is_seen_anew(tmp_path: Path) -> None:
+    """Else it would not be refreshed before that time comes."""
+    registry = Registry(tmp_path / "r")
+    assert registry.since(WALLET, H, 10**12) == 10**12
+    assert registry.since(WALLET, H, 1000) == 1000
+    assert registry.since(WALLET, H, 2000) == 1000
+
+
 @pytest.fixture
 def hourly(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Two wallets, refreshed each hour; what is reported."""
@@ -137,6 +145,17 @@ def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
     office.links[2].down = False
     office.world.now[0] += 1
     assert soon(lambda: hourly[2:] == ["schedule: first is in epoch 1"])
+
+
+def test_a_failure_by_a_clock_ahead_holds_nothing_off_when_it_is_set_back(
+    office: Office, hourly: list[str]
+) -> None:
+    office.links[2].down = True
+    office.world.now[0] += HOUR + 1000
+    assert soon(lambda: len(hourly) >= 2)
+    office.links[2].down = False
+    office.world.now[0] -= 500
+    assert soon(lambda: "schedule: first is in epoch 1" in hourly)
 
 
 def test_a_registry_that_fails_once_does_not_end_the_schedule(
