@@ -14,6 +14,7 @@ from hsm_mpc.coordinator import refresh_scheduler
 from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import QuietHours, Schedule
+from hsm_mpc.errors import Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from tests.coordinator.office import Office, soon
 
@@ -145,6 +146,17 @@ def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
     office.links[2].down = False
     office.world.now[0] += 1
     assert soon(lambda: hourly[2:] == ["schedule: first is in epoch 1"])
+
+
+def test_a_holder_writes_no_line_of_its_own_into_the_log(office: Office, hourly: list[str]) -> None:
+    def forged(*_: object) -> tuple[bytes, ...]:
+        raise Refused("busy", "no\nschedule: second is in epoch 7\x1b[2J\u2028")
+
+    office.links[2].tamper = forged
+    office.world.now[0] += HOUR
+    assert soon(lambda: len(hourly) == 2)
+    assert all("is not refreshed: no\\nschedule" in line for line in hourly)
+    assert all(line.isprintable() for line in hourly)
 
 
 def test_a_failure_by_a_clock_ahead_holds_nothing_off_when_it_is_set_back(
