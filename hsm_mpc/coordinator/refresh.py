@@ -117,6 +117,7 @@ class Refresher:
         if epochs.newest is not None and not epochs.newest.retirement:
             epoch -= 1
         replaced = epochs.body(epoch)
+        self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
         attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
         deadline = self._clock() + ATTEMPT_SECONDS
         ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))

@@ -85,6 +85,21 @@ def test_who_is_down_and_not_said_to_be_absent_is_named(office: Office) -> None:
     assert office.client.refresh("treasury", []).body.epoch == 1
 
 
+def test_who_is_down_costs_the_others_no_promise(office: Office) -> None:
+    """A schedule tries again and again: each promise is a write to an HSM, and kept on disk."""
+    wallet = office.made()
+    office.links[2].down = True
+    for _ in range(3):
+        with pytest.raises(QuorumUnreachable):
+            office.client.refresh("treasury", [])
+    wallet_id = wallet.body.terms.wallet_id
+    for index in (1, 3):
+        assert HolderMethod.JOIN not in office.links[index].asked
+        assert office.world.parties[index].acting.attempts(wallet_id).all() == ()
+    office.links[2].down = False
+    assert office.client.refresh("treasury", []).body.epoch == 1
+
+
 def test_the_next_refresh_waits_until_the_last_epoch_is_retired(office: Office) -> None:
     """Step 6.1.4."""
     office.made()
