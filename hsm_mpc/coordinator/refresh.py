@@ -19,7 +19,13 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in, first_body
+from hsm_mpc.coordinator.successions import (
+    Epochs,
+    Succession,
+    attempt_in,
+    first_body,
+    signing_body,
+)
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -77,6 +83,11 @@ class Refresher:
         """What is registered of a wallet."""
         successions = self._registry.successions(wallet.wallet_id)
         return Epochs(first_body(wallet.certificate), wallet.dones, successions)
+
+    def signing(self, wallet: Registered, candidates: Collection[int]) -> EpochBody:
+        """The epoch in which these holders sign together (step 6.5.8)."""
+        newest = self._registry.newest_successions(wallet.wallet_id, 2)
+        return signing_body(first_body(wallet.certificate), newest, candidates)
 
     def refresh(self, wallet: Registered, absent: Collection[int]) -> Epochs:
         """Make the next epoch of a wallet, without those that are `absent`.

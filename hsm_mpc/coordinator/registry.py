@@ -125,6 +125,15 @@ class Registry:
             ).fetchall()
         return tuple(_succession(row) for row in rows)
 
+    def newest_successions(self, wallet_id: WalletId, most: int) -> tuple[Succession, ...]:
+        """The last `most` of them: a signature wants no more, however many there are."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT * FROM successions WHERE wallet_id = ? ORDER BY epoch DESC LIMIT ?",
+                (wallet_id, most),
+            ).fetchall()
+        return tuple(_succession(row) for row in reversed(rows))
+
     def keep(self, succession: Succession) -> None:
         """How far a succession has come. Raises: BackendError, as `add`."""
         row = (

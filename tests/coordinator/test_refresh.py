@@ -14,6 +14,8 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
@@ -54,6 +56,22 @@ def test_refreshed_again_and_again_the_key_stays_and_every_pair_signs(office: Of
             assert signed_in(office, renewed, pair) == renewed.body.hash
     for party in office.world.parties.values():
         assert len(keks(party)) == 1
+
+
+def test_a_signature_looks_at_the_newest_epochs_only(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet that is refreshed by the clock has thousands of them."""
+    wallet = office.made()
+    for epoch in (1, 2, 3):
+        wallet = office.client.refresh("treasury", [])
+        assert wallet.body.epoch == epoch
+
+    def everything(*_: object) -> tuple[Succession, ...]:
+        raise AssertionError("all successions were read")
+
+    monkeypatch.setattr(Registry, "successions", everything)
+    assert office.signed(wallet, b"pay", (1, 3)).epoch_hash == wallet.body.hash
 
 
 def test_who_is_absent_keeps_the_old_epoch_alive_and_catches_up(office: Office) -> None:
