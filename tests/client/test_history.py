@@ -197,6 +197,9 @@ def refreshed_twice(
         small.setattr(wallets, "_MOST_EPOCHS", 1)
         with pytest.raises(BadEncoding, match="more than 1 epochs"):
             office.client.chain("treasury")
+        small.setattr(wallets, "LARGEST_CHAIN", sum(map(len, parts)))
+        with pytest.raises(BadEncoding, match="the coordinator tells more than"):
+            office.client.chain("treasury")
         encoded = b"treasury"
         for after in (b"", b"\0\0\0\0\0"):
             with pytest.raises(BadEncoding):
