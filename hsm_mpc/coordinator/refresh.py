@@ -37,7 +37,7 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.assembling import assemble
@@ -89,8 +89,16 @@ class Refresher:
         newest = self._registry.newest_successions(wallet.wallet_id, 2)
         return signing_body(first_body(wallet.certificate), newest, candidates)
 
-    def refresh(self, wallet: Registered, absent: Collection[int]) -> Epochs:
+    def refresh(
+        self,
+        wallet: Registered,
+        absent: Collection[int],
+        replacing: EpochHash | None = None,
+    ) -> Epochs:
         """Make the next epoch of a wallet, without those that are `absent`.
+
+        Args:
+            replacing: nothing is made if another epoch is the newest by then.
 
         Raises:
             BadInput: too few are left.
@@ -107,7 +115,10 @@ class Refresher:
                 f"{sizes.join}"
             )
         with self._alone_with(wallet.wallet_id):
-            epochs, overtaken = self._advanced(self.epochs(wallet))
+            epochs = self.epochs(wallet)
+            if replacing not in (None, epochs.newest_body.hash):
+                return epochs
+            epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
             self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))

@@ -101,6 +101,11 @@ class Epochs:
         """The last succession."""
         return self.successions[-1] if self.successions else None
 
+    @property
+    def newest_body(self) -> EpochBody:
+        """Of the last epoch."""
+        return self.body(len(self.successions))
+
     def body(self, epoch: int) -> EpochBody:
         """Of the epoch with this number."""
         return self.first if epoch == 0 else self.successions[epoch - 1].body

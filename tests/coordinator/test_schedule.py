@@ -170,6 +170,24 @@ def test_a_failure_by_a_clock_ahead_holds_nothing_off_when_it_is_set_back(
     assert soon(lambda: "schedule: first is in epoch 1" in hourly)
 
 
+def test_what_somebody_refreshes_meanwhile_is_not_refreshed_again(
+    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = RefreshScheduler._due
+
+    def by_hand(scheduler: RefreshScheduler, wallet: Registered) -> EpochHash | None:
+        due = honest(scheduler, wallet)
+        if due is not None:
+            office.client.refresh(wallet.name, [])
+        return due
+
+    monkeypatch.setattr(RefreshScheduler, "_due", by_hand)
+    office.world.now[0] += HOUR
+    assert soon(lambda: len(hourly) >= 1)
+    assert soon(lambda: len(hourly) == 2)
+    assert epochs(office) == [1, 1]
+
+
 def test_a_registry_that_fails_once_does_not_end_the_schedule(
     office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,14 +207,14 @@ def test_a_registry_that_fails_once_does_not_end_the_schedule(
 def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
     office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = RefreshScheduler._is_due
+    honest = RefreshScheduler._due
 
-    def damaged(scheduler: RefreshScheduler, wallet: Registered) -> bool:
+    def damaged(scheduler: RefreshScheduler, wallet: Registered) -> EpochHash | None:
         if wallet.name == "first":
             raise IndexError("a row is missing")
         return honest(scheduler, wallet)
 
-    monkeypatch.setattr(RefreshScheduler, "_is_due", damaged)
+    monkeypatch.setattr(RefreshScheduler, "_due", damaged)
     office.world.now[0] += HOUR
     assert soon(lambda: epochs(office) == [0, 1])
     assert "schedule: first is not refreshed: IndexError: a row is missing" in hourly
