@@ -309,8 +309,14 @@ class Refresher:
         def destroyed(source: bytes) -> bool:
             return destroyed_in(source, replaced, self._keys).successor == h
 
-        for source in self._messages(answers, destroyed):
+        def holds(source: bytes) -> bool:
+            """A holder that was away says only now, by what key the next epoch reaches it."""
+            return adoption_in(source, replaced, self._keys).epoch_hash == h
+
+        for source in self._messages(answers, destroyed, 0, of=2):
             newest = newest.with_destroyed(source)
+        for source in self._messages(answers, holds, 1, of=2):
+            newest = newest.with_done(source)
         self._registry.keep(newest)
         return newest
 
@@ -371,16 +377,19 @@ class Refresher:
         self,
         answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
         wanted: Callable[[bytes], bool],
+        part: int = 0,
+        of: int = 1,
     ) -> Iterator[bytes]:
-        """The one message of each holder that has answered what is wanted: what another one says
-        costs the others nothing.
+        """That part of the answer of each holder that has said what is wanted: what another one
+        says costs the others nothing.
         """
         for index, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or len(answer) != 1:
+            if isinstance(answer, HsmMpcError) or len(answer) != of:
                 continue
             try:
-                if parse_envelope(answer[0]).address.sender == index and wanted(answer[0]):
-                    yield answer[0]
+                said = answer[part]
+                if parse_envelope(said).address.sender == index and wanted(said):
+                    yield said
             except (BadInput, InvalidSignature):
                 continue  # it is asked again
 

@@ -265,16 +265,32 @@ def test_what_one_holder_answers_instead_of_its_confirmation_keeps_nobody(
         if told == "garbage":
             return (b"garbage",)
         if told == "unsigned":
-            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]),)
+            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]), *answer[1:])
         message = parse_envelope(answer[0])
         payload = bytearray(message.payload)
         payload[10 if asked is HolderMethod.ADOPT else 42] ^= 1
-        return (liar.signed_by_identity(message.kind, message.address, bytes(payload)),)
+        said = liar.signed_by_identity(message.kind, message.address, bytes(payload))
+        return (said, *answer[1:])
 
     four.links[4].tamper = lie
     renewed = four.client.refresh("treasury", [])
     assert waiting_for(renewed) == (True, (4,))
     assert signed_in(four, renewed, (1, 2)) == renewed.body.hash
+
+
+def test_who_was_away_is_reached_by_the_key_that_it_has_now(four: Office) -> None:
+    """It did not vote, and is away again when the next epoch is dealt (step 6.4.1)."""
+    wallet = four.client.show("treasury")
+    for epoch in (1, 2, 3):
+        four.links[4].down = True
+        renewed = four.client.refresh("treasury", [4])
+        assert (renewed.body.epoch, waiting_for(renewed)) == (epoch, (True, (4,)))
+        four.links[4].down = False
+        registered = four.registry.named("treasury")
+        assert registered is not None
+        four.refresher.advance(registered)
+        assert waiting_for(four.client.show("treasury")) == (True, ())
+        assert signed_in(four, wallet, (1, 4)) == renewed.body.hash
 
 
 def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None:

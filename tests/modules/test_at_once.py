@@ -15,7 +15,7 @@ from tests.modules.worker import WRITER
 pytestmark = pytest.mark.xdist_group("modules")
 
 ENDS = 600.0
-"""Seconds that it takes at most besides, on a busy machine: each kill has a start, of 24 threads."""
+"""Seconds that it takes at most besides, on a busy machine: each kill means a start."""
 
 
 def at_once(folder: Path, name: str, seconds: float, kills: int) -> list[dict[str, Any]]:
