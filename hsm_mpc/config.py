@@ -20,16 +20,35 @@ _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LARGEST_FILE = 64 * 1024
 _LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel and gRPC take."""
+_REFRESH_MIN_INTERVAL = 3600
+"""Seconds; in a lab 0."""
 _NOT_YAML = (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError)
 """What PyYAML raises: for `!!int ''` an IndexError."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
+DailyHours = Annotated[
+    str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")
+]
 PublicKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 """An Ed25519 public key in lower-case hex."""
 
 
-AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped"]
+AcceptedFinding = Literal["key-not-local", "non-extractable-is-wrapped", "sensitive-is-told"]
 """The names in hsm_mpc/hsm/giveaways.py, which says what each means."""
+
+ProfileName = Literal[
+    "standard",
+    "softhsm",
+    "nss",
+    "opencryptoki",
+    "aws-cloudhsm",
+    "luna",
+    "luna-fips",
+    "nshield",
+    "utimaco",
+    "yubihsm2",
+]
+"""The names in hsm_mpc/hsm/profiles.py, which says what each means."""
 
 
 class _Model(BaseModel):
@@ -54,6 +73,8 @@ class HsmConfig(_Model):
     """Environment variables that the module wants, such as SOFTHSM2_CONF."""
     parameters: str = ""
     """Text for the module's C_Initialize; NSS wants one."""
+    profile: ProfileName | None = None
+    """How the token departs from the standard; without it its manufacturer says so."""
     accept_findings: Annotated[tuple[AcceptedFinding, ...], Field(strict=False)] = ()
     """What this token may give away of its keys; `holder init` refuses any other."""
 
@@ -123,6 +144,8 @@ class HolderConfig(_Model):
     """Where the running signer hears this holder's own verbs; its folder is private (0700)."""
     workers: int = Field(default=2, ge=1, le=64)
     """Calls that the signer works on at once."""
+    refresh_min_interval: int | None = Field(default=None, ge=0)
+    """Seconds from the end of an epoch to the next refresh; without it 3600, in a lab 0."""
     coordinators: Annotated[tuple[KnownCoordinator, ...], Field(strict=False)] = ()
     clients: Annotated[tuple[KnownClient, ...], Field(strict=False)] = ()
 
@@ -136,6 +159,24 @@ class HolderConfig(_Model):
         if self.front is not None and self.front.socket.parent == self.admin_socket.parent:
             raise ValueError("front.socket and admin_socket want folders of their own")
         return self
+
+    @property
+    def seconds_between_refreshes(self) -> int:
+        """What `refresh_min_interval` says or means."""
+        if self.refresh_min_interval is not None:
+            return self.refresh_min_interval
+        return 0 if self.lab else _REFRESH_MIN_INTERVAL
+
+
+class RefreshConfig(_Model):
+    """When wallets are refreshed without anybody asking."""
+
+    interval: int = Field(ge=60)
+    """Seconds from when this coordinator first saw an epoch to its refresh."""
+    jitter: int = Field(default=0, ge=0)
+    """Seconds by which that may be put off, for each epoch others."""
+    quiet_hours: Annotated[tuple[DailyHours, ...], Field(strict=False)] = ()
+    """`HH:MM-HH:MM` UTC: no refresh begins then."""
 
 
 class CoordinatorConfig(_Model):
@@ -153,6 +194,8 @@ class CoordinatorConfig(_Model):
     """A unix socket for clients; at most 107 bytes long."""
     holders: dict[Name, Path]
     """The socket of each holder's front, by the holder's name."""
+    refresh: RefreshConfig | None = None
+    """Without it wallets are refreshed when somebody asks (`wallet refresh`)."""
 
 
 class ClientConfig(_Model):

@@ -152,3 +152,10 @@ class InvalidSignature(HsmMpcError):
 
     kind = "invalid-signature"
     exit_code = 8
+
+
+def reason_of(failure: Exception) -> str:
+    """For a line in a log: what is none of ours says its kind, too."""
+    if isinstance(failure, HsmMpcError):
+        return str(failure)
+    return f"{type(failure).__name__}: {failure}"

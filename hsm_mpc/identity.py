@@ -52,6 +52,9 @@ _ED25519_SMALL_ORDER_Y: Final = frozenset(
     }
 )
 _RSA_BYTES: Final = 384
+_RSA_EXPONENT: Final = 65537
+"""Of every RSA key that `holder init` makes; a long one would make each verification cost 60 times
+as much."""
 _PSS: Final = padding.PSS(mgf=padding.MGF1(SHA256()), salt_length=32)
 _DIGEST: Final = Prehashed(SHA256())
 
@@ -149,6 +152,8 @@ def _rsa_key(encoded: bytes) -> rsa.RSAPublicKey:
         raise BadEncoding("rsa public key: not the DER of an RSAPublicKey") from error
     if not isinstance(key, rsa.RSAPublicKey) or key.key_size != 8 * _RSA_BYTES:
         raise BadEncoding("rsa public key: 3072 bits are wanted")
+    if key.public_numbers().e != _RSA_EXPONENT:
+        raise BadEncoding(f"rsa public key: exponent {_RSA_EXPONENT} is wanted")
     if key.public_bytes(Encoding.DER, PublicFormat.PKCS1) != encoded:
         raise BadEncoding("rsa public key: not the DER of an RSAPublicKey")
     return key

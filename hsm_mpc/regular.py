@@ -31,7 +31,10 @@ def read_regular(path: Path, cap: int) -> tuple[bytes, os.stat_result]:
 
 
 def replace_private(path: Path, content: bytes) -> None:
-    """Put a file (0600) with `content` in the place of `path`; durable. Raises: OSError."""
+    """Put a file (0600) with `content` in the place of `path`: whole, or it is the one before.
+
+    Raises: OSError.
+    """
     beside = path.with_name(f".{path.name}.new")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from _pytest.nodeid import NodeId
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -76,7 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="run the tests that take minutes, too")
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        # pytest-xdist 3.8 writes the group, by which tests are sent to workers, to `_nodeid`; there
+        # pytest 9.2 does not look for it any more.
+        if marked := vars(item).get("_nodeid"):
+            item._id = NodeId.parse(marked)
     if config.getoption("--long"):
         return
     for item in items:

@@ -17,6 +17,7 @@ HSM_QUESTIONS: Final = frozenset(
         "key.wrap",
         "module.finalise",
         "module.initialise",
+        "module.info",
         "module.slots",
         "object.find",
         "object.read",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import Final
+from typing import Any, Final
 
 import pkcs11
 import pytest
@@ -142,18 +142,18 @@ def bring_in_what_is_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None:
     honest = {name: getattr(generation, name) for name in ("rsa_wrapping_key", "rsa_key_pair")}
 
     def wrapping_key(
-        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True, **more: Any
     ) -> int:
         if stored:
-            made: int = honest["rsa_wrapping_key"](session, key_id, label)
+            made: int = honest["rsa_wrapping_key"](session, key_id, label, **more)
             return made
         return brought_in(session, 0, key_id, label, stored=False).handle
 
     def key_pair(
-        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+        session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True, **more: Any
     ) -> tuple[int, int]:
         if stored:
-            made: tuple[int, int] = honest["rsa_key_pair"](session, key_id, label)
+            made: tuple[int, int] = honest["rsa_key_pair"](session, key_id, label, **more)
             return made
         pair = identity_brought_in(session, stored=False)
         return pair.private.handle, pair.public.handle

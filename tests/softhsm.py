@@ -124,8 +124,9 @@ def token(shared_token: Token) -> Token:
 
 def empty(token: Token) -> None:
     """Leave a new canary key in the token, and no session open but the one that logged in."""
+    token.canary = None  # it is about to go, and is not to be missed
     for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
         objects.destroy(token, handle)
     keys.generate_canary_key(token)
     assert canary.arm(token)
-    token.pool.close_idle()
+    token.pool.close_all()

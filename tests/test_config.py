@@ -53,6 +53,14 @@ def test_findings_are_accepted_by_known_names_only(tmp_path: Path) -> None:
         load_holder(written(tmp_path, accepted.replace("key-not-local", "everything")))
 
 
+def test_an_unknown_profile_is_refused_with_all_that_are_known(tmp_path: Path) -> None:
+    assert load_holder(written(tmp_path, MINIMAL)).hsm.profile is None
+    chosen = MINIMAL.replace("}", ", profile: luna-fips}")
+    assert load_holder(written(tmp_path, chosen)).hsm.profile == "luna-fips"
+    with pytest.raises(BadConfig, match=r"hsm\.profile.*standard.*aws-cloudhsm.*yubihsm2"):
+        load_holder(written(tmp_path, chosen.replace("luna-fips", "luna-7")))
+
+
 def test_sockets_are_relative_to_the_folder_of_the_file_too(tmp_path: Path) -> None:
     config = load_holder(written(tmp_path, MINIMAL + "front: {socket: run/front}\n"))
     assert config.front is not None
@@ -71,6 +79,16 @@ def test_coordinators_and_clients_are_known_by_number_and_key(tmp_path: Path) ->
     config = load_holder(written(tmp_path, text))
     assert [(each.number, each.key) for each in config.coordinators] == [(32769, key)]
     assert [(each.name, each.key) for each in config.clients] == [("me", key)]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("", 3600), ("lab: true\n", 0), ("refresh_min_interval: 60\n", 60)],
+)
+def test_refreshes_are_an_hour_apart_unless_the_operator_says_otherwise(
+    tmp_path: Path, text: str, seconds: int
+) -> None:
+    assert load_holder(written(tmp_path, MINIMAL + text)).seconds_between_refreshes == seconds
 
 
 def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
@@ -93,6 +111,7 @@ def test_an_absolute_path_stays_as_it_is(tmp_path: Path) -> None:
         ("version: 1", f"version: 1\nfront: {{socket: {'x' * 108}}}", "107 bytes"),
         ("version: 1", "version: 1\nfront: {socket: admin/front}", "folders of their own"),
         ("version: 1", "version: 1\nworkers: 0", "workers"),
+        ("version: 1", "version: 1\nrefresh_min_interval: -1", "refresh_min_interval"),
         ("version: 1", f"version: 1\ncoordinators: [{{number: 1, key: '{KEY}'}}]", "number"),
         ("version: 1", "version: 1\ncoordinators: [{number: 32768, key: AB}]", "key"),
         ("version: 1", f"version: 1\ncoordinators: [{TWO[0]}, {TWO[1]}]", "twice"),

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 
 import pytest
+from asn1crypto.keys import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -218,6 +219,15 @@ def test_an_rsa_key_of_another_size_or_encoding_is_refused() -> None:
     for wrong in (b"", encoded[:-1], encoded + b"\0", *others, small):
         with pytest.raises(BadEncoding, match="rsa"):
             VerifyingKey(Algorithm.RSA3072, wrong)
+
+
+@pytest.mark.parametrize("exponent", [3, 65539, 2**3071 + 1], ids=["3", "65539", "3072 bits"])
+def test_an_rsa_key_of_another_exponent_is_refused(exponent: int) -> None:
+    """Step 1.6.1; a long one would make each verification cost 60 times as much."""
+    modulus = rsa_private_key(3072).public_key().public_numbers().n
+    encoded = RSAPublicKey({"modulus": modulus, "public_exponent": exponent}).dump()
+    with pytest.raises(BadEncoding, match="exponent 65537 is wanted"):
+        VerifyingKey(Algorithm.RSA3072, encoded)
 
 
 def test_an_unknown_algorithm_is_refused() -> None:

@@ -19,6 +19,7 @@ from hsm_mpc.policy.rules import Policy
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
+from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.wire.channels import KeyBook, channel_address
@@ -58,6 +59,10 @@ class ActingHolder:
         """This holder's epochs of one wallet."""
         return self.store.wallet(wallet_id, self.me, self.identity.sign, self.identity.key.verify)
 
+    def attempts(self, wallet_id: WalletId) -> Attempts:
+        """This holder's attempts to replace an epoch of one wallet."""
+        return self.store.attempts(wallet_id)
+
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line, before what it tells of takes effect (step 3.4.15).
 
@@ -95,6 +100,10 @@ class ActingHolder:
     ) -> bytes:
         """A message of epoch 0 in the making, signed inside the HSM (key 2)."""
         address = Address(wallet_id, session_id, NO_EPOCH, self.me, EVERYBODY)
+        return self.signed_by_identity(kind, address, payload)
+
+    def signed_by_identity(self, kind: MessageKind, address: Address, payload: bytes) -> bytes:
+        """A message signed inside the HSM (key 2)."""
         return seal_envelope(kind, address, payload, Key.IDENTITY, self.identity.sign).to_bytes()
 
     def channel_message(self, kind: MessageKind, address: Address, payload: bytes) -> Message:

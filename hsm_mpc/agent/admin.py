@@ -46,6 +46,8 @@ class AdminMethod(IntEnum):
     INVENTORY = 3
     DISCARD = 4
     CHECKPOINT = 5
+    DOCTOR = 6
+    REWRAP = 7
 
 
 class AdminServer:

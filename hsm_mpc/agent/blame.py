@@ -18,9 +18,8 @@ from hsm_mpc.certificates.hello import Hello, session_id_of
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.encoding import Reader, lv32, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, InvalidSignature, ProtocolAbort
-from hsm_mpc.groups import proofs
-from hsm_mpc.protocols.dkg_blame import dealt_soundly
-from hsm_mpc.protocols.dkg_messages import Dealing1, Setup, agree, possession_message
+from hsm_mpc.protocols.dealing_checks import dealt_soundly, verify_possession
+from hsm_mpc.protocols.dkg_messages import Dealing1, Setup, agree
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena, move_bytes, publish
@@ -78,7 +77,7 @@ def accusations(
     for accused in [each for each in culprits if each in dealings]:
         dealing = dealings[accused]
         if _own_words_convict(setup, dealing) or dealt_soundly(
-            setup, static, accused, Dealing1.from_bytes(dealing.payload, setup)
+            setup, setup.me, static, accused, Dealing1.from_bytes(dealing.payload, setup)
         ):
             continue
         accusation = Accusation(
@@ -173,9 +172,7 @@ def _dealing_of(
 def _own_words_convict(setup: Setup, message: Message) -> bool:
     """Whether the signed msg1 alone is a fault: it does not parse, or its proof is false."""
     try:
-        dealing = Dealing1.from_bytes(message.payload, setup)
-        signed = possession_message(setup, dealing.commitments, dealing.ephemeral)
-        proofs.verify(setup.suite, dealing.possession, dealing.commitments[0], signed)
+        verify_possession(setup, Dealing1.from_bytes(message.payload, setup))
     except (BadEncoding, InvalidSignature):
         return True
     return False
@@ -192,7 +189,7 @@ def _opened_soundly(setup: Setup, accusation: Accusation, dealing: Dealing1, are
                 return True
             if group.public_point_at(address) != setup.key_of(setup.me):
                 return True
-        return dealt_soundly(setup, static, accusation.accused, dealing)
+        return dealt_soundly(setup, setup.me, static, accusation.accused, dealing)
 
 
 def _channel_of(keys: KeyBook, message: Message) -> bytes:

@@ -9,9 +9,10 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 
 Parts = tuple[bytes, ...]
@@ -58,11 +59,13 @@ class HolderDesk:
         holdings: Holdings,
         ceremonies: Ceremonies,
         signing: SigningDesk,
+        successions: Successions,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
         self._ceremonies = ceremonies
         self._signing = signing
+        self._successions = successions
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -77,6 +80,12 @@ class HolderDesk:
             HolderMethod.SIGN: self._sign,
             HolderMethod.WALLETS: self._wallets,
             HolderMethod.BLAME: self._blame,
+            HolderMethod.JOIN: self._join,
+            HolderMethod.DEAL: self._deal,
+            HolderMethod.STAGE: self._stage,
+            HolderMethod.ADOPT: self._adopt,
+            HolderMethod.RETIRE: self._retire,
+            HolderMethod.TRANSCRIPT: self._transcript,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -134,6 +143,37 @@ class HolderDesk:
             return self._ceremonies.accusations(WalletId(parts[0]))
         blame, proposal, *hellos = _exactly(2 + self._holder.roster.n, parts)
         return (u16be(self._ceremonies.judge(blame, proposal, hellos)),)
+
+    def _join(self, parts: Parts) -> Sequence[bytes]:
+        """ASK → JOIN, own newest DONE, CERT payload of what is adopted, PROPOSEs that carry it."""
+        (ask,) = _exactly(1, parts)
+        return self._successions.join(ask)
+
+    def _deal(self, parts: Parts) -> Sequence[bytes]:
+        """PROPOSE → DEAL."""
+        (propose,) = _exactly(1, parts)
+        return (self._successions.deal(propose),)
+
+    def _stage(self, parts: Parts) -> Sequence[bytes]:
+        """DEALs of all members, then their CHANNELs → ACK."""
+        members = len(parts) // 2
+        both = _exactly(2 * members, parts)
+        return (self._successions.stage(both[:members], both[members:]),)
+
+    def _adopt(self, parts: Parts) -> Sequence[bytes]:
+        """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing → DONE."""
+        propose, certificate, transcript, history = _exactly(4, parts)
+        return (self._successions.adopt(propose, certificate, transcript, history),)
+
+    def _retire(self, parts: Parts) -> Sequence[bytes]:
+        """RETIRE, CERT, transcript or nothing → DESTROYED."""
+        retirement, certificate, transcript = _exactly(3, parts)
+        return (self._successions.retire(retirement, certificate, transcript),)
+
+    def _transcript(self, parts: Parts) -> Sequence[bytes]:
+        """wallet_id, h → what that epoch was made from."""
+        wallet_id, h = _exactly(2, parts)
+        return (self._successions.transcript(WalletId(wallet_id), EpochHash(h)),)
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
+from hsm_mpc.agent.wallets import body_of
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.ids import WalletId
+from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.wire.envelope import unbundled
-from hsm_mpc.wire.holdings import Holding
+from hsm_mpc.wire.envelope import parse_envelope, unbundled
+from hsm_mpc.wire.holdings import RETIRED, Holding, place_of
 
 PAGE_BYTES: Final = 1 << 20
 """A page ends with the wallet that fills it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """An epoch in the store, whether or not a share of it is left."""
+
+    body: EpochBody
+    state: int
+
+    @property
+    def wallet_id(self) -> WalletId:
+        return self.body.terms.wallet_id
+
+    @property
+    def place(self) -> bytes:
+        return place_of(self.wallet_id, self.body.epoch, self.body.hash)
+
+
 class Holdings:
     """All that a coordinator needs to know of the wallets here, should it have lost everything."""
 
-    def __init__(self, holder: ActingHolder, wallets: HeldWallets) -> None:
+    def __init__(self, holder: ActingHolder) -> None:
         self._holder = holder
-        self._wallets = wallets
 
     def page(self, after: bytes | None) -> Sequence[bytes]:
         """Holdings behind the place `after`, ascending; none: that was all.
@@ -30,29 +50,51 @@ class Holdings:
         """
         page: list[bytes] = []
         size = 0
-        for held in sorted(self._wallets.all(), key=_place):
-            if (after is None or _place(held) > after) and size < PAGE_BYTES:
-                page.append(self._holding(held).to_bytes())
+        for epoch in sorted(self._all(), key=lambda each: each.place):
+            if (after is None or epoch.place > after) and size < PAGE_BYTES:
+                page.append(self._holding(epoch).to_bytes())
                 size += len(page[-1])
         return page
 
-    def _holding(self, held: HeldEpoch) -> Holding:
-        epochs, h = self._holder.epochs(held.wallet_id), held.body.hash
+    def _all(self) -> Iterator[_Epoch]:
+        """Raises: Tampered: an epoch without its body."""
+        for wallet_id in self._holder.store.wallet_ids():
+            epochs = self._holder.epochs(wallet_id)
+            states = {record.epoch_hash: record.state for record in epochs.records()}
+            for h in epochs.hashes():
+                certified = epochs.kept(h, EpochDocument.CERTIFICATE) is not None
+                if h in states or certified:
+                    body = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
+                    yield _Epoch(body, states.get(h, RETIRED))
+
+    def _holding(self, epoch: _Epoch) -> Holding:
+        epochs, h = self._holder.epochs(epoch.wallet_id), epoch.body.hash
 
         def kept(document: EpochDocument) -> bytes:
             return epochs.kept(h, document) or b""
 
         return Holding(
-            name=held.body.terms.name,
-            wallet_id=held.wallet_id,
+            name=epoch.body.terms.name,
+            wallet_id=epoch.wallet_id,
+            epoch=epoch.body.epoch,
             epoch_hash=h,
-            state=held.record.state,
+            state=epoch.state,
             certificate=kept(EpochDocument.CERTIFICATE),
-            done=kept(EpochDocument.DONE),
+            done=kept(EpochDocument.DONE) or newest_done(self._holder, epoch.body) or b"",
             dones=unbundled(kept(EpochDocument.DONES)),
             policy_file=kept(EpochDocument.POLICY),
+            retirement=kept(EpochDocument.RETIREMENT),
+            destroyed=kept(EpochDocument.DESTROYED),
         )
 
 
-def _place(held: HeldEpoch) -> bytes:
-    return held.wallet_id + held.body.hash
+def newest_done(holder: ActingHolder, body: EpochBody) -> bytes | None:
+    """The own DONE of a successor that was said last, while the epoch before still lives."""
+    attempts, group = holder.attempts(body.terms.wallet_id), body.terms.group
+    for alpha in reversed(attempts.all()):
+        said = attempts.kept(alpha, AttemptDocument.DONE)
+        if said is not None:
+            done = Done.from_bytes(parse_envelope(said).payload, group)
+            if done.epoch_hash == body.hash:
+                return said
+    return None

@@ -6,16 +6,15 @@ import os
 from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.certificates.extension import Extension
 from hsm_mpc.certificates.hello import Hello
-from hsm_mpc.certificates.wrapping_keys import aes_description, kek_digest, rsa_description
 from hsm_mpc.groups.base import Group
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.protocols import dkg
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.secure.arena import Secret, Take
 from hsm_mpc.wrapping.base import WrappingKey
-from hsm_mpc.wrapping.pkcs11_rsa import Pkcs11RsaKey
 from hsm_mpc.wrapping.token_keys import made_key
 
 
@@ -49,15 +48,11 @@ class OneTimeKeys:
         for secret in (static, delivery):
             group.random_nonzero(secret, holder.entropy)
         wrapping = made_key(holder.token, key, holder.wrapping)
-        if isinstance(wrapping, Pkcs11RsaKey):
-            description = rsa_description(wrapping.public_key_info())
-        else:
-            description = aes_description(key.key_id, holder.token.serial)
         own = Hello(
             os.urandom(32),
             group.public_point(static),
             group.public_point(delivery),
-            kek_digest(wrapping.key_uri, description),
+            kek_digest_of(holder.token, wrapping),
         )
         return cls(own, wrapping, static, delivery)
 

@@ -37,6 +37,7 @@ class OpenableShare:
 
         Raises:
             Tampered: record, blob or key do not belong together, or one is missing.
+            Refused: the key's attributes are no longer those that it was made with.
             BackendError: the token does not answer.
         """
         h = EpochHash(context.epoch_hash)
@@ -60,6 +61,7 @@ def find_wrapping_key(token: Token, uri: str, wallet_id: WalletId) -> WrappingKe
 
     Raises:
         Tampered: the URI names another token, or (MissingKey) the token does not have the key.
+        Refused: the key has other attributes than it must.
     """
     named, label = _named_in(token, uri), keys.wrapping_label(wallet_id)
     return found_key(token, keys.wrapping_key(token, named.key_id, label, named.object_class))

@@ -18,7 +18,7 @@ from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.sign_lists import SignList
 from hsm_mpc.agent.wallets import HeldWallets, SigningWallet
 from hsm_mpc.audit import Json
-from hsm_mpc.errors import Refused
+from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.facts import Facts, facts_of
 from hsm_mpc.protocols.leases import Lease, LeaseTable
@@ -124,6 +124,11 @@ class SigningDesk:
         """Wipe every open lease: the signer ends."""
         self._leases.close()
 
+    def forget_epoch(self, wallet_id: WalletId, epoch_hash: EpochHash) -> None:
+        """Nothing is signed in this epoch any more: its key is about to go (step 6.5.7)."""
+        self._wallets.forget(wallet_id)
+        self._leases.forget_epoch(wallet_id, epoch_hash)
+
     def expire(self) -> None:
         """Wipe leases and requests that are over."""
         now = self._ticks()
@@ -153,11 +158,19 @@ class SigningDesk:
         """⟦d⟧, unsealed for the length of the body."""
         with self._holder.arena.open(), self._holder.arena.scope() as take:
             content, share = take(SHARE_BYTES), take(_SCALAR_BYTES)
-            wallet.share.open_into(content)
+            self._open(wallet, content)
             with content.open() as source, share.open() as target:
                 move_bytes(target, source, _SCALAR_BYTES)
             content.wipe()
             yield share
+
+    def _open(self, wallet: SigningWallet, content: Secret) -> None:
+        """x ‖ v; looked up once more if it does not open, for a rewrap may have come between."""
+        try:
+            wallet.share.open_into(content)
+        except Tampered:
+            again = self._wallets.signing(wallet.wallet_id, wallet.epoch_hash)
+            again.share.open_into(content)
 
     def _partial(self, asked: Asked, signers: SignList, lease: Lease) -> bytes:
         """Steps 3.4.1 to 3.4.15: the PARTIAL message, its audit line durable."""

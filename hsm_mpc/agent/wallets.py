@@ -12,11 +12,12 @@ from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.errors import BadConfig, BadInput, NotReady, Refused, Tampered
+from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.sealing.context import Context
-from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
 
 
@@ -45,7 +46,7 @@ class SigningWallet:
         self.scheme = body.terms.scheme
         self.policy = _policy(holder, body, epochs.kept(h, EpochDocument.POLICY))
         self.clients = _clients(held, epochs.kept(h, EpochDocument.CLIENTS))
-        self.key = wallet_key_of(body)
+        self.key = wallet_key_of(body, first_epoch(epochs, body))
         self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
 
 
@@ -90,24 +91,31 @@ class HeldWallets:
         return any(self._names.get(wallet_id) == name for wallet_id in wallet_ids)
 
     def signing(self, wallet_id: WalletId, epoch_hash: EpochHash) -> SigningWallet:
-        """An epoch that may sign (step 6.5.8).
+        """An epoch that may sign: active, or adopted as its successor (step 6.5.8).
 
         Raises:
             Refused: `unknown-wallet`.
-            NotReady: it is not active: some holder has not confirmed it yet.
+            NotReady: it is neither: some holder has not confirmed it yet, or its end is decided.
             Tampered: store, register and token do not belong together.
         """
         key = (wallet_id, epoch_hash)
         known = self._signing.get(key)
-        if known is None:
-            held = self.find(wallet_id, epoch_hash)
-            if held.record.state is not EpochState.ACTIVE:
-                raise NotReady(f"wallet {held.body.terms.name} is not active yet")
-            with self._lock:
-                if key not in self._signing:
-                    self._signing[key] = SigningWallet(self._holder, held)
-                return self._signing[key]
-        return known
+        if known is not None:
+            return known
+        with self._lock:  # who ends an epoch has said so on disk, and then calls `forget`
+            if key not in self._signing:
+                held = self.find(wallet_id, epoch_hash)
+                if held.record.state not in (EpochState.ACTIVE, EpochState.ADOPTED):
+                    raise NotReady(f"wallet {held.body.terms.name} is not active in this epoch")
+                self._signing[key] = SigningWallet(self._holder, held)
+            return self._signing[key]
+
+    def forget(self, wallet_id: WalletId) -> None:
+        """What signs for this wallet has changed: look again."""
+        with self._lock:
+            self._signing = {
+                key: wallet for key, wallet in self._signing.items() if key[0] != wallet_id
+            }
 
     def _held(self, only: WalletId | None = None) -> Iterator[HeldEpoch]:
         store = self._holder.store
@@ -115,7 +123,9 @@ class HeldWallets:
             epochs = self._holder.epochs(wallet_id)
             for record in epochs.records():
                 encoded = epochs.kept(record.epoch_hash, EpochDocument.BODY)
-                yield HeldEpoch(_body(encoded or b"", record), record)
+                if encoded is None and record.epoch_hash not in epochs.hashes():
+                    continue  # a successor that another one overtook went meanwhile
+                yield HeldEpoch(body_of(record.epoch_hash, encoded or b""), record)
 
 
 def context_of(holder: ActingHolder, body: EpochBody) -> Context:
@@ -125,14 +135,34 @@ def context_of(holder: ActingHolder, body: EpochBody) -> Context:
 
 
 def check_register(holder: ActingHolder, body: EpochBody) -> None:
-    """The HSM wins over the disk: its register names this epoch (steps 6.2.1 and 6.6.1).
+    """The HSM wins over the disk: its register names this epoch, or votes for it as the successor
+    of the one that it names (steps 6.2.1 and 6.6.1).
 
     Raises:
         Tampered: it names another one, or there is none.
     """
     register = holder.registers.read(body.terms.wallet_id)
-    if register is None or register.epoch_hash != body.hash:
+    named = () if register is None else (register.epoch_hash, _adopted_after(register, body))
+    if body.hash not in named:
         raise Tampered(f"wallet {body.terms.name}: the HSM's register is of another epoch, or gone")
+
+
+def _adopted_after(register: Register, body: EpochBody) -> EpochHash | None:
+    """What the register votes for, if `body` is a successor of the epoch that it names."""
+    vote = register.adopted
+    return None if vote is None or body.prev_hash != register.epoch_hash else vote.epoch_hash
+
+
+def first_epoch(epochs: Epochs, body: EpochBody) -> EpochHash:
+    """h_0 of the wallet: every body names the epoch before it (step 1.6.5).
+
+    Raises:
+        Tampered: a body on the way is missing, or is not the one that is named.
+    """
+    while body.epoch:
+        h = body.prev_hash
+        body = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
+    return body.hash
 
 
 def policy_hash(policy_file: bytes) -> bytes:
@@ -140,13 +170,18 @@ def policy_hash(policy_file: bytes) -> bytes:
     return hashlib.sha256(policy_file).digest()
 
 
-def _body(encoded: bytes, record: EpochRecord) -> EpochBody:
+def body_of(h: EpochHash, encoded: bytes) -> EpochBody:
+    """The body in a store's file, if it is that of epoch `h`.
+
+    Raises:
+        Tampered: it is not.
+    """
     try:
         body = EpochBody.from_bytes(encoded)
     except BadInput as broken:
-        raise Tampered(f"epoch {record.epoch_hash.hex()}: {broken}") from broken
-    if body.hash != record.epoch_hash:
-        raise Tampered(f"epoch {record.epoch_hash.hex()}: the body is another epoch's")
+        raise Tampered(f"epoch {h.hex()}: {broken}") from broken
+    if body.hash != h:
+        raise Tampered(f"epoch {h.hex()}: the body is another epoch's")
     return body
 
 

@@ -13,6 +13,8 @@ from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.desk import Successions
+from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.errors import BadConfig, BadEncoding
@@ -36,11 +38,12 @@ class Desks:
     wallets: HeldWallets
     ceremonies: Ceremonies
     signing: SigningDesk
+    successions: Successions
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
-        holdings = Holdings(self.holder, self.wallets)
-        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing)
+        holdings = Holdings(self.holder)
+        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing, self.successions)
 
     def close(self) -> None:
         """Wipe the nonces and the channel keys. What else is secret goes with the arena."""
@@ -54,10 +57,12 @@ def at_work(opened: OpenHolder) -> Desks:
     Raises:
         NotReady: no identity key, or no roster is configured.
         BadConfig: this holder does not stand in the roster, or a configured key is none.
-        Refused: a lab's roster outside a lab; or the token wraps no data keys.
+        Refused: a lab's roster outside a lab; the token wraps no data keys; or its identity key is
+            not as it was made.
         BackendError: the token is away.
     """
     config, identity = opened.config, opened.identity()
+    identity.require_attributes()
     me, roster = opened.index(), opened.roster()
     refuse_lab_mark_outside(roster.lab, in_lab=config.lab, what="the configured roster")
     coordinators = {entry.number: _key(entry.key, "coordinator") for entry in config.coordinators}
@@ -82,7 +87,11 @@ def at_work(opened: OpenHolder) -> Desks:
     wallets = HeldWallets(holder)
     ceremonies = Ceremonies(holder, wallets, suites())
     ceremonies.recover()
-    return Desks(holder, wallets, ceremonies, SigningDesk(holder, wallets, time.monotonic))
+    signing = SigningDesk(holder, wallets, time.monotonic)
+    pace = JoinPace(time.monotonic, config.seconds_between_refreshes)
+    successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
+    successions.recover()
+    return Desks(holder, wallets, ceremonies, signing, successions)
 
 
 def suites() -> Mapping[Scheme, Suite]:

@@ -22,7 +22,7 @@ from hsm_mpc.agent.keeper import FrontKeeper, FrontPlace, FrontUser
 from hsm_mpc.agent.signer import supervise, watch_signals
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.agent.workers import Workers
-from hsm_mpc.app import checkpoint, inventory, shares, status
+from hsm_mpc.app import checkpoint, doctor, inventory, shares, status
 from hsm_mpc.app.acting import Desks, at_work
 from hsm_mpc.app.admin import answering, ticket
 from hsm_mpc.app.audit_log import Checkpoint
@@ -128,6 +128,13 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
     def discard(wallet: str) -> shares.Discarded:
         return shares.discarded(holder, desks, wallet)
 
+    def rewrap(wallet: str) -> shares.Rewrapped:
+        return shares.rewrapped(holder, desks, wallet)
+
+    def diagnosis(config_path: str, asked_under: str) -> doctor.Diagnosis:
+        path = Path(config_path)
+        return doctor.of_running(holder, desks.holder, state(), path, asked_under)
+
     return Dispatch(
         {
             AdminMethod.STATUS: answering(status.Status, state),
@@ -135,6 +142,8 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
             AdminMethod.INVENTORY: answering(inventory.Inventory, lambda: inventory.of(holder)),
             AdminMethod.DISCARD: answering(shares.Discarded, discard),
             AdminMethod.CHECKPOINT: answering(Checkpoint, lambda: checkpoint.sign_end(holder)),
+            AdminMethod.REWRAP: answering(shares.Rewrapped, rewrap),
+            AdminMethod.DOCTOR: answering(doctor.Diagnosis, diagnosis),
         },
         _report,
     )

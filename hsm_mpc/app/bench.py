@@ -17,14 +17,30 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
-from hsm_mpc.bench import dkg, envelope, lab, release, schemes, sign, unseal, wallet
+from hsm_mpc.bench import (
+    dkg,
+    envelope,
+    lab,
+    recovery,
+    refresh,
+    release,
+    schemes,
+    sign,
+    unseal,
+    wallet,
+)
 from hsm_mpc.bench.floor import FloorLine
 from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
 from hsm_mpc.bench.schemes import MeasuredScheme
 from hsm_mpc.bench.wallet import Others
-from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import HolderConfig, KnownClient, KnownCoordinator
+from hsm_mpc.errors import BadConfig
+from hsm_mpc.lab.folder import LabFolder
+from hsm_mpc.lab.kind import TOKEN
+from hsm_mpc.lab.kinds import KINDS
 from hsm_mpc.requests import RequestType
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.taproot.derivation import Path as KeyPath
@@ -38,12 +54,14 @@ _Result = TypeVar("_Result")
 _RowOfSize = Callable[..., Row]
 """`row(scheme, t, n, arena, rounds=…)`."""
 
-_WALLETS: Final = 1000
-_WALLETS_QUICK: Final = 50
+_WALLETS: Final = (1, 100, 1000)
+_WALLETS_QUICK: Final = (1, 50)
 _ROUNDS: Final = 60
 _ROUNDS_QUICK: Final = 5
 _LAB_SECONDS: Final = 5.0
 _LAB_SECONDS_QUICK: Final = 0.5
+_RETURNS: Final = 7
+_RETURNS_QUICK: Final = 2
 _SIZES: Final = ((2, 3), (3, 5), (11, 16))
 _LARGE: Final = 10
 """Holders from which on everything takes so long that fewer rounds are enough."""
@@ -63,12 +81,16 @@ class _Effort:
         return _ROUNDS_QUICK if self.quick else _ROUNDS
 
     @property
-    def wallets(self) -> int:
+    def wallets(self) -> tuple[int, ...]:
         return _WALLETS_QUICK if self.quick else _WALLETS
 
     @property
     def lab_seconds(self) -> float:
         return _LAB_SECONDS_QUICK if self.quick else _LAB_SECONDS
+
+    @property
+    def returns(self) -> int:
+        return _RETURNS_QUICK if self.quick else _RETURNS
 
     def rounds_of(self, n: int) -> int:
         return max(1, self.rounds // 4) if n > _LARGE else self.rounds
@@ -128,17 +150,20 @@ def _signer(only: str, effort: _Effort) -> Iterable[Row]:
         holder_app.init(prepared.config, prompt=False)
         with opened(prepared.config, prompt=False) as holder:
             if unseal.NAME.startswith(only):
-                yield _unseal(holder, effort)
+                yield from _unseal(holder, effort)
             if release.NAME.startswith(only):
                 yield _release(holder, folder, effort)
 
 
-def _unseal(holder: OpenHolder, effort: _Effort) -> Row:
-    token, arena, entropy, wallets = holder.token, holder.arena, holder.entropy, effort.wallets
-    effort.progress(f"making {wallets} wrapping keys")
-    unseal.fill_token(token, wallets - 1)
-    effort.progress(f"measuring {unseal.NAME}")
-    return shielded(lambda: unseal.row(token, arena, entropy, wallets, rounds=effort.rounds))
+def _unseal(holder: OpenHolder, effort: _Effort) -> Iterable[Row]:
+    """A row for each number of wallets on the token, which grows meanwhile."""
+    token, arena, entropy = holder.token, holder.arena, holder.entropy
+    made = 0
+    for wallets in effort.wallets:
+        effort.progress(f"measuring {unseal.NAME}, {wallets} wrapping keys")
+        unseal.fill_token(token, wallets - made - 1)
+        made = wallets
+        yield shielded(partial(unseal.row, token, arena, entropy, wallets, rounds=effort.rounds))
 
 
 def _release(holder: OpenHolder, folder: Path, effort: _Effort) -> Row:
@@ -187,6 +212,33 @@ def _lab_rows(running: LabReport, only: str, effort: _Effort) -> Iterable[Row]:
         yield lab.memory_row({"signer": first.signer_pid or 0, "front": first.front_pid or 0})
 
 
+def _recovery(_: str, effort: _Effort) -> Iterable[Row]:
+    """The row of a lab whose HSM dies and comes back, made for it and destroyed after."""
+    try:
+        for kind in recovery.KINDS:
+            KINDS[kind].module()
+    except BadConfig as missing:
+        yield recovery.left_out(str(missing))
+        return
+    with _folder() as parent:
+        folder = LabFolder(parent / "l")
+        running = lab_app.up(folder.path, recovery.N, effort.progress, recovery.KINDS)
+        try:
+            yield _recovery_row(folder, running, effort)
+        finally:
+            lab_app.destroy(folder.path)
+
+
+def _recovery_row(folder: LabFolder, running: LabReport, effort: _Effort) -> Row:
+    scheme, holder = schemes.ALL[0], running.holders[-1]
+    server = folder.holder(holder.name) / TOKEN / "socket"
+    with connected(running.client_config) as client:
+        created = client.create(scheme.name, scheme.scheme, recovery.T, LAB_POLICY)
+        effort.progress(f"measuring {recovery.NAME}")
+        signed = partial(_signed, client, created)
+        return recovery.row(signed, holder.signer_pid or 0, server, returns=effort.returns)
+
+
 def _signed(client: WalletClient, wallet: VerifiedWallet, message: bytes) -> None:
     client.sign(wallet, RequestType.MESSAGE, message, KeyPath(), ())
 
@@ -214,9 +266,14 @@ _GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] =
     **{
         (f"{scheme.name}.{name}",): partial(_each_size, scheme, name, row)
         for scheme in schemes.ALL
-        for name, row in ((sign.NAME, sign.row), (dkg.NAME, dkg.row))
+        for name, row in (
+            (sign.NAME, sign.row),
+            (dkg.NAME, dkg.row),
+            (refresh.NAME, refresh.row),
+        )
     },
     (envelope.SIGN, envelope.VERIFY): _envelope,
     (lab.SIGN, lab.MEMORY): _whole_lab,
+    (recovery.NAME,): _recovery,
 }
 """Rows that are measured together, in the order in which they are printed."""

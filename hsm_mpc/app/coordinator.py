@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,11 +15,16 @@ from typing import Final
 from hsm_mpc import seed_file
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.app.peers import pinned_roster
-from hsm_mpc.config import CoordinatorConfig, load_coordinator
+from hsm_mpc.config import CoordinatorConfig, RefreshConfig, load_coordinator
+from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
+from hsm_mpc.coordinator.refresh import Refresher
+from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
+from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
 from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.schedule import QuietHours, Schedule
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BadConfig
 from hsm_mpc.roster import Roster
@@ -94,6 +100,10 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         ending.callback(links.close)
         recovery = Recovery(links, registry, _seconds)
         ending.callback(recovery.end)
+        channels = AnnouncedChannels(links, _seconds)
+        refresher = Refresher(links, registry, channels, config.number, key.sign, _seconds)
+        keeper = RefreshKeeper(refresher, registry, roster.n, _log)
+        ending.callback(keeper.end)
         service = CoordinatorService(
             links=links,
             registry=registry,
@@ -102,6 +112,8 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             clock=_seconds,
             recovery=recovery,
             evidence=EvidenceFolder(config.registry.parent / "evidence", roster),
+            channels=channels,
+            refresher=refresher,
         )
         clear_stale(config.listen)
         os.umask(0o177)  # the socket is this user's
@@ -109,7 +121,18 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         server = GrpcServer(COORDINATOR, address, service.answer, _CALLS_AT_ONCE)
         ending.callback(server.stop)
         recovery.begin()
+        keeper.begin()
+        if config.refresh is not None:
+            scheduler = _scheduler(config.refresh, refresher, registry)
+            ending.callback(scheduler.end)
+            scheduler.begin()
         yield
+
+
+def _scheduler(config: RefreshConfig, refresher: Refresher, registry: Registry) -> RefreshScheduler:
+    quiet = tuple(QuietHours.parse(each) for each in config.quiet_hours)
+    schedule = Schedule(config.interval, config.jitter, quiet)
+    return RefreshScheduler(schedule, refresher, registry, _seconds, _log)
 
 
 def _transports(config: CoordinatorConfig, roster: Roster) -> dict[int, GrpcTransport]:
@@ -120,6 +143,11 @@ def _transports(config: CoordinatorConfig, roster: Roster) -> dict[int, GrpcTran
         roster.index_of(name): GrpcTransport(HOLDER, socket_address(path))
         for name, path in config.holders.items()
     }
+
+
+def _log(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _seconds() -> int:

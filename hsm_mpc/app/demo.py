@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc.app import history, history_drawn, shares
 from hsm_mpc.app import lab as lab_app
-from hsm_mpc.app import shares
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.demo_second_chain import second_chain
-from hsm_mpc.app.demo_share import Sealed, destroy_key, open_share
+from hsm_mpc.app.demo_share import Sealed, destroy_key, is_noise, open_share
 from hsm_mpc.app.demo_story import Clock, Say, Story, Took
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
-from hsm_mpc.client.wallets import VerifiedSignature, VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
 from hsm_mpc.demo.blocks import Transaction
 from hsm_mpc.demo.chain import MATURITY, RegtestChain
 from hsm_mpc.errors import BadInput, HsmMpcError, QuorumUnreachable
@@ -39,7 +40,7 @@ _HOLDERS: Final = 5
 _THRESHOLD: Final = 3
 _NAME: Final = "treasury"
 _FEE: Final = 1000
-_COINS: Final = 3
+_COINS: Final = 4
 _MINER: Final = b"\x51"
 """Anybody may spend what the other blocks pay: it is nobody's story."""
 
@@ -53,10 +54,14 @@ class Told:
     address: str
     heights: tuple[int, ...]
     """Of the chain: before the first spend, after a forged one, after each true one."""
+    epoch: int
+    """Of the taproot wallet, after its shares were refreshed."""
     second_address: str
     """Of the Ed25519 wallet."""
     lamports: int
     """What arrived on the second chain, by a true signature after a forged one."""
+    old_share_noise: bool
+    """A copy of a share of the epoch before opens no more, although its HSM is there."""
     refusal: str
     """What is said when too few holders are there."""
     share_opened: bool
@@ -80,7 +85,7 @@ def tell(folder: Path | None, say: Say) -> Told:
     with _place(folder) as (lab, chain_folder):
         story = Story(lab, say, Clock(), RegtestChain(chain_folder))
         try:
-            wallet, second, refusal, opened_share, noise = _chapters(story)
+            wallet, second = _chapters(story)
         finally:
             if lab.exists():
                 lab_app.down(lab)
@@ -92,36 +97,39 @@ def tell(folder: Path | None, say: Say) -> Told:
         folder=folder,
         address=address,
         heights=tuple(story.heights),
+        epoch=wallet.body.epoch,
         second_address=base58(second.key.public_key(KeyPath())),
         lamports=story.lamports,
-        refusal=refusal,
-        share_opened=opened_share,
-        share_noise=noise,
+        old_share_noise=story.old_blob_is_noise,
+        refusal=story.refusal,
+        share_opened=story.share_opened,
+        share_noise=story.share_is_noise,
         took=tuple(story.clock.rows),
         seconds=round(time.monotonic() - began, 3),
     )
 
 
-def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet, str, bool, bool]:
+def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet]:
     report = _holders(story)
     with connected(report.client_config) as client:
         wallet = _key(story, client)
         _spends(story, client, wallet)
         second = second_chain(story, client, _HOLDERS, _THRESHOLD)
+        wallet = _refresh(story, client)
         story.say("\nTwo holders are gone")
         for name in ("h4", "h5"):
             lab_app.stop_holder(story.lab, name)
         story.say("  h4 and h5 are stopped; three are left, and three are enough")
         _spend(story, client, wallet, "  spent")
-        refusal = _too_few(story, client, wallet)
-        opened_share, noise = _share(story, wallet)
+        _too_few(story, client, wallet)
+        _share(story, wallet)
         story.say("\nThe wallet lives on")
         with story.clock.row("a stopped holder starts again"):
             lab_app.start_holder(story.lab, "h3")
         lab_app.start_holder(story.lab, "h4")
         story.say("  h3 and h4 are back; h5 is lost for good, and nobody needs it")
         _spend(story, client, wallet, "  spent")
-    return wallet, second, refusal, opened_share, noise
+    return wallet, second
 
 
 @contextmanager
@@ -207,36 +215,61 @@ def _transaction(
     return Transaction(spend, ((signature(spend.signature_hash(0)),),))
 
 
-def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> str:
+def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
+    """The wallet in its next epoch, which spends."""
+    story.say("\nNew shares of the same key")
+    before = shares.inspect_wallet(_config_of_h5(story), _NAME, prompt=False)
+    story.old_blob = before.file.read_bytes()
+    with story.clock.row("refresh: new shares and keys, the old ones gone"):
+        renewed = client.refresh(_NAME, ())
+    newest = renewed.newest
+    if newest is None or not newest.retired or newest.waiting_for:
+        raise HsmMpcError("the old epoch was not retired by all holders")
+    story.say(f"  the wrapping keys of epoch {renewed.body.epoch - 1} are destroyed in all HSMs")
+    _spend(story, client, renewed, "  the new ones spend from the same address")
+    told = history.told_of(client.chain(_NAME), client.roster)
+    story.say("")
+    for line in history_drawn.picture(told):
+        story.say(f"  {line}".rstrip())
+    return renewed
+
+
+def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> None:
     story.say("\nA third is gone")
     lab_app.stop_holder(story.lab, "h3")
     try:
         with story.clock.row("a refusal, after waiting for who may come back"):
             client.sign(wallet, RequestType.MESSAGE, b"give me everything", KeyPath(), ())
     except QuorumUnreachable as refused:
+        story.refusal = str(refused)
         story.say(f"  nothing is signed: {refused}")
-        return str(refused)
+        return
     raise HsmMpcError("two of three needed holders signed")
 
 
-def _share(story: Story, wallet: VerifiedWallet) -> tuple[bool, bool]:
+def _share(story: Story, wallet: VerifiedWallet) -> None:
     """A share as it lies on disk, opened, and lost for good; at a holder that is stopped."""
-    story.say("\nWhat lies on the disk of h5")
-    with opened(story.lab / "h5" / "holder.yaml", prompt=False) as holder:
+    with opened(_config_of_h5(story), prompt=False) as holder:
+        story.say("\nA copy of h5's share from before the refresh")
+        story.old_blob_is_noise = is_noise(holder, story.old_blob, story.say)
+        story.say("\nWhat lies on the disk of h5")
         sealed = _sealed(holder, wallet)
         shown = shares.inspect(sealed.blob)
         recipient = shown.recipients[0]
         story.say(f"  {shown.sealed_bytes} bytes that hold h5's share of the key, sealed")
         story.say(f"  for one recipient: {recipient.mechanism}, {recipient.uri[:48]}…")
         story.say("\nOpened with its HSM, where only this process can read")
-        matches = shielded(lambda: open_share(holder, sealed, story.say))
+        story.share_opened = shielded(lambda: open_share(holder, sealed, story.say))
         story.say("\nIts wrapping key is destroyed inside the HSM")
-        noise = shielded(lambda: destroy_key(holder, sealed, story.say))
-    return matches, noise
+        story.share_is_noise = shielded(lambda: destroy_key(holder, sealed, story.say))
+
+
+def _config_of_h5(story: Story) -> Path:
+    return story.lab / "h5" / "holder.yaml"
 
 
 def _sealed(holder: OpenHolder, wallet: VerifiedWallet) -> Sealed:
-    body, me = wallet.certificate.body, holder.index()
+    body, me = wallet.body, holder.index()
     terms, identity = body.terms, holder.identity()
     epochs: Epochs = holder.store.wallet(terms.wallet_id, me, identity.sign, identity.key.verify)
     named = KeyUri.parse(epochs.record(body.hash).kek_uri)

@@ -6,7 +6,8 @@ from typing import Final
 
 from hsm_mpc.app.demo_story import Story
 from hsm_mpc.app.wallet import LAB_POLICY
-from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.demo.solana import SOL, SolanaChain
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.ids import Scheme

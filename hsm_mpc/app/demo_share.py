@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from hsm_mpc.agent.opener import OpenableShare
+from hsm_mpc.agent.opener import OpenableShare, find_wrapping_key
 from hsm_mpc.app import holder as holder_app
 from hsm_mpc.app.holder import OpenHolder, now, opened, shielded
 from hsm_mpc.app.lab import prepare_holder
@@ -192,6 +192,20 @@ def open_share(holder: OpenHolder, sealed: Sealed, say: Say) -> bool:
     say("  the HSM gave the data key into protected memory; the blob was opened there, then wiped")
     say(f"  x·G = {public_value.hex()}  {'the same' if matches else 'ANOTHER VALUE'}")
     return matches
+
+
+def is_noise(holder: OpenHolder, blob: bytes, say: Say) -> bool:
+    """Whether no key in the holder's token opens a blob that was sealed for it."""
+    found = SealedShare.parse(blob).blob
+    (recipient,) = found.recipients
+    name = holder.config.name
+    say(f"  {len(blob)} bytes, sealed for {name}'s HSM, which is there, and opens them no more:")
+    try:
+        find_wrapping_key(holder.token, recipient.name, WalletId(found.context.wallet_id))
+    except Tampered as refused:
+        say(f"  {refused}")
+        return True
+    return False
 
 
 def destroy_key(holder: OpenHolder, sealed: Sealed, say: Say) -> bool:

@@ -48,3 +48,9 @@ class Story:
     coins: list[SpentOutput] = field(default_factory=list)
     heights: list[int] = field(default_factory=list)
     lamports: int = 0
+    old_blob: bytes = b""
+    """A copy of h5's sealed share from before the refresh: a thief's, or a backup's."""
+    old_blob_is_noise: bool = False
+    refusal: str = ""
+    share_opened: bool = False
+    share_is_noise: bool = False

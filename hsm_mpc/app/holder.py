@@ -24,7 +24,7 @@ from hsm_mpc.errors import (
     PinRefused,
     Tampered,
 )
-from hsm_mpc.hsm import canary, giveaways, keys
+from hsm_mpc.hsm import canary, giveaways, keys, profiles
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.module import Module
@@ -33,11 +33,12 @@ from hsm_mpc.hsm.recovery import HESITATION
 from hsm_mpc.hsm.selftest import require_capabilities
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import HolderIndex
+from hsm_mpc.ids import HolderIndex, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.store.refused_pin import Fingerprint
 from hsm_mpc.tags import Tag
@@ -55,6 +56,8 @@ class Created:
     lab: bool
     token: str
     serial: str
+    profile: str
+    """By its name, and whether it was tried on the hardware."""
     algorithm: str
     wrapping: str
     """How the token will wrap data keys: aes-gcm, rsa-oaep-sha256 or rsa-oaep-sha1."""
@@ -110,6 +113,19 @@ class OpenHolder:
             raise NotReady("this holder has no identity key yet: run hsm-mpc holder init")
         return identity
 
+    def epochs(self) -> Iterator[tuple[WalletId, Epochs]]:
+        """What the store has of each wallet, by its id.
+
+        Raises:
+            As `index` and `identity`, if there is a wallet at all.
+        """
+        wallet_ids = self.store.wallet_ids()
+        if not wallet_ids:
+            return
+        index, identity = self.index(), self.identity()
+        for wallet_id in wallet_ids:
+            yield wallet_id, self.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
+
     def _roster_file(self) -> Path:
         if self.config.roster is None:
             raise NotReady("no roster is configured: holder.yaml names none")
@@ -126,6 +142,18 @@ def shielded(work: Callable[[], _Result]) -> _Result:
     return run_shielded(work)
 
 
+def load_module(config: HolderConfig) -> Module:
+    """The configured module, with the configured profile.
+
+    Raises:
+        BackendError, BadConfig: as `Module.load`.
+    """
+    hsm = config.hsm
+    module = Module.load(hsm.module, hsm.environment, hsm.parameters)
+    module.profile = None if hsm.profile is None else profiles.named(hsm.profile)
+    return module
+
+
 def find_token(config: HolderConfig) -> Token:
     """The configured token, not logged in.
 
@@ -133,8 +161,7 @@ def find_token(config: HolderConfig) -> Token:
         BackendError: module not loadable, or token absent.
         BadConfig: the token is there twice.
     """
-    module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
-    token = module.token(config.hsm.token, config.hsm.serial)
+    token = load_module(config).token(config.hsm.token, config.hsm.serial)
     token.accepted_findings = frozenset(config.hsm.accept_findings)
     return token
 
@@ -251,7 +278,7 @@ def init(config_path: Path, prompt: bool) -> Created:
     """
     with opened(config_path, prompt=prompt, create=True) as holder:
         capabilities = require_capabilities(holder.token)
-        giveaways.require_accepted(holder.token, holder.config.hsm.accept_findings)
+        giveaways.require_accepted(holder.token)
         identity = _identity_made(holder, capabilities)
         _canary_made(holder.token, capabilities.wrapping)
         unsigned = UnsignedCard(
@@ -269,6 +296,7 @@ def init(config_path: Path, prompt: bool) -> Created:
             lab=holder.config.lab,
             token=holder.token.label,
             serial=holder.token.info().serial_text,
+            profile=str(holder.token.profile),
             algorithm=identity.key.algorithm.name,
             wrapping=capabilities.wrapping.value,
             identity_key=identity.key.encoded,
@@ -308,14 +336,12 @@ def kept_identity(token: Token, store: HolderStore) -> Identity | None:
 
 def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> Identity:
     """A token keeps the identity key that it has, whatever else it could do by now."""
-    token = holder.token
-    kept_identity(token, holder.store)
-    pair = keys.find_identity_key(token)
-    if pair is None:
-        pair = keys.generate_identity_key(token, capabilities.identity)
-    for key in (pair.private, pair.public):
-        keys.require_attributes(token, key)
-    return Identity(token, pair)
+    identity = kept_identity(holder.token, holder.store)
+    if identity is not None:
+        identity.require_attributes()
+        return identity
+    pair = keys.generate_identity_key(holder.token, capabilities.identity)
+    return Identity(holder.token, pair)
 
 
 def _canary_made(token: Token, wrapping: Wrapping) -> None:

@@ -197,7 +197,7 @@ def replace_holder(folder: Path, name: str) -> LabReport:
 
 def _claim(lab: LabFolder, holders: int | None, kinds: tuple[str, ...] | None) -> None:
     """Mark an empty or new folder as a lab's."""
-    wanted = HOLDERS if holders is None else holders
+    wanted = max(HOLDERS, len(kinds or ())) if holders is None else holders
     try:
         lab.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not lab.is_lab():

@@ -1,10 +1,12 @@
-"""`share inspect`, `list`, `discard`: sealed shares, looked at from outside."""
+"""`share inspect`, `list`, `discard`, `rewrap`: sealed shares, looked at from outside."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from hsm_mpc.agent.admin import AdminMethod
 from hsm_mpc.app.acting import Desks, at_work
@@ -20,6 +22,8 @@ from hsm_mpc.sealing.cms import PAIR_CAP
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord
 from hsm_mpc.wrapping.recipients import KeyRecipient, Recipient
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,16 @@ class Discarded:
     wallet_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Rewrapped:
+    """What `share rewrap` did: the same share, sealed for another key."""
+
+    wallet: str
+    wallet_id: str
+    epoch: int
+    recipients: tuple[ShownRecipient, ...]
+
+
 def inspect(file: Path) -> Inspected:
     """The context and recipients of a blob.
 
@@ -154,19 +168,14 @@ def of(holder: OpenHolder) -> Shares:
     Raises:
         Tampered: a record or a blob is not what it must be.
     """
-    wallet_ids = holder.store.wallet_ids()
-    if not wallet_ids:
-        return Shares(())
-    index, identity = holder.index(), holder.identity()
-    found = []
-    for wallet_id in wallet_ids:
-        epochs = holder.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
-        found += [
+    return Shares(
+        tuple(
             _listed(epochs, wallet_id, record)
+            for wallet_id, epochs in holder.epochs()
             for record in epochs.records()
             if record.blob_digest != NOT_SEALED
-        ]
-    return Shares(tuple(found))
+        )
+    )
 
 
 def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
@@ -180,12 +189,33 @@ def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
     running = asked(load_holder(config_path), AdminMethod.DISCARD, Discarded, wallet)
     if running is not None:
         return running
+    return _at_work(config_path, prompt, lambda holder, desks: discarded(holder, desks, wallet))
+
+
+def rewrap(config_path: Path, wallet: str, prompt: bool) -> Rewrapped:
+    """Seal the share of the epoch that signs for a new wrapping key, and destroy the old one.
+
+    Raises:
+        Refused: `unknown-wallet`, or `epoch-retiring`.
+        NotReady: the wallet is not active yet.
+        Tampered: the share does not open: nothing was changed.
+    """
+    running = asked(load_holder(config_path), AdminMethod.REWRAP, Rewrapped, wallet)
+    if running is not None:
+        return running
+    return _at_work(config_path, prompt, lambda holder, desks: rewrapped(holder, desks, wallet))
+
+
+def _at_work(
+    config_path: Path, prompt: bool, act: Callable[[OpenHolder, Desks], _Result]
+) -> _Result:
+    """What `act` does at this holder, whose signer is not running."""
     with opened(config_path, prompt=prompt) as holder:
 
-        def work() -> Discarded:
+        def work() -> _Result:
             desks = at_work(holder)
             try:
-                return discarded(holder, desks, wallet)
+                return act(holder, desks)
             finally:
                 desks.close()
 
@@ -194,13 +224,27 @@ def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
 
 def discarded(holder: OpenHolder, desks: Desks, wallet: str) -> Discarded:
     """As `discard`, at a holder that is at work. `wallet` is a name, or an id in hex."""
+    wallet_id = _wallet_id(holder, desks, wallet)
+    desks.ceremonies.discard(wallet_id)
+    return Discarded(wallet, wallet_id.hex())
+
+
+def rewrapped(holder: OpenHolder, desks: Desks, wallet: str) -> Rewrapped:
+    """As `rewrap`, at a holder that is at work. `wallet` is a name, or an id in hex."""
+    wallet_id = _wallet_id(holder, desks, wallet)
+    held = desks.successions.rewrap(wallet_id)
+    blob = sealed.inspect(desks.holder.epochs(wallet_id).blob(held.body.hash))
+    recipients = tuple(_shown(recipient) for recipient in blob.recipients)
+    return Rewrapped(held.body.terms.name, wallet_id.hex(), held.body.epoch, recipients)
+
+
+def _wallet_id(holder: OpenHolder, desks: Desks, wallet: str) -> WalletId:
     names = {held.body.terms.name: held.wallet_id for held in desks.wallets.all()}
     ids = {wallet_id.hex(): wallet_id for wallet_id in holder.store.wallet_ids()}
     wallet_id = names.get(wallet, ids.get(wallet))
     if wallet_id is None:
         raise Refused("unknown-wallet", f"nothing of a wallet {wallet!r} is in this store")
-    desks.ceremonies.discard(wallet_id)
-    return Discarded(wallet, wallet_id.hex())
+    return wallet_id
 
 
 def _listed(epochs: Epochs, wallet_id: WalletId, record: EpochRecord) -> ListedShare:

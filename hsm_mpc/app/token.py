@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from hsm_mpc.app.holder import shielded
+from hsm_mpc.app.holder import load_module, shielded
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
-from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.secure.arena import Arena
 
@@ -35,7 +34,7 @@ def create(config_path: Path, so_pin_source: str, prompt: bool) -> CreatedToken:
         raise BadInput("a PIN would be asked for on the terminal, and --no-input forbids it")
 
     arena = Arena(config.memory.kib * 1024, config.memory.backend)
-    module = Module.load(config.hsm.module, config.hsm.environment, config.hsm.parameters)
+    module = load_module(config)
     so_pin = so_source.read(arena, f"security officer's PIN for token {config.hsm.token}: ").secret
     user_pin = user_source.read(arena, f"user PIN for token {config.hsm.token}: ").secret
     try:

@@ -7,10 +7,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path as File
-from typing import Final
+from typing import Final, Literal
 
 from hsm_mpc.app.client import connected
-from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import policy
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import Scheme
@@ -29,6 +30,18 @@ DEFAULT_POLICY: Final = b"version: 1\npermissions: [message-prefixed, psbt]\n"
 
 _DIGEST_BYTES: Final = 32
 _LARGEST_MESSAGE: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """An epoch that was replaced: whether its wrapping keys are gone from every HSM."""
+
+    epoch: int
+    state: Literal["done", "waiting"]
+    waiting_for: tuple[str, ...]
+    """Whose confirmation of the new epoch is missing, or of the destruction of the old key."""
+    until: None = None
+    """When a key is destroyed that a service keeps for some time: none of this version does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +64,8 @@ class ShownWallet:
     policy_sha256: bytes
     xpub: str | None
     descriptor: str | None
-    retired: None = None
-    """Nothing was retired before epoch 0."""
+    retired: Retired | None = None
+    """What has become of the epoch before; None: there is none before epoch 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,21 @@ def create(
         return _shown(client, client.create(name, _scheme(scheme), threshold, policy_file))
 
 
+def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
+    """New shares and new wrapping keys, under the same public key.
+
+    Args:
+        absent: names of holders that are not waited for.
+
+    Raises:
+        BadInput: no such holder.
+        Others: as `WalletClient.refresh`.
+    """
+    with connected(config_path) as client:
+        indices = sorted({client.roster.index_of(each) for each in absent})
+        return _shown(client, client.refresh(name, indices))
+
+
 def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
@@ -159,7 +187,7 @@ def sign(
         return Signature(
             request_id=signed.request_id,
             wallet=name,
-            epoch=wallet.certificate.body.epoch,
+            epoch=client.epoch_of(wallet, signed.epoch_hash),
             signature=signed.signature,
             public_key=signed.public_key,
             signers=tuple(client.roster.member(index).name for index in signed.signers),
@@ -201,22 +229,32 @@ def message_in(file: File) -> bytes:
 
 
 def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
-    certificate, key = wallet.certificate, wallet.key
+    body, key = wallet.body, wallet.key
     shown = ShownWallet(
         name=wallet.name,
         scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
-        epoch=certificate.body.epoch,
+        epoch=body.epoch,
         public_key=key.public_key(Path()),
         internal_key=None,
         addresses={"solana": base58(key.public_key(Path()))},
-        certificate_sha256=hashlib.sha256(certificate.to_bytes()).digest(),
-        policy_sha256=certificate.body.terms.policy_hash,
+        certificate_sha256=hashlib.sha256(wallet.newest_certificate()).digest(),
+        policy_sha256=body.terms.policy_hash,
         xpub=None,
         descriptor=None,
+        retired=_retired(client, wallet),
     )
     return _with_descriptor(shown, key) if isinstance(key, TaprootKey) else shown
+
+
+def _retired(client: WalletClient, wallet: VerifiedWallet) -> Retired | None:
+    newest = wallet.newest
+    if newest is None:
+        return None
+    missing = tuple(client.roster.member(index).name for index in newest.waiting_for)
+    done = newest.retired and not missing
+    return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing)
 
 
 def _with_descriptor(shown: ShownWallet, key: TaprootKey) -> ShownWallet:
@@ -245,7 +283,7 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
         scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
-        epoch=wallet.certificate.body.epoch,
+        epoch=wallet.body.epoch,
         public_key=wallet.key.public_key(Path()),
     )
 

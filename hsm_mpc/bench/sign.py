@@ -64,7 +64,8 @@ class Signers:
         terms = WalletTerms(
             self._wallet_id, "bench", scheme.scheme, sizes, os.urandom(32), os.urandom(32)
         )
-        self._key = wallet_key_of(self._made.body(terms))
+        body = self._made.body(terms)
+        self._key = wallet_key_of(body, body.hash)
         self._n = n
         self._indices = range(1, t + 1)
         self._opened: list[Secret] = []

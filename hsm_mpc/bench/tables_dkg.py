@@ -137,25 +137,25 @@ def key_generation(
     on: Curve, t: int, n: int, ext_bytes: int, window: Operation
 ) -> tuple[Count, ...]:
     """The share of one holder, averaged over holders (the price of step 2.5.8 grows with i)."""
-    signed = len(on.suite.hash(b"")) + on.suite.group.point_length * (t + 1)
+    proved = len(on.suite.hash(b"")) + on.suite.group.point_length * (t + 1)
     transcript = transcript_bytes(on.suite, t, n, ext_bytes)
     return (
         Count("1.8.1", window, 3),
         *counts("2.4.1", on.parsed, n - 1),
         *counts("1.8.6", on.scalars(t + 1)),
         *counts("2.5.1", on.base, t + 1),
-        *_signed(on, "2.5.2", signed),
+        *signed(on, "2.5.2", proved),
         *counts("2.5.3", on.multiplied, n * (t - 1)),
         *counts("2.5.3", on.added, n * (t - 1)),
-        *_pads(on, n),
+        *pads(on, n),
         *counts("2.5.5", on.parsed, (n - 1) * (t + 1)),
-        *_verified(on, "2.5.6", signed, n - 1),
+        *verified(on, "2.5.6", proved, n - 1),
         *counts("2.5.7", on.checked, n),
         *counts("2.5.8", on.base, n),
-        *_evaluations(on, "2.5.8", t, n),
+        *evaluations(on, "2.5.8", t, n),
         *_summed(on, t, n),
-        *_signed(on, "2.5.11", transcript),
-        *_verified(on, "2.5.12", transcript, n - 1),
+        *signed(on, "2.5.11", transcript),
+        *verified(on, "2.5.12", transcript, n - 1),
     )
 
 
@@ -165,7 +165,7 @@ def transcript_bytes(suite: PublicSuite, t: int, n: int, ext_bytes: int) -> int:
     return fixed + n * ((t + 2) * suite.group.point_length + signature_length(suite)) + ext_bytes
 
 
-def _signed(on: Curve, step: str, message: int) -> tuple[Count, ...]:
+def signed(on: Curve, step: str, message: int) -> tuple[Count, ...]:
     """Step 2.2.3."""
     return (
         *counts(step, on.nonce(message)),
@@ -176,12 +176,12 @@ def _signed(on: Curve, step: str, message: int) -> tuple[Count, ...]:
     )
 
 
-def _verified(on: Curve, step: str, message: int, often: int) -> tuple[Count, ...]:
+def verified(on: Curve, step: str, message: int, often: int) -> tuple[Count, ...]:
     """Step 2.2.4: R is what the equation gives."""
     return (*counts(step, on.challenge(message), often), *counts(step, on.equation, often))
 
 
-def _pads(on: Curve, n: int) -> tuple[Count, ...]:
+def pads(on: Curve, n: int) -> tuple[Count, ...]:
     """Both directions; the static half of a pair serves both (step 2.3.3)."""
     return (
         *counts("2.3.3", on.agreed, 3 * n),
@@ -191,7 +191,7 @@ def _pads(on: Curve, n: int) -> tuple[Count, ...]:
     )
 
 
-def _evaluations(on: Curve, step: str, t: int, n: int) -> tuple[Count, ...]:
+def evaluations(on: Curve, step: str, t: int, n: int) -> tuple[Count, ...]:
     """n polynomials, on average over holders, or one polynomial at all of 1..n: by Horner."""
     at = (count for x in range(1, n + 1) for count in counts(step, on.horner(x), t - 1))
     return (*at, *counts(step, on.encoded, n))
@@ -202,6 +202,6 @@ def _summed(on: Curve, t: int, n: int) -> tuple[Count, ...]:
     return (
         *counts("2.5.9", on.added, n - 1),
         *counts("2.5.9", on.summed(n), t),
-        *_evaluations(on, "2.5.9", t, n),
+        *evaluations(on, "2.5.9", t, n),
         *counts("2.5.9", on.base),
     )

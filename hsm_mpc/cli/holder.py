@@ -39,6 +39,7 @@ def _created(created: holder.Created) -> str:
         (
             f"holder        {created.name}" + ("  (lab)" if created.lab else ""),
             f"token         {created.token}, serial {created.serial}",
+            f"profile       {created.profile}",
             f"identity key  {created.algorithm}, {created.identity_key.hex()}",
             f"data keys     wrapped by {created.wrapping}",
             f"card          {created.card}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import typer
 
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 def doctor(context: typer.Context) -> int:
     """Check every precondition: one line each, with the mend."""
     from hsm_mpc.app import doctor as doctor_app
-    from hsm_mpc.app import holder
 
-    output: Output = context.obj
-    holder.protect()
+    output = _begun(context)
     diagnosis = doctor_app.diagnose(output.wanted_config(), output.prompt())
     output.answer(diagnosis, _findings)
     return diagnosis.exit_code
@@ -27,11 +25,9 @@ def doctor(context: typer.Context) -> int:
 
 def inventory(context: typer.Context) -> int:
     """Compare the keys in the HSM with the store."""
-    from hsm_mpc.app import holder
     from hsm_mpc.app import inventory as inventory_app
 
-    output: Output = context.obj
-    holder.protect()
+    output = _begun(context)
     taken = inventory_app.take(output.wanted_config(), output.prompt())
     output.answer(taken, _keys)
     return taken.exit_code
@@ -39,26 +35,46 @@ def inventory(context: typer.Context) -> int:
 
 def status(context: typer.Context) -> int:
     """Say whether this holder is ready: 0 ready, 4 HSM away, 6 damaged, 7 not ready."""
-    from hsm_mpc.app import holder
     from hsm_mpc.app import status as status_app
 
-    output: Output = context.obj
-    holder.protect()
+    output = _begun(context)
     found = status_app.look(output.wanted_config(), output.prompt())
     output.answer(found, lambda shown: f"{shown.holder}: {shown.state}: {shown.message}")
     return found.exit_code
 
 
+def _begun(context: typer.Context) -> Output:
+    """Protected, and where the holder's token can be reached."""
+    from hsm_mpc.app import holder, lab_place
+
+    output: Output = context.obj
+    lab_place.enter(output.wanted_config())
+    holder.protect()
+    return output
+
+
 def _findings(diagnosis: doctor_app.Diagnosis) -> str:
     lines = []
     for finding in diagnosis.findings:
-        lines.append(f"{finding.level:<4}  {finding.check:<16}  {finding.message}")
+        lines.append(f"{finding.level:<4}  {finding.check:<13}  {finding.message}")
         if finding.mend:
-            lines.append(f"{'':<4}  {'':<16}  mend: {finding.mend}")
+            lines.append(f"{'':<4}  {'':<13}  mend: {finding.mend}")
     return "\n".join(lines)
+
+
+_VERDICTS: Final = {
+    "unknown": "not made by hsm-mpc: whoever has the PIN put it there",
+    "orphaned": "no record of this store names it: its wallet is gone, or that record is",
+    "duplicate": "two keys have this name: neither is used until one is gone",
+    "different": "not as hsm-mpc makes its keys: do not trust it, and find out who changed it",
+}
 
 
 def _keys(taken: inventory_app.Inventory) -> str:
     lines = [f"{key.verdict:<10}  {key.purpose:<9}  {key.label}  id {key.id}" for key in taken.keys]
-    lines += [f"missing     {problem}" for problem in taken.missing]
+    lines += [f"{'missing':<10}  {problem}" for problem in taken.missing]
+    for key in taken.keys:
+        lines += [f"{'':<10}  {key.label}: {difference}" for difference in key.differences]
+    found = {key.verdict for key in taken.keys}
+    lines += [f"{name}: {words}" for name, words in _VERDICTS.items() if name in found]
     return "\n".join(lines) or "no keys"

@@ -24,7 +24,8 @@ def up(
     context: typer.Context,
     dir: _Dir,
     holders: Annotated[
-        int | None, typer.Option(help="How many, from 2 to 32; 3 unless given.")
+        int | None,
+        typer.Option(help="2 to 32; else 3, or one of each kind."),
     ] = None,
     hsm: Annotated[
         str | None,

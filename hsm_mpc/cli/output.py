@@ -27,6 +27,8 @@ class Output:
     yes: bool = False
     no_input: bool = False
     verbose: bool = False
+    answered: bool = False
+    """An answer was printed: what comes after it is no second document."""
 
     def wanted_config(self) -> Path:
         """The configuration file, which this verb cannot do without."""
@@ -40,6 +42,7 @@ class Output:
 
     def answer(self, value: Answer, text: Callable[[Answer], str]) -> None:
         """Print `value`: by `text` for people, or as JSON."""
+        self.answered = True
         if self.json:
             print(json.dumps(_plain(value), indent=1), flush=True)
         else:
@@ -89,8 +92,8 @@ class Output:
             raise BadInput(f"{file}: {failure.strerror}") from failure
 
     def failure(self, kind: str, code: int, message: str, **facts: object) -> int:
-        """Say what went wrong; returns the exit code."""
-        if self.json:
+        """Say what went wrong; returns the exit code. After an answer on stderr, as to people."""
+        if self.json and not self.answered:
             shown = {name: fact for name, fact in facts.items() if fact is not None}
             print(json.dumps({"error": {"kind": kind, "message": message, **_plain(shown)}}))
         else:

@@ -56,6 +56,29 @@ def discard(
     output.answer(discarded, lambda gone: f"{gone.wallet} ({gone.wallet_id}): discarded")
 
 
+@verbs.command()
+def rewrap(
+    context: typer.Context,
+    wallet: Annotated[str, typer.Argument(help="The wallet's name, or its id in hex.")],
+) -> None:
+    """Seal a share for a new wrapping key, and destroy the old key in the HSM.
+
+    The share stays the same. What was copied of the store before is noise from now on; a share that
+    somebody has seen opened stays known: only `wallet refresh` makes it worthless. A backup of the
+    HSM brings the old key back, and with it the old copies.
+    """
+    from hsm_mpc.app import holder, shares
+
+    output: Output = context.obj
+    holder.protect()
+    output.answer(shares.rewrap(output.wanted_config(), wallet, output.prompt()), _rewrapped)
+
+
+def _rewrapped(done: shares.Rewrapped) -> str:
+    recipients = ", ".join(f"{each.mechanism}  {each.uri}" for each in done.recipients)
+    return f"{done.wallet}: epoch {done.epoch}, the same share, sealed for {recipients}"
+
+
 def _listed(found: shares.Shares) -> str:
     lines = [
         f"{share.wallet:<24}  {share.scheme:<8}  epoch {share.epoch}  {share.state:<9}  "

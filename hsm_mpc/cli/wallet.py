@@ -12,7 +12,7 @@ from hsm_mpc.cli.output import Output, list_of
 if TYPE_CHECKING:
     from hsm_mpc.app import wallet
 
-verbs = typer.Typer(help="Wallets: made, listed, shown.", no_args_is_help=True)
+verbs = typer.Typer(help="Wallets: made, listed, shown, refreshed.", no_args_is_help=True)
 
 
 @verbs.command()
@@ -64,6 +64,54 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None
     output.answer(wallet.show(output.wanted_config(), name), _shown)
 
 
+@verbs.command()
+def refresh(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    absent: Annotated[
+        str | None, typer.Option(help="h3,…: holders that are not waited for.")
+    ] = None,
+) -> None:
+    """Give all holders new shares and new wrapping keys; key and addresses stay."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    renewed = wallet.refresh(output.wanted_config(), name, list_of(absent) or ())
+    output.answer(renewed, _shown)
+
+
+@verbs.command()
+def history(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    chain: Annotated[
+        Path | None, typer.Option(help="A file of --out, instead of asking the coordinator.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the chain: certificates, messages, signatures.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw epochs, holders and keys.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Say only that all of it verifies, or what does not.")
+    ] = False,
+) -> None:
+    """Tell how shares and wrapping keys followed each other, every signature verified."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import history as epochs
+    from hsm_mpc.app import history_drawn
+
+    output: Output = context.obj
+    told = epochs.tell(output.wanted_config(), name, chain, out)
+    if svg is not None:
+        epochs.write(svg, history_drawn.svg(told).encode())
+    output.answer(told, history_drawn.verdict if verify else history_drawn.text)
+
+
 def _shown(shown: wallet.ShownWallet) -> str:
     lines = [
         f"wallet           {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
@@ -79,7 +127,15 @@ def _shown(shown: wallet.ShownWallet) -> str:
         f"certificate      sha256 {shown.certificate_sha256.hex()}",
         f"policy           sha256 {shown.policy_sha256.hex()}",
     ]
+    if shown.retired:
+        lines.append(f"epoch {shown.retired.epoch:<10} {_retired(shown.retired)}")
     return "\n".join(lines)
+
+
+def _retired(retired: wallet.Retired) -> str:
+    if retired.state == "done":
+        return "retired: its keys are destroyed in every HSM"
+    return f"not retired yet: it waits for {', '.join(retired.waiting_for)}"
 
 
 def _listed(listed: wallet.Wallets) -> str:

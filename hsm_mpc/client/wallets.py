@@ -7,77 +7,48 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from hsm_mpc.certificates.asked import Asked
-from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.client.verified import VerifiedWallet, verified
+from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
-    HsmMpcError,
     InvalidSignature,
-    NotReady,
     ProtocolAbort,
-    Refused,
     Tampered,
 )
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import Scheme, checked_name
-from hsm_mpc.protocols.wallet_key import WalletKey
-from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.transport import Transport
-from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
+from hsm_mpc.wire.wallet_calls import (
+    Chain,
+    Shown,
+    ShownSuccession,
+    Wish,
+    indices_from_bytes,
+    indices_to_bytes,
+    successions_from_parts,
+)
 
 CREATE_SECONDS: Final = 180.0
 SIGN_SECONDS: Final = 60.0
 SHOW_SECONDS: Final = 90.0
+REFRESH_SECONDS: Final = 180.0
+_MOST_EPOCHS: Final = 20_000
+"""One each hour for two years."""
 REQUEST_VALIDITY: Final = 600
 """Seconds that a request for a signature is good for."""
-
-
-@dataclass(frozen=True)
-class VerifiedWallet:
-    """A wallet whose certificate and DONEs were verified under the pinned roster."""
-
-    certificate: Certificate
-
-    @property
-    def name(self) -> str:
-        """The certified name."""
-        return self.certificate.body.terms.name
-
-    @property
-    def threshold(self) -> int:
-        """How many holders sign."""
-        return self.certificate.body.terms.sizes.t
-
-    @property
-    def scheme(self) -> Scheme:
-        """How it signs."""
-        return self.certificate.body.terms.scheme
-
-    @cached_property
-    def key(self) -> WalletKey:
-        """What signatures verify under, by path."""
-        return wallet_key_of(self.certificate.body)
-
-    def require_path(self, path: Path) -> None:
-        """Raises `BadInput`: keys of this scheme have no children, so there is no path."""
-        try:
-            self.key.require_path(path)
-        except Refused as no_child:
-            raise BadInput(f"--path: {no_child}") from no_child
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +60,8 @@ class VerifiedSignature:
     message: bytes
     public_key: bytes
     signers: tuple[int, ...]
+    epoch_hash: bytes
+    """Which epoch signed, as the coordinator says."""
 
 
 class WalletClient:
@@ -143,6 +116,30 @@ class WalletClient:
         ).check(wallet.certificate)
         return wallet
 
+    def refresh(self, name: str, absent: Sequence[int]) -> VerifiedWallet:
+        """New shares and new wrapping keys of the wallet called `name`, under the same key; or an
+        epoch that not all had adopted is carried on.
+
+        Args:
+            absent: indices of the holders that are not waited for.
+
+        Raises:
+            NotReady: the epoch before is not retired yet; or who has not adopted the new one.
+            Others: as `show`; and what the holders say.
+        """
+        before = self.show(name)
+        encoded = name.encode("ascii")
+        parts = self._called(
+            CoordinatorMethod.REFRESH, [encoded, indices_to_bytes(absent)], REFRESH_SECONDS
+        )
+        wallet = self._verified(Shown.from_parts(parts))
+        unfinished = before.newest is not None and not before.newest.retired
+        carried_on = unfinished and wallet.body == before.body
+        newer = wallet.body.epoch > before.body.epoch
+        if wallet.certificate != before.certificate or not (newer or carried_on):
+            raise Tampered(f"what came back is no newer epoch of {name!r}")
+        return wallet
+
     def show(self, name: str) -> VerifiedWallet:
         """The wallet called `name`.
 
@@ -156,6 +153,25 @@ class WalletClient:
         if wallet.name != name:
             raise Tampered(f"the certificate shown for {name!r} is another wallet's")
         return wallet
+
+    def chain(self, name: str) -> Chain:
+        """How the epochs of the wallet called `name` followed each other, to be verified.
+
+        Raises:
+            BadInput, BackendError: there is none, nobody answers.
+            BadEncoding: the coordinator tells of epochs for ever.
+        """
+        encoded = checked_name(name, "wallet").encode("ascii")
+        shown = Shown.from_parts(self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS))
+        successions: list[ShownSuccession] = []
+        while True:
+            after = [encoded, u32be(len(successions))]
+            parts = self._called(CoordinatorMethod.SUCCESSIONS, after, SHOW_SECONDS)
+            if len(successions) > _MOST_EPOCHS:
+                raise BadEncoding(f"the coordinator tells of more than {_MOST_EPOCHS} epochs")
+            if not parts:
+                return Chain(shown.certificate, shown.dones, tuple(successions))
+            successions += successions_from_parts(parts)
 
     def names(self) -> tuple[str, ...]:
         """The names of all wallets, as the coordinator says."""
@@ -202,7 +218,22 @@ class WalletClient:
         told = indices_from_bytes(parts[1])
         if len(set(told)) < wallet.threshold or not set(told).issubset(range(1, self.roster.n + 1)):
             raise Tampered("the coordinator names signers that are no quorum")
-        return VerifiedSignature(request.id, parts[0], content, key.public_key(path), told)
+        return VerifiedSignature(
+            request.id, parts[0], content, key.public_key(path), told, parts[2]
+        )
+
+    def epoch_of(self, wallet: VerifiedWallet, epoch_hash: bytes) -> int:
+        """The number of an epoch that signed, for people.
+
+        Raises:
+            Tampered: the wallet has no such epoch, or one that does not sign any more.
+        """
+        for known in (wallet, self.show(wallet.name)):
+            if epoch_hash == known.body.hash:
+                return known.body.epoch
+            if known.newest is not None and epoch_hash == known.body.prev_hash:
+                return known.body.epoch - 1
+        raise Tampered("the coordinator names an epoch that the wallet does not have")
 
     def there(self) -> tuple[int, ...]:
         """The indices of the holders that answer, as the coordinator says."""
@@ -242,15 +273,4 @@ class WalletClient:
         return Request(unsigned, self._client.key, self._sign(Tag.CLIENT, message))
 
     def _verified(self, shown: Shown) -> VerifiedWallet:
-        """Certificate and DONEs under the pinned roster (steps 2.6.7 and 2.6.8)."""
-        try:
-            certificate = Certificate.from_bytes(shown.certificate)
-            certificate.verify(self.roster)
-            if not shown.dones:
-                raise NotReady("not every holder has confirmed this wallet yet")
-            check_all_done(self._keys, certificate, shown.dones, self._clock())
-        except NotReady:
-            raise
-        except HsmMpcError as forged:
-            raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
-        return VerifiedWallet(certificate)
+        return verified(shown, self._keys, self._clock())

@@ -92,24 +92,37 @@ class HolderLinks:
             HsmMpcError: the failure that says most, after all have answered or not: who cheated,
                 else who refuses, else (QuorumUnreachable) all that do not answer.
         """
-        asked = self.ask_each(method, parts, seconds)
+        return list(self.ask_some(self.indices, method, parts, seconds).values())
+
+    def ask_some(
+        self,
+        among: Sequence[int],
+        method: HolderMethod,
+        parts: Sequence[bytes],
+        seconds: float | None = None,
+    ) -> dict[int, tuple[bytes, ...]]:
+        """The answers of these holders, each of which is needed. Raises: as `ask_all`."""
+        asked = self.ask_each(method, parts, seconds, among)
         failures = {
             index: answer for index, answer in asked.items() if isinstance(answer, HsmMpcError)
         }
         if failures:
             raise self._most_telling(failures)
-        return [answer for answer in asked.values() if not isinstance(answer, HsmMpcError)]
+        return {
+            index: answer for index, answer in asked.items() if not isinstance(answer, HsmMpcError)
+        }
 
     def ask_each(
         self,
         method: HolderMethod,
         parts: Sequence[bytes],
         seconds: float | None = None,
+        among: Sequence[int] | None = None,
     ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
-        """Answer or failure of each holder."""
+        """Answer or failure of each holder, or of those `among` them."""
         futures = {
             index: self.submit(index, partial(self.ask, index, method, parts, seconds))
-            for index in self.indices
+            for index in (self.indices if among is None else among)
         }
         return {index: _outcome(future) for index, future in futures.items()}
 

@@ -8,13 +8,20 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
@@ -65,8 +72,14 @@ class Recovery:
         answered = set()
         for index, future in asked.items():
             try:
+                before = older = None
                 for holding in future.result():
-                    self._take(holding)
+                    if before is not None and before.wallet_id != holding.wallet_id:
+                        before = older = None
+                    if before is not None and before.epoch < holding.epoch:
+                        older = before
+                    self._take(holding, older)
+                    before = holding
                 answered.add(index)
             except (HsmMpcError, ValueError) as failure:
                 del failure  # it does not answer, or not with wallets: the others do
@@ -87,9 +100,18 @@ class Recovery:
                 holdings.append(holding)
                 after = [holding.place]
 
-    def _take(self, holding: Holding) -> None:
+    def _take(self, holding: Holding, before: Holding | None) -> None:
+        """Take in one epoch; `before`: what the same holder tells of the epoch before it."""
+        if not holding.certificate:
+            return
+        if holding.epoch == 0:
+            self._take_first(holding)
+        elif before is not None:
+            self._take_successor(holding, before)
+
+    def _take_first(self, holding: Holding) -> None:
         known = self._registry.with_id(holding.wallet_id)
-        if not holding.certificate or (known is not None and known.dones):
+        if known is not None and known.dones:
             return
         try:
             certificate = Certificate.from_bytes(holding.certificate)
@@ -103,6 +125,43 @@ class Recovery:
                 self._registry.confirm(terms.wallet_id, dones)
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
+
+    def _take_successor(self, holding: Holding, before: Holding) -> None:
+        """What a holder knows of a succession is added to what is registered of it."""
+        wallet = self._registry.with_id(holding.wallet_id)
+        successions = self._registry.successions(holding.wallet_id)
+        if wallet is None or holding.epoch > len(successions) + 1:
+            return
+        epochs = Epochs(first_body(wallet.certificate), wallet.dones, successions)
+        replaced = epochs.body(holding.epoch - 1)
+        known = successions[holding.epoch - 1] if holding.epoch <= len(successions) else None
+        retirement = self._retirement(holding, before, replaced)
+        rival = known is not None and known.certificate != holding.certificate
+        if rival and (not retirement or holding.epoch < len(successions)):
+            return
+        if known is None or rival:
+            certificate = SuccessorCertificate.from_bytes(holding.certificate)
+            certificate.verify(replaced, self._keys)
+            known = Succession.of(holding.wallet_id, certificate)
+        told, h = known, known.body.hash
+        if holding.done and adoption_in(holding.done, replaced, self._keys).epoch_hash == h:
+            told = told.with_done(holding.done)
+        if retirement and not told.retirement:
+            told = replace(told, retirement=retirement)
+        if before.destroyed and self._destroyed_for(before, replaced) == h:
+            told = told.with_destroyed(before.destroyed)
+        if told != known or rival or holding.epoch > len(successions):
+            self._registry.keep(told)
+
+    def _retirement(self, holding: Holding, before: Holding, replaced: EpochBody) -> bytes:
+        """What proves that the epoch before went for the sake of this one; empty: nothing."""
+        if not before.retirement:
+            return b""
+        retired = Retirement.from_bytes(before.retirement).check(replaced, self._keys)
+        return before.retirement if retired.successor == holding.epoch_hash else b""
+
+    def _destroyed_for(self, before: Holding, replaced: EpochBody) -> EpochHash:
+        return destroyed_in(before.destroyed, replaced, self._keys).successor
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:
         if holding.dones:

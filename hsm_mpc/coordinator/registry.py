@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import BackendError, NameTaken
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.steps import step
+from hsm_mpc.wire.envelope import parse_envelope
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS wallets (
@@ -24,7 +26,28 @@ CREATE TABLE IF NOT EXISTS wallets (
     wallet_id BLOB NOT NULL UNIQUE,
     certificate BLOB NOT NULL,
     dones BLOB NOT NULL
-) STRICT
+) STRICT;
+CREATE TABLE IF NOT EXISTS successions (
+    wallet_id BLOB NOT NULL,
+    epoch INTEGER NOT NULL,
+    propose BLOB NOT NULL,
+    certificate BLOB NOT NULL,
+    transcript BLOB NOT NULL,
+    dones BLOB NOT NULL,
+    retirement BLOB NOT NULL,
+    destroyed BLOB NOT NULL,
+    history BLOB NOT NULL,
+    PRIMARY KEY (wallet_id, epoch)
+) STRICT;
+CREATE TABLE IF NOT EXISTS ages (
+    wallet_id BLOB PRIMARY KEY,
+    epoch_hash BLOB NOT NULL,
+    since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS attempts (
+    wallet_id BLOB PRIMARY KEY,
+    counter INTEGER NOT NULL
+) STRICT;
 """
 
 
@@ -55,7 +78,7 @@ class Registry:
                 self._database = sqlite3.connect(path, check_same_thread=False)
                 self._database.execute("PRAGMA journal_mode = WAL")
                 self._database.execute("PRAGMA synchronous = FULL")
-                self._database.execute(_SCHEMA)
+                self._database.executescript(_SCHEMA)
         except sqlite3.Error as failure:
             raise BackendError(f"registry {path}: {failure}", retryable=False) from failure
 
@@ -94,9 +117,68 @@ class Registry:
             rows = self._database.execute("SELECT * FROM wallets ORDER BY name").fetchall()
         return tuple(_registered(row) for row in rows)
 
+    def successions(self, wallet_id: WalletId) -> tuple[Succession, ...]:
+        """Every succession of a wallet, in the order of its epochs."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT * FROM successions WHERE wallet_id = ? ORDER BY epoch", (wallet_id,)
+            ).fetchall()
+        return tuple(_succession(row) for row in rows)
+
+    def keep(self, succession: Succession) -> None:
+        """How far a succession has come. Raises: BackendError, as `add`."""
+        row = (
+            succession.wallet_id,
+            succession.epoch,
+            succession.propose,
+            succession.certificate,
+            succession.transcript,
+            _joined(tuple(succession.dones.values())),
+            succession.retirement,
+            _joined(tuple(succession.destroyed.values())),
+            succession.history,
+        )
+        with self._writing(), step("registry.succession"), self._database:
+            self._database.execute(
+                "INSERT OR REPLACE INTO successions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
+            )
+
+    def next_counter(self, wallet_id: WalletId, now: int) -> int:
+        """The counter of a new attempt: none is ever used twice (step 6.5.11).
+
+        Raises: BackendError, as `add`.
+        """
+        with self._writing(), step("registry.attempt"), self._database:
+            row = self._database.execute(
+                "SELECT counter FROM attempts WHERE wallet_id = ?", (wallet_id,)
+            ).fetchone()
+            counter = now if row is None else max(now, int(row[0]) + 1)
+            self._database.execute(
+                "INSERT OR REPLACE INTO attempts VALUES (?, ?)", (wallet_id, counter)
+            )
+        return counter
+
+    def since(self, wallet_id: WalletId, newest: EpochHash, now: int) -> int:
+        """When the newest epoch of a wallet was first seen here, in seconds since 1970 UTC.
+
+        Whoever lost the registry sees it now. Raises: BackendError, as `add`.
+        """
+        with self._writing():
+            row = self._database.execute(
+                "SELECT epoch_hash, since FROM ages WHERE wallet_id = ?", (wallet_id,)
+            ).fetchone()
+            if row is not None and row[0] == newest:
+                return int(row[1])
+            with step("registry.age"), self._database:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO ages VALUES (?, ?, ?)", (wallet_id, newest, now)
+                )
+        return now
+
     def close(self) -> None:
-        """Nothing is lost without it."""
-        self._database.close()
+        """Once nobody reads or writes: SQLite crashes if it is closed under a query."""
+        with self._lock:
+            self._database.close()
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -118,6 +200,27 @@ class Registry:
 def _registered(row: tuple[str, bytes, bytes, bytes]) -> Registered:
     name, wallet_id, certificate, joined = row
     return Registered(name, WalletId(wallet_id), certificate, _split(joined))
+
+
+def _succession(
+    row: tuple[bytes, int, bytes, bytes, bytes, bytes, bytes, bytes, bytes],
+) -> Succession:
+    wallet_id, epoch, propose, certificate, transcript, dones, retirement, destroyed, history = row
+    return Succession(
+        WalletId(wallet_id),
+        epoch,
+        propose,
+        certificate,
+        transcript,
+        _by_sender(dones),
+        history,
+        retirement,
+        _by_sender(destroyed),
+    )
+
+
+def _by_sender(joined: bytes) -> dict[int, bytes]:
+    return {parse_envelope(message).address.sender: message for message in _split(joined)}
 
 
 def _joined(messages: Sequence[bytes]) -> bytes:

@@ -9,6 +9,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -23,16 +24,21 @@ from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign, Relay
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
+from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.signing import SigningRun
+from hsm_mpc.coordinator.signing import Signed, SigningRun
+from hsm_mpc.coordinator.successions import Epochs, first_body
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
+    Declined,
     HsmMpcError,
     NameTaken,
     NotReady,
     QuorumUnreachable,
 )
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.policy.facts import facts_of
 from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
@@ -49,6 +55,9 @@ SIGNING_SECONDS: Final = 30.0
 
 _STATUS_SECONDS: Final = 3.0
 
+_PAGE_BYTES: Final = 1 << 20
+"""A page ends with the succession that fills it."""
+
 _WALLETS_KEPT: Final = 256
 
 
@@ -64,6 +73,8 @@ class CoordinatorService:
         clock: Callable[[], int],
         recovery: Recovery,
         evidence: EvidenceFolder,
+        channels: AnnouncedChannels,
+        refresher: Refresher,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -71,7 +82,8 @@ class CoordinatorService:
         self._sign = sign
         self._clock = clock
         self._relay = Relay(links, number, sign, evidence)
-        self._channels = AnnouncedChannels(links, clock)
+        self._channels = channels
+        self._refresher = refresher
         self._recovery = recovery
         self._evidence = evidence
         self._lock = threading.Lock()
@@ -82,6 +94,8 @@ class CoordinatorService:
             CoordinatorMethod.SHOW: self._show,
             CoordinatorMethod.SIGN: self._sign_request,
             CoordinatorMethod.STATUS: self._status,
+            CoordinatorMethod.REFRESH: self._refresh,
+            CoordinatorMethod.SUCCESSIONS: self._successions,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -114,11 +128,35 @@ class CoordinatorService:
     def _show(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name] → the wallet."""
         (encoded,) = _exactly(parts, 1)
+        return self._confirmed(self._named(encoded))
+
+    def _refresh(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, who is not to be waited for or nothing] → the wallet in its new epoch."""
+        encoded, absent = _exactly(parts, 2)
+        wallet = self._named(encoded)
+        self._confirmed(wallet)
+        confirmed = self._named(encoded)
+        return _shown(confirmed, self._refresher.refresh(confirmed, indices_from_bytes(absent)))
+
+    def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
+        encoded, after = _exactly(parts, 2)
+        reader = Reader(after, "epoch")
+        epoch = reader.u32be()
+        reader.end()
+        page: list[bytes] = []
+        for succession in self._refresher.epochs(self._named(encoded)).successions[epoch:]:
+            page += succession.shown().to_parts()
+            if sum(map(len, page)) >= _PAGE_BYTES:
+                break
+        return tuple(page)
+
+    def _named(self, encoded: bytes) -> Registered:
         name = encoded.decode("ascii", "replace")
         wallet = self._found(lambda: self._registry.named(name))
         if wallet is None:
             raise BadInput(f"no wallet called {name!r}")
-        return self._confirmed(wallet)
+        return wallet
 
     def _list(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[] → the names of all wallets."""
@@ -131,8 +169,7 @@ class CoordinatorService:
         Raises:
             NotReady: a holder has not confirmed, and does not answer now.
         """
-        dones = wallet.dones
-        if not dones:
+        if not wallet.dones:
             try:
                 dones = self._relay.confirm(Certificate.from_bytes(wallet.certificate))
             except QuorumUnreachable as silent:
@@ -140,7 +177,8 @@ class CoordinatorService:
                     f"wallet {wallet.name} is certified, not active: {silent}", silent.waiting_for
                 ) from silent
             self._registry.confirm(wallet.wallet_id, dones)
-        return Shown(wallet.certificate, dones).to_parts()
+            wallet = replace(wallet, dones=dones)
+        return _shown(wallet, self._refresher.epochs(wallet))
 
     def _found(self, look: Callable[[], Registered | None]) -> Registered | None:
         """What `look` finds in the registry, after a second look at what holders have."""
@@ -188,10 +226,30 @@ class CoordinatorService:
         wallet = self._found(lambda: self._registry.with_id(wallet_id))
         if wallet is None or not wallet.dones:
             raise NotReady("no active wallet of that id is registered here")
-        body, key = _known(wallet.certificate)
         candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
         if not candidates.issubset(self._links.indices):
             raise BadInput("signers that are not in the roster")
+        body = self._refresher.epochs(wallet).signing(candidates)
+        while True:
+            try:
+                signed = self._signed_in(body, wallet, request, encoded, candidates)
+            except (Declined, QuorumUnreachable):
+                tried, body = body, self._refresher.epochs(wallet).signing(candidates)
+                if body == tried:
+                    raise
+            else:
+                return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+
+    def _signed_in(
+        self,
+        body: EpochBody,
+        wallet: Registered,
+        request: Request,
+        encoded: bytes,
+        candidates: frozenset[int],
+    ) -> Signed:
+        """A signature in one epoch; another one may take its place meanwhile (step 6.5.8)."""
+        key = _key_of(body, first_body(wallet.certificate).hash)
         run = SigningRun(
             links=self._links,
             channels=self._channels,
@@ -210,8 +268,7 @@ class CoordinatorService:
         path = request.content.paths[0]
         key.require_path(path)
         signing = key.aggregation(path, message)
-        signed = run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
-        return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+        return run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
 
     def _reminder(self, wallet: Registered) -> Callable[[int], None]:
         def remind(index: int) -> None:
@@ -229,10 +286,14 @@ class CoordinatorService:
 
 
 @lru_cache(_WALLETS_KEPT)
-def _known(certificate: bytes) -> tuple[EpochBody, WalletKey]:
-    """What an aggregator computes from a certificate, once."""
-    body = Certificate.from_bytes(certificate).body
-    return body, wallet_key_of(body)
+def _key_of(body: EpochBody, first: EpochHash) -> WalletKey:
+    """What an aggregator computes from an epoch, once."""
+    return wallet_key_of(body, first)
+
+
+def _shown(wallet: Registered, epochs: Epochs) -> tuple[bytes, ...]:
+    """A wallet for a client, in the newest epoch that a quorum has adopted."""
+    return Shown(wallet.certificate, wallet.dones, epochs.shown()).to_parts()
 
 
 def _exactly(parts: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from enum import Enum
 from typing import Final, Protocol
 
 from hsm_mpc.encoding import Reader, u32le, u64be
@@ -34,6 +35,9 @@ class PublicSuite(Protocol):
     def challenge(self, commitment: bytes, public_key: bytes, message: bytes) -> int:
         """chal(R, pk, m), a public scalar (step 2.2.2)."""
 
+    def equal_logs_challenge(self, message: bytes) -> int:
+        """c of a proof of equal discrete logarithms, a public scalar (step 6.7.6)."""
+
 
 class PublicCocktailSecp256k1:
     """COCKTAIL(secp256k1, SHA-256)."""
@@ -52,6 +56,10 @@ class PublicCocktailSecp256k1:
         digest = tagged_hash(Tag.COCKTAIL_H7, commitment + public_key + message)
         return int.from_bytes(digest, "big") % ORDER
 
+    def equal_logs_challenge(self, message: bytes) -> int:
+        """int_be(TH(tag, m)) mod q (step 6.7.6)."""
+        return int.from_bytes(tagged_hash(Tag.DLEQ, message), "big") % ORDER
+
 
 class PublicCocktailEd25519:
     """COCKTAIL(Ed25519, SHA-512)."""
@@ -69,6 +77,10 @@ class PublicCocktailEd25519:
         """int_le(SHA-512("COCKTAIL-DKG-Ed25519-SHA512-H7" ‖ R ‖ pk ‖ m)) mod L (step 2.2.2)."""
         prefix = b"COCKTAIL-DKG-Ed25519-SHA512-H7"
         return hash_to_scalar(prefix + commitment + public_key + message)
+
+    def equal_logs_challenge(self, message: bytes) -> int:
+        """int_le(SHA-512(tag ‖ m)) mod L (step 6.7.6)."""
+        return hash_to_scalar(Tag.DLEQ.ascii + message)
 
 
 COCKTAIL_SECP256K1: Final = PublicCocktailSecp256k1()
@@ -99,14 +111,35 @@ def verify(suite: PublicSuite, signature: bytes, public_key: bytes, message: byt
         raise InvalidSignature("a signature of the key generation does not verify")
 
 
-def context_of(suite: PublicSuite, session: bytes, static_keys: Sequence[bytes]) -> bytes:
-    """What every signature of the session `session` (sid) is bound to, HL bytes (step 2.4.2)."""
+class ContextLabel(bytes, Enum):
+    """What a context is for: ASCII, hashed first, so that no two kinds of session share one."""
+
+    KEY_GENERATION = b"COCKTAIL-DKG-CONTEXT"
+    REFRESH = b"HSM-MPC-REFRESH-CONTEXT"
+
+
+def context_of(
+    suite: PublicSuite,
+    session: bytes,
+    keys: Sequence[bytes],
+    label: ContextLabel = ContextLabel.KEY_GENERATION,
+) -> bytes:
+    """What every signature and pad of the session `session` (sid) is bound to, HL bytes.
+
+    `keys` are those that the pads join: P_1..P_n of a key generation (step 2.4.2), V_1..V_n of a
+    refresh (step 6.4.1).
+    """
     return suite.hash(
-        b"COCKTAIL-DKG-CONTEXT"
+        label.value
         + u64be(len(session))
         + session
         + u64be(len(suite.suite_id))
         + suite.suite_id
-        + u32le(len(static_keys))
-        + b"".join(static_keys)
+        + u32le(len(keys))
+        + b"".join(keys)
     )
+
+
+def refresh_context(suite: PublicSuite, session: bytes, delivery_keys: Sequence[bytes]) -> bytes:
+    """context_R of the refresh `session` (sid), HL bytes (step 6.4.1)."""
+    return context_of(suite, session, delivery_keys, ContextLabel.REFRESH)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol
 
 from hsm_mpc.errors import BadInput, ProtocolAbort
 from hsm_mpc.groups.base import Group
-from hsm_mpc.secure.arena import Secret
+from hsm_mpc.secure.arena import Secret, move_bytes
 
 MAX_HOLDERS: Final = 255
 
@@ -58,14 +58,18 @@ def lagrange(index: int, indices: Iterable[int], order: int, at: int = 0) -> int
     return numerator * pow(denominator, -1, order) % order
 
 
-def sum_of_commitments(group: Group, dealt: Iterable[Sequence[bytes]]) -> tuple[bytes, ...]:
+def sum_of_commitments(
+    group: Group, dealt: Iterable[Sequence[bytes]], lowest: int = 0
+) -> tuple[bytes, ...]:
     """A_k = Σ_j C_{j,k}: commitments to the sum of the polynomials, all of one degree.
+
+    The first of them belongs to the coefficient of x^lowest.
 
     Raises:
         ProtocolAbort: one of them is the identity; nobody is to blame.
     """
     sums = []
-    for k, column in enumerate(zip(*dealt, strict=True)):
+    for k, column in enumerate(zip(*dealt, strict=True), lowest):
         total = group.combine(column)
         if total is None:
             raise ProtocolAbort(f"the sum of the commitments to coefficient {k} is the identity")
@@ -89,3 +93,72 @@ def evaluate_public(group: Group, commitments: Sequence[bytes], index: int) -> b
 def share_is_committed(group: Group, share: int, commitments: Sequence[bytes], index: int) -> bool:
     """Feldman's check: whether share·B = Σ index^k·C_k (step 2.5.8); `share` is an address."""
     return group.public_point_at(share) == group.evaluate(commitments, index)
+
+
+class Sharing(Protocol):
+    """Which polynomials are dealt. An `int` called a share is the address of one, secret."""
+
+    def drawn(self, threshold: int) -> int:
+        """How many coefficients a dealer draws."""
+
+    def share_at(self, group: Group, coefficients: int, count: int, index: int, out: int) -> None:
+        """The share of a holder at `out`; `count` drawn coefficients stand at `coefficients`."""
+
+    def is_committed(
+        self, group: Group, share: int, commitments: Sequence[bytes], index: int, scratch: int
+    ) -> bool:
+        """Feldman's check; the room of one scalar at `scratch` is the caller's to wipe."""
+
+
+class SecretSharing:
+    """f(x) = Σ_{k=0}^{t−1} a_k·x^k: of the random secret a_0 (step 2.5.1)."""
+
+    __slots__ = ()
+
+    def drawn(self, threshold: int) -> int:
+        """t: a_0..a_{t−1}."""
+        return threshold
+
+    def share_at(self, group: Group, coefficients: int, count: int, index: int, out: int) -> None:
+        """f(index) (steps 1.8.8 and 2.5.3)."""
+        group.horner_at(coefficients, count, index, out)
+
+    def is_committed(
+        self, group: Group, share: int, commitments: Sequence[bytes], index: int, scratch: int
+    ) -> bool:
+        """Step 2.5.8; it needs no scratch."""
+        return share_is_committed(group, share, commitments, index)
+
+
+class ZeroSharing:
+    """g(x) = Σ_{k=1}^{t−1} b_k·x^k = x·h(x): of 0 (step 6.4.2).
+
+    h has the coefficients b_1, b_2, …, so that its commitments are those on the wire. The constant
+    commitment O is nowhere: there is nothing to send, to check or to forget.
+    """
+
+    __slots__ = ()
+
+    def drawn(self, threshold: int) -> int:
+        """t − 1: b_1..b_{t−1}."""
+        return threshold - 1
+
+    def share_at(self, group: Group, coefficients: int, count: int, index: int, out: int) -> None:
+        """g(index): Horner without the last addition (step 1.8.8)."""
+        group.horner_at(coefficients, count, index, out)
+        group.multiply_public_at(out, index)
+
+    def is_committed(
+        self, group: Group, share: int, commitments: Sequence[bytes], index: int, scratch: int
+    ) -> bool:
+        """Whether g(index)·B = Σ_{k≥1} index^k·C_k, both divided by the index (step 6.4.3).
+
+        So the last multiple of a point becomes one of a scalar.
+        """
+        move_bytes(scratch, share, group.scalar_length)
+        group.multiply_public_at(scratch, pow(index, -1, group.order))
+        return share_is_committed(group, scratch, commitments, index)
+
+
+SECRET_SHARING: Final = SecretSharing()
+ZERO_SHARING: Final = ZeroSharing()

@@ -56,8 +56,7 @@ def administration(token: Token) -> Iterator[pkcs11.Session]:
         BackendError: what python-pkcs11 raised in the body, by its return code.
     """
     try:
-        # Who has a session keeps the module from being initialised again, under this one too.
-        with token.session():
+        with token.changing(), token.inside():
             token.info()
             with step("administration.open"):
                 session = _token_in(library(token.module), token).open(rw=True)

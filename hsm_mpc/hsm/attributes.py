@@ -125,6 +125,8 @@ _WORDS: Final = {TRUE: "true", FALSE: "false"}
 def differences(token: Token, handle: int, required: Requirements) -> tuple[str, ...]:
     """Each attribute that is not as required, as `CKA_… is …`.
 
+    What the token's profile leaves out is not looked at.
+
     Raises:
         StaleHandle: the object is gone.
         BackendError: the token does not answer.
@@ -132,6 +134,8 @@ def differences(token: Token, handle: int, required: Requirements) -> tuple[str,
     found = []
     with token.session() as session:
         for kind, wanted in required.items():
+            if kind in token.profile.leaves_out:
+                continue
             value = read_attribute(token, session, handle, kind)
             if value == wanted or (value is None and kind in MAY_BE_UNKNOWN):
                 continue

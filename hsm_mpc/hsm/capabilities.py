@@ -17,6 +17,11 @@ class Wrapping(StrEnum):
     RSA_OAEP_SHA256 = "rsa-oaep-sha256"
     RSA_OAEP_SHA1 = "rsa-oaep-sha1"
 
+    def is_weaker_than(self, other: Wrapping) -> bool:
+        """Whether the other one is preferred."""
+        order = list(Wrapping)
+        return order.index(self) > order.index(other)
+
     @property
     def key_class(self) -> ObjectClass:
         """Of the one object in the token that such a wrapping key is."""

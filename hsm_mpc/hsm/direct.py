@@ -1,8 +1,8 @@
 """The direct path: what the HSM decrypts lands in protected memory, and nowhere else of ours.
 
 python-pkcs11's `decrypt` gives `bytes`, which nobody can wipe. Here the module writes to an
-address inside an open window. Every length is checked before the call; the lengths of IV and tag
-are fixed (`sessions`).
+address inside an open window. Every length is checked before the call; the length of the tag is
+fixed, and that of an IV of ours (`sessions`). Encryption is in `gcm`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from hsm_mpc.errors import BackendError, BadInput, Tampered
 from hsm_mpc.hsm import failures
 from hsm_mpc.hsm.cryptoki import BYTES, ffi
 from hsm_mpc.hsm.keys import Key
-from hsm_mpc.hsm.sessions import IV_BYTES, TAG_BYTES, Session
+from hsm_mpc.hsm.sessions import IV_BYTES, LONGEST_IV, TAG_BYTES, Session
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.steps import step
 
 DIGEST_BYTES: Final = 32
 P256_SIGNATURE_BYTES: Final = 64
+_IV_LENGTHS: Final = frozenset({IV_BYTES, LONGEST_IV})
 
 _REFUSED: Final = frozenset(
     {
@@ -61,7 +62,7 @@ def decrypt_gcm_into(
     On failure the memory may hold anything: the caller wipes it.
 
     Args:
-        iv: 12 bytes.
+        iv: 12 bytes; 16 of some HSMs that made it themselves.
         ciphertext: with its tag of 16 bytes at the end, 17 bytes or more.
         capacity: bytes that may be written at `pointer`: the length of the ciphertext or more
             (SoftHSM wants room for the tag too).
@@ -108,7 +109,7 @@ def decrypt_once(
     capacity: int,
 ) -> int:
     """`decrypt_gcm_into` without asking the canary: it raises `AmbiguousAnswer` as it is."""
-    if len(iv) != IV_BYTES or len(ciphertext) <= TAG_BYTES or capacity < len(ciphertext):
+    if len(iv) not in _IV_LENGTHS or len(ciphertext) <= TAG_BYTES or capacity < len(ciphertext):
         raise BadInput(f"AES-GCM: {len(iv)} of IV, {len(ciphertext)} bytes into {capacity}")
     session = token.take_session()
     try:
@@ -143,41 +144,6 @@ def decryption_failure(code: int, token: Token) -> Tampered | BackendError:
     if code in _AMBIGUOUS:
         return AmbiguousAnswer(f"{token.where}: C_Decrypt answered {failures.name_of(code)}")
     return failures.failure(code, "C_Decrypt", token.where)
-
-
-def encrypt_gcm(
-    token: Token, key: Key, iv: bytes, associated: bytes, pointer: int, length: int
-) -> bytes:
-    """Encrypt `length` bytes at `pointer` by AES-256-GCM: ciphertext ‖ tag[16].
-
-    Args:
-        iv: 12 bytes, never used before with this key.
-
-    Raises:
-        BadInput: a length is wrong.
-        StaleHandle: the key is gone.
-        BackendError: the token does not answer as it should, or put an IV of its own in place.
-    """
-    if len(iv) != IV_BYTES or length < 1:
-        raise BadInput(f"AES-GCM: {len(iv)} bytes of IV, {length} of plaintext")
-    sealed = ffi.new("CK_BYTE[]", length + TAG_BYTES)
-    with token.session() as session:
-        session.set_gcm(iv, associated)
-        session.length[0] = len(sealed)
-        source = ffi.cast(BYTES, pointer)
-        with step("key.encrypt"):
-            code = token.calls.C_EncryptInit(
-                session.handle, session.gcm, session.number_of(key.handle)
-            )
-            failures.check(code, "C_EncryptInit", token.where)
-            code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
-            failures.check(code, "C_Encrypt", token.where)
-        if session.length[0] != len(sealed) or bytes(session.iv) != iv:
-            # Some HSMs choose the IV themselves and write it over ours.
-            raise BackendError(
-                f"{token.where}: C_Encrypt changed the IV or the length", retryable=False
-            )
-    return bytes(sealed)
 
 
 def sign_digest(token: Token, key: Key, digest: bytes) -> bytes:

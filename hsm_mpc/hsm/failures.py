@@ -98,13 +98,20 @@ _GONE_CODES: Final = frozenset(
 _FIRST_VENDOR_CODE: Final = 0x80000000
 
 _PIN_CODES: Final = frozenset({0xA0, 0xA1, 0xA2, 0xA3, 0xA4, 0x102, 0x1B8})
+_WITH_PIN: Final = ("C_Login", "C_InitPIN", "C_SetPIN", "C_InitToken")
+"""Functions that are given one. Whoever speaks of a PIN besides means that the login is no good."""
 _STALE_CODES: Final = frozenset({KEY_HANDLE_INVALID, OBJECT_HANDLE_INVALID})
 _ABSENT_CODES: Final = frozenset({0xE0, 0xE1})
 _FOR_GOOD_CODES: Final = frozenset(
     {0x7, 0x9, 0xA, 0x10, 0x12, 0x13, 0x1B, 0x54, 0x62, 0x63, 0x68, 0x70, 0x71}
-    | {0xD0, 0xD1, 0xE2, 0x121, 0x130, 0x140}
+    | {0xD0, 0xD1, 0xE2, 0x121, 0x130, 0x140, BUFFER_TOO_SMALL}
 )
 """Answers that the same call gets again: the module cannot do it, or may not."""
+
+
+_LOGIN_NOT_JUDGED_CODES: Final = frozenset(
+    {0x2, 0x30, 0x31, 0x32, 0x101} | _SESSION_GONE_CODES | _ABSENT_CODES
+)
 
 
 class StaleHandle(BackendError):
@@ -113,6 +120,13 @@ class StaleHandle(BackendError):
 
 class DeviceGone(BackendError):
     """The device, its login or this session of it is gone, or the module does not say what is."""
+
+
+class Lacking(BackendError):
+    """The module says that it cannot do this, or may not, and will say so again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retryable=False)
 
 
 class TokenAbsent(DeviceGone):
@@ -135,6 +149,11 @@ def is_session_gone(code: int) -> bool:
     return code in _SESSION_GONE_CODES
 
 
+def may_mean_a_wrong_pin(code: int) -> bool:
+    """Whether C_Login could mean by it that the PIN is wrong: neither said nor ruled out."""
+    return code not in _LOGIN_NOT_JUDGED_CODES and code != OK
+
+
 def code_named(name: str) -> int | None:
     """The code whose name, compared without case and underscores, is `name`."""
     wanted = name.replace("_", "").lower()
@@ -148,24 +167,25 @@ def failure(code: int, function: str, where: str) -> BackendError:
     """The error for a code other than CKR_OK; `where` names token or module."""
     text = f"{where}: {function} answered {name_of(code)}"
     if code in _PIN_CODES:
-        return PinRefused(text)
+        return PinRefused(text) if function.startswith(_WITH_PIN) else DeviceGone(text)
     if code in _STALE_CODES:
         return StaleHandle(text)
     if code in _ABSENT_CODES:
         return TokenAbsent(text)
     if code in _GONE_CODES or is_vendors(code):
         return DeviceGone(text)
-    return BackendError(text, retryable=code not in _FOR_GOOD_CODES)
+    return Lacking(text) if code in _FOR_GOOD_CODES else BackendError(text)
 
 
 def check(code: int, function: str, where: str) -> None:
     """Go on only after CKR_OK.
 
     Raises:
-        PinRefused: the code speaks of a PIN.
+        PinRefused: the code speaks of the PIN that the function was given.
         StaleHandle: the object is no longer there under this handle.
         TokenAbsent: the slot is empty.
         DeviceGone: the device or the session is gone, or nobody knows.
+        Lacking: the module cannot do it.
         BackendError: any other code.
     """
     if code != OK:

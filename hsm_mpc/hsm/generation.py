@@ -6,7 +6,7 @@ Through python-pkcs11, in a session of `administration`; what came out is read b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import pkcs11
@@ -16,6 +16,8 @@ from hsm_mpc.hsm.attributes import AES_BYTES, P256_PARAMETERS, RSA_BITS, RSA_EXP
 from hsm_mpc.steps import step
 
 Template = dict[Attribute, bool | bytes]
+Fit = Callable[[Template], Template]
+"""A template as this module takes it."""
 
 _FIXED: Final[Template] = {Attribute.MODIFIABLE: False}
 _NEVER_LEAVES: Final[Template] = {
@@ -27,17 +29,25 @@ _NEVER_LEAVES: Final[Template] = {
 _NO_COPIES: Final[Template] = {Attribute.COPYABLE: False}
 
 
-def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True) -> int:
+def aes_key(
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
+) -> int:
     """The handle of a new AES-256 key that encrypts and decrypts.
 
     Args:
         stored: in the token; else a session object, gone with the session.
+        leaves_out: attributes that the module does not take (`profiles`).
 
     Raises:
         pkcs11.PKCS11Error: the token does not make it; `administration` turns it into ours.
     """
 
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return session.generate_key(
             KeyType.AES,
             8 * AES_BYTES,
@@ -45,14 +55,19 @@ def aes_key(session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool 
             label=label,
             store=stored,
             capabilities=MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT,
-            template={**_NEVER_LEAVES, Attribute.DERIVE: False, **more},
+            template=fitted({**_NEVER_LEAVES, Attribute.DERIVE: False}),
         )
 
-    return int(_made(make).handle)
+    return int(_made(session, key_id, label, leaves_out, make).handle)
 
 
 def p256_key_pair(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """The handles of a new P-256 pair, private and public half, that signs and verifies.
 
@@ -63,22 +78,27 @@ def p256_key_pair(
         KeyType.EC, {Attribute.EC_PARAMS: P256_PARAMETERS}, local=True
     )
 
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return curve.generate_keypair(
             id=key_id,
             label=label,
             store=stored,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            public_template={**_FIXED, Attribute.DERIVE: False, **more},
-            private_template={**_NEVER_LEAVES, **more},
+            public_template=fitted({**_FIXED, Attribute.DERIVE: False}),
+            private_template=fitted(_NEVER_LEAVES),
         )
 
-    public, private = _made(make)
+    public, private = _made(session, key_id, label, leaves_out, make)
     return int(private.handle), int(public.handle)
 
 
 def rsa_wrapping_key(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> int:
     """The handle of the private half of a new RSA-3072 pair, which decrypts.
 
@@ -89,22 +109,25 @@ def rsa_wrapping_key(
         pkcs11.PKCS11Error: as `aes_key`.
     """
     public: Template = {Attribute.TOKEN: False, Attribute.PRIVATE: False}
-    return _rsa_pair(
-        session, key_id, label, MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT, public, stored
-    )[0]
+    capabilities = MechanismFlag.ENCRYPT | MechanismFlag.DECRYPT
+    return _rsa_pair(session, key_id, label, capabilities, public, stored, leaves_out)[0]
 
 
 def rsa_key_pair(
-    session: pkcs11.Session, key_id: bytes, label: str, *, stored: bool = True
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    *,
+    stored: bool = True,
+    leaves_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """The handles of a new RSA-3072 pair, private and public half, that signs and verifies.
 
     Raises:
         pkcs11.PKCS11Error: as `aes_key`.
     """
-    return _rsa_pair(
-        session, key_id, label, MechanismFlag.SIGN | MechanismFlag.VERIFY, _FIXED, stored
-    )
+    capabilities = MechanismFlag.SIGN | MechanismFlag.VERIFY
+    return _rsa_pair(session, key_id, label, capabilities, _FIXED, stored, leaves_out)
 
 
 def _rsa_pair(
@@ -114,8 +137,9 @@ def _rsa_pair(
     capabilities: MechanismFlag,
     public_template: Template,
     stored: bool,
+    leaves_out: Collection[int],
 ) -> tuple[int, int]:
-    def make(more: Template) -> Any:
+    def make(fitted: Fit) -> Any:
         return session.generate_keypair(
             KeyType.RSA,
             RSA_BITS,
@@ -123,23 +147,46 @@ def _rsa_pair(
             label=label,
             store=stored,
             capabilities=capabilities,
-            public_template={
-                Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
-                Attribute.DERIVE: False,
-                **public_template,
-                **more,
-            },
-            private_template={**_NEVER_LEAVES, **more},
+            public_template=fitted(
+                {
+                    Attribute.PUBLIC_EXPONENT: RSA_EXPONENT,
+                    Attribute.DERIVE: False,
+                    **public_template,
+                }
+            ),
+            private_template=fitted(_NEVER_LEAVES),
         )
 
-    public, private = _made(make)
+    public, private = _made(session, key_id, label, leaves_out, make)
     return int(private.handle), int(public.handle)
 
 
-def _made(make: Callable[[Template], Any]) -> Any:
-    """What `make` makes, without COPYABLE where the module is older than that attribute."""
+def _made(
+    session: pkcs11.Session,
+    key_id: bytes,
+    label: str,
+    leaves_out: Collection[int],
+    make: Callable[[Fit], Any],
+) -> Any:
+    """What `make` makes, without COPYABLE where the module is older than that attribute.
+
+    p11-kit's client then answers as any module may that is at fault: so it is asked twice, and not
+    again once it has made something.
+    """
+
+    def fit(more: Template) -> Fit:
+        return lambda template: {
+            kind: value for kind, value in {**template, **more}.items() if kind not in leaves_out
+        }
+
     with step("key.generate"):
-        try:
-            return make(_NO_COPIES)
-        except (pkcs11.AttributeTypeInvalid, pkcs11.GeneralError):
-            return make({})
+        for _ in range(2):
+            try:
+                return make(fit(_NO_COPIES))
+            except pkcs11.AttributeTypeInvalid:
+                break
+            except pkcs11.GeneralError:
+                named = {Attribute.ID: key_id, Attribute.LABEL: label}
+                if list(session.get_objects(named)):
+                    raise
+        return make(fit({}))

@@ -6,7 +6,6 @@ token accepts each finding by its name, in the configuration.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,6 +56,12 @@ WRAPPED: Final = Giveaway(
 )
 
 
+TOLD: Final = Giveaway(
+    "sensitive-is-told",
+    "it tells the bytes of keys that are sensitive: whoever is logged in reads every wrapping key",
+)
+
+
 def giveaways(token: Token) -> tuple[Giveaway, ...]:
     """All that the token gives away. Leaves nothing in it.
 
@@ -64,23 +69,31 @@ def giveaways(token: Token) -> tuple[Giveaway, ...]:
         BackendError: the token does not answer, or makes no AES key.
     """
     with administration(token) as session:
-        key = generation.aes_key(session, _NAME.encode(), _NAME, stored=False)
+        key = generation.aes_key(
+            session,
+            _NAME.encode(),
+            _NAME,
+            stored=False,
+            leaves_out=token.profile.leaves_out,
+        )
         found = []
         if not _is_local(token, key):
             found.append(NOT_LOCAL)
         if _is_wrapped(token, _wrapping_key(session), key):
             found.append(WRAPPED)
+        if _is_told(token, key):
+            found.append(TOLD)
     return tuple(found)
 
 
-def require_accepted(token: Token, accepted: Collection[str]) -> None:
-    """Refuse a token that gives away what the configuration does not accept.
+def require_accepted(token: Token) -> None:
+    """Refuse a token that gives away what is not among its `accepted_findings`.
 
     Raises:
         Refused: with rule `hsm-gives-keys-away`, naming each finding and what it means.
         BackendError: as `giveaways`.
     """
-    refused = [found for found in giveaways(token) if found.name not in accepted]
+    refused = [found for found in giveaways(token) if found.name not in token.accepted_findings]
     if refused:
         said = "; ".join(f"{found.name}: {found.meaning}" for found in refused)
         names = ", ".join(found.name for found in refused)
@@ -91,6 +104,11 @@ def require_accepted(token: Token, accepted: Collection[str]) -> None:
 def _is_local(token: Token, key: int) -> bool:
     with token.session() as session:
         return objects.read_attribute(token, session, key, Attribute.LOCAL) == objects.TRUE
+
+
+def _is_told(token: Token, key: int) -> bool:
+    with token.session() as session:
+        return bool(objects.read_attribute(token, session, key, Attribute.VALUE))
 
 
 def _wrapping_key(session: pkcs11.Session) -> int | None:

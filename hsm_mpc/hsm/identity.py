@@ -6,11 +6,18 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
-from hsm_mpc.errors import BackendError, InvalidSignature, Tampered
+from hsm_mpc.errors import InvalidSignature, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
-from hsm_mpc.hsm.keys import Key, KeyPair, key_type_of, used
+from hsm_mpc.hsm.failures import Lacking
+from hsm_mpc.hsm.keys import (
+    Key,
+    KeyPair,
+    key_type_of,
+    require_attributes,
+    used,
+)
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
@@ -31,7 +38,7 @@ class Identity:
             BackendError: the token does not answer, or does not tell point or modulus.
         """
         self._token = token
-        self._private = pair.private
+        self._private, self._public = pair.private, pair.public
         self.key: Final = _verifying_key(token, pair)
 
     def sign(self, tag: Tag, message: bytes) -> bytes:
@@ -56,6 +63,15 @@ class Identity:
             ) from error
         return signature
 
+    def require_attributes(self) -> None:
+        """Refuse to begin with a key that is not as it was made.
+
+        Raises:
+            Refused, StaleHandle, BackendError: as `keys.require_attributes`, for either half.
+        """
+        for half in (self._private, self._public):
+            require_attributes(self._token, half)
+
     def _signature(self, key: Key, digest: bytes) -> bytes:
         if self.key.algorithm is Algorithm.P256:
             return _low_s(sign_digest(self._token, key, digest))
@@ -74,7 +90,7 @@ def _point(token: Token, pair: KeyPair) -> bytes:
     with token.session() as session:
         point = objects.read_attribute(token, session, pair.public.handle, Attribute.EC_POINT)
     if point is None:
-        raise BackendError(f"{token.where}: the identity key's point is not told", retryable=False)
+        raise Lacking(f"{token.where}: the identity key's point is not told")
     return point.removeprefix(_OCTET_STRING) if len(point) > _POINT_BYTES else point
 
 

@@ -153,8 +153,25 @@ def wrapping_key(
     label: str,
     object_class: ObjectClass = ObjectClass.SECRET_KEY,
 ) -> Key:
-    """`wanted` of a wrapping key, of the class that its URI says."""
-    return wanted(token, object_class, key_id, label)
+    """`wanted` of a wrapping key, of the class that its URI says; then `require_attributes`."""
+    key = wanted(token, object_class, key_id, label)
+    require_attributes(token, key)
+    return key
+
+
+def wrapping_key_ids(token: Token, label: str) -> tuple[bytes, ...]:
+    """CKA_ID of every wrapping key with this label, whatever any disk says.
+
+    Raises:
+        BackendError: the token does not answer.
+    """
+    template = {
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.PRIVATE: objects.TRUE,
+        Attribute.LABEL: label.encode("utf-8"),
+    }
+    found = (_id_behind(token, handle) for handle in objects.matching(token, template))
+    return tuple(sorted({key_id for key_id in found if key_id is not None}))
 
 
 def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> Key | None:
@@ -221,7 +238,8 @@ def generate_canary_key(token: Token, wrapping: Wrapping = Wrapping.AES_GCM) -> 
 def _generate_wrapping(token: Token, key_id: bytes, label: str, wrapping: Wrapping) -> Key:
     generate = generation.aes_key if wrapping is Wrapping.AES_GCM else generation.rsa_wrapping_key
     with administration(token) as session:
-        handle = token.handle(generate(session, key_id, label))
+        made = generate(session, key_id, label, leaves_out=token.profile.leaves_out)
+        handle = token.handle(made)
     key = Key(handle, wrapping.key_class, key_id, label)
     _require_or_destroy(token, key)
     return key
@@ -248,7 +266,8 @@ def generate_identity_key(token: Token, algorithm: Algorithm = Algorithm.P256) -
     p256 = algorithm is Algorithm.P256
     generate = generation.p256_key_pair if p256 else generation.rsa_key_pair
     with administration(token) as session:
-        private_handle, public_handle = map(token.handle, generate(session, name, IDENTITY))
+        made = generate(session, name, IDENTITY, leaves_out=token.profile.leaves_out)
+        private_handle, public_handle = map(token.handle, made)
     pair = KeyPair(
         Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
         Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),

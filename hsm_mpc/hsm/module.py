@@ -17,8 +17,9 @@ from hsm_mpc.errors import BackendError, BadConfig
 from hsm_mpc.hsm import cryptoki, failures, loading
 from hsm_mpc.hsm.cryptoki import ULONG, ffi
 from hsm_mpc.hsm.gate import Gate
+from hsm_mpc.hsm.profiles import Profile, of_manufacturer
 from hsm_mpc.hsm.provisioning import create_token
-from hsm_mpc.hsm.token import Token, TokenInfo, read_token_info
+from hsm_mpc.hsm.token import Token, TokenInfo, padded_text, read_token_info
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.steps import step
 
@@ -41,6 +42,8 @@ class Module:
         self.library: Final = loading.load(path)
         self.calls: Final = self.library.calls
         self.gate: Final = Gate()
+        self.profile: Profile | None = None
+        """That of all its tokens, by configuration; None: each token's manufacturer says it."""
         self.incarnation = 1
         """How often it was initialised: numbers of sessions and objects are good for one time."""
         self._process: Final = os.getpid()
@@ -107,6 +110,26 @@ class Module:
                 self._initialise()
             except BackendError as failure:
                 raise BackendError(str(failure)) from failure  # the next time may be a better one
+
+    def version(self) -> str:
+        """What the module says of itself: its description and version, and that of PKCS#11.
+
+        Raises:
+            BackendError: it does not answer.
+        """
+        info = ffi.new("CK_INFO *")
+        with self.gate.inside(), step("module.info"):
+            failures.check(self.calls.C_GetInfo(info), "C_GetInfo", self.where)
+        library, standard = info.libraryVersion, info.cryptokiVersion
+        described = padded_text(bytes(info.libraryDescription))
+        return (
+            f"{described} {library.major}.{library.minor}, "
+            f"PKCS#11 {standard.major}.{standard.minor}"
+        )
+
+    def profile_of(self, token: TokenInfo) -> Profile:
+        """How a token of this module departs from the standard."""
+        return self.profile or of_manufacturer(token.manufacturer)
 
     def refuse_after_fork(self) -> None:
         """A child has the parent's login and sessions but not its threads' locks.

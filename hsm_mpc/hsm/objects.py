@@ -71,7 +71,7 @@ def create(token: Token, template: Mapping[Attribute, bytes], name: str) -> Hand
     """
     attributes, _values = as_template(template)
     handle = ffi.new(ULONG)
-    with token.session() as session, step(f"{name}.create"):
+    with token.changing(), token.session() as session, step(f"{name}.create"):
         code = token.calls.C_CreateObject(session.handle, attributes, len(template), handle)
         failures.check(code, "C_CreateObject", token.where)
         return Handle(handle[0], session.incarnation)
@@ -130,6 +130,6 @@ def destroy(token: Token, handle: int, name: str = "key") -> None:
         StaleHandle: it was gone before.
         BackendError: the token does not answer, or refuses.
     """
-    with token.session() as session, step(f"{name}.destroy"):
+    with token.changing(), token.session() as session, step(f"{name}.destroy"):
         code = token.calls.C_DestroyObject(session.handle, session.number_of(handle))
         failures.check(code, "C_DestroyObject", token.where)

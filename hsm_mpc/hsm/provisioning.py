@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken
 from hsm_mpc.hsm import failures, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
-from hsm_mpc.hsm.profiles import profile_of
 from hsm_mpc.hsm.sessions import open_session
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Secret
@@ -48,12 +47,16 @@ def create_token(module: Module, label: str, so_pin: Secret, user_pin: Secret) -
 
 def _begun(module: Module, label: str) -> list[TokenInfo]:
     """Tokens that bear the label, and so need no C_InitToken any more."""
-    return [token for token in module.slots() if token.label == label and not _wants_label(token)]
+    return [
+        token
+        for token in module.slots()
+        if token.label == label and not _wants_label(module, token)
+    ]
 
 
-def _wants_label(token: TokenInfo) -> bool:
+def _wants_label(module: Module, token: TokenInfo) -> bool:
     """Whether C_InitToken is to be called, which gives a token its label."""
-    return not token.initialised and not profile_of(token).bears_its_label
+    return not token.initialised and not module.profile_of(token).bears_its_label
 
 
 def _the_one_begun(module: Module, label: str) -> TokenInfo:
@@ -69,13 +72,13 @@ def _checked_label(label: str) -> bytes:
 
 
 def _initialise(module: Module, label: bytes, so_pin: Secret, user_pin: Secret) -> None:
-    empty = [token for token in module.slots() if _wants_label(token)]
+    empty = [token for token in module.slots() if _wants_label(module, token)]
     if not empty:
         raise BackendError(f"{module.where}: no empty token to initialise", retryable=False)
     for pin in (so_pin, user_pin):
         _check_length(module, empty[0], pin)
     padded = label.ljust(uri.LABEL_BYTES)
-    factory = profile_of(empty[0]).factory_so_pin
+    factory = module.profile_of(empty[0]).factory_so_pin
     with _officers_pin(so_pin, factory) as (pointer, size), step("token.initialise"):
         code = module.calls.C_InitToken(empty[0].slot, pointer, size, padded)
     failures.check(code, "C_InitToken", module.where)
@@ -115,7 +118,7 @@ def _set_pins(module: Module, token: TokenInfo, so_pin: Secret, user_pin: Secret
 
 def _log_officer_in(module: Module, token: TokenInfo, session: int, so_pin: Secret) -> None:
     """With the factory's PIN while it is the token's; then it is changed, so far as it can be."""
-    calls, profile = module.calls, profile_of(token)
+    calls, profile = module.calls, module.profile_of(token)
     factory = profile.factory_so_pin
     to_be_changed = factory is not None and bool(token.flags & TokenFlag.SO_PIN_TO_BE_CHANGED)
     first = factory if to_be_changed or profile.bears_its_label else None

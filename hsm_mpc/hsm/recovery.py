@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from hsm_mpc.errors import BackendError, HsmMpcError, PinRefused
+from hsm_mpc.errors import BackendError, HsmMpcError, PinRefused, Tampered
 from hsm_mpc.hsm.failures import DeviceGone
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Recovery:
         """The module was initialised again, and this token not entered since."""
 
     def settle(self) -> None:
-        """Return if the token works, or works again.
+        """Return if the token works, or works again. Whoever is inside of the module while another
+        thread climbs is not told: he only takes no session of before.
 
         Raises:
             PinRefused: it would, and there is no PIN to log in with.
@@ -70,12 +71,17 @@ class Recovery:
         """
         if self._climber == threading.get_ident():
             return  # this call is a part of the climb
-        if not self._lock.acquire(timeout=_WAIT):
+        inside = self._token.module.gate.holds_others_up
+        if not self._lock.acquire(timeout=0 if inside else _WAIT):
+            if inside:  # who climbs may be waiting for this thread, which waits for nobody
+                return self._token.pool.close_all()
             raise BackendError(f"{self._token.where}: it is being looked for")
         try:
             self._climber = threading.get_ident()
             if self._token.pool.in_doubt:
+                doubts = self._token.pool.doubts
                 self._settle()
+                self._token.pool.believe(doubts)
         finally:
             self._climber = None
             self._lock.release()
@@ -92,7 +98,6 @@ class Recovery:
             self._climb()
         except HsmMpcError as failure:
             raise self._fallen(failure) from failure
-        self._token.pool.in_doubt = False
         self._pause, self._failing_since, self.given_up = FIRST_PAUSE, None, None
 
     def _climb(self) -> None:
@@ -107,8 +112,7 @@ class Recovery:
             self._token.module.begin_anew()
         self._stands_outside = True
         self._token.enter(self.log_in_again)
-        if self._token.canary is not None:
-            self._token.canary.renew(self._token)
+        self._require_same_token()
         self._stands_outside = False
 
     def _look(self) -> None:
@@ -119,12 +123,27 @@ class Recovery:
             BackendError: it answers otherwise than it should.
         """
         token = self._token
-        token.pool.close_idle()
+        token.pool.close_all()
         token.require_sight()
         if token.canary is not None and not token.canary.is_decrypted_by(token):
-            token.canary.renew(token)  # its key may be under another handle now, or destroyed
-            if token.canary is not None and not token.canary.is_decrypted_by(token):
-                raise DeviceGone(f"{token.where}: it does not decrypt its canary")
+            self._require_same_token()
+
+    def _require_same_token(self) -> None:
+        """It is the one that we had, and not another of its label and serial number.
+
+        Raises:
+            DeviceGone: it does not open what it encrypted when this process began.
+            BackendError: it does not answer.
+        """
+        token = self._token
+        if token.canary is None:
+            return
+        try:
+            token.canary = token.canary.found_again(token)
+        except Tampered as missing:
+            raise DeviceGone(f"{missing}, and was there before") from missing
+        if not token.canary.is_decrypted_by(token):
+            raise DeviceGone(f"{token.where}: it does not decrypt the canary that it encrypted")
 
     def _fallen(self, failure: HsmMpcError) -> BackendError:
         """The failure of a climb, as whoever needed the token is told."""

@@ -22,7 +22,7 @@ from hsm_mpc.encoding import Reader, decoding, u8, u16be, u64be
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
 from hsm_mpc.hsm import objects, register_objects
 from hsm_mpc.hsm.failures import StaleHandle
-from hsm_mpc.hsm.register_objects import NAME_PREFIX, RegisterObject
+from hsm_mpc.hsm.register_objects import NAME_PREFIX, Form, RegisterObject
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 
@@ -113,7 +113,8 @@ def parse(source: bytes) -> tuple[int, Register]:
 class Registers:
     """The registers of all wallets in one token, for the one process that writes them.
 
-    Safe to use from threads. What was read or written once is remembered: nobody else changes it.
+    Safe to use from threads. What was read or written once is remembered, for nobody else changes
+    it, until the module is initialised again: who knows what the token was meanwhile.
     Every method raises `BackendError` where the token does not answer.
     """
 
@@ -121,6 +122,7 @@ class Registers:
         self._token = token
         self._lock = threading.RLock()
         self._known: dict[WalletId, tuple[int, Register]] = {}
+        self._known_since = token.module.incarnation
 
     def read(self, wallet_id: WalletId) -> Register | None:
         """The wallet's register, None if it has none. What a crash left beside it is destroyed.
@@ -129,6 +131,7 @@ class Registers:
             Tampered: objects are there, and none of them is a register; or two disagree.
         """
         with self._lock:
+            self._forget_another_initialisation()
             if wallet_id not in self._known:
                 found = self._settled(wallet_id)
                 if found is None:
@@ -139,6 +142,17 @@ class Registers:
     def exists(self, wallet_id: WalletId) -> bool:
         """Whether there is anything in its name, whole or damaged."""
         return bool(self._objects(wallet_id))
+
+    def form_of(self, wallet_id: WalletId) -> Form:
+        """What the wallet's register is in this token.
+
+        Raises:
+            BackendError: also if it has none.
+        """
+        found = self._objects(wallet_id)
+        if not found:
+            raise BackendError(f"{self._token.where}: no register of {wallet_id.hex()}")
+        return found[0].form
 
     def write(self, wallet_id: WalletId, register: Register) -> None:
         """Put `register` into the place of the one before; when this returns it is durable.
@@ -154,9 +168,12 @@ class Registers:
             value = register.to_bytes(seq)
             made = register_objects.create(self._token, _name(wallet_id), value)
             self._require_stored(made, value)
-            for other in self._objects(wallet_id):
-                if other != made:
-                    self._destroy(other)
+            if self._settled(wallet_id) != (seq, register):
+                self._destroy(made)
+                raise BackendError(
+                    f"{self._token.where}: a register was written and is not found",
+                    retryable=False,
+                )
             self._known[wallet_id] = (seq, register)
 
     def destroy(self, wallet_id: WalletId) -> None:
@@ -179,6 +196,12 @@ class Registers:
         names = (found.name(self._token) for found in register_objects.all_private(self._token))
         wallets = (_wallet_in(name.decode("utf-8", "replace")) for name in names)
         return tuple(sorted({wallet_id for wallet_id in wallets if wallet_id is not None}))
+
+    def _forget_another_initialisation(self) -> None:
+        now = self._token.module.incarnation
+        if now != self._known_since:
+            self._known.clear()
+            self._known_since = now
 
     def _settled(self, wallet_id: WalletId) -> tuple[int, Register] | None:
         """The highest seq that parses wins and the others are destroyed (step 6.2.1)."""

@@ -21,7 +21,6 @@ OBJECT: Final = "register"
 
 _PRIVATE: Final = {Attribute.TOKEN: objects.TRUE, Attribute.PRIVATE: objects.TRUE}
 _UNUSED_KEY: Final = bytes(32)
-_TRIAL: Final = b"hsm-mpc/self-test"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,17 +107,6 @@ def create(token: Token, name: bytes, value: bytes) -> RegisterObject:
             if refused.retryable:
                 raise
     return _created(token, FORMS[-1], name, value)
-
-
-def usable_form(token: Token) -> Form:
-    """The form in which this token keeps registers, found by making one, which is destroyed again.
-
-    Raises:
-        BackendError: it keeps none, or does not answer.
-    """
-    made = create(token, _TRIAL, bytes(1))
-    objects.destroy(token, made.handle, OBJECT)
-    return made.form
 
 
 def _created(token: Token, form: Form, name: bytes, value: bytes) -> RegisterObject:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicNumbers
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from hsm_mpc.errors import BackendError, BadInput
 from hsm_mpc.hsm import direct, failures, objects
-from hsm_mpc.hsm.attributes import RSA_BITS
+from hsm_mpc.hsm.attributes import RSA_BITS, RSA_EXPONENT
 from hsm_mpc.hsm.cryptoki import (
     BYTES,
     MASK_BY,
@@ -46,11 +46,16 @@ class PublicNumbers:
     modulus: bytes
     """384 bytes."""
     exponent: bytes
+    """65537, the only one that keys of ours have."""
+
+    def in_software(self) -> RSAPublicKey:
+        """The public half outside of the token."""
+        numbers = (int.from_bytes(part, "big") for part in (self.exponent, self.modulus))
+        return RSAPublicNumbers(*numbers).public_key()
 
     def encoded(self, form: PublicFormat) -> bytes:
         """DER of RSAPublicKey (`PKCS1`) or of SubjectPublicKeyInfo."""
-        numbers = (int.from_bytes(part, "big") for part in (self.exponent, self.modulus))
-        return RSAPublicNumbers(*numbers).public_key().public_bytes(Encoding.DER, form)
+        return self.in_software().public_bytes(Encoding.DER, form)
 
 
 def public_numbers(token: Token, key: Key) -> PublicNumbers:
@@ -58,19 +63,25 @@ def public_numbers(token: Token, key: Key) -> PublicNumbers:
 
     Raises:
         StaleHandle: the key is gone.
-        BackendError: the token does not answer, or tells no modulus of 3072 bits.
+        BackendError: the token does not answer, or tells no modulus of 3072 bits, or another
+            exponent than 65537: what is encrypted with exponent 1 is not encrypted.
     """
     with token.session() as session:
         modulus, exponent = (
             objects.read_attribute(token, session, key.handle, kind)
             for kind in (Attribute.MODULUS, Attribute.PUBLIC_EXPONENT)
         )
-    stripped = (modulus or b"").lstrip(b"\0")  # some modules write a sign byte
-    if exponent is None or int.from_bytes(stripped, "big").bit_length() != RSA_BITS:
+    stripped = [(part or b"").lstrip(b"\0") for part in (modulus, exponent)]  # of a sign byte
+    numbers = PublicNumbers(*stripped)
+    if int.from_bytes(numbers.modulus, "big").bit_length() != RSA_BITS:
         raise BackendError(
             f"{token.where}: the {key.name} tells no modulus of {RSA_BITS} bits", retryable=False
         )
-    return PublicNumbers(stripped, exponent)
+    if numbers.exponent != RSA_EXPONENT:
+        raise BackendError(
+            f"{token.where}: the {key.name} tells another exponent than 65537", retryable=False
+        )
+    return numbers
 
 
 def encrypt_oaep(token: Token, key: Key, hash_: Hash, pointer: int, length: int) -> bytes:
@@ -86,11 +97,12 @@ def encrypt_oaep(token: Token, key: Key, hash_: Hash, pointer: int, length: int)
     numbers = public_numbers(token, key)
     mechanism, _parameters = _oaep(hash_)
     sealed = ffi.new("CK_BYTE[]", RSA_BYTES)
-    with token.session() as session:  # what is raised closes it, and with it goes the public half
+    # What is raised closes the session, and with it goes the public half.
+    with token.changing(), token.session() as session:
         session.length[0] = len(sealed)
         source = ffi.cast(BYTES, pointer)
         with step("key.encrypt"):
-            public = _public_half(token, session, numbers)
+            public = _public_half(token, session, key, numbers)
             code = token.calls.C_EncryptInit(session.handle, mechanism, public)
             failures.check(code, "C_EncryptInit", token.where)
             code = token.calls.C_Encrypt(session.handle, source, length, sealed, session.length)
@@ -168,14 +180,17 @@ def sign_pss(token: Token, key: Key, digest: bytes) -> bytes:
     return direct.sign(token, key, lambda _: mechanism, digest, RSA_BYTES)
 
 
-def _public_half(token: Token, session: Session, numbers: PublicNumbers) -> int:
-    """The handle of an object that dies with the session."""
+def _public_half(token: Token, session: Session, key: Key, numbers: PublicNumbers) -> int:
+    """The handle of an object that dies with the session. It has id and label: some modules take no
+    key without."""
     attributes, _values = objects.as_template(
         {
             Attribute.CLASS: objects.number(ObjectClass.PUBLIC_KEY),
             Attribute.KEY_TYPE: objects.number(KeyType.RSA),
             Attribute.TOKEN: objects.FALSE,
             Attribute.PRIVATE: objects.FALSE,
+            Attribute.ID: key.key_id,
+            Attribute.LABEL: key.label.encode("utf-8"),
             Attribute.ENCRYPT: objects.TRUE,
             Attribute.MODULUS: numbers.modulus,
             Attribute.PUBLIC_EXPONENT: numbers.exponent,

@@ -2,7 +2,8 @@
 
 A module's list of mechanisms cannot be relied on: some list what they cannot do (measured). Of two
 ways to the same end the second is tried only where the module says that it lacks the first: one
-that is away for a moment, or that answers wrongly, is not worked around.
+that is away for a moment, or that answers wrongly, is not worked around. Nor is one that lacks what
+its canary shows that it does: nobody gets weaker wrapping out of a module that says no once.
 """
 
 from __future__ import annotations
@@ -12,17 +13,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Generic, NoReturn, TypeVar
 
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding
+
 from hsm_mpc.errors import BackendError, HsmMpcError, Refused, Tampered
 from hsm_mpc.hsm import generation
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
 from hsm_mpc.hsm.cryptoki import Hash, ObjectClass, address_of, ffi
-from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once, encrypt_gcm
+from hsm_mpc.hsm.direct import AmbiguousAnswer, CiphertextRefused, decrypt_once
+from hsm_mpc.hsm.failures import Lacking
+from hsm_mpc.hsm.gcm import encrypt_gcm_afresh
 from hsm_mpc.hsm.identity import Identity
-from hsm_mpc.hsm.keys import Key, KeyPair
+from hsm_mpc.hsm.keys import Key, KeyPair, MissingKey
 from hsm_mpc.hsm.register import Register, Registers
-from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep
-from hsm_mpc.hsm.sessions import IV_BYTES
+from hsm_mpc.hsm.register_objects import Form
+from hsm_mpc.hsm.rsa import decrypt_oaep_once, encrypt_oaep, public_numbers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
@@ -32,6 +38,7 @@ RULE: Final = "hsm-capability"
 
 _NAME: Final = "hsm-mpc/self-test"
 _PLAINTEXT: Final = bytes(range(32))
+_IN_SOFTWARE: Final = {Hash.SHA1: hashes.SHA1(), Hash.SHA256: hashes.SHA256()}
 
 _Way = TypeVar("_Way")
 
@@ -54,6 +61,8 @@ class SelfTest:
     findings: tuple[Finding, ...]
     capabilities: Capabilities | None
     """None where one is lacking."""
+    register_form: Form | None
+    """What its registers are; None where it keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +90,11 @@ def self_test(token: Token) -> SelfTest:
     return _judged(_wraps(token), _signs(token), _keeps(token))
 
 
-def _judged(wraps: _Tried[Wrapping], signs: _Tried[Algorithm], keeps: _Tried[bool]) -> SelfTest:
+def _judged(wraps: _Tried[Wrapping], signs: _Tried[Algorithm], keeps: _Tried[Form]) -> SelfTest:
     findings = (wraps.finding, signs.finding, keeps.finding)
     if wraps.way is None or signs.way is None or keeps.way is None:
-        return SelfTest(findings, None)
-    return SelfTest(findings, Capabilities(wraps.way, signs.way))
+        return SelfTest(findings, None, keeps.way)
+    return SelfTest(findings, Capabilities(wraps.way, signs.way), keeps.way)
 
 
 def require_capabilities(token: Token) -> Capabilities:
@@ -118,19 +127,22 @@ def require_wrapping(token: Token) -> Wrapping:
 def _refuse(token: Token, *tried: _Tried[Any]) -> NoReturn:
     failed = [each.finding for each in tried if each.error is not None]
     reasons = "; ".join(f"{finding.capability}: {finding.failure}" for finding in failed)
-    text = f"{token.where}: {reasons}"
+    profile = token.profile
+    text = f"{token.where}: {reasons} (profile {profile}: docs/hsm/{profile.page})"
     if any(each.error is not None and each.error.retryable for each in tried):
         raise BackendError(text)
     raise Refused(RULE, text)
 
 
 def _wraps(token: Token) -> _Tried[Wrapping]:
-    return _first_that_works(
-        token,
-        _Attempt("AES-256-GCM in the token", _wraps_by_aes),
-        _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
-        _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
-    )
+    by_rsa = (_BY_RSA[hash_] for hash_ in token.profile.oaep_hashes)
+    tried = _first_that_works(token, _Attempt("AES-256-GCM in the token", _wraps_by_aes), *by_rsa)
+    shown = None if token.canary is None else token.canary.wrapping
+    if tried.way is None or shown is None or not tried.way.is_weaker_than(shown):
+        return tried
+    reasons = "; ".join(tried.finding.instead_of)
+    doubt = BackendError(f"its canary is under {shown}, and still it says: {reasons}")
+    return _Tried(Finding(tried.finding.capability, str(doubt)), None, doubt)
 
 
 def _signs(token: Token) -> _Tried[Algorithm]:
@@ -141,7 +153,7 @@ def _signs(token: Token) -> _Tried[Algorithm]:
     )
 
 
-def _keeps(token: Token) -> _Tried[bool]:
+def _keeps(token: Token) -> _Tried[Form]:
     return _first_that_works(token, _Attempt("registers in the token", _keeps_registers))
 
 
@@ -154,7 +166,7 @@ def _first_that_works(token: Token, *attempts: _Attempt[_Way]) -> _Tried[_Way]:
         except HsmMpcError as error:
             reasons.append(f"{attempt.capability}: {error}")
             last = error
-            if not _lacks(error):
+            if not isinstance(error, Lacking):
                 break
         else:
             return _Tried(Finding(attempt.capability, "", tuple(reasons)), way)
@@ -163,27 +175,31 @@ def _first_that_works(token: Token, *attempts: _Attempt[_Way]) -> _Tried[_Way]:
     return _Tried(Finding(attempts[0].capability, failure), None, last)
 
 
-def _lacks(error: HsmMpcError) -> bool:
-    """Whether the module said that it cannot do this, and will say so again."""
-    return isinstance(error, BackendError) and not error.retryable
-
-
 def _wraps_by_aes(token: Token) -> Wrapping:
-    name, iv = _NAME.encode(), os.urandom(IV_BYTES)
+    name = _NAME.encode()
     with administration(token) as session:
-        handle = generation.aes_key(session, name, _NAME, stored=False)
+        handle = generation.aes_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.SECRET_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
-        sealed = encrypt_gcm(token, key, iv, name, address_of(plaintext), len(_PLAINTEXT))
+        once, again = (
+            encrypt_gcm_afresh(token, key, name, address_of(plaintext), len(_PLAINTEXT))
+            for _ in range(2)
+        )
+        if once.iv == again.iv:
+            raise Tampered("it uses an IV twice")
+        iv, sealed = once
 
-        def opened(associated: bytes, ciphertext: bytes) -> bytes:
-            out = ffi.new("CK_BYTE[]", len(ciphertext))
-            length = decrypt_once(token, key, iv, associated, ciphertext, address_of(out), len(out))
+        def opened(nonce: bytes, associated: bytes, ciphertext: bytes) -> bytes:
+            out, room = ffi.new("CK_BYTE[]", len(ciphertext)), len(ciphertext)
+            length = decrypt_once(token, key, nonce, associated, ciphertext, address_of(out), room)
             return bytes(out[0:length])
 
-        _must_give_back(lambda: opened(name, sealed))
-        _must_refuse(lambda: opened(name, _flipped(sealed)))
-        _must_refuse(lambda: opened(b"other", sealed))
+        _must_give_back(lambda: opened(iv, name, sealed))
+        _must_refuse(lambda: opened(iv, name, _flipped(sealed)))
+        _must_refuse(lambda: opened(iv, b"other", sealed))
+        _must_refuse(lambda: opened(_flipped(iv), name, sealed))
     return Wrapping.AES_GCM
 
 
@@ -197,10 +213,18 @@ def _wraps_by_rsa_sha1(token: Token) -> Wrapping:
     return Wrapping.RSA_OAEP_SHA1
 
 
+_BY_RSA: Final = {
+    Hash.SHA256: _Attempt("RSA-3072 OAEP with SHA-256 in the token", _wraps_by_rsa_sha256),
+    Hash.SHA1: _Attempt("RSA-3072 OAEP with SHA-1 in the token", _wraps_by_rsa_sha1),
+}
+
+
 def _wraps_by_rsa(token: Token, hash_: Hash) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        handle = generation.rsa_wrapping_key(session, name, _NAME, stored=False)
+        handle = generation.rsa_wrapping_key(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         key = Key(handle, ObjectClass.PRIVATE_KEY, name, _NAME)
         plaintext = ffi.from_buffer(_PLAINTEXT)
         sealed = encrypt_oaep(token, key, hash_, address_of(plaintext), len(_PLAINTEXT))
@@ -211,7 +235,18 @@ def _wraps_by_rsa(token: Token, hash_: Hash) -> None:
             return bytes(out[0:length])
 
         _must_give_back(lambda: opened(sealed))
+        try:
+            _must_give_back(lambda: opened(_sealed_in_software(token, key, hash_)))
+        except (AmbiguousAnswer, CiphertextRefused) as error:
+            raise Tampered("its OAEP is not what others call so") from error
         _must_refuse(lambda: opened(_flipped(sealed)))
+
+
+def _sealed_in_software(token: Token, key: Key, hash_: Hash) -> bytes:
+    """By another's OAEP: a module that takes one hash for another agrees with itself."""
+    by = _IN_SOFTWARE[hash_]
+    public = public_numbers(token, key).in_software()
+    return public.encrypt(_PLAINTEXT, padding.OAEP(padding.MGF1(by), by, None))
 
 
 def _flipped(sealed: bytes) -> bytes:
@@ -244,16 +279,21 @@ def _signs_by_rsa(token: Token) -> Algorithm:
 def _sign_once(token: Token, generate: Callable[..., tuple[int, int]]) -> None:
     name = _NAME.encode()
     with administration(token) as session:
-        private, public = generate(session, name, _NAME, stored=False)
+        private, public = generate(
+            session, name, _NAME, stored=False, leaves_out=token.profile.leaves_out
+        )
         pair = KeyPair(
             Key(private, ObjectClass.PRIVATE_KEY, name, _NAME),
             Key(public, ObjectClass.PUBLIC_KEY, name, _NAME),
         )
-        Identity(token, pair).sign(Tag.CARD, name)
+        try:
+            Identity(token, pair).sign(Tag.CARD, name)
+        except MissingKey as forgotten:  # a throw-away key is not found again: it may be a fault
+            raise BackendError(str(forgotten)) from forgotten
 
 
-def _keeps_registers(token: Token) -> bool:
-    """Data objects, which hold a wallet's register (step 6.2.1a)."""
+def _keeps_registers(token: Token) -> Form:
+    """In which form the token keeps a wallet's register (step 6.2.1a)."""
     wallet_id, registers = WalletId(os.urandom(16)), Registers(token)
     try:
         for number in (1, 2):
@@ -261,6 +301,6 @@ def _keeps_registers(token: Token) -> bool:
             registers.write(wallet_id, wanted)
             if Registers(token).read(wallet_id) != wanted:
                 raise BackendError("it does not give back what it stored", retryable=False)
+        return registers.form_of(wallet_id)
     finally:
         registers.destroy(wallet_id)
-    return True

@@ -19,8 +19,10 @@ from hsm_mpc.hsm.gate import Gate
 from hsm_mpc.steps import step
 
 IV_BYTES: Final = 12
+LONGEST_IV: Final = 16
+"""What some HSMs make where they make the IV themselves."""
 TAG_BYTES: Final = 16
-"""Both fixed here and never read from a blob: some modules accept a tag of one byte."""
+"""Fixed here and never read from a blob: some modules accept a tag of one byte."""
 
 MOST_SESSIONS: Final = 16
 PATIENCE_SECONDS: Final = 30.0
@@ -47,15 +49,17 @@ class Session:
     The module is not initialised again as long as somebody has it.
     """
 
-    __slots__ = ("_gcm", "_kept", "ecdsa", "gcm", "handle", "incarnation", "iv", "length")
+    __slots__ = ("_gcm", "_kept", "cohort", "ecdsa", "gcm", "handle", "incarnation", "iv", "length")
 
-    def __init__(self, handle: int, incarnation: int = 0) -> None:
+    def __init__(self, handle: int, incarnation: int = 0, cohort: int = 0) -> None:
         self.handle: Final = handle
         self.incarnation: Final = incarnation
+        self.cohort: Final = cohort
+        """How often all sessions of the pool had been closed before this one was opened."""
         self.length: Final = ffi.new(ULONG)
-        self.iv: Final = ffi.new(f"CK_BYTE[{IV_BYTES}]")
+        self.iv: Final = ffi.new(f"CK_BYTE[{LONGEST_IV}]")
         self._gcm = ffi.new("CK_GCM_PARAMS *")
-        self._gcm.pIv, self._gcm.ulIvLen, self._gcm.ulIvBits = self.iv, IV_BYTES, 8 * IV_BYTES
+        self._gcm.pIv = self.iv  # never NULL: SoftHSM reads it unseen
         self._gcm.ulTagBits = 8 * TAG_BYTES
         self.gcm: Final = ffi.new("CK_MECHANISM *")
         self.gcm.mechanism, self.gcm.pParameter = Mechanism.AES_GCM, self._gcm
@@ -73,8 +77,14 @@ class Session:
         return handle
 
     def set_gcm(self, iv: bytes, associated: bytes) -> None:
-        """Parameters of the next AES-GCM call. `iv` is 12 bytes."""
-        ffi.memmove(self.iv, iv, IV_BYTES)
+        """Parameters of the next AES-GCM call.
+
+        Args:
+            iv: 12 or 16 bytes; none, where the HSM makes one and appends it.
+        """
+        length = len(iv)
+        ffi.memmove(self.iv, iv, length)
+        self._gcm.ulIvLen, self._gcm.ulIvBits = length, 8 * length
         self._kept = ffi.from_buffer(associated)
         self._gcm.pAAD = ffi.cast(BYTES, self._kept)
         self._gcm.ulAADLen = len(associated)
@@ -101,11 +111,14 @@ class SessionPool:
         self._calls = calls
         self._slot = slot
         self._where = where
-        self._most = most
+        self.most = most
         self._gate = gate or Gate()
         self._incarnation: int | None = incarnation
         self.in_doubt = False
         """An unexpected answer came: the token is to be looked at before it is used again."""
+        self.doubts = 0
+        """How many came so far."""
+        self._cohort = 0
         self._unclosed: list[int] = []
         self._idle: list[Session] = []
         self._open = 0
@@ -140,7 +153,10 @@ class SessionPool:
             raise
 
     def give_back(self, session: Session) -> None:
-        """The session did all that it was asked."""
+        """The session did all that it was asked; it is closed if others were meanwhile."""
+        if session.cohort != self._cohort:
+            self._end(session)
+            return
         self._idle.append(session)
         if self._waiting:  # whoever counts itself here looks at `_idle` again before it sleeps
             with self._returned:
@@ -149,19 +165,30 @@ class SessionPool:
 
     def drop(self, session: Session) -> None:
         """Close the session as far as the token lets us: an unexpected answer poisons it."""
-        self.in_doubt = True
-        self.close(session.handle)
-        self._forget_one()
-        self._gate.leave()
+        self.doubt()
+        self._end(session)
+
+    def doubt(self) -> None:
+        """An unexpected answer came."""
+        with self._returned:
+            self.doubts += 1
+            self.in_doubt = True
+
+    def believe(self, doubts: int) -> None:
+        """The token was looked at after so many unexpected answers, and it works."""
+        with self._returned:
+            self.in_doubt = self.doubts != doubts
 
     def close(self, handle: int) -> None:
-        """Close any session of the slot; `close_idle` tries again what could not be closed."""
+        """Close any session of the slot; `close_all` tries again what could not be closed."""
         code = self._calls.C_CloseSession(handle)
         if code != failures.OK and not failures.is_session_gone(code):
             self._unclosed.append(handle)
 
-    def close_idle(self) -> None:
-        """Close all sessions that nobody has."""
+    def close_all(self) -> None:
+        """Close all sessions that nobody has now; those in use when they are given back."""
+        with self._returned:
+            self._cohort += 1
         with self._gate.inside():
             stubborn, self._unclosed = self._unclosed, []
             for handle in stubborn:
@@ -190,6 +217,21 @@ class SessionPool:
         """Between `forget` and `reopen`."""
         return self._incarnation is None
 
+    def require_open(self) -> int:
+        """The initialisation of the module in which sessions are opened.
+
+        Raises:
+            BackendError: there is none now (`is_closed`).
+        """
+        if self._incarnation is None:
+            raise BackendError(f"{self._where}: it is not logged in again yet")
+        return self._incarnation
+
+    def _end(self, session: Session) -> None:
+        self.close(session.handle)
+        self._forget_one()
+        self._gate.leave()
+
     def _forget_one(self) -> None:
         with self._returned:
             self._open -= 1
@@ -205,14 +247,13 @@ class SessionPool:
         if isinstance(claimed, Session):
             return claimed
         if not claimed:
-            raise BackendError(f"{self._where}: all {self._most} sessions are busy")
+            raise BackendError(f"{self._where}: all {self.most} sessions are busy")
         try:
-            if self._incarnation is None:
-                raise BackendError(f"{self._where}: it is not logged in again yet")
+            incarnation, cohort = self.require_open(), self._cohort
             handle = open_session(self._calls, self._slot, self._where)
-            return Session(handle, self._incarnation)
+            return Session(handle, incarnation, cohort)
         except BaseException:
-            self.in_doubt = True
+            self.doubt()
             self._forget_one()
             raise
 
@@ -221,7 +262,7 @@ class SessionPool:
         try:
             return self._idle.pop()
         except IndexError:
-            if self._open >= self._most:
+            if self._open >= self.most:
                 return False
             self._open += 1
             return True

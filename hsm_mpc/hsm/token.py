@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from types import SimpleNamespace
@@ -13,14 +14,24 @@ from typing import TYPE_CHECKING, Final
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import cryptoki, failures, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
+from hsm_mpc.hsm.profiles import Profile
 from hsm_mpc.hsm.recovery import Recovery
-from hsm_mpc.hsm.sessions import Handle, Session, SessionPool, open_session
+from hsm_mpc.hsm.sessions import MOST_SESSIONS, Handle, Session, SessionPool, open_session
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.steps import step
 
 if TYPE_CHECKING:
     from hsm_mpc.hsm.canary import Canary
     from hsm_mpc.hsm.module import Module
+
+_BESIDE_WORKERS: Final = 2
+"""Sessions of ours that are no worker's: the one that logged in, and one that makes keys."""
+
+
+_MOST_UNCLEAR_LOGINS: Final = 2
+"""The PIN may be wrong each time, and many a token locks at the third."""
+_ASKED_AGAIN: Final = (0.0, 0.02, 0.1)
+"""Seconds after which a token that failed to tell of itself is asked again."""
 
 
 class PinState(Enum):
@@ -45,6 +56,8 @@ class TokenInfo:
     manufacturer: str
     model: str
     flags: TokenFlag
+    most_sessions: int | None
+    """Read-write sessions that a process may have at once; None where the module tells no bound."""
     pin_lengths: range
     """Lengths that the token accepts, in bytes."""
     free_private_bytes: int | None
@@ -53,7 +66,7 @@ class TokenInfo:
     @property
     def serial_text(self) -> str:
         """The serial as people write it, without the blanks."""
-        return _text(self.serial)
+        return padded_text(self.serial)
 
     @property
     def initialised(self) -> bool:
@@ -81,20 +94,28 @@ def read_token_info(calls: SimpleNamespace, slot: int, where: str) -> TokenInfo:
     raw = ffi.new("CK_TOKEN_INFO *")
     with step("token.info"):
         failures.check(calls.C_GetTokenInfo(slot, raw), "C_GetTokenInfo", where)
-    free = raw.ulFreePrivateMemory
+    free, most = raw.ulFreePrivateMemory, raw.ulMaxRwSessionCount
     return TokenInfo(
         slot=slot,
-        label=_text(bytes(raw.label)),
+        label=padded_text(bytes(raw.label)),
         serial=bytes(raw.serialNumber),
-        manufacturer=_text(bytes(raw.manufacturerID)),
-        model=_text(bytes(raw.model)),
+        manufacturer=padded_text(bytes(raw.manufacturerID)),
+        model=padded_text(bytes(raw.model)),
         flags=TokenFlag(raw.flags),
+        most_sessions=None if most in (0, cryptoki.UNAVAILABLE) else most,
         pin_lengths=range(raw.ulMinPinLen, raw.ulMaxPinLen + 1),
         free_private_bytes=None if free == cryptoki.UNAVAILABLE else free,
     )
 
 
-def _text(padded: bytes) -> str:
+def _most_workers(token: TokenInfo) -> int:
+    if token.most_sessions is None:
+        return MOST_SESSIONS
+    return max(1, min(MOST_SESSIONS, token.most_sessions - _BESIDE_WORKERS))
+
+
+def padded_text(padded: bytes) -> str:
+    """What a module tells in a field of fixed length."""
     return padded.rstrip(b" \0").decode("utf-8", "replace")
 
 
@@ -111,11 +132,13 @@ class Token:
         self.slot = found.slot
         self.label: Final = found.label
         self.serial: Final = found.serial
+        self._found: Final = found
         self.where: Final = f"token {found.label!r}, serial {found.serial_text}"
         self.pool: Final = SessionPool(
             module.calls,
             found.slot,
             self.where,
+            _most_workers(found),
             gate=module.gate,
             incarnation=module.incarnation,
         )
@@ -127,11 +150,17 @@ class Token:
         self._login_lock = threading.Lock()
         self._login_session: int | None = None
         self._login_was_lost = False
+        self._unclear_logins = 0
 
     @property
     def uri_prefix(self) -> str:
         """`pkcs11:token=…;serial=…`."""
         return uri.token_part(self.label, self.serial)
+
+    @property
+    def profile(self) -> Profile:
+        """How it departs from the standard."""
+        return self.module.profile_of(self._found)
 
     @property
     def logged_in(self) -> bool:
@@ -150,7 +179,7 @@ class Token:
             if (now.label, now.serial) != (self.label, self.serial):
                 raise failures.DeviceGone(f"{self.where}: another token is in its place")
         except BackendError:
-            self.pool.in_doubt = True
+            self.pool.doubt()
             raise
         return now
 
@@ -165,21 +194,22 @@ class Token:
                 the PIN anew: `holder login`). A right PIN clears the warning.
 
         Raises:
-            PinRefused: the PIN is wrong, locked, expired or not set; or the token warns.
+            PinRefused: the PIN is wrong, locked, expired or not set; or the token warns; or it
+                answered for the second time what may mean any of these.
             BackendError: the token does not answer, or other code of this process has logged in.
         """
-        with self._login_lock:
+        # Inside all the while: the slot whose token is looked at is the one that gets the PIN.
+        with self._login_lock, self.module.gate.inside():
             if self.logged_in:
                 return
             self._refuse_a_risky_try(self.info().pin_state, despite_warning)
-            with self.module.gate.inside():
-                session = open_session(self.calls, self.slot, self.where)
-                try:
-                    with step("token.login"):
-                        self._login(session, pin)
-                except BaseException:
-                    self.pool.close(session)
-                    raise
+            session = open_session(self.calls, self.slot, self.where)
+            try:
+                with step("token.login"):
+                    self._login(session, pin)
+            except BaseException:
+                self.pool.close(session)
+                raise
             self._login_session, self._login_was_lost = session, False
 
     def forget(self) -> None:
@@ -200,7 +230,7 @@ class Token:
             PinRefused: there is no PIN to log in with.
             BackendError, BadConfig: the token is not there, or does not answer.
         """
-        self.slot = self.module.find(self.label, _text(self.serial)).slot
+        self.slot = self.module.find(self.label, padded_text(self.serial)).slot
         if self._login_was_lost:
             if log_in is None:
                 raise PinRefused(f"{self.where}: its login is lost, and nobody has its PIN")
@@ -221,7 +251,15 @@ class Token:
             raise BackendError(
                 f"{self.where}: other code of this process has logged in", retryable=False
             )
+        if failures.may_mean_a_wrong_pin(code):
+            self._unclear_logins += 1
+            if self._unclear_logins >= _MOST_UNCLEAR_LOGINS:
+                raise PinRefused(
+                    f"{self.where}: C_Login answered {failures.name_of(code)}, and so before: the "
+                    "PIN may be wrong; mend: hsm-mpc holder login"
+                )
         failures.check(code, "C_Login", self.where)
+        self._unclear_logins = 0
 
     def require_sight(self) -> None:
         """What was looked for and not found is not there: the token is, and shows us all it has.
@@ -231,7 +269,14 @@ class Token:
         Raises:
             BackendError: the token is gone, or has logged this process out.
         """
-        self.info()
+        for pause in _ASKED_AGAIN:
+            try:
+                self.info()
+                break
+            except BackendError:  # SoftHSM fails to tell while another process logs in
+                time.sleep(pause)
+        else:
+            self.info()
         if not self.logged_in:
             return
         found = ffi.new("CK_SESSION_INFO *")
@@ -239,7 +284,7 @@ class Token:
             code = self.calls.C_GetSessionInfo(session.handle, found)
             failures.check(code, "C_GetSessionInfo", self.where)
         if found.state != cryptoki.OF_USER:
-            self.pool.in_doubt = True
+            self.pool.doubt()
             raise failures.DeviceGone(f"{self.where}: it has logged this process out")
 
     def handle(self, number: int) -> Handle:
@@ -262,6 +307,31 @@ class Token:
         """
         self._settle()
         return self.pool.session()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """As `session` for a body that opens a session of its own: the module is not initialised
+        again meanwhile, and what the body raises is a doubt.
+
+        Raises:
+            BackendError: as `session`.
+        """
+        self._settle()
+        with self.module.gate.inside():
+            self.pool.require_open()
+            try:
+                yield
+            except BaseException:
+                self.pool.doubt()
+                raise
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Around whatever makes or destroys objects, before it takes a session.
+
+        Raises:
+            BackendError: as `Gate.changing`.
+        """
+        return self.module.gate.changing() if self.profile.changes_alone else nullcontext()
 
     def _settle(self) -> None:
         self.module.refuse_after_fork()

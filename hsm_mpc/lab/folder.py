@@ -156,5 +156,5 @@ class LabFolder:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Put a file (0600) with `text` in the place of `path`; durable."""
+    """Put a file (0600) with `text` in the place of `path`: whole, or as before."""
     replace_private(path, text.encode("utf-8"))

@@ -8,12 +8,15 @@ import select
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from hsm_mpc.lab.folder import write_private
 
+_ENDED: Final = "ZX"
+"""States of a process that has ended, and was not buried yet."""
 _START_TIME: Final = 19
 """Field 22 of /proc/PID/stat, counted from behind the name."""
 
@@ -70,6 +73,29 @@ class RunningProcess:
             os.close(descriptor)
 
 
+def descendants(pid: int) -> dict[int, str]:
+    """The children of a process and theirs, as they are now: the name of each, of at most 15 bytes.
+
+    Who was left behind by a parent that ended is none of them.
+    """
+    parents, names = {}, {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            stat = (folder / "stat").read_text("ascii", "replace")
+            state, parent = stat.rpartition(")")[2].split()[:2]
+            if state not in _ENDED:
+                parents[int(folder.name)] = int(parent)
+                names[int(folder.name)] = stat.partition("(")[2].rpartition(")")[0]
+    found: dict[int, str] = {}
+    waiting = [pid]
+    while waiting:
+        above = waiting.pop()
+        below = [child for child, parent in parents.items() if parent == above]
+        found |= {child: names[child] for child in below}
+        waiting += below
+    return found
+
+
 def command(*arguments: str) -> list[str]:
     """`hsm-mpc ARGUMENTS` by this very Python."""
     return [sys.executable, "-P", "-m", "hsm_mpc.cli.main", *arguments]
@@ -101,4 +127,4 @@ def _started(pid: int) -> int | None:
     except OSError:
         return None
     fields = behind_name.split()
-    return None if fields[0] in "ZX" else int(fields[_START_TIME])
+    return None if fields[0] in _ENDED else int(fields[_START_TIME])

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.certificates.transcript import Transcript
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, ProtocolAbort
-from hsm_mpc.groups.proofs import context_of, signature_length
-from hsm_mpc.groups.sharing import MAX_HOLDERS
-from hsm_mpc.protocols.pads import frame, read_frames, sealed_length
+from hsm_mpc.groups.proofs import context_of
+from hsm_mpc.groups.sharing import MAX_HOLDERS, SECRET_SHARING, Sharing
+from hsm_mpc.protocols.dealing import Dealing
 from hsm_mpc.protocols.suite import Suite
 
 
@@ -27,6 +26,11 @@ class Setup:
     context: bytes
     extension: bytes
     """`ext`: bytes that the transcript binds besides (step 2.4.3)."""
+
+    @property
+    def sharing(self) -> Sharing:
+        """Of the key."""
+        return SECRET_SHARING
 
     @property
     def holders(self) -> int:
@@ -73,46 +77,8 @@ def agree(
 
 
 @dataclass(frozen=True, slots=True)
-class Dealing1:
-    """msg1_j: what a holder deals to all (step 2.5.4)."""
-
-    commitments: tuple[bytes, ...]
-    """C_{j,0}..C_{j,t−1}."""
-    possession: bytes
-    """PoP_j."""
-    ephemeral: bytes
-    """E_j."""
-    sealed: tuple[bytes, ...]
-    """c_{j,1}..c_{j,n}."""
-
-    def to_bytes(self) -> bytes:
-        """C_j ‖ PoP_j ‖ E_j ‖ frame(c_{j,1}) ‖ … ‖ frame(c_{j,n})."""
-        frames = b"".join(frame(ciphertext) for ciphertext in self.sealed)
-        return b"".join(self.commitments) + self.possession + self.ephemeral + frames
-
-    @classmethod
-    def from_bytes(cls, encoded: bytes, setup: Setup) -> Dealing1:
-        """Exactly t points, a signature, a point and n frames of a share each (step 2.5.5).
-
-        Raises:
-            BadEncoding: anything else, or a point that is none.
-        """
-        group = setup.suite.group
-        reader = Reader(encoded, "a dealing")
-        width = group.point_length
-        dealing = cls(
-            group.parse_points(reader.take(width * setup.threshold)),
-            reader.take(signature_length(setup.suite)),
-            group.parse_point(reader.take(width)),
-            read_frames(reader, setup.holders, sealed_length(setup.suite)),
-        )
-        reader.end()
-        return dealing
-
-
-def possession_message(setup: Setup, commitments: Sequence[bytes], ephemeral: bytes) -> bytes:
-    """What PoP_j signs: context ‖ C_j ‖ E_j (step 2.5.2)."""
-    return setup.context + b"".join(commitments) + ephemeral
+class Dealing1(Dealing):
+    """msg1_j: C_{j,0}..C_{j,t−1} ‖ PoP_j ‖ E_j ‖ frame(c_{j,1}) ‖ … (step 2.5.4)."""
 
 
 def transcript(setup: Setup, dealings: Sequence[Dealing1]) -> Transcript:

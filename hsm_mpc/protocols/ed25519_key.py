@@ -25,7 +25,10 @@ class Ed25519Key:
 
     nonce_bytes: Final = PUBLIC_NONCE_BYTES
 
-    def __init__(self, epoch_hash: EpochHash, n: int, commitments: Sequence[bytes]) -> None:
+    def __init__(
+        self, epoch_hash: EpochHash, n: int, commitments: Sequence[bytes], first: EpochHash
+    ) -> None:
+        del first  # nothing is derived from it: keys of this scheme have no children
         self._epoch_hash = epoch_hash
         self._n = n
         self._commitments = commitments

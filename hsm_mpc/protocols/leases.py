@@ -144,6 +144,13 @@ class LeaseTable:
         with self._lock:
             self._expire(now)
 
+    def forget_epoch(self, wallet_id: bytes, epoch_hash: bytes) -> None:
+        """Wipe the open leases of an epoch that signs no more (step 6.5.7)."""
+        with self._lock:
+            for lease in list(self._leases()):
+                if (lease.terms.wallet_id, lease.terms.epoch_hash) == (wallet_id, epoch_hash):
+                    self._wipe(lease)
+
     def open_sessions(self) -> frozenset[tuple[bytes, bytes]]:
         """(request_id, epoch_hash) of every open lease."""
         with self._lock:

@@ -72,12 +72,25 @@ class Pads:
         nonce = self._derive(static, route.ephemeral, static_half, route)
         return self._suite.open(self._key, nonce, sealed, out, self._scratch)
 
+    def open_revealed(
+        self, halves: tuple[bytes, bytes], route: Route, sealed: bytes, out: int
+    ) -> bool:
+        """The same for anybody, with S^e and S^d as the receiver revealed them (step 6.4.8)."""
+        move_public(self._shared, b"".join(halves))
+        nonce = self._pad(route)
+        return self._suite.open(self._key, nonce, sealed, out, self._scratch)
+
     def _derive(self, secret: int, point: bytes, static_half: int, route: Route) -> bytes:
-        """⟦K⟧ in its place; the nonce (steps 2.3.1, 2.3.3, 2.3.5). S^e = secret·point."""
-        shared, width = self._shared, self._group.point_length
-        self._group.diffie_hellman_at(secret, point, shared)
-        move_bytes(shared + width, static_half, width)
-        move_public(shared + 2 * width, route.ephemeral + route.sender + route.receiver)
+        """⟦K⟧ in its place; the nonce (steps 2.3.1 and 2.3.3). S^e = secret·point."""
+        width = self._group.point_length
+        self._group.diffie_hellman_at(secret, point, self._shared)
+        move_bytes(self._shared + width, static_half, width)
+        return self._pad(route)
+
+    def _pad(self, route: Route) -> bytes:
+        """⟦K⟧ and the nonce of S^e ‖ S^d, which stand in their place (step 2.3.5)."""
+        keys = route.ephemeral + route.sender + route.receiver
+        move_public(self._shared + 2 * self._group.point_length, keys)
         return self._suite.pad(self._hashed, self._length, self._key)
 
 

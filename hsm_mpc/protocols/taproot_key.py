@@ -26,11 +26,13 @@ class TaprootKey:
 
     nonce_bytes: Final = PUBLIC_NONCE_BYTES
 
-    def __init__(self, epoch_hash: EpochHash, n: int, commitments: Sequence[bytes]) -> None:
+    def __init__(
+        self, epoch_hash: EpochHash, n: int, commitments: Sequence[bytes], first: EpochHash
+    ) -> None:
         self._epoch_hash = epoch_hash
         self._n = n
         self._commitments = commitments
-        self.root = ExtendedKey(commitments[0], chain_code_of(epoch_hash))
+        self.root = ExtendedKey(commitments[0], chain_code_of(first))
         self.spending_key = lru_cache(_PATHS_KEPT)(self._spending_key)
         """The key of the address at a path."""
         self._tweaked = lru_cache(_PATHS_KEPT)(self._tweaked_key)

@@ -127,7 +127,7 @@ def authenticated(context: Context, created: int) -> bytes:
 
 def binding(authenticated_attributes: bytes, fields: RecipientFields) -> bytes:
     """What a device authenticates when it wraps the data key, 32 bytes (step 1.11.4)."""
-    encoded_fields = asn1.RecipientFields(_fields(fields)).dump()
+    encoded_fields = asn1.RecipientFields(_fields(fields.bound)).dump()
     return hashlib.sha256(lv32(authenticated_attributes) + lv32(encoded_fields)).digest()
 
 

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.secure import libcrypto
-from hsm_mpc.secure.arena import Secret
+from hsm_mpc.secure.arena import Secret, opened
 
 KEY_BYTES: Final = 32
 NONCE_BYTES: Final = 12
@@ -45,7 +45,7 @@ class Aes256Gcm:
         if len(sealed) != into.size + TAG_BYTES:
             raise Tampered(f"a ciphertext of {len(sealed)} bytes for {into.size} of plaintext")
         authentic = False
-        with key.open() as key_pointer, into.open() as pointer:
+        with opened(key, into) as (key_pointer, pointer):
             try:
                 authentic = libcrypto.aes256gcm_open(
                     key_pointer, nonce, associated, sealed, pointer

@@ -3,7 +3,7 @@
     <wallet>/epochs/<h hex>/record               signed; names the blob; its rename is the commit
                             blob-<SHA-256 hex>   sealed (1.11): opens only with its wrapping key
                             pairs/<j>-<gen>      sealed pair states of ECDSA
-                            body, certificate, done
+                            body, policy, clients, certificate, done, …
 
 Order of an epoch whose h is known before its wrapping key is made (step 6.2.2): `reserve` (the
 record names the key, and no blob) → key in the HSM → `seal`. Epoch 0 (steps 2.6.2, 2.6.6):
@@ -29,11 +29,13 @@ _MAY_FOLLOW: dict[EpochState, tuple[EpochState, ...]] = {
     EpochState.PREPARED: (EpochState.CERTIFIED,),
     EpochState.CERTIFIED: (EpochState.ACTIVE,),
     EpochState.ACTIVE: (EpochState.RETIRING,),
-    EpochState.STAGED: (EpochState.ACKED, EpochState.ADOPTED),
-    EpochState.ACKED: (EpochState.ADOPTED,),
+    EpochState.STAGED: (EpochState.ACKED, EpochState.ADOPTED, EpochState.ACTIVE),
+    EpochState.ACKED: (EpochState.ADOPTED, EpochState.ACTIVE),
     EpochState.ADOPTED: (EpochState.ACTIVE,),
     EpochState.RETIRING: (),
 }
+_NEVER_SIGNED = (EpochState.STAGED, EpochState.ACKED, EpochState.ADOPTED)
+"""Of a successor that another one overtook (step 6.5.7)."""
 
 
 class EpochDocument(StrEnum):
@@ -47,6 +49,12 @@ class EpochDocument(StrEnum):
     """The own DONE message."""
     DONES = "dones"
     """The DONE messages of all holders: they make the epoch active."""
+    TRANSCRIPT = "transcript"
+    """Of a successor: PROPOSE, then CHANNEL and DEAL of each member: who was away replays it."""
+    RETIREMENT = "retirement"
+    """What proves that the successor may take the epoch's place; written before its key goes."""
+    DESTROYED = "destroyed"
+    """The own DESTROYED message: the epoch's key is gone."""
 
     @property
     def step_name(self) -> str:
@@ -62,6 +70,7 @@ STEPS = (
     *files.steps_of_replace("record"),
     *(step for document in EpochDocument for step in names.steps_of_keep(document.step_name)),
     *files.steps_of_remove("unnamed"),
+    *files.steps_of_remove("record-of-retired"),
     *files.steps_of_remove_folder("epoch-folder"),
     *files.steps_of_remove_folder("wallet-folder"),
 )
@@ -187,6 +196,30 @@ class Epochs:
             raise Refused("not-prepared", f"{self._path(h)}: state is {state.name.lower()}")
         files.remove_folder(self._path(h), "epoch-folder")
         drop_if_empty(self._wallet)
+
+    def drop(self, h: EpochHash) -> None:
+        """Remove a successor that another one overtook; before, destroy its wrapping key.
+
+        Raises: Refused (not-staged), and as all methods.
+        """
+        state = self.record(h).state
+        if state not in _NEVER_SIGNED:
+            raise Refused("not-staged", f"{self._path(h)}: state is {state.name.lower()}")
+        files.remove_folder(self._path(h), "epoch-folder")
+
+    def forget_share(self, h: EpochHash) -> None:
+        """Leave nothing of a retired epoch but its public documents; before, destroy its key.
+
+        Raises: Refused (not-retiring), and as all methods.
+        """
+        record = self._record_if_present(h)
+        if record is None:
+            return
+        if record.state is not EpochState.RETIRING:
+            raise Refused("not-retiring", f"{self._path(h)}: state is {record.state.name.lower()}")
+        for name in self._blobs(h):
+            files.remove(self._path(h) / name, "unnamed")
+        files.remove(self._path(h) / "record", "record-of-retired")
 
     def clean(self) -> None:
         """At start: delete the blobs and pair states that no record names (step 1.11.6).

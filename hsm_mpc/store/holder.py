@@ -8,7 +8,7 @@
         proposals/<ph>/      store/proposals.py
         ended/               store/ended.py
         evidence/            store/evidence.py
-        wallets/<wallet_id>/ store/epochs.py
+        wallets/<wallet_id>/ store/epochs.py, store/attempts.py
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Self
 from hsm_mpc.errors import BadConfig, BadInput, Tampered
 from hsm_mpc.ids import HolderIndex, WalletId
 from hsm_mpc.store import (
+    attempts,
     audit_log,
     ended,
     epochs,
@@ -31,6 +32,7 @@ from hsm_mpc.store import (
     proposals,
     refused_pin,
 )
+from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.audit_log import AuditLog
 from hsm_mpc.store.ended import EndedProposals
 from hsm_mpc.store.epochs import Epochs
@@ -57,6 +59,7 @@ ALL_STEPS = (
     *ended.STEPS,
     *evidence.STEPS,
     *epochs.STEPS,
+    *attempts.STEPS,
     *refused_pin.STEPS,
 )
 """Every durable step below `store/`."""
@@ -181,6 +184,10 @@ class HolderStore:
                 found.clean()
                 self._cleaned.add(wallet_id)
         return found
+
+    def attempts(self, wallet_id: WalletId) -> Attempts:
+        """The attempts to replace an epoch of one wallet."""
+        return Attempts(self._folder / "wallets" / wallet_id.hex())
 
     def _clean(self) -> None:
         self.proposals.clean()

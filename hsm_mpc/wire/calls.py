@@ -54,6 +54,12 @@ class HolderMethod(IntEnum):
     SIGN = 8
     WALLETS = 9
     BLAME = 10
+    JOIN = 11
+    DEAL = 12
+    STAGE = 13
+    ADOPT = 14
+    RETIRE = 15
+    TRANSCRIPT = 16
 
 
 class CoordinatorMethod(IntEnum):
@@ -64,6 +70,8 @@ class CoordinatorMethod(IntEnum):
     SHOW = 3
     SIGN = 4
     STATUS = 5
+    REFRESH = 6
+    SUCCESSIONS = 7
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """What a holder tells of a wallet that it holds: enough for a coordinator that lost everything.
 
-    holding = LV16(name) ‖ wallet_id[16] ‖ h_e[32] ‖ u8(state) ‖ LV32(certificate) ‖ LV32(own DONE)
-              ‖ u16be(count) ‖ Σ LV32(DONE of each holder) ‖ LV32(policy file)
+    holding = LV16(name) ‖ wallet_id[16] ‖ u32be(e) ‖ h_e[32] ‖ u8(state) ‖ LV32(certificate)
+              ‖ LV32(own DONE) ‖ u16be(count) ‖ Σ LV32(DONE of each holder) ‖ LV32(policy file)
+              ‖ LV32(retirement) ‖ LV32(own DESTROYED)
 
 All of it is public, and nothing of it needs to be believed: the certificate proves itself. What
 there is not yet is empty.
@@ -10,10 +11,19 @@ there is not yet is empty.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, lv32, u8, u16be
+from hsm_mpc.encoding import Reader, lv16, lv32, u8, u16be, u32be
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import read_name
+
+RETIRED: Final = 0
+"""State of an epoch whose share is gone: only its public documents are left."""
+
+
+def place_of(wallet_id: WalletId, epoch: int, epoch_hash: EpochHash) -> bytes:
+    """Where an epoch stands in the list of all: a wallet's epochs in their order."""
+    return wallet_id + u32be(epoch) + epoch_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +32,26 @@ class Holding:
 
     name: str
     wallet_id: WalletId
+    epoch: int
     epoch_hash: EpochHash
     state: int
-    """As in the epoch record (step 1.11.6): 1 prepared, 2 certified, 3 active."""
+    """As in the epoch record (step 1.11.6); `RETIRED`: there is none any more."""
     certificate: bytes
+    """Of a key generation; of a later epoch the payload of its CERT."""
     done: bytes
     """The holder's own DONE message."""
     dones: tuple[bytes, ...]
-    """The DONE messages of all holders, in roster order: they made the epoch active."""
+    """The DONE messages of all holders, in roster order, that made epoch 0 active."""
     policy_file: bytes
+    retirement: bytes
+    """Payload of the RETIRE that has ended the epoch."""
+    destroyed: bytes
+    """The own DESTROYED message: the epoch's key is gone."""
 
     @property
     def place(self) -> bytes:
-        """wallet_id ‖ h_e, 48 bytes: where the next page of WALLETS goes on."""
-        return self.wallet_id + self.epoch_hash
+        """wallet_id ‖ u32be(e) ‖ h_e, 52 bytes: where the next page of WALLETS goes on."""
+        return place_of(self.wallet_id, self.epoch, self.epoch_hash)
 
     def to_bytes(self) -> bytes:
         """The encoding above."""
@@ -48,6 +64,8 @@ class Holding:
             + u16be(len(self.dones))
             + b"".join(lv32(done) for done in self.dones)
             + lv32(self.policy_file)
+            + lv32(self.retirement)
+            + lv32(self.destroyed)
         )
 
     @classmethod
@@ -61,12 +79,15 @@ class Holding:
         holding = cls(
             name=read_name(reader, "holding"),
             wallet_id=WalletId(reader.take(16)),
+            epoch=reader.u32be(),
             epoch_hash=EpochHash(reader.take(32)),
             state=reader.u8(),
             certificate=reader.lv32(),
             done=reader.lv32(),
             dones=tuple(reader.lv32() for _ in range(reader.u16be())),
             policy_file=reader.lv32(),
+            retirement=reader.lv32(),
+            destroyed=reader.lv32(),
         )
         reader.end()
         return holding

@@ -29,6 +29,7 @@ class Protocol(IntEnum):
 
     KEY_GENERATION = 1
     SIGNING = 2
+    SUCCESSION = 3
     ADMINISTRATION = 6
 
 
@@ -64,6 +65,18 @@ COMMIT: Final = _kind("COMMIT", _SIGNING, 2, _KIB, Key.CHANNEL)
 SIGN: Final = _kind("SIGN", _SIGNING, 3, _MIB, Key.COORDINATOR)
 PARTIAL: Final = _kind("PARTIAL", _SIGNING, 4, _KIB, Key.CHANNEL)
 
+_SUCCESSION: Final = Protocol.SUCCESSION
+
+ASK: Final = _kind("ASK", _SUCCESSION, 1, _MIB, Key.COORDINATOR)
+JOIN: Final = _kind("JOIN", _SUCCESSION, 2, _KIB, Key.IDENTITY)
+PROPOSE: Final = _kind("PROPOSE", _SUCCESSION, 3, 4 * _MIB, Key.COORDINATOR)
+DEAL: Final = _kind("DEAL", _SUCCESSION, 4, 64 * _KIB, Key.CHANNEL)
+ACK: Final = _kind("ACK", _SUCCESSION, 5, _KIB, Key.IDENTITY)
+SUCCESSOR: Final = _kind("CERT", _SUCCESSION, 6, 4 * _MIB, Key.CHANNEL, Key.COORDINATOR)
+ADOPTION: Final = _kind("DONE", _SUCCESSION, 7, _KIB, Key.IDENTITY)
+RETIRE: Final = _kind("RETIRE", _SUCCESSION, 8, _MIB, Key.CHANNEL, Key.COORDINATOR)
+DESTROYED: Final = _kind("DESTROYED", _SUCCESSION, 10, _KIB, Key.IDENTITY)
+
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
 
@@ -81,6 +94,15 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         COMMIT,
         SIGN,
         PARTIAL,
+        ASK,
+        JOIN,
+        PROPOSE,
+        DEAL,
+        ACK,
+        SUCCESSOR,
+        ADOPTION,
+        RETIRE,
+        DESTROYED,
         CHANNEL,
     )
 }

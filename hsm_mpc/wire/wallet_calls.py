@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.encoding import Reader, lv16, u8, u16be
@@ -12,6 +13,7 @@ from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import Scheme
 from hsm_mpc.roster import read_name
+from hsm_mpc.wire.envelope import bundle, unbundled
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +52,95 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A wallet as a coordinator shows it: certificate and the DONE messages of all holders."""
+class ShownSuccession:
+    """How an epoch came to replace the one before: of the newest that a quorum has adopted, or of
+    each in a chain.
+    """
+
+    PARTS: ClassVar[int] = 4
 
     certificate: bytes
+    """Payload of its CERT."""
     dones: tuple[bytes, ...]
+    """DONE of each holder that has adopted it, ascending."""
+    retirement: bytes
+    """Payload of RETIRE of the epoch before; empty: it still signs, too."""
+    destroyed: tuple[bytes, ...]
+    """DESTROYED of each holder whose key of the epoch before is gone, ascending."""
 
     def to_parts(self) -> tuple[bytes, ...]:
-        """`certificate, DONE_1, …, DONE_n`."""
-        return (self.certificate, *self.dones)
+        """Four parts."""
+        return self.certificate, bundle(self.dones), self.retirement, bundle(self.destroyed)
+
+    @classmethod
+    def from_parts(cls, parts: Sequence[bytes]) -> ShownSuccession:
+        """Inverse of `to_parts`; `BadEncoding` for anything else."""
+        if len(parts) != cls.PARTS:
+            raise BadEncoding(f"a succession in {len(parts)} parts")
+        return cls(parts[0], unbundled(parts[1]), parts[2], unbundled(parts[3]))
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A wallet as a coordinator shows it: what certifies its key, and its newest epoch."""
+
+    certificate: bytes
+    """Of the key generation."""
+    dones: tuple[bytes, ...]
+    """DONE of every holder in it, in roster order."""
+    succession: ShownSuccession | None = None
+
+    def to_parts(self) -> tuple[bytes, ...]:
+        """Two parts, or six."""
+        newer = () if self.succession is None else self.succession.to_parts()
+        return self.certificate, bundle(self.dones), *newer
 
     @classmethod
     def from_parts(cls, parts: Sequence[bytes]) -> Shown:
-        """Inverse of `to_parts`; `BadEncoding` if there is nothing."""
-        if not parts:
-            raise BadEncoding("no wallet in the answer")
-        return cls(parts[0], tuple(parts[1:]))
+        """Inverse of `to_parts`; `BadEncoding` for anything else."""
+        if len(parts) < 2:
+            raise BadEncoding(f"a wallet in {len(parts)} parts")
+        newer = ShownSuccession.from_parts(parts[2:]) if len(parts) > 2 else None
+        return cls(parts[0], unbundled(parts[1]), newer)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """All that shows how a wallet's epochs followed each other, in one file."""
+
+    certificate: bytes
+    """Of the key generation."""
+    dones: tuple[bytes, ...]
+    """DONE of every holder in it, in roster order."""
+    successions: tuple[ShownSuccession, ...]
+    """Of epoch 1 and those after it."""
+
+    def to_bytes(self) -> bytes:
+        """`LV32(certificate) ‖ LV32(DONEs)`, then four LV32 of each succession."""
+        return bundle(
+            [self.certificate, bundle(self.dones), *successions_to_parts(self.successions)]
+        )
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Chain:
+        """Inverse of `to_bytes`; `BadEncoding` for anything else."""
+        parts = unbundled(source)
+        if len(parts) < 2:
+            raise BadEncoding(f"a chain in {len(parts)} parts")
+        return cls(parts[0], unbundled(parts[1]), successions_from_parts(parts[2:]))
+
+
+def successions_to_parts(successions: Sequence[ShownSuccession]) -> tuple[bytes, ...]:
+    """Successions one behind another, four parts each."""
+    return tuple(part for each in successions for part in each.to_parts())
+
+
+def successions_from_parts(parts: Sequence[bytes]) -> tuple[ShownSuccession, ...]:
+    """Inverse of `successions_to_parts`; `BadEncoding` for anything else."""
+    width = ShownSuccession.PARTS
+    return tuple(
+        ShownSuccession.from_parts(parts[at : at + width]) for at in range(0, len(parts), width)
+    )
 
 
 def indices_to_bytes(indices: Sequence[int]) -> bytes:

@@ -19,8 +19,8 @@ from hsm_mpc.wrapping.recipients import KeyRecipient, Mechanism, Recipient, Reci
 DATA_KEY_BYTES: Final = 32
 
 Bind = Callable[[RecipientFields], bytes]
-"""The associated data, 32 bytes, for the fields that a backend chose. The IV is one of them, so a
-backend chooses it first (step 1.11.4)."""
+"""The associated data, 32 bytes, for the fields that a backend chose. An IV of ours is one of them,
+so a backend chooses it first; one that the device makes is not (step 1.11.4)."""
 
 
 class WrappingKey(ABC):
@@ -76,8 +76,12 @@ class WrappingKey(ABC):
             isinstance(recipient, KeyRecipient)
             and recipient.fields.key_uri == self.key_uri
             and recipient.fields.key_version == self.key_version
-            and recipient.fields.mechanism is self.mechanism
+            and self.knows(recipient.fields.mechanism)
         )
+
+    def knows(self, mechanism: Mechanism) -> bool:
+        """Whether this key unwraps what was wrapped so."""
+        return mechanism is self.mechanism
 
     @abstractmethod
     def _wrap(self, data_key: Secret, bind: Bind) -> Recipient:

@@ -70,14 +70,13 @@ class Pkcs11RsaKey(KeyInToken):
         hash_, wrapped = HASHES.get(recipient.oaep_hash), recipient.wrapped
         if hash_ is None:
             raise Tampered(f"a wrapped key for {self.key_uri} names {recipient.oaep_hash.value}")
-        with into.arena.scope() as take:
-            scratch = take(RSA_BYTES)  # modules want room for a whole modulus
-            with scratch.open() as source, into.open() as target:
-                length = self._with_key(
-                    lambda key: rsa.decrypt_oaep_into(
-                        self._token, key, hash_, wrapped, source, RSA_BYTES
-                    )
+        # Modules want room for a whole modulus.
+        with into.arena.room(RSA_BYTES) as source, into.open() as target:
+            length = self._with_key(
+                lambda key: rsa.decrypt_oaep_into(
+                    self._token, key, hash_, wrapped, source, RSA_BYTES
                 )
-                if length != DATA_KEY_BYTES:
-                    raise Tampered(f"{self.key_uri} unwraps {length} bytes: it is no data key")
-                move_bytes(target, source, DATA_KEY_BYTES)
+            )
+            if length != DATA_KEY_BYTES:
+                raise Tampered(f"{self.key_uri} unwraps {length} bytes: it is no data key")
+            move_bytes(target, source, DATA_KEY_BYTES)

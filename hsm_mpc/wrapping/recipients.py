@@ -6,7 +6,7 @@ with `BadInput`; a decoder turns that into its own error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Final
 
@@ -26,6 +26,8 @@ class Mechanism(IntEnum):
     AES_GCM = 1
     KMS = 2
     RSA_OAEP = 3
+    AES_GCM_DEVICE_IV = 4
+    """AES-GCM under an IV that the device made, so that nothing bound before could contain it."""
 
 
 class OaepHash(StrEnum):
@@ -54,6 +56,13 @@ class RecipientFields:
         # What `share inspect` prints of a foreign file must not steer a terminal.
         _require(self.key_uri.isprintable(), "key uri without control characters")
         _require(self.key_version.isprintable(), "key version without control characters")
+
+    @property
+    def bound(self) -> RecipientFields:
+        """As the device authenticates them: without an IV that it made itself. AES-GCM holds the
+        ciphertext to its IV in any case."""
+        made_by_device = self.mechanism is Mechanism.AES_GCM_DEVICE_IV
+        return replace(self, iv=b"") if made_by_device else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ def fail(unexpected: Exception) -> None:
 
 def dispatch_of(party: Party) -> Dispatch:
     """What the signer of this party answers with."""
-    holdings = Holdings(party.acting, party.wallets)
-    desk = HolderDesk(party.acting, holdings, party.ceremonies, party.desk)
+    holdings = Holdings(party.acting)
+    desk = HolderDesk(party.acting, holdings, party.ceremonies, party.desk, party.successions)
     return Dispatch(desk.methods(), fail)
 
 

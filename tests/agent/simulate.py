@@ -17,6 +17,8 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.desk import Successions
+from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.acting import suites
 from hsm_mpc.certificates.certificate import Certificate
@@ -73,6 +75,7 @@ class Party:
     wallets: HeldWallets
     ceremonies: Ceremonies
     desk: SigningDesk
+    successions: Successions
 
 
 @dataclass
@@ -87,6 +90,8 @@ class World:
     """Seconds since 1970, as every holder's clock says."""
     later: list[float] = field(default_factory=lambda: [0.0])
     """Seconds by which the clocks that only run forward are ahead."""
+    seconds_between_refreshes: int = 0
+    """As each holder's configuration says when its signer starts."""
 
     @classmethod
     def of(cls, identities: Sequence[Identity]) -> World:
@@ -153,7 +158,11 @@ class World:
         wallets = HeldWallets(acting)
         ceremonies = Ceremonies(acting, wallets, suites(), self.ticks)
         ceremonies.recover()
-        return Party(acting, wallets, ceremonies, SigningDesk(acting, wallets, self.ticks))
+        desk = SigningDesk(acting, wallets, self.ticks)
+        pace = JoinPace(self.ticks, self.seconds_between_refreshes)
+        successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace)
+        successions.recover()
+        return Party(acting, wallets, ceremonies, desk, successions)
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""

@@ -353,6 +353,7 @@ def test_a_beginning_that_fails_at_any_step_leaves_nothing(pair: World) -> None:
     )
 
 
+@pytest.mark.long
 def test_a_dealing_that_fails_at_any_step_leaves_nothing(pair: World) -> None:
     fails_everywhere(
         lambda name: Making.of(pair, name),

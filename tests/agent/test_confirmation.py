@@ -193,6 +193,7 @@ def test_two_certificates_of_one_epoch_are_one(making: Making, party: Party) -> 
     assert states(party) == [EpochState.CERTIFIED]
 
 
+@pytest.mark.long
 def test_certifying_that_fails_at_any_step_goes_on_where_it_was(worlds: Worlds) -> None:
     """Step 1.7.4: one DONE, whatever happens."""
     world = worlds(2)
@@ -268,7 +269,7 @@ def test_certified_holder_signs_nothing(making: Making, party: Party) -> None:
         if stage == "certified":
             making.certify(1)
         _, request = making.world.requested(certificate, b"message")
-        with pytest.raises(NotReady, match="treasury is not active"):
+        with pytest.raises(NotReady, match="treasury is not active in this epoch"):
             party.desk.request(request)
         assert events(party)[-1] == "refused"
 

@@ -171,6 +171,7 @@ def test_calls_that_are_none_are_refused_and_the_next_one_is_answered(
     assert place.ran("status")["front_pid"] == signer.front
 
 
+@pytest.mark.long
 def test_the_operators_verbs_ask_the_running_signer(place: Place, signer: Signer) -> None:
     state = place.ran("status")
     assert (state["signer_pid"], state["front_pid"]) == (signer.pid, signer.front)
@@ -189,6 +190,7 @@ def test_a_wallet_that_is_not_there_is_not_inspected(place: Place) -> None:
     assert "no wallet of that name" in error["message"]
 
 
+@pytest.mark.long
 def test_the_operators_verbs_do_without_a_signer(place: Place) -> None:
     assert place.ran("status")["signer_pid"] is None
     assert place.ran("share", "list") == {"shares": []}
@@ -202,6 +204,10 @@ def test_doctor_looks_at_a_holder_whose_signer_runs(place: Place, signer: Signer
     findings = {finding["check"]: finding for finding in place.ran("doctor")["findings"]}
     assert findings["signer"]["level"] == "ok"
     assert findings["front"]["level"] == "ok"
+    assert f"process {signer.pid} runs" in findings["signer"]["message"]
+    of_its_login = ("capability", "room", "key", "inventory", "channel", "process", "configuration")
+    assert {findings[check]["level"] for check in of_its_login} == {"ok"}
+    assert "KiB of it free" in findings["memory"]["message"]
 
 
 @contextmanager
@@ -222,6 +228,7 @@ def files_of(pid: int) -> list[str]:
     return [os.readlink(each) for each in Path(f"/proc/{pid}/fd").iterdir()]
 
 
+@pytest.mark.long
 def test_a_pin_from_a_descriptor_dies_with_its_signer(place: Place) -> None:
     with (place.folder / "pin").open("rb") as pin, pin_from(place, f"fd:{pin.fileno()}"):
         with signer_of(place, pass_fds=(pin.fileno(),)) as signer:
@@ -232,6 +239,7 @@ def test_a_pin_from_a_descriptor_dies_with_its_signer(place: Place) -> None:
     assert (code, error["kind"], error["retryable"]) == (4, "pin", False)
 
 
+@pytest.mark.long
 def test_a_pin_that_nobody_can_type_keeps_the_signer_down(place: Place) -> None:
     with pin_from(place, "prompt"):
         forbidden = place.failed("--no-input", "agent", "run")

@@ -64,6 +64,7 @@ def check(world: World, holders: Sequence[Ask], certificate: Certificate, messag
     assert coincurve.PublicKeyXOnly(key).verify(signature, message)
 
 
+@pytest.mark.long
 def test_a_wallet_outlives_the_death_of_every_process(lab: Lab) -> None:
     with lab.up() as (signers, holders):
         certificate = created(lab.world, holders)
@@ -91,6 +92,23 @@ def test_a_wallet_outlives_the_death_of_every_process(lab: Lab) -> None:
         assert place.ran("inventory")["missing"] == []
 
 
+@pytest.mark.long
+def test_a_share_is_rewrapped_with_its_signer_running_or_not(lab: Lab) -> None:
+    with lab.up() as (_, holders):
+        certificate = created(lab.world, holders)
+        first = lab.places[0].ran("share", "rewrap", "treasury")
+        check(lab.world, holders, certificate, b"after the first")
+    second = lab.places[0].ran("share", "rewrap", "treasury")
+    assert first["recipients"] != second["recipients"]
+    with lab.up() as (_, holders):
+        check(lab.world, holders, certificate, b"after the second")
+        (share,) = lab.places[0].ran("share", "list")["shares"]
+    assert share["recipients"] == second["recipients"]
+    purposes = [key["purpose"] for key in lab.places[0].ran("inventory")["keys"]]
+    assert purposes.count("kek") == 1
+
+
+@pytest.mark.long
 def test_what_an_unfinished_create_left_is_discarded_by_either_way(lab: Lab) -> None:
     with lab.up() as (_, holders):
         certificate = prepared(lab.world, holders, "begun", 2)

@@ -13,7 +13,9 @@ from hsm_mpc.app.acting import at_work
 from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.config import HolderConfig, HsmConfig, KnownClient, KnownCoordinator
 from hsm_mpc.errors import BadConfig, NotReady, Refused, Tampered
-from hsm_mpc.hsm import keys
+from hsm_mpc.hsm import attributes, keys, objects
+from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
+from hsm_mpc.identity import Algorithm
 from hsm_mpc.protocols.leases import LIFETIME
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR
@@ -128,6 +130,17 @@ def test_a_labs_roster_is_refused_outside_a_lab(world: World, tmp_path: Path) ->
     assert refused.value.rule == "lab-mark"
 
 
+def test_nothing_is_begun_with_an_identity_key_that_is_not_as_it_was_made(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    required = dict(attributes.IDENTITY[Algorithm.P256])
+    required[ObjectClass.PRIVATE_KEY] = {Attribute.DERIVE: objects.TRUE}
+    monkeypatch.setitem(attributes.IDENTITY, Algorithm.P256, required)
+    with pytest.raises(Refused) as refused:
+        at_work(opened(world, tmp_path))
+    assert refused.value.rule == "key-attributes"
+
+
 def test_without_a_roster_it_is_not_ready(world: World, tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="roster"):
         at_work(opened(world, tmp_path, roster=None))
@@ -157,6 +170,24 @@ def test_shares_are_listed_by_their_wallets_names(world: World, tmp_path: Path) 
     )
     assert Path(share.file).stat().st_size == share.sealed_bytes
     assert [recipient.mechanism for recipient in share.recipients] == ["aes-gcm"]
+
+
+def test_a_share_is_rewrapped_by_its_wallets_name_or_id(world: World, tmp_path: Path) -> None:
+    run_shielded(lambda: made_wallet(world))
+    holder = opened(world, tmp_path)
+    desks = run_shielded(lambda: at_work(holder))
+    (before,) = shares.of(holder).shares
+    done = run_shielded(lambda: shares.rewrapped(holder, desks, "treasury"))
+    (after,) = shares.of(holder).shares
+    assert (done.wallet, done.epoch) == ("treasury", 0)
+    assert done.recipients == after.recipients
+    assert after.recipients != before.recipients
+    assert not Path(before.file).exists()
+    again = run_shielded(lambda: shares.rewrapped(holder, desks, done.wallet_id))
+    assert again.recipients != done.recipients
+    with pytest.raises(Refused, match="nothing of a wallet 'savings'"):
+        run_shielded(lambda: shares.rewrapped(holder, desks, "savings"))
+    desks.close()
 
 
 def test_the_key_of_a_generation_under_way_is_no_orphan(world: World, tmp_path: Path) -> None:

@@ -31,13 +31,16 @@ def ran(module: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("lab")
 def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> None:
     told = json.loads(ran(softhsm_module, "--json", "demo", "--dir", str(tmp_path / "lab")))
-    start = MATURITY + 3
-    assert told["heights"] == [start, start, start + 1, start + 2, start + 3]
+    start = MATURITY + 4
+    assert told["heights"] == [start, start, start + 1, start + 2, start + 3, start + 4]
+    assert told["epoch"] == 1
     assert told["lamports"] == 10**9
     assert told["second_address"] != told["address"]
+    assert told["old_share_noise"] is True
     assert told["refusal"] == "2 of 3 needed holders answer; missing: h3, h4, h5"
     assert told["share_opened"] is True
     assert told["share_noise"] is True

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from hsm_mpc.bench import peers, schemes, sign
+from hsm_mpc.bench import peers, refresh, schemes, sign
 from hsm_mpc.bench.dkg import Holders
 from hsm_mpc.bench.measure import side_by_side
+from hsm_mpc.bench.refresh import Epoch
 from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
 from hsm_mpc.bench.sign import Signers
 from hsm_mpc.errors import HsmMpcError
@@ -40,7 +41,34 @@ def test_nothing_secret_is_left_behind(scheme: MeasuredScheme, arena: Arena) -> 
     keeps = holders.generate()
     holders.close()
     del keeps
+    epoch = Epoch(scheme.suite, 2, 3, arena)
+    epoch.renew()
+    epoch.close()
     assert arena.free_bytes == free
+
+
+@each_scheme
+def test_the_measured_refresh_renews_every_share_and_keeps_the_key(
+    scheme: MeasuredScheme, arena: Arena
+) -> None:
+    epoch = Epoch(scheme.suite, 2, 3, arena)
+    renewed = epoch.renew()
+    epoch.close()
+    assert list(renewed) == [1, 2, 3]
+    for each in renewed.values():
+        assert each.commitments == renewed[1].commitments
+        assert each.commitments[0] == epoch.commitments[0]
+        assert each.commitments[1] != epoch.commitments[1]
+
+
+@pytest.mark.long
+@each_scheme
+def test_a_refresh_has_a_row_with_its_floor(scheme: MeasuredScheme, arena: Arena) -> None:
+    row = refresh.row(scheme, 2, 3, arena, rounds=1)
+    assert (row.name, row.t, row.n) == (f"{scheme.name}.refresh", 2, 3)
+    assert row.floor_us == pytest.approx(sum(line.us for line in row.floor), abs=0.1)
+    assert row.cpu_us and row.floor_us and row.cpu_us > row.floor_us
+    assert "target 1.3" in row.note
 
 
 def test_a_coordinator_that_does_nothing_is_an_error() -> None:

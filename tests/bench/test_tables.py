@@ -11,9 +11,11 @@ from hsm_mpc.bench import curve, edwards, schemes, tables
 from hsm_mpc.bench.dkg import Holders, ext_bytes
 from hsm_mpc.bench.floor import Count
 from hsm_mpc.bench.operation import Operation
+from hsm_mpc.bench.refresh import Epoch
 from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
 from hsm_mpc.bench.sign import Signers
 from hsm_mpc.bench.tables_dkg import transcript_bytes
+from hsm_mpc.bench.tables_refresh import refreshed
 from hsm_mpc.secure import sodium_ed25519
 from hsm_mpc.secure.arena import Arena
 from tests.bench.tables import SIZES, STAND_IN, all_tables, generation
@@ -133,6 +135,31 @@ def test_a_key_generation_on_ed25519_does_no_more_than_its_floor_counts(
     holders.close()
     table = generation(ED25519, t, n, STAND_IN)
     called[edwards.TEST_POINT] -= n  # each holder parses its own static key, too
+    assert called == {operation: n * times(table, operation) for operation in called}
+    assert set(called) == {*COSTLY.values(), edwards.SUM}
+
+
+@pytest.mark.parametrize(("t", "n"), SIZES)
+def test_a_refresh_checks_each_delta(t: int, n: int) -> None:
+    table = refreshed(TAPROOT.curve, t, n, STAND_IN)
+    assert times(table, curve.SECRET_TIMES_G, "6.4.3") == n
+    sums = [count for count in table if count.step == "6.4.3" and "sum" in count.operation.name]
+    # n dealers, t − 2 sums each, at each of n holders; a floor is that of one holder
+    assert sum(count.times for count in sums) * n == n * (t - 2) * n
+    assert times(table, curve.KEY_AGREEMENT) == 3 * n
+    assert times(table, curve.TWO_PRODUCTS) == n - 1
+
+
+@pytest.mark.parametrize(("t", "n"), [(2, 3), (3, 5), pytest.param(11, 16, marks=pytest.mark.long)])
+def test_a_refresh_on_ed25519_does_no_more_than_its_floor_counts(
+    t: int, n: int, arena: Arena, called: Counter[Operation]
+) -> None:
+    epoch = Epoch(ED25519.suite, t, n, arena)
+    called.clear()
+    epoch.renew()
+    epoch.close()
+    table = refreshed(ED25519.curve, t, n, STAND_IN)
+    called[edwards.BASE] -= n  # each holder makes sure that its delivery key is its own
     assert called == {operation: n * times(table, operation) for operation in called}
     assert set(called) == {*COSTLY.values(), edwards.SUM}
 

@@ -30,6 +30,14 @@ def test_holder_init_again_changes_nothing(run: Run, holder: Path) -> None:
     assert (holder / "store" / "card").read_bytes() == card
 
 
+def test_holder_init_says_by_which_profile_it_takes_the_token(run: Run, holder: Path) -> None:
+    config = holder / "holder.yaml"
+    assert run("--json", "holder", "init", config=config).document["profile"] == "softhsm"
+    edited(config, "hsm:", "hsm:\n  profile: utimaco")
+    ran = run("--json", "holder", "init", config=config)
+    assert ran.document["profile"] == "utimaco, untested on hardware"
+
+
 def test_doctor_finds_nothing_wrong_with_a_fresh_holder(run: Run, holder: Path) -> None:
     ran = run("doctor", "--json", config=holder / "holder.yaml")
     assert ran.code == 0
@@ -66,6 +74,7 @@ def test_a_wrong_pin_is_tried_once_and_then_not_again(run: Run, holder: Path) ->
     assert not (holder / "store" / "refused-pin").exists()
 
 
+@pytest.mark.long
 def test_holder_login_tries_a_refused_pin_once_more(run: Run, holder: Path) -> None:
     config, pin = holder / "holder.yaml", holder / "pin"
     right = pin.read_bytes()

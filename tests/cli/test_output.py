@@ -46,6 +46,17 @@ def test_json_holds_bytes_in_hex_and_times_in_utc(capsys: pytest.CaptureFixture[
     }
 
 
+def test_a_failure_after_the_answer_is_no_second_document(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = Output(json=True)
+    output.answer("ready", str)
+    assert output.failure("unavailable", 4, "the HSM stayed away", retryable=True) == 4
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == "ready"
+    assert shown.err == "hsm-mpc: the HSM stayed away\n"
+
+
 def test_people_get_text(capsys: pytest.CaptureFixture[str]) -> None:
     Output().answer(3, lambda value: f"three is {value}")
     Output().line("and more")

@@ -9,7 +9,7 @@ from pathlib import Path as File
 import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
@@ -22,6 +22,7 @@ from hsm_mpc.ids import Scheme
 from hsm_mpc.requests import RequestType
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
+from hsm_mpc.wire.envelope import bundle, unbundled
 from hsm_mpc.wire.wallet_calls import indices_to_bytes
 from tests.agent.simulate import LAB_POLICY, World
 from tests.coordinator.office import Office
@@ -91,13 +92,17 @@ def test_a_wallet_that_not_all_have_confirmed_is_not_shown(
     shared_office: Office, kept: int
 ) -> None:
     """Step 2.6.8: certificate_without_n_done_is_not_shown."""
-    lies(shared_office, lambda parts: parts[: 1 + kept])
+    lies(shared_office, lambda parts: (parts[0], bundle(unbundled(parts[1])[:kept])))
     with pytest.raises(NotReady if kept == 0 else Tampered):
         shown(shared_office)
 
 
 def test_confirmations_of_the_wrong_holders_are_refused(shared_office: Office) -> None:
-    lies(shared_office, lambda parts: (parts[0], parts[1], parts[1], parts[3]))
+    def twice_the_first(parts: Parts) -> Parts:
+        first, _, third = unbundled(parts[1])
+        return parts[0], bundle([first, first, third])
+
+    lies(shared_office, twice_the_first)
     with pytest.raises(Tampered):
         shown(shared_office)
 

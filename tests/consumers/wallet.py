@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.taproot.derivation import Path
 from tests.coordinator.office import Office
 

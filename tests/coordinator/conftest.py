@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World

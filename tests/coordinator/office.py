@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from hsm_mpc.client.wallets import VerifiedSignature, VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
+from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
+from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BackendError
@@ -96,6 +99,7 @@ class Office:
     holders: HolderLinks
     registry: Registry
     recovery: Recovery
+    refresher: Refresher
     service: CoordinatorService
     coordinator: LocalCoordinator
     client: WalletClient
@@ -109,6 +113,15 @@ class Office:
         holders = HolderLinks(world.roster, links, seconds)
         registry = Registry(folder / "registry.sqlite")
         recovery = Recovery(holders, registry, world.clock)
+        channels = AnnouncedChannels(holders, world.clock)
+        refresher = Refresher(
+            holders,
+            registry,
+            channels,
+            FIRST_COORDINATOR,
+            world.coordinator.sign,
+            world.clock,
+        )
         service = CoordinatorService(
             links=holders,
             registry=registry,
@@ -117,12 +130,25 @@ class Office:
             clock=world.clock,
             recovery=recovery,
             evidence=EvidenceFolder(folder / "evidence", world.roster),
+            channels=channels,
+            refresher=refresher,
         )
         transport = LocalCoordinator(service)
         client = WalletClient(
             transport, world.roster, "me", world.client.public, world.client.sign, world.clock
         )
-        yield cls(world, folder, links, holders, registry, recovery, service, transport, client)
+        yield cls(
+            world,
+            folder,
+            links,
+            holders,
+            registry,
+            recovery,
+            refresher,
+            service,
+            transport,
+            client,
+        )
         for link in links.values():
             link.stalled.set()
         recovery.end()

@@ -11,11 +11,18 @@ import pytest
 
 from hsm_mpc.coordinator import recovery
 from hsm_mpc.errors import BadInput
+from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import WalletId
+from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.holdings import Holding
+from tests.agent.conftest import shielded
+from tests.agent.making import Making
+from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World
 from tests.coordinator.office import Office, soon
+
+__all__ = ["shielded"]
 
 Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 
@@ -154,3 +161,50 @@ def test_a_holder_that_tells_too_much_is_left(
 ) -> None:
     monkeypatch.setattr(recovery, "_MOST", 0)
     assert lost.recovery.from_all() == frozenset()
+
+
+@pytest.mark.usefixtures("shielded")
+def test_of_two_successors_the_one_that_was_retired_into_is_found(
+    hsm_module: Module, pin_arena: Arena, tmp_path: Path
+) -> None:
+    """Holder 1 has adopted another one, of an attempt that the others went past without it."""
+    with World.made(hsm_module, pin_arena, tmp_path, 4) as world:
+        making = Making.of(world)
+        certificate = making.active()
+        overtaken = Refreshing(world, certificate.body, (1, 2, 4), making.dones)
+        overtaken.made()
+        overtaken.adopt(1)
+        decided = Refreshing(world, certificate.body, (2, 3, 4), making.dones, attempts=1)
+        decided.drive()
+        with Office.opened(world, tmp_path / "coordinator") as office:
+            found = office.client.show("treasury")
+            assert found.body == decided.successor
+            assert office.signed(found, b"pay", (2, 3)).epoch_hash == found.body.hash
+            wallet = office.registry.named("treasury")
+            assert wallet is not None
+            office.refresher.advance(wallet)
+            assert office.signed(found, b"pay", (1, 2)).epoch_hash == found.body.hash
+
+
+@pytest.mark.usefixtures("shielded")
+def test_confirmations_of_two_attempts_do_not_end_all_refreshing(
+    hsm_module: Module, pin_arena: Arena, tmp_path: Path
+) -> None:
+    """Holder 1 has adopted in the attempt that made it, the others in one that carries it on."""
+    with World.made(hsm_module, pin_arena, tmp_path, 4) as world:
+        making = Making.of(world)
+        certificate = making.active()
+        made = Refreshing(world, certificate.body, (1, 2, 4), making.dones)
+        made.made()
+        made.adopt(1)
+        made.adopt(2)
+        carrying = Refreshing(world, certificate.body, (2, 3, 4), making.dones, attempts=1)
+        carrying.joined()
+        carrying.certificate, carrying.transcript = made.certificate, made.transcript
+        carrying.adopt(3, made.transcript)
+        world.now[0] += 10
+        with Office.opened(world, tmp_path / "coordinator") as office:
+            assert office.client.show("treasury").body == made.successor
+            renewed = office.client.refresh("treasury", [])
+            assert renewed.newest is not None
+            assert renewed.newest.retired

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,16 @@ def test_a_file_that_is_no_database_is_a_backend_error(tmp_path: Path) -> None:
     with pytest.raises(BackendError) as failure:
         Registry(tmp_path / "r")
     assert not failure.value.retryable
+
+
+def test_a_registry_is_closed_once_nobody_reads_it(tmp_path: Path) -> None:
+    """SQLite crashes otherwise."""
+    registry = Registry(tmp_path / "r")
+    closing = threading.Thread(target=registry.close)
+    with registry._lock:
+        closing.start()
+        closing.join(0.1)
+        assert closing.is_alive()
+    closing.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        registry.all()

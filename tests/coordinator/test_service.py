@@ -10,7 +10,7 @@ import coincurve
 import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import (

@@ -8,7 +8,7 @@ from pathlib import Path as File
 import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.client.wallets import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator import service, signing
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BackendError, Declined, QuorumUnreachable, Refused

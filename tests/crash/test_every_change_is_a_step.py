@@ -24,6 +24,7 @@ NOT_DURABLE = {
     "app/client.py": "a public key, written for people beside the key itself",
     "app/demo.py": "the demo's folder",
     "app/demo_share.py": "the demo's folder",
+    "app/history.py": "a copy for its reader; made anew when it is asked for again",
     "app/lab.py": "a laboratory",
     "app/lab_running.py": "a laboratory",
     "bench": "measures calls by themselves",
@@ -61,7 +62,11 @@ HARMLESS = {"C_CloseSession", "C_GetFunctionList", "C_Logout"}
 """What gives a session back, and what tells of functions: no token is asked."""
 
 
-OF_ONE_STEP = {"seed.write", "case.write", "registry.open", "registry.add", "registry.confirm"}
+OF_ONE_STEP = {
+    *("seed.write", "case.write"),
+    *("registry.open", "registry.add", "registry.confirm"),
+    *("registry.age", "registry.attempt", "registry.succession"),
+}
 """Files of clients and coordinators: a seed, evidence, a database (test_files_of_one_step.py)."""
 
 

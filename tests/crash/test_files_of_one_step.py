@@ -12,9 +12,10 @@ from hsm_mpc import seed_file, steps
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.quorum_actions import Exclude
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.encoding import lv32
 from hsm_mpc.errors import BackendError
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.secure.arena import Arena
 from tests.coordinator.test_links import ROSTER
 from tests.crash.deaths import MOMENTS, Moment, killing_at
@@ -76,23 +77,32 @@ def test_half_of_a_case_is_never_taken_for_it(tmp_path: Path) -> None:
 
 
 WALLET = Registered("treasury", WalletId(b"1" * 16), b"certificate", ())
+H = EpochHash(b"h" * 32)
+SUCCESSION = Succession(WALLET.wallet_id, 1, b"propose", b"certificate", b"transcript", {})
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(6))
 def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment: Moment) -> None:
-    """Its steps: open, add, confirm."""
+    """Its steps: open, add, confirm, attempt, succession, age."""
     path = tmp_path / "registry"
 
     def register() -> None:
         registry = Registry(path)
         registry.add(WALLET)
         registry.confirm(WALLET.wallet_id, [b"done"])
+        assert registry.next_counter(WALLET.wallet_id, 7) == 7
+        registry.keep(SUCCESSION)
+        assert registry.since(WALLET.wallet_id, H, 7) == 7
 
     def look() -> None:
-        found = Registry(path).named(WALLET.name)
+        kept = Registry(path)
+        found = kept.named(WALLET.name)
         assert (found is not None) == (reached > 1), number
         assert found is None or found.dones == ((b"done",) if reached > 2 else ())
+        assert kept.successions(WALLET.wallet_id) == ((SUCCESSION,) if reached > 4 else ())
+        assert kept.since(WALLET.wallet_id, H, 9) == (7 if reached > 5 else 9)
+        assert kept.next_counter(WALLET.wallet_id, 7) == (8 if reached > 3 else 7)
 
     reached = number + (moment == "after")
     assert dies(register, moment, number)

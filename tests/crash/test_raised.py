@@ -18,7 +18,7 @@ from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.errors import Refused
 from tests.agent.making import Making, is_empty
 from tests.agent.rounds import Round
-from tests.agent.simulate import World, Worlds
+from tests.agent.simulate import World
 from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
 from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
 from tests.crash.invariants import NonceBook
@@ -29,16 +29,6 @@ PARTS = 8
 """The pairs of a key generation, so that several workers share them."""
 
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(2)
-
-
-@pytest.fixture
-def phoenix(world: World) -> Phoenix:
-    return Phoenix(world, 1)
 
 
 def wallet_made(phoenix: Phoenix, name: str, *deaths: Death) -> str:
@@ -102,6 +92,7 @@ def test_a_key_generation_that_dies_at_any_step(
     report_line(f"key generation: died {moment} each of {len(outcomes)} steps of one holder")
 
 
+@pytest.mark.long
 def test_a_key_generation_that_dies_twice_at_some_steps(
     phoenix: Phoenix, report_line: Callable[[str], None]
 ) -> None:
@@ -134,42 +125,51 @@ def test_a_key_generation_that_dies_twice_at_any_steps(
 
 
 @pytest.mark.parametrize(
-    ("moments", "questions"),
+    ("first_moment", "second_moment", "questions"),
     [
-        pytest.param(("before",), False, id="before-changes"),
-        pytest.param(MOMENTS, True, id="at-everything", marks=pytest.mark.long),
+        pytest.param("before", "before", False, id="before-changes"),
+        *(
+            pytest.param(*moments, True, id="-".join(moments), marks=pytest.mark.long)
+            for moments in itertools.product(MOMENTS, repeat=2)
+        ),
     ],
 )
 def test_a_signature_that_dies_once_and_twice_at_any_steps(
     world: World,
     phoenix: Phoenix,
-    moments: tuple[Moment, ...],
+    first_moment: Moment,
+    second_moment: Moment,
     questions: bool,
     report_line: Callable[[str], None],
 ) -> None:
     """Steps 3.3.4 and 3.4.15; the second round of both begins right after the first death."""
-    making = Making.of(world)
-    drive(making)
-    certificate, book, count = making.certificate(), NonceBook(), Counter[int]()
-    for first_moment, second_moment in itertools.product(moments, repeat=2):
-        for first in itertools.count():
-            for second in itertools.count():
-                phoenix.restart()
-                deaths = (
-                    Death.at(first_moment, first, questions),
-                    Death.at(second_moment, second, questions),
-                )
-                round_ = Round(world, certificate, b"%d, %d" % (first, second))
-                came = died_signing(phoenix, round_, book, deaths)
-                assert phoenix.remains().states == {bytes(making.wallet_id): "active"}
-                signed_by_both(round_, book)
-                count[came] += 1
-                if came < 2:
-                    break
-            if came < 1:
+    count = Counter[int]()
+    for first in itertools.count():
+        phoenix.renew()
+        clear(world.parties[2])
+        making, book = Making.of(world, f"w{first}"), NonceBook()
+        drive(making)
+        certificate = making.certificate()
+        for second in itertools.count():
+            phoenix.restart()
+            deaths = (
+                Death.at(first_moment, first, questions),
+                Death.at(second_moment, second, questions),
+            )
+            round_ = Round(world, certificate, b"%d, %d" % (first, second))
+            came = died_signing(phoenix, round_, book, deaths)
+            assert phoenix.remains().states == {bytes(making.wallet_id): "active"}
+            signed_by_both(round_, book)
+            count[came] += 1
+            if came < 2:
                 break
+        if came < 1:
+            break
     assert count[1] and count[2]
-    report_line(f"signature: died at {count[2]} pairs of steps of one signer")
+    report_line(
+        f"signature: died at {count[2]} pairs of steps of one signer "
+        f"({first_moment} and {second_moment})"
+    )
 
 
 def died_signing(

@@ -16,7 +16,7 @@ from tests.crash.walking import HOLDERS, Walk
 pytestmark = pytest.mark.usefixtures("shielded")
 
 
-FEW = [pytest.param(10, True, id="few")]
+FEW = [pytest.param(8, True, id="few")]
 MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
 
 
@@ -24,7 +24,9 @@ MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for p
 def test_a_random_walk_loses_no_key(
     worlds: Worlds, report_line: Callable[[str], None], walks: int, chosen: bool
 ) -> None:
-    """The few are always the same, the many are others each time."""
+    """The few are always the same, the many are others each time: whether one of fifty comes as far
+    as a signature before its end is chance there. At the end every quorum signs in any case.
+    """
 
     class Here(Walk):
         world: ClassVar = worlds(len(HOLDERS))
@@ -41,7 +43,8 @@ def test_a_random_walk_loses_no_key(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert all(Here.calls[what] for what in ("wallets made and used", "signatures", "died"))
+    wanted = {"wallets made and used", "died"} | ({"signatures"} if chosen else set())
+    assert wanted <= Here.calls.keys(), Here.calls
     counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))
     report_line(
         f"random walk: {walks} walks; rules by their fault, and what came of them: {counts}"

@@ -74,7 +74,7 @@ FAULTS = st.sampled_from(("none", "none", "none", "death", "full disk", "HSM awa
         Fault,
         st.just(kind),
         st.sampled_from(MOMENTS) if kind == "death" else st.just("before"),
-        st.just(0) if kind == "none" else st.integers(0, 60),
+        st.just(0) if kind == "none" else st.integers(0, 12) | st.integers(0, 60),
     )
 )
 ROUNDS = ("greet", "deal", "confirm", "certify")

@@ -91,7 +91,7 @@ def only_the_login_is_open(token: Token, shim: Shim) -> bool:
     """Whether no session was leaked."""
     within(2, lambda: keys.find_canary_key(token))
     for _ in range(2):  # what could not be closed the first time
-        token.pool.close_idle()
+        token.pool.close_all()
     return shim.sessions == 1
 
 

@@ -12,14 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 typedef unsigned long word; /* CK_ULONG, CK_RV, a handle or a pointer: all of one width */
 
 enum { FUNCTIONS = 68 };
-enum { OK = 0, GENERAL_ERROR = 5, SESSION_CLOSED = 0xB0, SESSION_HANDLE_INVALID = 0xB3 };
-enum { AES_GCM = 0x1087, IV_BYTES = 12 };
+enum {
+    OK = 0,
+    GENERAL_ERROR = 5,
+    ATTRIBUTE_VALUE_INVALID = 0x13,
+    MECHANISM_PARAM_INVALID = 0x71,
+    SESSION_CLOSED = 0xB0,
+    SESSION_HANDLE_INVALID = 0xB3,
+    BUFFER_TOO_SMALL = 0x150
+};
+enum { AES_GCM = 0x1087, IV_BYTES = 12, LONG_IV_BYTES = 16 };
+
+/* The module encrypts by AES-GCM under the caller's IV; under its own, which it writes over the
+ * caller's; the same, if the caller gave zeros; under its own, which it puts behind the output. */
+enum { CALLERS_IV, OVER_CALLERS, OVER_ZEROS, BEHIND_OUTPUT };
 enum { INSTEAD = 0, AFTERWARDS = 1 };
 
 /* What `times` may be, besides a number. */
@@ -38,7 +51,9 @@ struct order {
 
 struct control {
     uint64_t sessions; /* open at the real module, and not said to be gone */
-    uint64_t own_iv;   /* other than 0: AES-GCM encrypts under an IV of the module's own */
+    uint64_t own_iv;   /* what an own IV of AES-GCM is, below */
+    uint64_t untaken;  /* other than 0: the type of an attribute, +1, that no template may hold */
+    uint64_t unnamed;  /* keys that were to be made without id or label */
     struct order any;  /* counts the calls of all functions */
     struct order of[FUNCTIONS];
 };
@@ -51,6 +66,19 @@ struct list {
 struct mechanism {
     word kind;
     void *parameter;
+    word length;
+};
+
+struct gcm {
+    void *iv;
+    word length, bits;
+    void *associated;
+    word associated_length, tag_bits;
+};
+
+struct attribute {
+    word type;
+    void *value;
     word length;
 };
 
@@ -154,12 +182,101 @@ static void notice(int number, word code, const word *argument)
     }
 }
 
-static void put_own_iv(const word *argument)
-{
-    const struct mechanism *mechanism = (const struct mechanism *)argument[1];
+static word ask(int number, int arity, const word *a);
 
-    if (mechanism->kind == AES_GCM) /* the first field of CK_GCM_PARAMS is the address of the IV */
-        memcpy(*(void **)mechanism->parameter, "HSM-made IV!", IV_BYTES);
+/* One test at a time encrypts so. */
+static unsigned char own_iv[LONG_IV_BYTES];
+
+static word begin_under_own_iv(word session, const struct mechanism *mechanism, word key)
+{
+    static const unsigned char zeros[IV_BYTES];
+    struct gcm given = *(struct gcm *)mechanism->parameter;
+    struct mechanism changed = {AES_GCM, &given, sizeof given};
+    const word argument[] = {session, (word)&changed, key};
+
+    if (control->own_iv == OVER_ZEROS && memcmp(given.iv, zeros, IV_BYTES))
+        return MECHANISM_PARAM_INVALID;
+    if (control->own_iv == BEHIND_OUTPUT && given.length)
+        return MECHANISM_PARAM_INVALID;
+    if (getrandom(own_iv, sizeof own_iv, 0) != sizeof own_iv)
+        return GENERAL_ERROR;
+    if (control->own_iv == BEHIND_OUTPUT) {
+        given.iv = own_iv;
+        given.length = LONG_IV_BYTES;
+        given.bits = 8 * LONG_IV_BYTES;
+    } else {
+        memcpy(given.iv, own_iv, IV_BYTES);
+    }
+    return ask(C_EncryptInit, 3, argument);
+}
+
+static word encrypt_and_append(const word *argument)
+{
+    word *length = (word *)argument[4];
+    word code;
+
+    if (*length < argument[2] + 2 * LONG_IV_BYTES)
+        return BUFFER_TOO_SMALL;
+    code = ask(C_Encrypt, 5, argument);
+    memcpy((unsigned char *)argument[3] + *length, own_iv, LONG_IV_BYTES);
+    *length += LONG_IV_BYTES;
+    return code;
+}
+
+static int is_gcm(const struct mechanism *mechanism)
+{
+    return mechanism->kind == AES_GCM;
+}
+
+static int is_in(const word *template)
+{
+    const struct attribute *attribute = (const struct attribute *)template[0];
+
+    for (word each = 0; each < template[1]; each++)
+        if (attribute[each].type + 1 == control->untaken)
+            return 1;
+    return 0;
+}
+
+static int is_unnamed_key(const word *template)
+{
+    enum { CLASS = 0, DATA = 0, LABEL = 3, ID = 0x102 };
+    const struct attribute *attribute = (const struct attribute *)template[0];
+    int id = 0, label = 0, data = 0;
+
+    for (word each = 0; each < template[1]; each++) {
+        id |= attribute[each].type == ID && attribute[each].length > 0;
+        label |= attribute[each].type == LABEL && attribute[each].length > 0;
+        data |= attribute[each].type == CLASS && *(word *)attribute[each].value == DATA;
+    }
+    return !data && !(id && label);
+}
+
+static void count_unnamed_keys(int number, const word *argument)
+{
+    int unnamed = 0;
+
+    if (number == C_CreateObject)
+        unnamed = is_unnamed_key(argument + 1);
+    if (number == C_GenerateKey)
+        unnamed = is_unnamed_key(argument + 2);
+    if (number == C_GenerateKeyPair)
+        unnamed = is_unnamed_key(argument + 2) + is_unnamed_key(argument + 4);
+    __atomic_fetch_add(&control->unnamed, unnamed, __ATOMIC_SEQ_CST);
+}
+
+static int is_not_taken(int number, const word *argument)
+{
+    switch (number) {
+    case C_CreateObject:
+        return is_in(argument + 1);
+    case C_GenerateKey:
+        return is_in(argument + 2);
+    case C_GenerateKeyPair:
+        return is_in(argument + 2) || is_in(argument + 4);
+    default:
+        return 0;
+    }
 }
 
 typedef word one(word);
@@ -211,9 +328,15 @@ static word call(int number, int arity, const word *argument)
             notice(number, OK, argument); /* nobody closes what he is told is gone */
         return fault;
     }
-    if (number == C_EncryptInit && control->own_iv)
-        put_own_iv(argument);
-    code = ask(number, arity, argument);
+    count_unnamed_keys(number, argument);
+    if (control->untaken && is_not_taken(number, argument))
+        return ATTRIBUTE_VALUE_INVALID;
+    if (number == C_EncryptInit && control->own_iv && is_gcm((const struct mechanism *)argument[1]))
+        code = begin_under_own_iv(argument[0], (const struct mechanism *)argument[1], argument[2]);
+    else if (number == C_Encrypt && control->own_iv == BEHIND_OUTPUT)
+        code = encrypt_and_append(argument);
+    else
+        code = ask(number, arity, argument);
     notice(number, code, argument);
     return struck ? fault : code;
 }

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 SOURCE: Final = Path(__file__).with_name("shim.c")
 
@@ -60,22 +60,25 @@ UNTIL_INITIALISED: Final = FOREVER - 1
 Moment = Literal["instead", "afterwards"]
 """The real module is not asked; or it is, and its answer is lost."""
 
+OwnIv = Literal["nowhere", "over the caller's", "over zeros", "behind the output"]
+_OWN_IV: Final = get_args(OwnIv)
+
 _FIELDS: Final = ("calls", "struck", "first", "times", "code", "moment", "delay", "cut")
 _WORD: Final = struct.Struct("=Q")
-_HEAD_WORDS: Final = 2
+_HEAD: Final = ("sessions", "own_iv", "untaken", "unnamed")
 _FUNCTIONS: Final = 68
-_BYTES: Final = _WORD.size * (_HEAD_WORDS + len(_FIELDS) * (1 + _FUNCTIONS))
+_BYTES: Final = _WORD.size * (len(_HEAD) + len(_FIELDS) * (1 + _FUNCTIONS))
 
 
-def built(folder: Path) -> Path:
-    """The module, compiled into `folder`."""
+def built(folder: Path, source: Path = SOURCE) -> Path:
+    """The module that `source` is, compiled into `folder`."""
     compiler = shutil.which("cc")
     assert compiler is not None, (
-        "no cc, which builds tests/faults/shim.c; mend: install a C compiler (gcc)"
+        f"no cc, which builds {source.name}; mend: install a C compiler (gcc)"
     )
-    module = folder / "shim.so"
+    module = folder / source.with_suffix(".so").name
     flags = ["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1"]
-    command = [compiler, *flags, "-shared", "-fPIC", "-o", str(module), str(SOURCE), "-ldl"]
+    command = [compiler, *flags, "-shared", "-fPIC", "-o", str(module), str(source), "-ldl"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return module
@@ -103,7 +106,12 @@ class Shim:
     @property
     def sessions(self) -> int:
         """Sessions that are open at the real module."""
-        return self._word(0)
+        return self._word(_HEAD.index("sessions"))
+
+    @property
+    def unnamed_keys(self) -> int:
+        """How many keys were to be made without id or label, since all orders were taken back."""
+        return self._word(_HEAD.index("unnamed"))
 
     def calls(self, function: str = ANY) -> int:
         """How often it was called, since the last order for it."""
@@ -130,7 +138,9 @@ class Shim:
 
     def obey_no_more(self) -> None:
         """Every order is taken back, and every count of calls begins anew."""
-        self.make_own_iv(False)
+        self.make_own_iv("nowhere")
+        self.take_no(None)
+        self._set_head("unnamed", 0)
         for function in (ANY, *NUMBERS):
             self._set(function, times=0)
             self._set(function, **dict.fromkeys(_FIELDS, 0))
@@ -143,9 +153,13 @@ class Shim:
         """The module says that so many bytes less came out: C_Encrypt, C_Decrypt, C_Sign."""
         self._set(function, cut=count)
 
-    def make_own_iv(self, own: bool = True) -> None:
-        """AES-GCM encrypts under an IV that the module writes over the caller's."""
-        _WORD.pack_into(self._memory, _WORD.size, own)
+    def make_own_iv(self, where: OwnIv = "over the caller's") -> None:
+        """AES-GCM encrypts under an IV that the module makes, 12 bytes, 16 behind the output."""
+        self._set_head("own_iv", _OWN_IV.index(where))
+
+    def take_no(self, kind: int | None) -> None:
+        """No template of a new object may hold this attribute: CKR_ATTRIBUTE_VALUE_INVALID."""
+        self._set_head("untaken", 0 if kind is None else kind + 1)
 
     @contextmanager
     def away(self, code: int) -> Iterator[None]:
@@ -158,11 +172,14 @@ class Shim:
 
     def _at(self, function: str, field: str) -> int:
         order = 0 if function == ANY else 1 + NUMBERS[function]
-        return _HEAD_WORDS + order * len(_FIELDS) + _FIELDS.index(field)
+        return len(_HEAD) + order * len(_FIELDS) + _FIELDS.index(field)
 
     def _word(self, at: int) -> int:
         (value,) = _WORD.unpack_from(self._memory, at * _WORD.size)
         return int(value)
+
+    def _set_head(self, field: str, value: int) -> None:
+        _WORD.pack_into(self._memory, _HEAD.index(field) * _WORD.size, value)
 
     def _set(self, function: str, **fields: int) -> None:
         for field, value in fields.items():

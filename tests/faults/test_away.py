@@ -80,6 +80,7 @@ def sign(lab: Lab, holders: list[Ask], certificate: Certificate, message: bytes)
     assert coincurve.PublicKeyXOnly(key).verify(signature, message)
 
 
+@pytest.mark.long
 def test_a_device_that_went_away_is_used_again_within_a_second(
     lab: Lab, shim: Shim, report_line: Callable[[str], None]
 ) -> None:

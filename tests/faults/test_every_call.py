@@ -52,7 +52,7 @@ def test_every_call_of_a_signature_fails_once(
     certificate = making.certificate()
     for code in codes.ALL.values():
         for number in itertools.count():
-            ordered.pool.close_idle()  # so that one is opened
+            ordered.pool.close_all()  # so that one is opened
             shim.answer(code, after=number)
             round_ = Round(world, certificate, b"%d" % number)
             within(2, partial(signed_by_both, round_, book))
@@ -89,7 +89,7 @@ def test_every_call_of_a_key_generation_fails_once(
 ) -> None:
     outcomes = Counter[str]()
     for number in itertools.count():
-        ordered.pool.close_idle()
+        ordered.pool.close_all()
         shim.answer(code, after=number)
         outcome, came = wallet_made(world, shim, f"w{number}")
         assert only_the_login_is_open(ordered, shim), number

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 
 import pytest
 
 from hsm_mpc.errors import BackendError, PinRefused
 from hsm_mpc.hsm import keys, objects
+from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.failures import DeviceGone, StaleHandle
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.keys import Key
@@ -18,6 +21,7 @@ from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.tags import Tag
+from tests.agent.processes import until
 from tests.agent.simulate import new_token
 from tests.faults import codes
 from tests.faults.conftest import Logins
@@ -71,6 +75,26 @@ def test_a_session_that_could_not_be_closed_is_closed_by_the_next_look(
         ask(token)
     ask(token)
     assert shim.sessions == before
+
+
+def test_who_changes_objects_does_not_wait_for_one_that_climbs_and_waits_for_him(
+    token: Token,
+) -> None:
+    """A self-test does so: each ciphertext that is refused is a doubt, and others come and look."""
+    assert token.profile.changes_alone
+    ask(token)
+    climber = threading.Thread(target=ask, args=(token,))
+    before, started = token.pool._idle[:], time.monotonic()
+    with token.changing():
+        token.pool.doubt()
+        climber.start()
+        until(lambda: len(token.module.gate._queue) == 1, "one that climbs")
+        with token.session() as session:
+            assert session not in before
+        assert token.pool.in_doubt
+    climber.join()
+    assert not token.pool.in_doubt
+    assert time.monotonic() - started < 1
 
 
 # --- the second rung ------------------------------------------------------------------------------
@@ -131,14 +155,37 @@ def test_identity_registers_and_canary_go_on_after_it(token: Token) -> None:
     assert token.canary.is_decrypted_by(token)
 
 
-def test_a_token_whose_canary_key_was_destroyed_goes_on_without(token: Token, shim: Shim) -> None:
-    assert token.canary is not None
-    keys.destroy(token, token.canary.key)
-    shim.answer(codes.DEVICE_ERROR, "C_GenerateRandom")
+def test_a_register_is_read_anew_after_it(token: Token) -> None:
+    """The token was somebody else's meanwhile, as far as anybody here knows."""
+    before, since = Register(EpochHash(b"b" * 32)), Register(EpochHash(b"s" * 32))
+    registers = Registers(token)
+    registers.write(WALLET, before)
+    Registers(token).write(WALLET, since)
+    assert registers.read(WALLET) == before
+    token.module.begin_anew()
+    assert registers.read(WALLET) == since
+
+
+@pytest.mark.parametrize("its_canary", ["another", "none"])
+def test_another_token_of_the_same_label_and_serial_is_not_taken_for_it(
+    token: Token, key: Key, shim: Shim, its_canary: str
+) -> None:
+    """All tokens of NSS have one serial number, and what a wallet's keys are called is public."""
+    shown, token.canary = token.canary, None
+    assert shown is not None
+    keys.destroy(token, shown.key)
+    if its_canary == "another":
+        keys.generate_canary_key(token)
+    ask(token)
+    token.canary = shown
+    shim.answer(codes.DEVICE_REMOVED, times=UNTIL_INITIALISED)
     with pytest.raises(DeviceGone):
         ask(token)
-    ask(token)
-    assert token.canary is None
+    for _ in range(3):
+        with pytest.raises(BackendError, match=r"there before|canary that it encrypted"):
+            sealed_by(token, key)
+        with pytest.raises(BackendError, match=r"there before|canary that it encrypted"):
+            keys.found_again(token, key)
 
 
 def test_every_token_of_the_module_finds_back(
@@ -165,6 +212,35 @@ def test_a_fault_while_it_climbs_costs_another_try(
     within(3, lambda: ask(token))
     assert shim.struck(function)
     assert logins.count <= 2
+
+
+def test_who_has_a_session_does_not_wait_for_one_that_initialises_and_waits_for_him(
+    token: Token, shim: Shim, logins: Logins
+) -> None:
+    ask(token)
+    climber, started = threading.Thread(target=ask, args=(token,)), time.monotonic()
+    with token.session():
+        token.pool.doubt()
+        shim.answer(codes.DEVICE_REMOVED, "C_GetSessionInfo")
+        climber.start()
+        until(lambda: token.module.gate._closed, "one that wants to be alone")
+        with pytest.raises(BackendError, match="is being initialised again"):
+            ask(token)
+    climber.join()
+    assert logins.count == 1
+    assert time.monotonic() - started < 1
+
+
+def test_no_key_is_made_before_the_token_is_entered_again(token: Token) -> None:
+    with token.recovery._lock, token.changing():  # another thread climbs
+        token.module.begin_anew()
+        with (
+            pytest.raises(BackendError, match="not logged in again yet") as caught,
+            administration(token),
+        ):
+            pytest.fail("its slot and its login are those of before")
+    assert caught.value.retryable
+    ask(token)
 
 
 # --- the third rung -------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from tests.faults.using import opened_by, sealed_by
 def token(ordered: Token) -> Token:
     """One that stays on the first rung, so that what is counted is what was asked for."""
     ordered.recovery.log_in_again = None
-    ordered.pool.close_idle()
+    ordered.pool.close_all()
     return ordered
 
 
@@ -70,7 +70,7 @@ def test_open_sessions_are_counted(token: Token, shim: Shim) -> None:
     before = shim.sessions
     with token.session(), token.session():
         assert shim.sessions == before + 2
-    token.pool.close_idle()
+    token.pool.close_all()
     assert shim.sessions == before
 
 
@@ -104,7 +104,9 @@ def test_an_iv_of_its_own_is_noticed_and_nothing_is_sealed(
     assert not caught.value.retryable
 
 
-@pytest.mark.parametrize(("function", "text"), [("C_Encrypt", "length"), ("C_Decrypt", "wrote 31")])
+@pytest.mark.parametrize(
+    ("function", "text"), [("C_Encrypt", "wrote a wrong length"), ("C_Decrypt", "wrote 31")]
+)
 def test_output_that_is_cut_short_is_noticed(
     token: Token, key: Key, shim: Shim, function: str, text: str
 ) -> None:

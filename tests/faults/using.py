@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hsm_mpc.hsm.cryptoki import address_of, ffi
-from hsm_mpc.hsm.direct import decrypt_gcm_into, encrypt_gcm
+from hsm_mpc.hsm.direct import decrypt_gcm_into
+from hsm_mpc.hsm.gcm import encrypt_gcm
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import WalletId

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from hsm_mpc.errors import InvalidSignature
-from hsm_mpc.groups.proofs import COCKTAIL_SECP256K1, signature_length, verify
+from hsm_mpc.groups.proofs import (
+    COCKTAIL_SECP256K1,
+    ContextLabel,
+    context_of,
+    refresh_context,
+    signature_length,
+    verify,
+)
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.tags import Tag, tagged_hash
 
@@ -55,3 +62,16 @@ def test_pop_under_other_context_or_key_is_refused() -> None:
     for public, message in ((PUBLIC, b"another"), (point(SECRET + 1), MESSAGE)):
         with pytest.raises(InvalidSignature):
             verify(COCKTAIL_SECP256K1, SIGNATURE, public, message)
+
+
+def test_no_two_kinds_of_session_share_a_context() -> None:
+    """Steps 2.4.2 and 6.4.1."""
+    keys, session = [PUBLIC, COMMITMENT], b"sid".ljust(32, b".")
+    contexts = {context_of(COCKTAIL_SECP256K1, session, keys, label) for label in ContextLabel}
+    assert len(contexts) == len(ContextLabel)
+    assert refresh_context(COCKTAIL_SECP256K1, session, keys) == context_of(
+        COCKTAIL_SECP256K1, session, keys, ContextLabel.REFRESH
+    )
+    assert all(
+        label.value.isascii() and label.value.endswith(b"-CONTEXT") for label in ContextLabel
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from hsm_mpc.errors import BadInput, ProtocolAbort
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1, Point
 from hsm_mpc.groups.sharing import (
+    SECRET_SHARING,
+    ZERO_SHARING,
+    Sharing,
     evaluate_public,
     lagrange,
     require_ascending,
@@ -17,7 +22,7 @@ from hsm_mpc.groups.sharing import (
     sum_of_commitments,
 )
 from hsm_mpc.secure.arena import Arena
-from tests.secure.bytes_of import filled
+from tests.secure.bytes_of import at, filled
 
 index_sets = st.sets(st.integers(1, 255), min_size=1, max_size=12)
 scalars = st.integers(1, ORDER - 1)
@@ -136,3 +141,38 @@ def test_feldman_accepts_the_committed_share_and_no_other(
             with filled(take(32), claimed.to_bytes(32, "big")).open() as share:
                 fits = share_is_committed(SECP256K1, share, commit(*coefficients), index)
             assert fits is (claimed == value)
+
+
+@pytest.mark.parametrize(
+    ("sharing", "lowest", "drawn"), [(SECRET_SHARING, 0, 3), (ZERO_SHARING, 1, 2)]
+)
+@given(coefficients=st.lists(scalars, min_size=1, max_size=4), index=st.integers(1, 255))
+def test_what_is_dealt_is_what_was_committed_and_nothing_else(
+    group_arena: Arena,
+    sharing: Sharing,
+    lowest: int,
+    drawn: int,
+    coefficients: list[int],
+    index: int,
+) -> None:
+    """Steps 2.5.1, 2.5.8, 6.4.2 and 6.4.3: f begins with a constant, g with b_1·x."""
+    assert sharing.drawn(3) == drawn
+    sums = accumulate(reversed(coefficients), lambda total, a: total * index + a)
+    assume(all(total % ORDER for total in sums))  # the library refuses a sum of 0 (step 1.8.4)
+    value = sum(a * index**k for k, a in enumerate(coefficients, lowest)) % ORDER
+    points = commit(*coefficients)
+    with group_arena.scope() as take, take(96).open() as share:
+        written = b"".join(a.to_bytes(32, "big") for a in coefficients)
+        with filled(take(len(written)), written).open() as drawn_at:
+            sharing.share_at(SECP256K1, drawn_at, len(coefficients), index, share)
+        assert at(share, 32) == value.to_bytes(32, "big")
+        assert sharing.is_committed(SECP256K1, share, points, index, share + 32)
+        assert at(share, 32) == value.to_bytes(32, "big"), "it is only read"
+        with filled(take(32), (value % (ORDER - 1) + 1).to_bytes(32, "big")).open() as wrong:
+            assert not sharing.is_committed(SECP256K1, wrong, points, index, share + 32)
+
+
+def test_a_sum_of_higher_commitments_names_the_coefficient() -> None:
+    """Step 6.4.4: the constant is not among them."""
+    with pytest.raises(ProtocolAbort, match="coefficient 2 is the identity"):
+        sum_of_commitments(SECP256K1, [commit(1, 2), commit(3, -2)], lowest=1)

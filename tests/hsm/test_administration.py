@@ -10,10 +10,11 @@ import pkcs11
 import pytest
 from pkcs11 import _pkcs11
 
-from hsm_mpc.errors import BackendError, PinRefused, Refused
+from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import administration as administration_module
 from hsm_mpc.hsm.administration import administration, library
 from hsm_mpc.hsm.cryptoki import ffi
+from hsm_mpc.hsm.failures import DeviceGone
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
@@ -76,7 +77,7 @@ def test_its_handles_are_ours(token: Token) -> None:
     [
         (pkcs11.DeviceMemory(), BackendError, "CKR_DEVICE_MEMORY", True),
         (pkcs11.MechanismInvalid(), BackendError, "CKR_MECHANISM_INVALID", False),
-        (pkcs11.PinLocked(), PinRefused, "CKR_PIN_LOCKED", False),
+        (pkcs11.PinLocked(), DeviceGone, "CKR_PIN_LOCKED", True),
         (pkcs11.PKCS11Error("Unmapped error code 0x80000001"), BackendError, "0x80000001", True),
         (
             pkcs11.PKCS11Error("Initialisation error (not initialized). Should never see this."),
@@ -99,6 +100,13 @@ def test_its_exceptions_leave_as_ours(
     assert caught.value.__cause__ is raised
 
 
+def test_whatever_its_body_raises_is_a_doubt(token: Token) -> None:
+    assert not token.pool.in_doubt
+    with pytest.raises(BackendError), administration(token):
+        raise pkcs11.DeviceError
+    assert token.pool.in_doubt
+
+
 def test_errors_of_ours_leave_as_they_are(token: Token) -> None:
     refused = Refused("rule", "text")
     with pytest.raises(Refused) as caught, administration(token):
@@ -118,7 +126,7 @@ def test_a_session_that_cannot_be_closed_is_closed_later(token: Token, answer: A
         pass
     assert token.pool._unclosed == [administration_module._handle_of(session)]
     answer("C_CloseSession", honest)
-    token.pool.close_idle()
+    token.pool.close_all()
     assert token.pool._unclosed == []
 
 

@@ -13,6 +13,7 @@ from hsm_mpc.hsm.canary import AesCanary, RsaCanary
 from hsm_mpc.hsm.cryptoki import MASK_BY, Hash, address_of, ffi
 from hsm_mpc.hsm.direct import CiphertextRefused
 from hsm_mpc.hsm.failures import GENERAL_ERROR
+from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.rsa import decrypt_oaep_into
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer
@@ -93,6 +94,7 @@ def test_a_token_that_does_not_encrypt_cannot_be_armed(token: Token, answer: Ans
 
 def rsa_armed(token: Token, armed: AesCanary) -> RsaCanary:
     """The token's only canary is RSA's now."""
+    token.canary = None
     keys.destroy(token, armed.key)
     with administration(token) as session:
         brought_in(session, 0, keys.CANARY.encode(), keys.CANARY)
@@ -129,28 +131,40 @@ def test_an_rsa_canary_tells_a_refused_ciphertext_from_a_token_that_is_away(
     assert away.value.retryable
 
 
+def taking_sha256(token: Token, name: str) -> Callable[[int, Any, int], int]:
+    """What begins an operation, of a module that takes SHA-256 for SHA-1."""
+    honest = getattr(token.calls, name)
+
+    def begin(session: int, mechanism: Any, key: int) -> int:
+        given = ffi.cast("CK_RSA_PKCS_OAEP_PARAMS *", mechanism.pParameter)
+        given.hashAlg, given.mgf = Hash.SHA1, MASK_BY[Hash.SHA1]
+        code: int = honest(session, mechanism, key)
+        return code
+
+    return begin
+
+
 def test_sha256_is_used_where_the_module_also_decrypts_with_it(
     token: Token, armed: AesCanary, answer: Answer
 ) -> None:
     """The module takes SHA-256 for SHA-1, and so seems to know it."""
-    honest = {name: getattr(token.calls, name) for name in ("C_EncryptInit", "C_DecryptInit")}
-
-    def taking_sha256(name: str) -> Callable[[int, Any, int], int]:
-        def begin(session: int, mechanism: Any, key: int) -> int:
-            given = ffi.cast("CK_RSA_PKCS_OAEP_PARAMS *", mechanism.pParameter)
-            given.hashAlg, given.mgf = Hash.SHA1, MASK_BY[Hash.SHA1]
-            code: int = honest[name](session, mechanism, key)
-            return code
-
-        return begin
-
-    answer("C_EncryptInit", taking_sha256("C_EncryptInit"))
+    decrypt_init = taking_sha256(token, "C_DecryptInit")
+    answer("C_EncryptInit", taking_sha256(token, "C_EncryptInit"))
     assert rsa_armed(token, armed).hash_ is Hash.SHA1  # it only encrypts so
     assert token.canary is not None
-    answer("C_DecryptInit", taking_sha256("C_DecryptInit"))
+    answer("C_DecryptInit", decrypt_init)
     assert canary.arm(token)
     assert isinstance(token.canary, RsaCanary)
     assert token.canary.hash_ is Hash.SHA256
+
+
+def test_a_profile_with_one_hash_for_oaep_has_no_canary_of_another(
+    token: Token, armed: AesCanary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rsa_armed(token, armed)
+    monkeypatch.setattr(token.module, "profile", replace(STANDARD, oaep_hash=Hash.SHA256))
+    with pytest.raises(BackendError, match="C_EncryptInit answered CKR_ARGUMENTS_BAD"):
+        canary.arm(token)
 
 
 def test_a_token_that_is_away_is_not_armed_with_sha1(
@@ -160,6 +174,36 @@ def test_a_token_that_is_away_is_not_armed_with_sha1(
     answer("C_EncryptInit", 0x30)
     with pytest.raises(BackendError, match="C_EncryptInit answered CKR_DEVICE_ERROR"):
         canary.arm(token)
+
+
+def test_a_fault_that_passes_does_not_make_the_canary_a_weaker_one(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    rsa_armed(token, armed)
+    answer("C_EncryptInit", 0)
+    answer("C_Encrypt", lambda _, __, ___, ____, length: length[0] * 0)
+    answer("C_DecryptInit", 0x30)
+    with pytest.raises(BackendError, match="C_DecryptInit answered CKR_DEVICE_ERROR"):
+        canary.arm(token)
+
+
+def test_a_token_that_decrypts_wrongly_with_sha256_is_not_armed_with_sha1(
+    token: Token, armed: AesCanary, answer: Answer
+) -> None:
+    rsa_armed(token, armed)
+    for function in ("C_EncryptInit", "C_DecryptInit"):
+        answer(function, taking_sha256(token, function))
+    honest = token.calls.C_Decrypt
+
+    def corrupting(session: int, source: Any, length: int, target: Any, written: Any) -> int:
+        code: int = honest(session, source, length, target, written)
+        ffi.cast("CK_BYTE *", target)[0] ^= 1
+        return code
+
+    answer("C_Decrypt", corrupting)
+    with pytest.raises(BackendError, match="does not give back what it encrypted") as caught:
+        canary.arm(token)
+    assert not caught.value.retryable
 
 
 def test_a_token_that_learnt_aes_is_armed_with_it(token: Token, armed: AesCanary) -> None:

@@ -13,6 +13,14 @@ def test_every_code_about_a_pin_is_a_refused_pin(code: int) -> None:
         failures.check(code, "C_Login", "token 'x'")
 
 
+@pytest.mark.parametrize("code", [0xA0, 0xA3, 0xA4, 0x102])
+def test_a_function_that_was_given_no_pin_does_not_refuse_one(code: int) -> None:
+    """A refused PIN ends a signer until somebody comes: no module does that by the way."""
+    with pytest.raises(failures.DeviceGone) as caught:
+        failures.check(code, "C_DecryptInit", "token 'x'")
+    assert caught.value.retryable
+
+
 @pytest.mark.parametrize("code", [failures.KEY_HANDLE_INVALID, failures.OBJECT_HANDLE_INVALID])
 def test_an_unknown_handle_asks_for_the_key_to_be_found_again(code: int) -> None:
     with pytest.raises(failures.StaleHandle, match="HANDLE_INVALID"):
@@ -30,7 +38,7 @@ def test_an_empty_slot_is_an_absent_token_and_may_be_tried_again(code: int) -> N
     ("code", "retryable"),
     [
         *((code, True) for code in (0x5, 0x30, 0x31, 0xB3, 0x101)),
-        *((code, False) for code in (0x54, 0x68, 0x70, 0xD1, 0x140)),
+        *((code, False) for code in (0x54, 0x68, 0x70, 0xD1, 0x140, 0x150)),
     ],
 )
 def test_what_the_module_can_never_do_is_not_tried_again(code: int, retryable: bool) -> None:

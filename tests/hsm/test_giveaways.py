@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast, get_args
 
 import pkcs11
@@ -12,9 +13,22 @@ from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import giveaways as giveaways_module
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute
-from hsm_mpc.hsm.giveaways import NOT_LOCAL, WRAPPED, giveaways, require_accepted
+from hsm_mpc.hsm.giveaways import NOT_LOCAL, TOLD, WRAPPED, Giveaway, giveaways, require_accepted
 from hsm_mpc.hsm.token import Token
 from tests.hsm.lying import Answer, lie
+
+Accepting = Callable[[Giveaway], Token]
+
+
+@pytest.fixture
+def accepting(token: Token, monkeypatch: pytest.MonkeyPatch) -> Accepting:
+    """The token of a configuration that accepts one finding."""
+
+    def accept(finding: Giveaway) -> Token:
+        monkeypatch.setattr(token, "accepted_findings", frozenset({finding.name}))
+        return token
+
+    return accept
 
 
 def wrap_all(_session: int, _way: Any, _by: int, _key: int, _out: Any, length: Any) -> int:
@@ -24,7 +38,7 @@ def wrap_all(_session: int, _way: Any, _by: int, _key: int, _out: Any, length: A
 
 def test_softhsm_gives_nothing_away(token: Token) -> None:
     assert giveaways(token) == ()
-    require_accepted(token, ())
+    require_accepted(token)
 
 
 def test_trying_leaves_nothing_in_the_token(token: Token) -> None:
@@ -34,17 +48,19 @@ def test_trying_leaves_nothing_in_the_token(token: Token) -> None:
 
 
 def test_the_configuration_knows_the_names() -> None:
-    assert set(get_args(AcceptedFinding)) == {NOT_LOCAL.name, WRAPPED.name}
+    assert set(get_args(AcceptedFinding)) == {NOT_LOCAL.name, WRAPPED.name, TOLD.name}
 
 
-def test_a_key_that_must_stay_and_is_wrapped_is_found(token: Token, answer: Answer) -> None:
+def test_a_key_that_must_stay_and_is_wrapped_is_found(
+    token: Token, answer: Answer, accepting: Accepting
+) -> None:
     answer("C_WrapKey", wrap_all)
     assert giveaways(token) == (WRAPPED,)
     with pytest.raises(Refused, match=r"accept_findings: \[non-extractable-is-wrapped\]") as caught:
-        require_accepted(token, (NOT_LOCAL.name,))
+        require_accepted(accepting(NOT_LOCAL))
     assert caught.value.rule == "hsm-gives-keys-away"
     assert WRAPPED.meaning in str(caught.value)
-    require_accepted(token, (WRAPPED.name,))
+    require_accepted(accepting(WRAPPED))
 
 
 def test_one_way_out_is_enough(token: Token, answer: Answer) -> None:
@@ -57,19 +73,28 @@ def test_one_way_out_is_enough(token: Token, answer: Answer) -> None:
     assert giveaways(token) == (WRAPPED,)
 
 
-def test_a_key_that_does_not_count_as_made_here_is_found(token: Token, answer: Answer) -> None:
+def test_a_key_that_does_not_count_as_made_here_is_found(
+    token: Token, answer: Answer, accepting: Accepting
+) -> None:
     lie(answer, token, Attribute.LOCAL, objects.FALSE)
     assert giveaways(token) == (NOT_LOCAL,)
     with pytest.raises(Refused, match="key-not-local"):
-        require_accepted(token, (WRAPPED.name,))
-    require_accepted(token, (NOT_LOCAL.name,))
+        require_accepted(accepting(WRAPPED))
+    require_accepted(accepting(NOT_LOCAL))
+
+
+def test_a_key_whose_bytes_are_told_is_found(token: Token, answer: Answer) -> None:
+    lie(answer, token, Attribute.VALUE, bytes(32))
+    assert giveaways(token) == (TOLD,)
+    with pytest.raises(Refused, match="sensitive-is-told"):
+        require_accepted(token)
 
 
 def test_all_that_is_found_is_named_at_once(token: Token, answer: Answer) -> None:
     lie(answer, token, Attribute.LOCAL, objects.FALSE)
     answer("C_WrapKey", wrap_all)
     with pytest.raises(Refused, match=r"\[key-not-local, non-extractable-is-wrapped\]"):
-        require_accepted(token, ())
+        require_accepted(token)
 
 
 def test_a_token_that_makes_no_wrapping_key_lets_none_out_this_way(

@@ -306,3 +306,28 @@ def test_two_wallets_have_a_key_each(token: Token) -> None:
     made = [keys.generate_wrapping_key(token, *name) for name in names]
     assert made[0].handle != made[1].handle
     assert [keys.wrapping_key(token, *name) for name in names] == made
+
+
+# At each start
+
+
+def test_a_wrapping_key_that_is_not_as_it_was_made_is_not_used(
+    token: Token, key: Key, answer: Answer
+) -> None:
+    assert keys.wrapping_key(token, key.key_id, key.label) == key
+    lie(answer, token, Attribute.EXTRACTABLE, objects.TRUE)
+    with pytest.raises(Refused, match="CKA_EXTRACTABLE is true") as caught:
+        keys.wrapping_key(token, key.key_id, key.label)
+    assert caught.value.rule == "key-attributes"
+
+
+@pytest.mark.parametrize("kind", [Attribute.SENSITIVE, Attribute.VERIFY])
+def test_nobody_starts_with_an_identity_key_that_is_not_as_it_was_made(
+    token: Token, answer: Answer, kind: Attribute
+) -> None:
+    """One attribute of each half."""
+    identity = Identity(token, keys.generate_identity_key(token))
+    identity.require_attributes()
+    lie(answer, token, kind, objects.FALSE)
+    with pytest.raises(Refused, match=f"CKA_{kind.name} is false"):
+        identity.require_attributes()

@@ -241,3 +241,7 @@ def test_two_tokens_of_one_label_are_told_apart_by_serial_only(
     assert all(serial in str(caught.value) for serial in serials)
     assert "`serial`" in str(caught.value)
     assert [hsm_module.find(label, serial).serial_text for serial in serials] == serials
+
+
+def test_a_module_tells_its_version(hsm_module: Module) -> None:
+    assert re.fullmatch(r"Implementation of PKCS11 2\.\d+, PKCS#11 2\.\d+", hsm_module.version())

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, PinRefused
-from hsm_mpc.hsm import provisioning
 from hsm_mpc.hsm.cryptoki import TokenFlag, User
 from hsm_mpc.hsm.module import Module
-from hsm_mpc.hsm.profiles import Profile
+from hsm_mpc.hsm.profiles import STANDARD
 from hsm_mpc.hsm.sessions import open_session
 from hsm_mpc.hsm.token import PinState, TokenInfo
 from hsm_mpc.secure.arena import Arena
@@ -201,8 +201,7 @@ class Factory:
 
 @pytest.fixture
 def factory(hsm_module: Module, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> Factory:
-    made = Profile("SoftHSM", factory_so_pin=FACTORY_PIN)
-    monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
+    monkeypatch.setattr(hsm_module, "profile", replace(STANDARD, factory_so_pin=FACTORY_PIN))
     return Factory(hsm_module, answer)
 
 
@@ -263,8 +262,8 @@ def test_a_token_that_bears_its_label_is_never_initialised(
     seen_steps: list[str],
 ) -> None:
     """NSS erases it for anybody: one of another label is not touched."""
-    made = Profile("SoftHSM", factory_so_pin=b"", bears_its_label=True)
-    monkeypatch.setattr(provisioning, "profile_of", lambda _: made)
+    made = replace(STANDARD, factory_so_pin=b"", bears_its_label=True)
+    monkeypatch.setattr(hsm_module, "profile", made)
     with pytest.raises(BackendError, match="no empty token"):
         create(label)
     assert seen_steps == []

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hsm_mpc.errors import BackendError, BadEncoding, BadInput, Tampered
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import DATA_OBJECT, Attribute, ffi
+from hsm_mpc.hsm.failures import GENERAL_ERROR
 from hsm_mpc.hsm.register import NO_PROMISE, Register, Registers, Vote, parse
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
@@ -319,6 +320,50 @@ def test_a_token_that_stores_something_else_is_refused(
     assert values(token) == [FRESH.to_bytes(1)]
 
 
+def test_the_register_of_before_stays_until_the_new_one_is_found(
+    token: Token, answer: Answer
+) -> None:
+    """A promise that nobody finds again is a promise that may be given twice."""
+    here = Registers(token)
+    here.write(WALLET, FRESH)
+    honest = token.calls.C_FindObjects
+    (old,) = objects.matching(token, {Attribute.CLASS: objects.number(DATA_OBJECT)})
+
+    def showing_old_ones(session: int, batch: Any, room: int, count: Any) -> int:
+        code: int = honest(session, batch, room, count)
+        shown = [handle for handle in batch[0 : count[0]] if handle == old]
+        batch[0 : len(shown)] = shown
+        count[0] = len(shown)
+        return code
+
+    answer("C_FindObjects", showing_old_ones)
+    with pytest.raises(BackendError, match="written and is not found"):
+        here.write(WALLET, Register(NEXT))
+    answer("C_FindObjects", honest)
+    assert here.read(WALLET) == FRESH
+    assert values(token) == [FRESH.to_bytes(1)]
+
+
+def test_a_register_of_another_handle_than_it_was_made_with_is_not_destroyed(
+    token: Token, answer: Answer
+) -> None:
+    here = Registers(token)
+    honest, far = token.calls.C_FindObjects, 1 << 20
+
+    def found(session: int, batch: Any, room: int, count: Any) -> int:
+        code: int = honest(session, batch, room, count)
+        batch[0 : count[0]] = [handle + far for handle in batch[0 : count[0]]]
+        return code
+
+    for name in ("C_GetAttributeValue", "C_DestroyObject"):
+        real = getattr(token.calls, name)
+        answer(name, lambda session, handle, *rest, real=real: real(session, handle % far, *rest))
+    answer("C_FindObjects", found)
+    for wanted in (FRESH, Register(NEXT)):
+        here.write(WALLET, wanted)
+        assert Registers(token).read(WALLET) == wanted
+
+
 def test_a_failure_after_the_new_one_is_there_does_not_bring_the_old_one_back(
     token: Token, answer: Answer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,3 +427,16 @@ def test_a_token_that_logged_us_out_has_no_register_to_tell_of(own_token: Token)
             use(WALLET)
     with pytest.raises(BackendError, match="has logged this process out"):
         Registers(own_token).wallet_ids()
+
+
+@pytest.mark.parametrize("times", [1, 3, 4])
+def test_a_token_that_fails_to_tell_of_itself_is_asked_again(
+    own_token: Token, answer: Answer, times: int
+) -> None:
+    """SoftHSM does so while another process logs in."""
+    honest, left = own_token.calls.C_GetTokenInfo, [GENERAL_ERROR] * times
+    answer("C_GetTokenInfo", lambda slot, told: left.pop() if left else honest(slot, told))
+    if times > 3:
+        with pytest.raises(BackendError, match="C_GetTokenInfo"):
+            Registers(own_token).read(WALLET)
+    assert Registers(own_token).read(WALLET) is None

@@ -39,16 +39,19 @@ def stored(token: Token, label: bytes) -> None:
     objects.create(token, {**LABEL.template(NAME, b""), Attribute.LABEL: label}, "register")
 
 
-def test_the_form_is_found_by_making_one(token: Token) -> None:
-    assert register_objects.usable_form(token) is DATA
-    assert register_objects.named(token, register_objects._TRIAL) == ()
+def test_the_form_is_that_of_what_was_made(token: Token) -> None:
+    registers = Registers(token)
+    registers.write(WALLET, FRESH)
+    assert registers.form_of(WALLET) is DATA
+    registers.destroy(WALLET)
+    assert register_objects.named(token, NAME) == ()
 
 
 @pytest.mark.usefixtures("no_data_objects")
 def test_without_data_objects_registers_are_labels(token: Token) -> None:
-    assert register_objects.usable_form(token) is LABEL
     for wanted in (FRESH, PROMISED):
         Registers(token).write(WALLET, wanted)
+        assert Registers(token).form_of(WALLET) is LABEL
         assert Registers(token).read(WALLET) == wanted
     assert Registers(token).wallet_ids() == (WALLET,)
     (only,) = register_objects.named(token, NAME)

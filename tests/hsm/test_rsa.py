@@ -232,7 +232,6 @@ def test_a_key_that_is_gone_is_stale(token: Token, rsa_key: Key) -> None:
         (Attribute.MODULUS, None),
         (Attribute.MODULUS, b"\x7f" + bytes(383)),
         (Attribute.MODULUS, bytes(128) + b"\xff" + bytes(255)),
-        (Attribute.PUBLIC_EXPONENT, None),
     ],
 )
 def test_a_pair_that_tells_no_modulus_of_3072_bits_is_not_used(
@@ -242,6 +241,16 @@ def test_a_pair_that_tells_no_modulus_of_3072_bits_is_not_used(
     with pytest.raises(BackendError, match="no modulus of 3072 bits") as caught:
         sealed_by(token, rsa_key)
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("exponent", [None, b"", b"\1", b"\3", b"\1\0\1\0"])
+def test_nothing_is_encrypted_with_another_exponent(
+    token: Token, rsa_key: Key, answer: Answer, exponent: bytes | None
+) -> None:
+    """With exponent 1 the data key would stand in the blob."""
+    lie(answer, token, Attribute.PUBLIC_EXPONENT, exponent)
+    with pytest.raises(BackendError, match="another exponent than 65537"):
+        sealed_by(token, rsa_key)
 
 
 def test_a_modulus_may_begin_with_zeros(token: Token, rsa_key: Key, answer: Answer) -> None:

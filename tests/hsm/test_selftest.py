@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,10 @@ import pytest
 from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.cryptoki import Attribute, Mechanism, ffi
+from hsm_mpc.hsm.cryptoki import MASK_BY, Attribute, Hash, Mechanism, ffi
+from hsm_mpc.hsm.giveaways import giveaways
+from hsm_mpc.hsm.profiles import STANDARD
+from hsm_mpc.hsm.register_objects import DATA
 from hsm_mpc.hsm.selftest import (
     _keeps_registers,
     require_capabilities,
@@ -17,7 +21,7 @@ from hsm_mpc.hsm.selftest import (
 )
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import Algorithm
-from tests.hsm.lying import Answer, lacking
+from tests.hsm.lying import MECHANISM_INVALID, Answer, lacking
 from tests.rsa_pairs import bring_in_what_is_thrown_away
 
 
@@ -29,8 +33,16 @@ def test_softhsm_can_do_all_that_a_holder_needs(token: Token) -> None:
     tried = self_test(token)
     assert [finding.instead_of for finding in tried.findings] == [(), (), ()]
     assert tried.capabilities == Capabilities(Wrapping.AES_GCM, Algorithm.P256)
+    assert tried.register_form is DATA
     assert require_capabilities(token) == tried.capabilities
     assert require_wrapping(token) is Wrapping.AES_GCM
+
+
+def test_one_session_of_a_worker_is_enough(token: Token, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a token has that allows three in all: one logged in, and one makes the keys."""
+    monkeypatch.setattr(token.pool, "most", 1)
+    assert failures(token) == {}
+    assert giveaways(token) == ()
 
 
 def test_the_self_test_leaves_nothing_in_the_token(token: Token) -> None:
@@ -90,6 +102,27 @@ def test_a_token_that_decrypts_what_was_tampered_with_is_found(
         return code
 
     answer("C_Decrypt", accepting)
+    assert "decrypts what was tampered with" in failures(token)["AES-256-GCM"]
+
+
+def test_a_token_that_uses_an_iv_of_its_own_is_found(token: Token, answer: Answer) -> None:
+    """One that never tells would encrypt two data keys under one."""
+    token.canary = None  # which was made before it was so
+    for function in ("C_EncryptInit", "C_DecryptInit"):
+        honest = getattr(token.calls, function)
+
+        def always_the_same(
+            session: int, mechanism: Any, key: int, honest: Callable[..., int] = honest
+        ) -> int:
+            given = ffi.cast("CK_GCM_PARAMS *", mechanism.pParameter)
+            callers = given.pIv
+            given.pIv = own
+            code: int = honest(session, mechanism, key)
+            given.pIv = callers
+            return code
+
+        answer(function, always_the_same)
+    own = ffi.new("CK_BYTE[12]")
     assert "decrypts what was tampered with" in failures(token)["AES-256-GCM"]
 
 
@@ -172,7 +205,73 @@ def test_a_token_that_lacks_both_choices_is_refused_with_all_reasons(
     with pytest.raises(Refused, match=r"AES-256-GCM.*OAEP with SHA-256.*OAEP with SHA-1") as caught:
         require_wrapping(token)
     assert caught.value.rule == "hsm-capability"
+    assert str(caught.value).endswith("(profile softhsm: docs/hsm/softhsm.md)")
     assert self_test(token).capabilities is None
+
+
+def test_a_token_that_says_once_that_it_lacks_what_its_canary_shows_is_not_believed(
+    token: Token, without: Callable[..., None], answer: Answer
+) -> None:
+    shown, honest, calls = token.canary, token.calls.C_EncryptInit, iter(range(1 << 10))
+    without()
+    token.canary = shown
+
+    def no_at_first(session: int, mechanism: Any, key: int) -> int:
+        return honest(session, mechanism, key) if next(calls) else MECHANISM_INVALID
+
+    answer("C_EncryptInit", no_at_first)
+    with pytest.raises(BackendError, match="its canary is under aes-gcm") as caught:
+        require_wrapping(token)
+    assert caught.value.retryable
+    assert require_wrapping(token) is Wrapping.AES_GCM
+
+
+def test_a_token_that_answers_wrongly_is_not_one_that_lacks_it(
+    token: Token, without: Callable[..., None], answer: Answer
+) -> None:
+    without()
+    honest = token.calls.C_Encrypt
+
+    def short(session: int, source: Any, length: int, target: Any, written: Any) -> int:
+        code: int = honest(session, source, length, target, written)
+        written[0] -= 1
+        return code
+
+    answer("C_Encrypt", short)
+    with pytest.raises(Refused, match="C_Encrypt wrote a wrong length"):
+        require_wrapping(token)
+
+
+def test_a_token_that_takes_one_hash_for_another_is_found(
+    token: Token, without: Callable[..., None], answer: Answer
+) -> None:
+    """Its blobs would name SHA-256, and no other device would open them."""
+    without(Mechanism.AES_GCM)
+    for function in ("C_EncryptInit", "C_DecryptInit"):
+        honest = getattr(token.calls, function)
+
+        def by_sha1(
+            session: int, mechanism: Any, key: int, honest: Callable[..., int] = honest
+        ) -> int:
+            if mechanism.mechanism == Mechanism.RSA_PKCS_OAEP:
+                given = ffi.cast("CK_RSA_PKCS_OAEP_PARAMS *", mechanism.pParameter)
+                given.hashAlg, given.mgf = Hash.SHA1, MASK_BY[Hash.SHA1]
+            code: int = honest(session, mechanism, key)
+            return code
+
+        answer(function, by_sha1)
+    with pytest.raises(Refused, match="its OAEP is not what others call so"):
+        require_wrapping(token)
+
+
+def test_a_profile_with_one_hash_for_oaep_never_falls_back_to_another(
+    token: Token, without: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without(Mechanism.AES_GCM)
+    monkeypatch.setattr(token.module, "profile", replace(STANDARD, oaep_hash=Hash.SHA256))
+    with pytest.raises(Refused, match="OAEP with SHA-256") as caught:
+        require_wrapping(token)
+    assert "SHA-1" not in str(caught.value)
 
 
 @pytest.mark.parametrize("tampered", [False, True])

@@ -76,6 +76,33 @@ def test_dropped_sessions_leave_room_for_new_ones(pool: SessionPool, slot: Slot)
     assert slot.closed == slot.opened == [100, 101, 102, 103, 104]
 
 
+def test_a_session_that_is_in_use_while_all_are_closed_is_closed_when_it_is_given_back(
+    pool: SessionPool, slot: Slot
+) -> None:
+    used, idle = pool.take(), pool.take()
+    pool.give_back(idle)
+    pool.close_all()
+    assert slot.closed[0] == idle.handle
+    assert used.handle not in slot.closed
+    pool.give_back(used)
+    assert used.handle in slot.closed
+    assert pool.take().handle not in (used.handle, idle.handle)
+    pool.take()  # and both have left their room
+
+
+def test_a_doubt_that_came_while_the_token_was_looked_at_is_not_settled_by_it(
+    pool: SessionPool,
+) -> None:
+    first, second = pool.take(), pool.take()
+    pool.drop(first)
+    seen = pool.doubts
+    pool.drop(second)
+    pool.believe(seen)
+    assert pool.in_doubt
+    pool.believe(pool.doubts)
+    assert not pool.in_doubt
+
+
 def test_no_more_sessions_are_open_than_allowed(pool: SessionPool, slot: Slot) -> None:
     pool.take()
     pool.take()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BackendError, PinRefused
-from hsm_mpc.hsm import direct, keys, sessions
+from hsm_mpc.hsm import direct, gcm, keys, sessions
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, address_of, ffi
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.module import Module
@@ -167,6 +167,48 @@ def test_a_token_that_does_not_answer_the_login_is_unavailable(
     assert caught.value.retryable
 
 
+@pytest.mark.parametrize("code", [0x5, 0x6, 0x7, 0xA5, 0x80000001])
+def test_a_pin_of_which_nobody_says_that_it_is_wrong_is_tried_twice_at_most(
+    locked_token: Token, pin_arena: Arena, answer: Answer, code: int
+) -> None:
+    """A signer that recovers would try it until the token locks; the refusal goes to disk."""
+    pin = secret_of(pin_arena, USER_PIN)
+    answer("C_Login", code)
+    with pytest.raises(BackendError, match="C_Login answered") as first:
+        locked_token.login(pin)
+    assert not isinstance(first.value, PinRefused)
+    with pytest.raises(PinRefused, match="the PIN may be wrong"):
+        locked_token.login(pin)
+
+
+def test_a_login_between_two_unclear_answers_shows_that_the_pin_is_right(
+    locked_token: Token, pin_arena: Arena, answer: Answer
+) -> None:
+    pin, honest = secret_of(pin_arena, USER_PIN), locked_token.calls.C_Login
+    for _ in range(2):
+        answer("C_Login", 0x5)
+        with pytest.raises(BackendError, match="C_Login answered") as unclear:
+            locked_token.login(pin)
+        assert not isinstance(unclear.value, PinRefused)
+        answer("C_Login", honest)
+        locked_token.login(pin)
+        with locked_token.session() as session:
+            locked_token.calls.C_Logout(session.handle)
+        locked_token.forget()
+        locked_token.pool.reopen(locked_token.slot, locked_token.module.incarnation)
+
+
+@pytest.mark.parametrize("code", [0x30, 0x32, 0xB3, 0xE0, 0x2])
+def test_a_device_that_is_gone_has_not_judged_a_pin(
+    locked_token: Token, pin_arena: Arena, answer: Answer, code: int
+) -> None:
+    answer("C_Login", code)
+    for _ in range(4):
+        with pytest.raises(BackendError) as caught:
+            locked_token.login(secret_of(pin_arena, USER_PIN))
+        assert not isinstance(caught.value, PinRefused)
+
+
 def test_the_login_is_a_step(locked_token: Token, pin_arena: Arena) -> None:
     with changes_seen() as seen:
         locked_token.login(secret_of(pin_arena, USER_PIN))
@@ -175,7 +217,7 @@ def test_the_login_is_a_step(locked_token: Token, pin_arena: Arena) -> None:
 
 def test_workers_inherit_the_login(token: Token, key: Key) -> None:
     out = ffi.new("CK_BYTE[17]")
-    sealed = direct.encrypt_gcm(token, key, bytes(12), b"", address_of(ffi.new("CK_BYTE[1]")), 1)
+    sealed = gcm.encrypt_gcm(token, key, bytes(12), b"", address_of(ffi.new("CK_BYTE[1]")), 1)
     assert direct.decrypt_gcm_into(token, key, bytes(12), b"", sealed, address_of(out), 17) == 1
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hsm_mpc.lab.kinds import KINDS
+from tests.conftest import skip_where_left_out
 from tests.lab.labs import Lab, temporary_lab
 
 
@@ -36,3 +38,12 @@ def message(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("messages") / "message"
     file.write_bytes(b"pay the baker")
     return file
+
+
+@pytest.fixture
+def mixed(softhsm_module: str) -> Iterator[Lab]:
+    """Four holders on four modules."""
+    for name in KINDS:
+        skip_where_left_out(name)
+    with temporary_lab(softhsm_module, list(KINDS)) as lab:
+        yield lab

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
@@ -20,8 +19,7 @@ from hsm_mpc.lab.nss import NSS
 from hsm_mpc.lab.opencryptoki import OPENCRYPTOKI
 from hsm_mpc.lab.softhsm import SOFTHSM
 from hsm_mpc.secure.arena import Arena
-from tests.conftest import skip_where_left_out
-from tests.lab.labs import Lab, temporary_lab
+from tests.lab.labs import Lab
 
 STATE = LabState(("h1", "h2", "h3"), made=True, sockets="", kinds=("softhsm", "nss"))
 
@@ -32,6 +30,14 @@ def silently(_: str) -> None:
 
 def test_holders_stand_on_the_kinds_in_turn() -> None:
     assert [STATE.kind(name) for name in STATE.holders] == [SOFTHSM, NSS, SOFTHSM]
+
+
+def test_a_lab_has_a_holder_of_each_kind_unless_a_number_is_given(tmp_path: Path) -> None:
+    kinds = ("softhsm", "nss", "opencryptoki", "p11kit")
+    for given, count in ((None, 4), (3, 3)):
+        lab = LabFolder(tmp_path / str(count))
+        lab_app._claim(lab, given, kinds)
+        assert len(lab.load().holders) == count
 
 
 def test_a_lab_remembers_its_kinds(tmp_path: Path) -> None:
@@ -97,15 +103,6 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 # Real processes
 
 
-@pytest.fixture
-def mixed(softhsm_module: str) -> Iterator[Lab]:
-    """Four holders on four modules."""
-    for name in KINDS:
-        skip_where_left_out(name)
-    with temporary_lab(softhsm_module, list(KINDS)) as lab:
-        yield lab
-
-
 @pytest.mark.xdist_group("lab")
 def test_any_three_of_four_holders_on_four_modules_sign(mixed: Lab, message: Path) -> None:
     assert [each["hsm"] for each in mixed.holders().values()] == list(KINDS)
@@ -126,6 +123,7 @@ def test_any_three_of_four_holders_on_four_modules_sign(mixed: Lab, message: Pat
         message.read_bytes(), bytes.fromhex(signed["signature"])
     )
     assert _accepted(mixed, "h2") == ["key-not-local", "non-extractable-is-wrapped"]
+    _reaches_its_token_while_it_is_down(mixed, "h3")
 
 
 def _accepted(lab: Lab, holder: str) -> list[str]:
@@ -140,3 +138,12 @@ def _accepted(lab: Lab, holder: str) -> list[str]:
     warned = [found for found in findings if found["check"] == "giveaway"]
     assert {found["level"] for found in warned} == {"warn"}
     return [found["message"].partition(", accepted: ")[0] for found in warned]
+
+
+def _reaches_its_token_while_it_is_down(lab: Lab, holder: str) -> None:
+    """`doctor` starts the server that else the signer has."""
+    lab.lab("stop-holder", holder)
+    told = lab.ran("--config", str(lab.folder / holder / "holder.yaml"), "doctor")
+    assert told.code == 0
+    levels = {found["check"]: found["level"] for found in told.document["findings"]}
+    assert (levels["token"], levels["login"], levels["peers"]) == ("ok", "ok", "ok")

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.lab.processes import RunningProcess, command, environment
+from hsm_mpc.lab.processes import RunningProcess, command, descendants, environment
+from tests.agent.processes import until
 
 
 @pytest.fixture
@@ -74,6 +75,18 @@ def test_a_pid_that_nobody_has_has_ended(sleeper: subprocess.Popen[bytes]) -> No
     sleeper.kill()
     sleeper.wait()
     assert replace(RunningProcess.this(), pid=sleeper.pid).end(signal.SIGTERM, 0)
+
+
+def test_descendants_are_children_and_theirs_that_have_not_ended() -> None:
+    nested = subprocess.Popen(["sh", "-c", "sleep 60 & true & wait"])
+    until(lambda: list(descendants(nested.pid).values()) == ["sleep"], "one child that sleeps")
+    (sleep,) = descendants(nested.pid)
+    assert {nested.pid: "sh", sleep: "sleep"}.items() <= descendants(os.getpid()).items()
+    nested.kill()
+    nested.wait()
+    assert nested.pid not in descendants(os.getpid())
+    assert descendants(nested.pid) == {}
+    os.kill(sleep, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", json.dumps({"pid": "x"})])

@@ -139,6 +139,7 @@ def test_a_coin_is_spent_on_bitcoin_cores_own_code(lab: Lab, tmp_path: Path) -> 
 # Bad input
 
 
+@pytest.mark.long
 def test_an_ed25519_wallet_has_one_key_and_one_address(lab: Lab, message: Path) -> None:
     made = lab.well("wallet", "create", "sol", "--scheme", "ed25519", "--threshold", "2")
     assert (made["scheme"], list(made["addresses"])) == ("ed25519", ["solana"])
@@ -206,6 +207,7 @@ def test_a_wallet_of_some_holders_only_is_refused(lab: Lab) -> None:
     assert lab.well(*create, "--holders", "h3,h1,h2")["name"] == "few"
 
 
+@pytest.mark.long
 def test_a_policy_that_allows_nothing_refuses_with_its_rule(
     lab: Lab, message: Path, tmp_path: Path
 ) -> None:
@@ -232,6 +234,7 @@ def test_of_two_creates_of_one_name_at_once_one_is_refused(lab: Lab) -> None:
 # Bad days
 
 
+@pytest.mark.long
 def test_the_certificate_of_another_wallet_is_exit_6(
     lab: Lab, message: Path, tmp_path: Path
 ) -> None:
@@ -277,6 +280,7 @@ def test_what_is_killed_is_started_again_and_signing_goes_on(battered: Lab, mess
     sign(lab, message, "--signers", "h1,h2")
 
 
+@pytest.mark.long
 def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> None:
     lab = battered
     stopped = {holder["name"]: holder for holder in lab.lab("stop-holder", "h3")["holders"]}
@@ -300,6 +304,7 @@ def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> 
     lab.well("wallet", "create", "later", "--scheme", "taproot", "--threshold", "2")
 
 
+@pytest.mark.long
 def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path) -> None:
     lab = battered
     down = lab.lab("down")
@@ -314,6 +319,7 @@ def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path)
         wallet.sign(lab.client_config, each.name, bytes(32), digest=True, signers=(), path="m/0/0")
 
 
+@pytest.mark.long
 def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
     battered: Lab, message: Path
 ) -> None:
@@ -323,6 +329,7 @@ def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
     sign(lab, message)
 
 
+@pytest.mark.long
 def test_a_coordinator_that_lost_its_registry_finds_everything(
     battered: Lab, message: Path
 ) -> None:
@@ -339,6 +346,7 @@ def test_a_coordinator_that_lost_its_registry_finds_everything(
 # The folder
 
 
+@pytest.mark.long
 def test_a_folder_with_other_things_is_no_lab(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     for verb in ("up", "destroy"):
@@ -362,6 +370,7 @@ def test_what_is_secret_in_a_lab_is_private(lab: Lab) -> None:
     assert stat.S_IMODE(lab.folder.stat().st_mode) == 0o700
 
 
+@pytest.mark.long
 def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
     softhsm_module: str, tmp_path: Path, message: Path
 ) -> None:

@@ -107,7 +107,7 @@ class Desk:
 
     @property
     def key(self) -> WalletKey:
-        return wallet_key_of(self.certificate.body)
+        return wallet_key_of(self.certificate.body, self.certificate.body.hash)
 
     def round(self, *indices: int) -> Round:
         """A request, and COMMITs of these holders, or of all."""

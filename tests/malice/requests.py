@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hsm_mpc.client.wallets import VerifiedWallet, WalletClient
+from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.ids import Scheme
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.tags import Tag
@@ -127,7 +128,7 @@ def _lies(desk: Desk, honest: Request) -> dict[str, Request]:
 
 
 def _signatures(desk: Desk) -> list[Attack]:
-    world, wallet = desk.world, VerifiedWallet(desk.certificate)
+    world, wallet = desk.world, VerifiedWallet(desk.certificate, None)
     round_ = Round(world, desk.certificate, _PAYMENT).commit(1, 2)
     signature, _ = round_.signature({index: round_.sign(index) for index in (1, 2)})
     other = Round(world, desk.certificate, b"pay somebody else").commit(1, 2)

@@ -22,6 +22,7 @@ _PASSING = (
     (re.compile(r"\bw\d{4}\b"), "NAME"),
     (re.compile(r"\b[0-9a-f]{16,}\b"), "…"),
     (re.compile(r"\b\d{6,}\b"), "…"),
+    (re.compile(r"\bpath m/\d+/"), "path m/…/"),
 )
 """What differs from run to run."""
 

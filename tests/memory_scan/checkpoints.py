@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 from typing import Any, Final
 
@@ -74,6 +74,19 @@ def stopping_after(module: ModuleType, function: str, name: str) -> Iterator[Non
         return result
 
     with replaced(module, function, stopping) as honest:
+        yield
+
+
+@contextmanager
+def stopping_after_each(steps: Iterable[tuple[Any, str, str]]) -> Iterator[None]:
+    """A checkpoint after each call that reads a secret or writes one: these, and of an opening.
+
+    A step is a module, its function, and what has happened when it returns.
+    """
+    with ExitStack() as stack:
+        for module, function, name in steps:
+            stack.enter_context(stopping_after(module, function, name))
+        stack.enter_context(around_the_content(stop_unwrapped, stop_opened))
         yield
 
 

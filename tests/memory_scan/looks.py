@@ -21,6 +21,7 @@ KINDS: Final = (*(f"{backend}:careful" for backend in BACKENDS), "locked:leaking
 SCANNERS: Final = ("root", "user namespace") if os.getuid() == 0 else ("user namespace",)
 NO_NAMESPACES: Final = "this machine lets nobody make a user namespace"
 
+_PATIENCE_SECONDS: Final = 600
 KERNEL_PAGES: Final = {"[vvar]", "[vvar_vclock]", "[vdso]"}
 SECRET_PAGES: Final = "/secretmem (deleted)"
 
@@ -55,7 +56,7 @@ class Looks:
 
     def everything_was_read(self) -> bool:
         """But the kernel's pages and secret memory."""
-        looks = [look for kind in KINDS for look in self.of[kind]]
+        looks = [look for of_kind in self.of.values() for look in of_kind]
         return all(
             set(look["unreadable"]) <= {*KERNEL_PAGES, SECRET_PAGES}
             and look["read_bytes"] > 10 * 1024 * 1024
@@ -63,17 +64,25 @@ class Looks:
         )
 
 
-def scanned(scene: str, scanner: str, folder: Path, softhsm_module: str) -> Looks:
-    """Scan targets of all kinds as this kind of scanner."""
+def scanned(
+    scene: str,
+    scanner: str,
+    folder: Path,
+    module: str,
+    *,
+    kinds: Sequence[str] = KINDS,
+    before: Sequence[str] = (),
+) -> Looks:
+    """Scan targets of these kinds as this kind of scanner; `before` stands before the command."""
     prefix = ["unshare", "--map-root-user"] if scanner == "user namespace" else []
     if prefix and subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
         pytest.skip(NO_NAMESPACES)
     command: Sequence[str] = (
-        *(*prefix, sys.executable, "-m", "tests.memory_scan.scanner"),
-        *(scene, str(folder), softhsm_module, *KINDS),
+        *(*prefix, *before, sys.executable, "-m", "tests.memory_scan.scanner"),
+        *(scene, str(folder), module, *kinds),
     )
     done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=_PATIENCE_SECONDS
     )
     assert done.returncode == 0, done.stderr
     return Looks(json.loads(done.stdout))

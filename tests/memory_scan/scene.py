@@ -60,6 +60,8 @@ class SigningFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.certificate = path / "certificate"
+        self.pin = path / "pin"
+        """Of the first holder's token, where it is another than that of all tests."""
         self._tokens = path / "token labels"
 
     def store(self, index: int) -> Path:

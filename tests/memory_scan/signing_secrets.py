@@ -16,6 +16,7 @@ from typing import Final
 
 import coincurve
 
+from hsm_mpc.ids import Scheme
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.memory_scan.needles import KEY_LAYOUTS, LAYOUTS, Needle, needles
 
@@ -130,10 +131,18 @@ def _public_nonce(nonce: Named) -> str:
 
 def make(folder: Path, module: str) -> SigningSecrets:
     """Let the maker generate a wallet's key, tell the first holder's secrets, and be gone."""
+    return SigningSecrets(*told_by_maker(folder, module, Scheme.TAPROOT))
+
+
+def told_by_maker(folder: Path, module: str, scheme: Scheme) -> tuple[bytes, bytes, bytes]:
+    """Share, delivery key and data key."""
     made = subprocess.run(
-        [sys.executable, "-m", "tests.memory_scan.signing_maker", str(folder), module],
+        [
+            *(sys.executable, "-m", "tests.memory_scan.signing_maker"),
+            *(str(folder), module, str(scheme.value)),
+        ],
         stdout=subprocess.PIPE,
         check=True,
     )
     told = bytes.fromhex(made.stdout.decode())
-    return SigningSecrets(told[:32], told[32:64], told[64:])
+    return told[:32], told[32:64], told[64:]

@@ -41,7 +41,10 @@ OPENING: Final = [
 ]
 
 
-@pytest.fixture(scope="module", params=SCANNERS)
+@pytest.fixture(
+    scope="module",
+    params=[SCANNERS[0], *(pytest.param(each, marks=pytest.mark.long) for each in SCANNERS[1:])],
+)
 def looks(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, softhsm_module: str
 ) -> Looks:

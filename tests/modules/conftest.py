@@ -23,7 +23,8 @@ from hsm_mpc.secure.arena import Arena
 from tests.conftest import ROOT, skip_where_left_out
 
 LABEL = "facts"
-SECONDS = 60.0
+SECONDS = 240.0
+"""Of a machine that has much else to do."""
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,13 @@ def facts(folder_of_the_run: Path, name: str) -> dict[str, Any]:
     return _facts(folder_of_the_run, name)
 
 
+@pytest.fixture
+def holder_folder(facts: dict[str, Any], folder_of_the_run: Path, name: str) -> Path:
+    """That of a holder on the module `name`, after `holder init`, with a share (shares.py)."""
+    assert facts["share"] is True
+    return folder_of_the_run / name
+
+
 @cache
 def _facts(parent: Path, name: str) -> dict[str, Any]:
     kind, folder = KINDS[name], parent / name
@@ -49,14 +57,23 @@ def _facts(parent: Path, name: str) -> dict[str, Any]:
     make_holder_folder(folder, LABEL, kind, arena)
     arena.close()
     (folder / TOKEN).mkdir(mode=0o700, exist_ok=True)
-    # It takes what it started along when it ends: the daemons are its children.
+    told, _ = told_by("facts", folder, name)
+    return told
+
+
+def told_by(
+    program: str, folder: Path, name: str, *more: object, seconds: float = SECONDS
+) -> tuple[dict[str, Any], str]:
+    """What a program of this folder prints about the token of a holder on the module `name`: its
+    JSON document, and its standard error."""
+    command = [sys.executable, "-P", "-m", f"tests.modules.{program}", folder, *more]
     told = subprocess.run(
-        [*kind.before(folder), sys.executable, "-P", "-m", "tests.modules.facts", str(folder)],
+        [*KINDS[name].before(folder), *(str(each) for each in command)],
         env=environment({**os.environ, "PYTHONPATH": str(ROOT)}),
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        timeout=SECONDS,
-        check=True,
+        capture_output=True,
+        timeout=seconds,
     )
+    assert told.returncode == 0, told.stderr.decode()
     found: dict[str, Any] = json.loads(told.stdout)
-    return found
+    return found, told.stderr.decode()

@@ -22,16 +22,18 @@ from hsm_mpc.app import token as token_app
 from hsm_mpc.app.holder import find_token
 from hsm_mpc.config import HolderConfig, load_holder
 from hsm_mpc.errors import HsmMpcError
-from hsm_mpc.hsm import giveaways, keys, objects, register_objects
+from hsm_mpc.hsm import giveaways, keys, objects
 from hsm_mpc.hsm.administration import library
 from hsm_mpc.hsm.cryptoki import Attribute, address_of, ffi
 from hsm_mpc.hsm.listing import listing
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.register import Register, Registers
-from hsm_mpc.hsm.selftest import self_test
+from hsm_mpc.hsm.selftest import require_capabilities, self_test
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.secure.arena import Arena, Secret
+from hsm_mpc.secure.process import run_shielded
+from tests.modules import shares
 from tests.named_steps import observed
 from tests.softhsm import secret_of
 
@@ -134,13 +136,19 @@ class Site:
         return [*seen, Registers(self.token).read(WALLET) is None]
 
     def register_form(self) -> str:
-        return register_objects.usable_form(self.token).words
+        registers = Registers(self.token)
+        registers.write(WALLET, Register(EpochHash(bytes(32))))
+        form = registers.form_of(WALLET)
+        registers.destroy(WALLET)
+        return form.words
 
     def gives_away(self) -> list[str]:
         return [found.name for found in giveaways.giveaways(self.token)]
 
     def accepted_by_nobody(self) -> None:
-        giveaways.require_accepted(self.token, ())
+        token = self.token
+        token.accepted_findings = frozenset()  # until `self.token` is asked for again
+        giveaways.require_accepted(token)
 
     def left_behind(self) -> int:
         """Objects in the token after all of this."""
@@ -165,6 +173,17 @@ class Site:
         """What `holder init` has made."""
         return [key.label for key in listing(self.token) if not key.differences]
 
+    def share(self) -> bool:
+        """Whether one is opened that was sealed under what `uses` found; it stays for others."""
+        found = require_capabilities(self.token)
+        folder = self.config_path.parent
+
+        def sealed_and_opened() -> bool:
+            shares.seal_in(folder, self.token, self.arena, found.wrapping)
+            return shares.opens(shares.found_in(folder, self.token), self.arena)
+
+        return run_shielded(sealed_and_opened)
+
     def _right_pin(self) -> Secret:
         return PinSource.parse(self.config.hsm.pin_source).read(self.arena).secret
 
@@ -188,6 +207,7 @@ IN_ORDER: tuple[Callable[[Site], object], ...] = (
     Site.init_accepting_nothing,
     Site.init,
     Site.keys,
+    Site.share,
 )
 
 

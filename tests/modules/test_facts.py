@@ -125,6 +125,11 @@ def test_a_wrapping_key_is_made_found_and_destroyed(facts: dict[str, Any], name:
 
 
 @on_each
+def test_a_share_is_sealed_and_opened(facts: dict[str, Any], name: str) -> None:
+    assert facts["share"] is True
+
+
+@on_each
 def test_a_register_is_kept_in_the_form_that_the_token_takes(
     facts: dict[str, Any], name: str
 ) -> None:

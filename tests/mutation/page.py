@@ -14,7 +14,16 @@ from tests.mutation.checks import Check, checks_below
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 PAGE: Final = ROOT / "docs" / "mutants.md"
-FOLDERS: Final = ("protocols", "sealing", "store", "wire", "groups", "certificates", "policy")
+FOLDERS: Final = (
+    "protocols",
+    "succession",
+    "sealing",
+    "store",
+    "wire",
+    "groups",
+    "certificates",
+    "policy",
+)
 
 _ROW = re.compile(r"^\| `(?P<check>.+)` \| `(?P<test>[^`]+)` \|$")
 _HEADING = re.compile(r"^## (?P<path>.+\.py)$")

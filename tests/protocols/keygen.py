@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from hsm_mpc.groups.proofs import PublicSuite
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.groups.sharing import DrawScalars
-from hsm_mpc.protocols import dkg, schnorr
-from hsm_mpc.protocols.dkg_messages import Dealing1, Setup, agree, possession_message
-from hsm_mpc.protocols.pads import Route, session_pads, static_halves
+from hsm_mpc.protocols import dkg
+from hsm_mpc.protocols.dkg_messages import Dealing1, Setup, agree
 from hsm_mpc.protocols.rounds import advance
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Secret, Take, publish
+from tests.protocols.forgery import forged_dealing, powers_from
 from tests.secure.bytes_of import filled, write
 
 STATICS = (11, 12, 13)
@@ -158,28 +158,17 @@ def forged(
 
     `shares` and `raw_shares` replace f(r) for some receivers; `shown` is shown as E.
     """
-    setup, suite, arena = party.setup, party.setup.suite, party.static.arena
-    commitments = tuple(times_base(suite, a) for a in coefficients)
-    key, width = shown or times_base(suite, ephemeral), suite.group.point_length
-    with arena.scope() as take:
-        constant = filled(take(32), encoded(suite, coefficients[0]))
-        secret = filled(take(32), encoded(suite, ephemeral))
-        halves, plaintext = take(width * setup.holders), take(32)
-        with constant.open() as signing, party.static.open() as static, halves.open() as half:
-            signed = possession_message(setup, commitments, key)
-            possession = schnorr.sign(suite, arena, signing, commitments[0], signed)
-            static_halves(suite, static, setup.static_keys, half)
-            sealed = []
-            with session_pads(suite, setup.context, arena) as pads, secret.open() as sending:
-                for index, receiver in enumerate(setup.static_keys, 1):
-                    value = sum(a * index**k for k, a in enumerate(coefficients))
-                    value = (shares or {}).get(index, value)
-                    write(plaintext, (raw_shares or {}).get(index, encoded(suite, value)))
-                    route = Route(key, setup.key_of(setup.me), receiver)
-                    with plaintext.open() as share:
-                        at = half + width * (index - 1)
-                        sealed.append(pads.seal(sending, at, route, share, 32))
-    return Dealing1(commitments, possession, key, tuple(sealed))
+    return forged_dealing(
+        Dealing1,
+        party.setup,
+        party.setup.me,
+        party.static,
+        powers_from(0, coefficients),
+        ephemeral,
+        shares=shares,
+        raw_shares=raw_shares,
+        shown=shown,
+    )
 
 
 @contextmanager

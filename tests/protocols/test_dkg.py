@@ -137,12 +137,12 @@ def test_a_first_round_that_raises_wipes(protocol_arena: Arena, three: list[Part
 @pytest.mark.parametrize("missing", [{2}, {1, 2, 3}])
 def test_a_round_wants_one_message_of_each_holder(dealt: Dealt, missing: set[int]) -> None:
     received = {j: message for j, message in dealt.messages.items() if j not in missing}
-    with pytest.raises(BadInput, match="not of 1 to 3"):
+    with pytest.raises(BadInput, match=r"not of \[1, 2, 3\]"):
         dealt.exchange(1, received)
 
 
 def test_a_message_of_a_stranger_is_refused(dealt: Dealt) -> None:
-    with pytest.raises(BadInput, match="not of 1 to 3"):
+    with pytest.raises(BadInput, match=r"not of \[1, 2, 3\]"):
         dealt.exchange(1, {**dealt.messages, 4: dealt.messages[3]})
 
 
@@ -170,7 +170,7 @@ def test_n_minus_1_signatures_do_not_certify(three: list[Party]) -> None:
     _, keeps = play(three)
     kept, signatures = confirmed(three, keeps)
     del signatures[2]
-    with pytest.raises(BadInput, match="not of 1 to 3"):
+    with pytest.raises(BadInput, match=r"not of \[1, 2, 3\]"):
         dkg.finish(kept[0], signatures)
 
 

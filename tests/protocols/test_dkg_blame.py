@@ -9,7 +9,7 @@ import pytest
 
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.protocols import dkg
-from hsm_mpc.protocols.dkg_blame import dealt_soundly
+from hsm_mpc.protocols.dealing_checks import dealt_soundly
 from hsm_mpc.protocols.dkg_messages import Dealing1
 from hsm_mpc.protocols.pads import Pads
 from hsm_mpc.protocols.rounds import abort
@@ -310,9 +310,9 @@ def test_one_dealing_is_judged_by_the_accusers_key(
     accuser, dealer = dealt.parties[0], dealt.parties[1]
     dealing = forged(dealer, (600, 3), 91, **cheat)  # type: ignore[arg-type]
     with leaving_nothing(accuser.static.arena):
-        assert dealt_soundly(accuser.setup, accuser.static, 2, dealing) is sound
+        assert dealt_soundly(accuser.setup, 1, accuser.static, 2, dealing) is sound
         other = replace(dealing, sealed=(dealing.sealed[1], *dealing.sealed[1:]))
-        assert not dealt_soundly(accuser.setup, accuser.static, 2, other)
+        assert not dealt_soundly(accuser.setup, 1, accuser.static, 2, other)
 
 
 def test_what_does_not_open_is_not_judged_by_what_it_left(
@@ -328,4 +328,4 @@ def test_what_does_not_open_is_not_judged_by_what_it_left(
     monkeypatch.setattr(Pads, "open", opens_and_denies)
     accuser = dealt.parties[0]
     dealing = Dealing1.from_bytes(dealt.messages[2], accuser.setup)
-    assert not dealt_soundly(accuser.setup, accuser.static, 2, dealing)
+    assert not dealt_soundly(accuser.setup, 1, accuser.static, 2, dealing)

@@ -11,7 +11,8 @@ from hsm_mpc.encoding import u64le
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.groups import proofs
 from hsm_mpc.protocols import dkg, schnorr
-from hsm_mpc.protocols.dkg_messages import possession_message, transcript
+from hsm_mpc.protocols.dealing import possession_message
+from hsm_mpc.protocols.dkg_messages import transcript
 from hsm_mpc.protocols.pads import static_halves
 from hsm_mpc.protocols.rounds import abort, advance
 from hsm_mpc.protocols.suite import Suite

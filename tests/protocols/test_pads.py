@@ -141,6 +141,22 @@ def test_a_flipped_bit_does_not_open(
     assert opened(suite, protocol_arena, bytes(changed)) is None
 
 
+def test_both_halves_open_one_ciphertext_to_anybody(
+    suite: CocktailSecp256k1, protocol_arena: Arena, take: Take
+) -> None:
+    """Step 6.4.8: with S^e and S^d as the receiver reveals them, and with nothing else."""
+    plaintext = b"a delta of 32 bytes".ljust(32, b".")
+    ciphertext = sealed(suite, protocol_arena, plaintext)
+    right = times_g(EPHEMERAL * RECEIVER), times_g(STATIC * RECEIVER)
+    flipped = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
+    with take(32).open() as out, session_pads(suite, CONTEXT, protocol_arena) as pads:
+        assert pads.open_revealed(right, ROUTE, ciphertext, out)
+        assert at(out, 32) == plaintext
+        assert not pads.open_revealed(right, ROUTE, flipped, out)
+        for halves in ((right[1], right[0]), (right[0], right[0]), (right[1], right[1])):
+            assert not pads.open_revealed(halves, ROUTE, ciphertext, out)
+
+
 def test_key_and_nonce_come_from_two_labels(suite: CocktailSecp256k1, take: Take) -> None:
     """Step 2.3.5."""
     message = b"x" * 66 + b"E" * 33 + b"S" * 33 + b"R" * 33 + u64le(32) + CONTEXT

@@ -19,13 +19,13 @@ KEY, CHILD = Path(), Path(0, 1)
 def ed25519(arena: Arena) -> tuple[frost_ed25519.Wallet, Ed25519Key]:
     wallet = frost_ed25519.Wallet.dealt(arena, 2, 3)
     commitments = [frost_ed25519.times_b(each) for each in wallet.coefficients]
-    return wallet, Ed25519Key(EPOCH, 3, commitments)  # type: ignore[arg-type]
+    return wallet, Ed25519Key(EPOCH, 3, commitments, EPOCH)  # type: ignore[arg-type]
 
 
 def taproot(arena: Arena) -> tuple[frost.Wallet, TaprootKey]:
     dealt = frost.Wallet.dealt(arena, 2, 3)
     commitments = [frost.times_g(each) for each in dealt.coefficients]
-    key = TaprootKey(EPOCH, 3, commitments)  # type: ignore[arg-type]
+    key = TaprootKey(EPOCH, 3, commitments, EPOCH)  # type: ignore[arg-type]
     tweaks = tuple(key.spending_key(KEY).tweaks)
     return frost.Wallet(arena, 3, dealt.coefficients, tweaks), key
 

@@ -127,7 +127,7 @@ def test_the_end_of_a_scope_wipes_every_slot_although_one_was_overrun(arena: Are
     with pytest.raises(Tampered), arena.scope() as take:
         address = address_of(filled(take(32), SECRET))
         with take(32).open() as pointer:
-            ctypes.memset(pointer, 1, 33)
+            ctypes.memset(pointer + 32, at(pointer + 32, 1)[0] ^ 1, 1)
     assert bytes_at(arena, address, 32) == bytes(32)
 
 

@@ -205,6 +205,6 @@ def test_an_overrun_of_a_dropped_secret_is_reported_though_nobody_can_catch_it(
     monkeypatch.setattr(sys, "unraisablehook", lambda report: said.append(str(report.exc_value)))
     secret = arena.take(32)
     with secret.open() as pointer:
-        ctypes.memset(pointer + 32, 1, 1)
+        ctypes.memset(pointer + 32, at(pointer + 32, 1)[0] ^ 1, 1)
     del secret
     assert said == ["protected memory: a write went beyond a slot of 32 bytes"]

@@ -131,7 +131,7 @@ def test_all_are_released_although_one_was_overrun(arena: Arena, backend: Backen
     secrets = [filled(arena.take(32), SECRET), arena.take(32), filled(elsewhere.take(32), SECRET)]
     pointers = [secret._slot.pointer for secret in secrets]
     with secrets[1].open() as pointer:
-        ctypes.memset(pointer + 32, 1, 1)
+        ctypes.memset(pointer + 32, at(pointer + 32, 1)[0] ^ 1, 1)
     with pytest.raises(Tampered):
         release_all(secrets)
     assert bytes_at(arena, pointers[0], 32) == bytes_at(elsewhere, pointers[2], 32) == bytes(32)

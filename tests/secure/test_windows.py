@@ -36,7 +36,7 @@ def test_an_overrun_of_a_slot_released_inside_its_window_is_found_when_that_clos
 ) -> None:
     secret = arena.take(32)
     with pytest.raises(Tampered), secret.open() as pointer:
-        ctypes.memset(pointer + 32, 1, 1)
+        ctypes.memset(pointer + 32, at(pointer + 32, 1)[0] ^ 1, 1)
         secret.release()
 
 

@@ -20,8 +20,9 @@ import pytest
 
 from hsm_mpc import audit, steps
 from hsm_mpc.errors import BadConfig
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store import audit_log
+from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.holder import ALL_STEPS, HolderStore
 from hsm_mpc.store.proposals import SessionDocument
@@ -36,8 +37,11 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PROPOSAL = b"a proposal"
 PH = tagged_hash(Tag.PROPOSAL, PROPOSAL)
 H2 = EpochHash(b"i" * 32)
+ALPHA = bytes(8) + b"\x80\0"
 BLOB = os.urandom(700)
 REWRAPPED = os.urandom(700)
+
+OF_A_SUCCESSION = (EpochDocument.TRANSCRIPT, EpochDocument.RETIREMENT, EpochDocument.DESTROYED)
 
 Operation = Callable[[Path], None]
 State = dict[str, object]
@@ -65,6 +69,10 @@ def keep_session_document(document: SessionDocument) -> Operation:
 
 def keep_epoch_document(document: EpochDocument) -> Operation:
     return in_wallet(lambda epochs: epochs.keep(H, document, b"content"))
+
+
+def keep_attempt_document(document: AttemptDocument) -> Operation:
+    return in_store(lambda store: store.attempts(WALLET).keep(ALPHA, document, b"content"))
 
 
 def to_state(h: EpochHash, state: EpochState) -> Operation:
@@ -153,6 +161,30 @@ SCENARIOS = {
             in_store(lambda s: s.audit.checkpoint(NOW, lambda *_: b"signature")),
         ),
     ),
+    "an attempt": Scenario(
+        (create, in_wallet(lambda e: e.seal(record(), BLOB))),
+        (
+            *(keep_attempt_document(document) for document in AttemptDocument),
+            in_store(lambda s: s.attempts(WALLET).forget(ALPHA)),
+        ),
+    ),
+    "retiring": Scenario(
+        (create, in_wallet(lambda e: e.seal(record(EpochState.ACTIVE), BLOB))),
+        (
+            *(keep_epoch_document(document) for document in OF_A_SUCCESSION),
+            to_state(H, EpochState.RETIRING),
+            keep_epoch_document(EpochDocument.CERTIFICATE),
+            in_wallet(lambda e: e.forget_share(H)),
+        ),
+    ),
+    "an overtaken successor": Scenario(
+        (
+            create,
+            in_wallet(lambda e: e.seal(record(), BLOB)),
+            in_wallet(lambda e: e.seal(record(EpochState.STAGED, h=H2), BLOB)),
+        ),
+        (in_wallet(lambda e: e.drop(H2)),),
+    ),
     "ended key generations": Scenario(
         (create,),
         (
@@ -183,7 +215,7 @@ def state_of(place: Path) -> State | None:
     with store:
         if store.wallet_ids():
             wallet_of(store)  # cleans: a wallet of which nothing came to be is gone
-        wallets = {bytes(i): wallet_of(store) for i in store.wallet_ids()}
+        wallets = {i: wallet_of(store) for i in store.wallet_ids()}
         state: State = {
             "card": store.card(),
             "audit": store.audit.tail,
@@ -197,19 +229,42 @@ def state_of(place: Path) -> State | None:
                 for ph in store.proposals.hashes()
             },
             "wallets": {i: epochs.records() for i, epochs in wallets.items()},
+            "attempts": {
+                i: [
+                    (a, store.attempts(i).kept(a, d))
+                    for a in _begun(store, i)
+                    for d in AttemptDocument
+                ]
+                for i in wallets
+            },
             "blobs": {
                 one.epoch_hash: epochs.blob(one.epoch_hash)
                 for epochs in wallets.values()
                 for one in epochs.records()
-                if one.blob_digest != bytes(32)
+                if one.blob_digest != bytes(32) and one.state is not EpochState.RETIRING
             },
+        }
+        noise = {
+            f"blob-{one.blob_digest.hex()}"
+            for epochs in wallets.values()
+            for one in epochs.records()
+            if one.state is EpochState.RETIRING
         }
         file, floor = audit_log.open_to_read(place / "audit")
         with file:
             assert len(audit.last_lines(file, 1000, floor)) == store.audit.tail.seq
-    state["files"] = sorted(str(path.relative_to(place)) for path in place.rglob("*"))
+    files = (path for path in place.rglob("*") if path.is_file() or "attempts" not in path.parts)
+    state["files"] = sorted(
+        str(file.relative_to(place)) for file in files if file.name not in noise
+    )
     assert not [name for name in state["files"] if ".tmp-" in name]  # type: ignore[attr-defined]
     return state
+
+
+def _begun(store: HolderStore, wallet_id: WalletId) -> list[bytes]:
+    """Attempts of which a message is kept; an empty folder is none."""
+    attempts = store.attempts(wallet_id)
+    return [a for a in attempts.all() if any(attempts.kept(a, d) for d in AttemptDocument)]
 
 
 def _is_refused(place: Path, source: int) -> bool:

@@ -197,6 +197,8 @@ ALLOWED = {
     (EpochState.ACTIVE, EpochState.RETIRING),
     (EpochState.STAGED, EpochState.ACKED),
     (EpochState.STAGED, EpochState.ADOPTED),
+    (EpochState.STAGED, EpochState.ACTIVE),
+    (EpochState.ACKED, EpochState.ACTIVE),
     (EpochState.ACKED, EpochState.ADOPTED),
     (EpochState.ADOPTED, EpochState.ACTIVE),
     *((state, state) for state in EpochState),
@@ -267,6 +269,55 @@ def test_only_a_prepared_share_is_discarded(epochs: Epochs, state: EpochState) -
     with pytest.raises(Refused, match=state.name.lower()) as refusal:
         epochs.discard(H)
     assert refusal.value.rule == "not-prepared"
+    assert epochs.blob(H) == BLOB
+
+
+@pytest.mark.parametrize("state", [EpochState.STAGED, EpochState.ACKED, EpochState.ADOPTED])
+def test_an_overtaken_successor_is_dropped_and_its_wallet_stays(
+    epochs: Epochs, wallet: Path, state: EpochState
+) -> None:
+    epochs.seal(record(state), BLOB)
+    epochs.drop(H)
+    assert epochs.hashes() == ()
+    assert wallet.exists()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [EpochState.PREPARED, EpochState.CERTIFIED, EpochState.ACTIVE, EpochState.RETIRING],
+)
+def test_what_may_have_signed_is_never_dropped(epochs: Epochs, state: EpochState) -> None:
+    epochs.seal(record(state), BLOB)
+    with pytest.raises(Refused, match=state.name.lower()) as refusal:
+        epochs.drop(H)
+    assert refusal.value.rule == "not-staged"
+    assert epochs.blob(H) == BLOB
+
+
+def test_a_retired_epoch_keeps_its_public_documents_only(epochs: Epochs, wallet: Path) -> None:
+    epochs.seal(record(EpochState.RETIRING), BLOB)
+    epochs.keep(H, EpochDocument.CERTIFICATE, b"certificate")
+    epochs.forget_share(H)
+    assert epochs.records() == ()
+    assert not blob_path(wallet).exists()
+    assert epochs.kept(H, EpochDocument.CERTIFICATE) == b"certificate"
+
+
+def test_a_retired_epoch_is_forgotten_once(epochs: Epochs) -> None:
+    epochs.seal(record(EpochState.RETIRING), BLOB)
+    epochs.forget_share(H)
+    epochs.forget_share(H)
+    assert epochs.records() == ()
+
+
+@pytest.mark.parametrize(
+    "state", [state for state in EpochState if state is not EpochState.RETIRING]
+)
+def test_only_a_retiring_share_is_forgotten(epochs: Epochs, state: EpochState) -> None:
+    epochs.seal(record(state), BLOB)
+    with pytest.raises(Refused, match=state.name.lower()) as refusal:
+        epochs.forget_share(H)
+    assert refusal.value.rule == "not-retiring"
     assert epochs.blob(H) == BLOB
 
 

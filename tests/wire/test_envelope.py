@@ -21,20 +21,29 @@ from hsm_mpc.wire.envelope import (
     unbundled,
 )
 from hsm_mpc.wire.rounds import (
+    ACK,
+    ADOPTION,
+    ASK,
     BLAME,
     CERTIFICATE,
     CHANNEL,
     COMMIT,
     COMMITMENTS,
     CONFIRMATION,
+    DEAL,
+    DESTROYED,
     DONE,
     FIRST_COORDINATOR,
     HELLO,
+    JOIN,
     KINDS,
     PARTIAL,
     PROPOSAL,
+    PROPOSE,
     REQUEST,
+    RETIRE,
     SIGN,
+    SUCCESSOR,
     Key,
     MessageKind,
 )
@@ -112,7 +121,7 @@ def patched(at: int, value: bytes) -> bytes:
         (0, b"X", "not of this protocol"),
         (4, b"\2", "not of this protocol"),
         (4, b"\0", "not of this protocol"),
-        (5, b"\3", "unknown protocol or round"),
+        (5, b"\4", "unknown protocol or round"),
         (5, b"\0", "unknown protocol or round"),
         (6, b"\5", "unknown protocol or round"),
         (6, b"\0", "unknown protocol or round"),
@@ -136,9 +145,19 @@ KEYS: dict[MessageKind, set[int]] = {
     COMMIT: {1},
     SIGN: {3},
     PARTIAL: {1},
+    ASK: {3},
+    JOIN: {2},
+    PROPOSE: {3},
+    DEAL: {1},
+    ACK: {2},
+    SUCCESSOR: {1, 3},
+    ADOPTION: {2},
+    RETIRE: {1, 3},
+    DESTROYED: {2},
     CHANNEL: {1},
 }
 """Step 1.7.2."""
+WITH_CERTIFICATES = (CERTIFICATE, PROPOSE, SUCCESSOR)
 
 
 @pytest.mark.parametrize("kind", KEYS, ids=lambda kind: kind.name)
@@ -176,7 +195,7 @@ def test_coordinator_number_in_a_holders_message_is_refused(kind: MessageKind) -
 @pytest.mark.parametrize("kind", KEYS, ids=lambda kind: kind.name)
 def test_an_oversized_payload_is_refused(kind: MessageKind) -> None:
     """Step 1.7.3: 1 MiB, 4 MiB for certificates; we also send none."""
-    assert kind.cap <= (4 << 20 if kind is CERTIFICATE else 1 << 20)
+    assert kind.cap <= (4 << 20 if kind in WITH_CERTIFICATES else 1 << 20)
     with pytest.raises(BadInput, match="at most"):
         sealed(kind, bytes(kind.cap + 1))
     whole = bytearray(sealed(kind, bytes(kind.cap)).to_bytes())

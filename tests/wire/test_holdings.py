@@ -13,35 +13,50 @@ from hsm_mpc.wire.holdings import Holding
 HELD = Holding(
     name="treasury",
     wallet_id=WalletId(b"w" * 16),
+    epoch=2,
     epoch_hash=EpochHash(b"h" * 32),
     state=3,
     certificate=b"certificate",
     done=b"done 1",
     dones=(b"done 1", b"done 2"),
     policy_file=b"",
+    retirement=b"over",
+    destroyed=b"",
 )
 
 
 def test_the_bytes_are_those_of_the_specification() -> None:
     assert HELD.to_bytes() == (
-        b"\0\x08treasury" + b"w" * 16 + b"h" * 32 + b"\3"
+        b"\0\x08treasury" + b"w" * 16 + b"\0\0\0\2" + b"h" * 32 + b"\3"
         b"\0\0\0\x0bcertificate" + b"\0\0\0\x06done 1"
         b"\0\2\0\0\0\x06done 1\0\0\0\x06done 2" + b"\0\0\0\0"
+        b"\0\0\0\4over" + b"\0\0\0\0"
     )
-    assert HELD.place == b"w" * 16 + b"h" * 32
+    assert HELD.place == b"w" * 16 + b"\0\0\0\2" + b"h" * 32
 
 
 @given(
     st.text("abc0._-", min_size=1, max_size=64),
+    st.integers(0, 2**32 - 1),
     st.integers(0, 255),
     st.binary(max_size=30),
     st.lists(st.binary(max_size=30), max_size=4).map(tuple),
 )
 def test_it_is_read_back_as_it_was_written(
-    name: str, state: int, document: bytes, dones: tuple[bytes, ...]
+    name: str, epoch: int, state: int, document: bytes, dones: tuple[bytes, ...]
 ) -> None:
     held = Holding(
-        name, HELD.wallet_id, HELD.epoch_hash, state, document, document, dones, document
+        name=name,
+        wallet_id=HELD.wallet_id,
+        epoch=epoch,
+        epoch_hash=HELD.epoch_hash,
+        state=state,
+        certificate=document,
+        done=document,
+        dones=dones,
+        policy_file=document,
+        retirement=document,
+        destroyed=document,
     )
     assert Holding.from_bytes(held.to_bytes()) == held
 

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.ids import Scheme
-from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
+from hsm_mpc.wire.envelope import bundle
+from hsm_mpc.wire.wallet_calls import (
+    Chain,
+    Shown,
+    ShownSuccession,
+    Wish,
+    indices_from_bytes,
+    indices_to_bytes,
+)
 from tests.software_identity import ed25519_key
 
 CLIENTS = tuple(Client(f"c{n}", ed25519_key(bytes([n]) * 32).public) for n in (1, 2, 3))
@@ -65,8 +73,31 @@ def test_a_shown_wallet_reads_back(certificate: bytes, dones: tuple[bytes, ...])
 
 
 def test_nothing_is_no_wallet() -> None:
-    with pytest.raises(BadEncoding, match="no wallet"):
+    with pytest.raises(BadEncoding, match="a wallet in 0 parts"):
         Shown.from_parts(())
+
+
+@given(
+    st.binary(), st.lists(st.binary(), max_size=3).map(tuple), st.binary(), st.binary(min_size=1)
+)
+def test_a_wallet_with_a_successor_reads_back(
+    certificate: bytes, dones: tuple[bytes, ...], retirement: bytes, destroyed: bytes
+) -> None:
+    newer = ShownSuccession(certificate, dones, retirement, (destroyed,))
+    shown = Shown(b"the first", (b"done",), newer)
+    assert Shown.from_parts(shown.to_parts()) == shown
+
+
+@pytest.mark.parametrize("count", [3, 5, 7])
+def test_half_a_successor_is_refused(count: int) -> None:
+    parts = (*Shown(b"", (), ShownSuccession(b"", (), b"", ())).to_parts(), b"")
+    with pytest.raises(BadEncoding, match=f"a succession in {count - 2} parts"):
+        Shown.from_parts(parts[:count])
+
+
+def test_a_chain_has_a_first_epoch() -> None:
+    with pytest.raises(BadEncoding, match="a chain in 1 parts"):
+        Chain.from_bytes(bundle([b"certificate"]))
 
 
 @given(st.lists(st.integers(0, 0xFFFF)).map(tuple))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from dataclasses import replace
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -53,6 +54,18 @@ class SoftwareKey(WrappingKey):
         except (InvalidTag, ValueError) as refused:
             raise Tampered("software key: not authentic") from refused
         write(into, data_key)
+
+
+class DeviceIvKey(SoftwareKey):
+    """Takes no IV: it makes one itself, which what it authenticates cannot contain."""
+
+    mechanism = Mechanism.AES_GCM_DEVICE_IV
+
+    def _wrap(self, data_key: Secret, bind: Bind) -> Recipient:
+        fields = RecipientFields(self.mechanism, self.key_uri, self.key_version, b"")
+        iv = os.urandom(16)
+        wrapped = AESGCM(self.key).encrypt(iv, publish(data_key), bind(fields))
+        return KeyRecipient(replace(fields, iv=iv), wrapped)
 
 
 class CountingKey(SoftwareKey):

@@ -102,6 +102,10 @@ def shorter_iv(recipient: KeyRecipient) -> Recipient:
     return replace(recipient, fields=replace(recipient.fields, iv=bytes(11)))
 
 
+def iv_of_a_device(recipient: KeyRecipient) -> Recipient:
+    return replace(recipient, fields=replace(recipient.fields, iv=bytes(16)))
+
+
 def shorter_ciphertext(recipient: KeyRecipient) -> Recipient:
     return replace(recipient, wrapped=recipient.wrapped[:-1])
 
@@ -110,7 +114,9 @@ def longer_ciphertext(recipient: KeyRecipient) -> Recipient:
     return replace(recipient, wrapped=recipient.wrapped + b"\0")
 
 
-@pytest.mark.parametrize("change", [shorter_iv, shorter_ciphertext, longer_ciphertext])
+@pytest.mark.parametrize(
+    "change", [shorter_iv, iv_of_a_device, shorter_ciphertext, longer_ciphertext]
+)
 def test_other_lengths_never_reach_the_token(
     arena: Arena,
     token: Token,

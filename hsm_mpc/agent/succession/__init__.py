@@ -1,0 +1,1 @@
+"""A holder's side of a succession: votes in its HSM, shares on its disk (section 6)."""

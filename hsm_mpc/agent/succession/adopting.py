@@ -1,0 +1,188 @@
+"""CERT → DONE: the holder adopts a certified successor of which it has a share (step 6.5.5).
+
+A holder that was away makes its share from the transcript first (catch-up, step 6.4.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.opener import find_wrapping_key
+from hsm_mpc.agent.succession.dealing import proposed_in
+from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.succession.staging import Dealings, received_dealings, successor_made
+from hsm_mpc.agent.succession.successor_share import seal_successor
+from hsm_mpc.agent.succession.votes import adopt as vote_for
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.errors import (
+    BadEncoding,
+    BadInput,
+    InvalidSignature,
+    NotReady,
+    ProtocolAbort,
+    Refused,
+    Tampered,
+)
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.carrying import check_carried
+from hsm_mpc.succession.propose import Proposed
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
+from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
+
+
+def adopt(
+    live: LiveEpoch,
+    suite: Suite,
+    propose: bytes,
+    source: bytes,
+    transcript: bytes,
+    history: bytes,
+) -> bytes:
+    """The own DONE message of an attempt; a repeat is answered with the same bytes.
+
+    Args:
+        propose: PROPOSE of the attempt: the one that made the successor, or one that carries it on.
+        source: the CERT message.
+        transcript: of the attempt that made it, for a holder without a share; else empty.
+        history: PROPOSE of each attempt between the one that made it and that one, newest first.
+
+    Raises:
+        Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
+        NotReady: this holder has no share of it: its transcript is wanted.
+        Tampered: the certificate does not hold, or the own share does not open.
+        ProtocolAbort: a dealing for this holder is bad; naming who dealt it.
+        BackendError: HSM or disk.
+        BadEncoding, InvalidSignature: a message is not what is waited for.
+    """
+    message = parse_envelope(source)
+    certificate, made_in = certificate_in(live, message.payload)
+    h = certificate.body.hash
+    carried = _carried(live, certificate, made_in, propose, history)
+    attempt = made_in.content.attempt if carried is None else carried.content.attempt
+    alpha = attempt.to_bytes()
+    expected = expected_in(SUCCESSOR, live.body, attempt, senders_of(live, message))
+    live.holder.inbox().accept(message, expected, live.holder.clock())
+    kept = live.attempts.kept(alpha, AttemptDocument.DONE)
+    if kept is not None:
+        return kept
+    live.require_not_retiring()
+    voted = vote_for(live.register, attempt, h)
+    record = share_of(live, suite, certificate, made_in, transcript)
+    done = done_of(live, attempt, certificate.body, record)
+    live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
+    if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
+        live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
+    if carried is not None:
+        shown = bundle([propose, *unbundled(history)])
+        live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
+    live.holder.registers.write(live.wallet_id, voted)
+    live.epochs.change(replace(record, state=EpochState.ADOPTED))
+    address = address_in(live.body, attempt, live.holder.me)
+    said = live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
+    live.attempts.keep(alpha, AttemptDocument.DONE, said)
+    return said
+
+
+def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificate, Proposed]:
+    """A certificate of a successor of the live epoch, verified, and the PROPOSE that it names.
+
+    Raises:
+        BadEncoding, Tampered: it is none.
+    """
+    certificate = SuccessorCertificate.from_bytes(payload)
+    return certificate, certificate.verify(live.body, live.holder.keys)
+
+
+def senders_of(live: LiveEpoch, message: Message) -> Collection[int] | None:
+    """CERT and RETIRE prove themselves: any holder may say them, or a coordinator (step 1.7.2)."""
+    coordinator = live.holder.keys.knows_coordinator(message.address.sender)
+    return None if coordinator else live.holder.everybody()
+
+
+def share_of(
+    live: LiveEpoch,
+    suite: Suite,
+    certificate: SuccessorCertificate,
+    made_in: Proposed,
+    transcript: bytes,
+) -> EpochRecord:
+    """The record of the own share of a certified successor: staged before, or made now.
+
+    Raises:
+        NotReady: it was not staged here, and there is no transcript to make it from.
+        ProtocolAbort, Tampered, BackendError, BadInput: as `adopt`.
+    """
+    staged = live.successor(certificate.body.hash)
+    if staged is not None and staged.record.blob_digest != NOT_SEALED:
+        try:
+            with opened_share(live.holder, certificate.body):
+                return staged.record
+        except Tampered:
+            if not transcript:
+                raise
+    if not transcript:
+        raise NotReady("this holder has no share of the successor: it wants the transcript")
+    dealings = _replayed(live, certificate, made_in, transcript)
+    with successor_made(live, suite, dealings) as (successor, share):
+        if successor.body != certificate.body:
+            raise Tampered("the transcript does not make the certified epoch")
+        return seal_successor(live, successor, share).record
+
+
+def _carried(
+    live: LiveEpoch,
+    certificate: SuccessorCertificate,
+    made_in: Proposed,
+    propose: bytes,
+    history: bytes,
+) -> Proposed | None:
+    """A PROPOSE that carries this successor on, and may do so; None: it is the one that made it.
+
+    Raises:
+        Refused: `other-successor`, or as `proposed_in`.
+        ProtocolAbort: the adoption that it carries on is not proven. No holder is to blame.
+        Others: as `proposed_in`.
+    """
+    proposed = proposed_in(live, propose)
+    if proposed.content.successor is None and propose == certificate.propose:
+        return None
+    if proposed.content.successor != certificate.body.hash:
+        raise Refused("other-successor", "the attempt is not for the certified successor")
+    made, keys = made_in.content.attempt, live.holder.keys
+    try:
+        check_carried(proposed, made, unbundled(history), live.body, keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(f"what is carried on is not proven: {broken}") from broken
+    return proposed
+
+
+def _replayed(
+    live: LiveEpoch, certificate: SuccessorCertificate, made_in: Proposed, transcript: bytes
+) -> Dealings:
+    """The dealings that the certificate names, out of a transcript."""
+    propose, *pairs = unbundled(transcript)
+    if propose != certificate.propose or len(pairs) % 2:
+        raise BadEncoding("transcript: it is not that of the certificate")
+    dealings = received_dealings(live, made_in, pairs[1::2], pairs[::2])
+    if dealings.digests != certificate.deal_digests:
+        raise BadEncoding("transcript: the dealings are not those of the certificate")
+    return dealings
+
+
+def done_of(live: LiveEpoch, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:
+    """What the holder says of its share: that it opens, it has just seen."""
+    holder = live.holder
+    with opened_share(holder, body) as share:
+        delivery_key = body.terms.group.public_point(share.delivery)
+    key = find_wrapping_key(holder.token, record.kek_uri, live.wallet_id)
+    digest = kek_digest_of(holder.token, key)
+    return Done(attempt, body.hash, delivery_key, digest, record.blob_digest)

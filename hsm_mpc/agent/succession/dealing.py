@@ -1,0 +1,104 @@
+"""PROPOSE → DEAL: a member of an attempt deals shares of nothing to all holders (step 6.4.2)."""
+
+from __future__ import annotations
+
+from hsm_mpc.agent.succession.joining import ask_in
+from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
+from hsm_mpc.protocols import refresh
+from hsm_mpc.protocols.refresh_messages import RefreshSetup
+from hsm_mpc.protocols.rounds import abort
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.secure.arena import Secret
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.propose import Proposed, check_propose
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import DEAL, PROPOSE
+
+
+def proposed_in(live: LiveEpoch, source: bytes) -> Proposed:
+    """A PROPOSE of a coordinator known here, for this epoch, which holds (step 6.5.2).
+
+    Raises:
+        BadEncoding, InvalidSignature: it is no PROPOSE of such a coordinator.
+        Refused: `split`.
+        ProtocolAbort: signed, and against step 6.5.2. No holder is to blame.
+    """
+    message = parse_envelope(source)
+    attempt = Attempt.read(Reader(message.payload, "propose"))
+    expected = expected_in(PROPOSE, live.body, attempt, None)
+    live.holder.inbox().accept(message, expected, live.holder.clock())
+    try:
+        return check_propose(message, live.body, live.holder.keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(
+            f"coordinator {message.address.sender} proposes what does not hold: {broken}"
+        ) from broken
+
+
+def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
+    """The own DEAL message; a repeat is answered with the same bytes.
+
+    Raises:
+        Refused: `not-joined`, `attempt-overtaken`, `carried-on`, `other-proposal`, `no-member`
+            or `old-confirmation`.
+        Tampered, BackendError: the own share does not open, or HSM or disk fail.
+        BadEncoding, InvalidSignature, ProtocolAbort: as `proposed_in`.
+    """
+    proposed = proposed_in(live, source)
+    alpha = proposed.content.attempt.to_bytes()
+    kept = live.attempts.kept(alpha, AttemptDocument.PROPOSE)
+    if kept is not None and kept != source:
+        raise Refused("other-proposal", "another proposal of this attempt was answered here")
+    answer = live.attempts.kept(alpha, AttemptDocument.DEAL)
+    if answer is not None:
+        return answer
+    _check_membership(live, proposed)
+    live.attempts.keep(alpha, AttemptDocument.PROPOSE, source)
+
+    def draw(into: Secret) -> None:
+        suite.group.random_nonzero(into, live.holder.entropy)
+
+    with live.opened() as own:
+        keep, outbox = refresh.deal(
+            setup_of(live, suite, proposed), live.holder.me, own.delivery, draw
+        )
+        abort(keep)  # the messages of all, and v, are enough to go on
+    address = address_in(live.body, proposed.content.attempt, live.holder.me)
+    message = live.holder.channel_message(DEAL, address, alpha + outbox.to_all).to_bytes()
+    live.attempts.keep(alpha, AttemptDocument.DEAL, message)
+    return message
+
+
+def setup_of(live: LiveEpoch, suite: Suite, proposed: Proposed) -> RefreshSetup:
+    """What all dealers of an attempt agree on (step 6.4.1)."""
+    return RefreshSetup.of(
+        suite,
+        proposed.session_id,
+        proposed.members,
+        proposed.delivery_keys,
+        live.body.commitments,
+    )
+
+
+def _check_membership(live: LiveEpoch, proposed: Proposed) -> None:
+    """The own JOIN and the own newest DONE stand in it, and it is the attempt joined last."""
+    attempt, me = proposed.content.attempt, live.holder.me
+    alpha = attempt.to_bytes()
+    asked = live.attempts.kept(alpha, AttemptDocument.ASK)
+    joined = live.attempts.kept(alpha, AttemptDocument.JOIN)
+    if asked is None or joined is None or ask_in(live, asked).digest != proposed.content.ask_digest:
+        raise Refused("not-joined", "this attempt was not joined here")
+    if live.register.promised != alpha:
+        raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+    if proposed.content.successor is not None:
+        raise Refused("carried-on", "this attempt makes nothing new: there is nothing to deal")
+    if me not in proposed.members:
+        raise Refused("no-member", "this holder is not a member of the attempt")
+    if proposed.content.joins[proposed.members.index(me)] != joined:
+        raise ProtocolAbort("the own join came back altered")
+    if proposed.content.dones[me - 1] != live.own_done():
+        raise Refused("old-confirmation", "the proposal names an older confirmation of this holder")

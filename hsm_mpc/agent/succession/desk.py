@@ -1,0 +1,155 @@
+"""All successions of one holder: what coordinators ask of it, one at a time (section 6)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession import adopting, dealing, joining, retiring, rewrapping, staging
+from hsm_mpc.agent.succession.joining import JoinPace
+from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
+from hsm_mpc.errors import NotReady, Refused, Tampered
+from hsm_mpc.ids import EpochHash, Scheme, WalletId
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.wire.envelope import parse_envelope
+
+ForgetEpoch = Callable[[WalletId, EpochHash], None]
+"""Nothing is signed in this epoch any more: its nonces are wiped (step 6.5.7)."""
+
+
+class Successions:
+    """Safe to use from threads. Every method raises what its function in this package raises."""
+
+    def __init__(
+        self,
+        holder: ActingHolder,
+        wallets: HeldWallets,
+        suites: Mapping[Scheme, Suite],
+        forget_epoch: ForgetEpoch,
+        pace: JoinPace,
+    ) -> None:
+        self._holder = holder
+        self._wallets = wallets
+        self._suites = suites
+        self._forget_epoch = forget_epoch
+        self._pace = pace
+        self._lock = threading.Lock()
+
+    def recover(self) -> None:
+        """At start: finish what a crash interrupted. What does not fit is said aloud, and stays.
+
+        Raises:
+            BackendError: HSM or disk.
+        """
+        for wallet_id in self._holder.store.wallet_ids():
+            with self._lock:
+                try:
+                    self._settled(wallet_id)
+                except (NotReady, Refused):
+                    continue  # no epoch of it was ever active here
+                except Tampered as damaged:
+                    named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
+                    self._holder.audit("alarm", named)
+
+    def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:
+        """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the
+        PROPOSEs since it was made.
+        """
+        with self._live(source) as (live, _):
+            message = joining.join(live, source, self._pace)
+            certificate = joining.adopted_certificate(live) or b""
+            return message, live.own_done(), certificate, joining.carried_on(live) or b""
+
+    def deal(self, source: bytes) -> bytes:
+        """PROPOSE → the own DEAL."""
+        with self._live(source) as (live, suite):
+            return dealing.deal(live, suite, source)
+
+    def stage(self, deals: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
+        """DEALs of all members → the own ACK."""
+        staging.attempt_of(deals)
+        with self._live(deals[0]) as (live, suite):
+            return staging.stage(live, suite, deals, channels)
+
+    def adopt(
+        self, propose: bytes, certificate: bytes, transcript: bytes, history: bytes = b""
+    ) -> bytes:
+        """PROPOSE, CERT, transcript or nothing, the PROPOSEs between → the own DONE."""
+        with self._live(certificate) as (live, suite):
+            done = adopting.adopt(live, suite, propose, certificate, transcript, history)
+            self._wallets.forget(live.wallet_id)  # what was adopted before signs no more
+            return done
+
+    def retire(self, source: bytes, certificate: bytes, transcript: bytes) -> bytes:
+        """RETIRE, CERT or nothing, transcript or nothing → the own DESTROYED."""
+        address = parse_envelope(source).address
+        with self._lock:
+            live = self._settled(address.wallet_id)
+            said = live.epochs.kept(address.epoch_hash, EpochDocument.DESTROYED)
+            if said is not None and live.body.hash != address.epoch_hash:
+                return said
+            self._require_live(live, address.epoch_hash)
+            retiring.begin(live, self._suite(live), source, certificate, transcript)
+            return self._finished(live.wallet_id)
+
+    def transcript(self, wallet_id: WalletId, h: EpochHash) -> bytes:
+        """What an epoch was made from: for holders that were away.
+
+        Raises:
+            Refused: `unknown-wallet`: this holder does not have it.
+        """
+        kept = self._holder.epochs(wallet_id).kept(h, EpochDocument.TRANSCRIPT)
+        if kept is None:
+            raise Refused("unknown-wallet", "this holder has no transcript of such an epoch")
+        return kept
+
+    def rewrap(self, wallet_id: WalletId) -> HeldEpoch:
+        """The live epoch, once its share is sealed for a new key and the old key is gone."""
+        with self._lock:
+            record = rewrapping.begin(self._settled(wallet_id))
+            self._wallets.forget(wallet_id)
+            rewrapping.settle(self._holder, wallet_id)
+            return self._wallets.find(wallet_id, record.epoch_hash)
+
+    @contextmanager
+    def _live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
+        """The live epoch that a message is about, and how keys of its scheme are generated.
+
+        Raises:
+            Refused: `other-epoch`: the message is about another one.
+        """
+        address = parse_envelope(source).address
+        with self._lock:
+            live = self._settled(address.wallet_id)
+            self._require_live(live, address.epoch_hash)
+            yield live, self._suite(live)
+
+    def _settled(self, wallet_id: WalletId) -> LiveEpoch:
+        """The live epoch, once nothing of an interrupted succession is left."""
+        register = self._holder.registers.read(wallet_id)
+        if register is not None:
+            retiring.settle(self._holder, wallet_id, register)
+            rewrapping.settle(self._holder, wallet_id)
+        live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
+        if live.held.record.state is EpochState.RETIRING:
+            self._finished(wallet_id)
+            live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
+        return live
+
+    def _finished(self, wallet_id: WalletId) -> bytes:
+        live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
+        self._forget_epoch(wallet_id, live.body.hash)
+        return retiring.finish(live)
+
+    def _suite(self, live: LiveEpoch) -> Suite:
+        return self._suites[live.body.terms.scheme]
+
+    @staticmethod
+    def _require_live(live: LiveEpoch, h: EpochHash) -> None:
+        if live.body.hash != h:
+            raise Refused("other-epoch", "this holder is at another epoch of that wallet")

@@ -1,0 +1,190 @@
+"""ASK → JOIN: a holder promises to go into no older attempt (step 6.5.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession.dropping import make_room
+from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.succession.votes import promise
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.ids import WalletId
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.inbox import decoded
+from hsm_mpc.wire.rounds import ASK, JOIN
+
+FURTHEST_AHEAD: Final = 600
+"""Seconds by which an attempt's counter may be ahead of the own clock (step 6.5.11)."""
+MOST_JOINS: Final = 16
+JOINS_WITHIN: Final = 600.0
+"""Seconds in which so many attempts of one initiator are joined for one wallet, and not more."""
+
+
+class JoinPace:
+    """How often an initiator was followed lately, and how soon one epoch may follow another.
+
+    `ticks` is seconds of a clock that only runs forward, `interval` seconds from the end of an
+    epoch to the next refresh (step 6.5.11).
+    """
+
+    def __init__(self, ticks: Callable[[], float], interval: int) -> None:
+        self._ticks = ticks
+        self._interval = interval
+        self._joined: dict[tuple[WalletId, int], deque[float]] = {}
+
+    def require_room(self, wallet_id: WalletId, initiator: int) -> None:
+        """Raises: Refused: `too-many-attempts`."""
+        lately = self._joined.get((wallet_id, initiator), deque())
+        now = self._ticks()
+        while lately and lately[0] <= now - JOINS_WITHIN:
+            lately.popleft()
+        if len(lately) >= MOST_JOINS:
+            raise Refused(
+                "too-many-attempts",
+                f"coordinator {initiator} began {MOST_JOINS} attempts "
+                f"within {JOINS_WITHIN:.0f} seconds",
+            )
+
+    def require_interval(self, ended: int, now: int) -> None:
+        """The epoch before ended at `ended`, in seconds since 1970 UTC.
+
+        Raises:
+            Refused: `refresh-interval`.
+        """
+        left = ended + self._interval - now
+        if left > 0:
+            raise Refused(
+                "refresh-interval",
+                f"the epoch before ended lately: refreshes of this wallet are at least "
+                f"{self._interval} s apart here, so the next one in {left} s",
+            )
+
+    def count(self, wallet_id: WalletId, initiator: int) -> None:
+        """One more was joined."""
+        self._joined.setdefault((wallet_id, initiator), deque()).append(self._ticks())
+
+
+def ask_in(live: LiveEpoch, source: bytes) -> Ask:
+    """What a coordinator asks of the holders of this epoch.
+
+    Raises:
+        BadEncoding, InvalidSignature: it is no ASK of a coordinator known here for this epoch.
+        ProtocolAbort: signed, and it does not parse.
+    """
+    message = parse_envelope(source)
+    attempt = Attempt.read(Reader(message.payload, "ask"))
+    if attempt.initiator != message.address.sender:
+        raise BadEncoding("ask: it is not of the initiator of its attempt")
+    holder = live.holder
+    holder.inbox().accept(message, expected_in(ASK, live.body, attempt, None), holder.clock())
+    return decoded(message, Ask.from_bytes)
+
+
+def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
+    """The own JOIN message; a repeat is answered with the same bytes.
+
+    Raises:
+        Refused: `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`, `refresh-interval`,
+            `staged-full`, `not-retired` or `epoch-retiring`.
+        Tampered, BackendError: the own share does not open, or HSM or disk fail.
+        BadEncoding, InvalidSignature, ProtocolAbort: as `ask_in`.
+    """
+    ask = ask_in(live, source)
+    alpha = ask.attempt.to_bytes()
+    kept = live.attempts.kept(alpha, AttemptDocument.JOIN)
+    if kept is not None:
+        return kept
+    live.require_not_retiring()
+    _check_attempt(live.holder, ask.attempt)
+    if live.body.epoch == 0 and ask.retirement:
+        raise Refused("not-retired", "before the first epoch there was none to be retired")
+    if live.body.epoch:
+        _check_retirement(live, ask)
+        pace.require_interval(_retired_at(live), live.holder.clock())
+    pace.require_room(live.wallet_id, ask.attempt.initiator)
+    promised = promise(live.register, ask.attempt)
+    with live.opened():
+        pass
+    make_room(live)
+    live.audit("succession-joined", {"attempt": alpha.hex(), "reason": ask.reason})
+    pace.count(live.wallet_id, ask.attempt.initiator)
+    live.holder.registers.write(live.wallet_id, promised)
+    live.attempts.keep(alpha, AttemptDocument.ASK, source)
+    payload = Join(ask.attempt, _adoption(live)).to_bytes()
+    address = address_in(live.body, ask.attempt, live.holder.me)
+    message = live.holder.signed_by_identity(JOIN, address, payload)
+    live.attempts.keep(alpha, AttemptDocument.JOIN, message)
+    return message
+
+
+def adopted_certificate(live: LiveEpoch) -> bytes | None:
+    """CERT payload of what the register says is adopted. Raises: Tampered: it is missing."""
+    vote = live.register.adopted
+    if vote is None:
+        return None
+    certificate = live.epochs.kept(vote.epoch_hash, EpochDocument.CERTIFICATE)
+    if certificate is None:
+        raise Tampered("the certificate of the adopted successor is missing")
+    return certificate
+
+
+def carried_on(live: LiveEpoch) -> bytes | None:
+    """PROPOSE of each attempt from that of the adoption down to the one that made what is adopted;
+    None: nothing is adopted, or in the attempt that made it.
+    """
+    vote = live.register.adopted
+    return None if vote is None else live.attempts.kept(vote.attempt, AttemptDocument.CARRIED)
+
+
+def _adoption(live: LiveEpoch) -> Adoption | None:
+    vote, certificate = live.register.adopted, adopted_certificate(live)
+    if vote is None or certificate is None:
+        return None
+    attempt = Attempt.read(Reader(vote.attempt, "register"))
+    return Adoption(attempt, vote.epoch_hash, hashlib.sha256(certificate).digest())
+
+
+def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
+    """The epoch before this one was retired for the sake of this one (step 6.1.4)."""
+    before = live.epochs.kept(live.body.prev_hash, EpochDocument.BODY)
+    if before is None:
+        raise Tampered("the epoch before the live one is missing in the store")
+    try:
+        replaced = EpochBody.from_bytes(before)
+        retired = Retirement.from_bytes(ask.retirement).check(replaced, live.holder.keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise Refused(
+            "not-retired", f"the epoch before is not proven retired: {broken}"
+        ) from broken
+    if retired.successor != live.body.hash:
+        raise Refused("not-retired", "the epoch before was retired for another one")
+
+
+def _retired_at(live: LiveEpoch) -> int:
+    """When the own key of the epoch before was destroyed, in seconds since 1970 UTC."""
+    said = live.epochs.kept(live.body.prev_hash, EpochDocument.DESTROYED)
+    if said is None:
+        raise Tampered("the own word on the end of the epoch before is missing in the store")
+    return Destroyed.from_bytes(parse_envelope(said).payload).at
+
+
+def _check_attempt(holder: ActingHolder, attempt: Attempt) -> None:
+    if attempt.counter > holder.clock() + FURTHEST_AHEAD:
+        raise Refused(
+            "attempt-too-far",
+            f"the attempt's counter is more than {FURTHEST_AHEAD} seconds ahead of this clock",
+        )

@@ -1,0 +1,155 @@
+"""The epoch of a wallet that a succession would replace, as HSM and store say together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.opener import OpenableShare
+from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets, context_of
+from hsm_mpc.audit import Json
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.errors import NotReady, Refused, Tampered
+from hsm_mpc.hsm.register import Register
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.sealing.cms import SHARE_BYTES
+from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.store.attempts import Attempts
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.wire.envelope import parse_envelope
+
+SUCCESSOR_STATES: Final = (EpochState.STAGED, EpochState.ACKED, EpochState.ADOPTED)
+"""Of an epoch that may come to replace the live one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenShare:
+    """x and v of one epoch, in slots of their own."""
+
+    share: Secret
+    delivery: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEpoch:
+    """The epoch that the register names, with what was promised and voted about its successor."""
+
+    holder: ActingHolder
+    held: HeldEpoch
+    register: Register
+    successors: tuple[HeldEpoch, ...]
+    """What was staged in its place, so far."""
+
+    @classmethod
+    def of(cls, holder: ActingHolder, wallets: HeldWallets, wallet_id: WalletId) -> LiveEpoch:
+        """As of now.
+
+        Raises:
+            Refused: `unknown-wallet`.
+            NotReady: the wallet is not active yet.
+            Tampered: the store does not have the epoch that the register names.
+        """
+        register = holder.registers.read(wallet_id)
+        if register is None:
+            raise Refused("unknown-wallet", "this holder has no share of that wallet")
+        epochs = {held.body.hash: held for held in wallets.of(wallet_id)}
+        held = epochs.get(register.epoch_hash)
+        if held is None:
+            raise Tampered("the HSM's register is of an epoch that the store does not have")
+        if held.record.state not in (EpochState.ACTIVE, EpochState.RETIRING):
+            raise NotReady(f"wallet {held.body.terms.name} is not active yet")
+        successors = (each for each in epochs.values() if each.record.state in SUCCESSOR_STATES)
+        return cls(holder, held, register, tuple(successors))
+
+    @property
+    def body(self) -> EpochBody:
+        return self.held.body
+
+    @property
+    def wallet_id(self) -> WalletId:
+        return self.held.wallet_id
+
+    @property
+    def epochs(self) -> Epochs:
+        """Of this wallet, on disk."""
+        return self.holder.epochs(self.wallet_id)
+
+    @property
+    def attempts(self) -> Attempts:
+        """To replace it, on disk."""
+        return self.holder.attempts(self.wallet_id)
+
+    def successor(self, h: EpochHash) -> HeldEpoch | None:
+        """What was staged as `h`, if it was."""
+        return next((each for each in self.successors if each.body.hash == h), None)
+
+    def require_not_retiring(self) -> None:
+        """Nothing new begins in an epoch whose end is decided (step 6.5.1).
+
+        Raises:
+            Refused: `epoch-retiring`.
+        """
+        if self.held.record.state is EpochState.RETIRING:
+            raise Refused("epoch-retiring", "the end of this epoch is decided")
+
+    def audit(self, event: str, fields: Mapping[str, Json]) -> None:
+        """A durable line about this epoch, before what it tells of takes effect."""
+        named = {
+            "wallet_id": self.wallet_id.hex(),
+            "name": self.body.terms.name,
+            "epoch_hash": self.body.hash.hex(),
+        }
+        self.holder.audit(event, {**named, **fields})
+
+    def own_done(self) -> bytes:
+        """The own DONE message of this epoch, which names V_i. Raises: Tampered."""
+        done = self.epochs.kept(self.body.hash, EpochDocument.DONE)
+        if done is None:
+            raise Tampered("the own confirmation of an active epoch is missing")
+        return done
+
+    @contextmanager
+    def opened(self) -> Iterator[OpenShare]:
+        """The own share of it, unsealed for the length of the body.
+
+        Raises:
+            Tampered, BackendError: it does not open.
+        """
+        with opened_share(self.holder, self.body) as share:
+            yield share
+
+
+@contextmanager
+def opened_share(holder: ActingHolder, body: EpochBody) -> Iterator[OpenShare]:
+    """The own share of an epoch, unsealed for the length of the body; x·B is A(i) of it.
+
+    Raises:
+        Tampered: record, blob, key and epoch do not belong together, or one is missing.
+        BackendError: the HSM does not answer.
+    """
+    group = body.terms.group
+    width = group.scalar_length
+    openable = OpenableShare.load(
+        holder.token, holder.epochs(body.terms.wallet_id), context_of(holder, body)
+    )
+    with holder.arena.open(), holder.arena.scope() as take:
+        content, share, delivery = take(SHARE_BYTES), take(width), take(width)
+        openable.open_into(content)
+        with content.open() as source, share.open() as x, delivery.open() as v:
+            move_bytes(x, source, width)
+            move_bytes(v, source + width, width)
+        content.wipe()
+        if not (group.is_canonical_nonzero(share) and group.is_canonical_nonzero(delivery)):
+            raise Tampered("the sealed share is no pair of scalars")
+        if group.public_point(share) != body.public_share(holder.me):
+            raise Tampered("the sealed share is not that of this index")
+        yield OpenShare(share, delivery)
+
+
+def wallet_in(source: bytes) -> WalletId:
+    """Which wallet a message is about; nothing of it is checked yet. Raises: BadEncoding."""
+    return parse_envelope(source).address.wallet_id

@@ -1,0 +1,235 @@
+"""RETIRE → DESTROYED: the key of the replaced epoch goes, and every old copy with it (6.5.7).
+
+The record that says so is durable before the key is destroyed, and the own share of the successor
+has opened before that. Each step may be done again: what a crash interrupts is finished at the
+next start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.holdings import newest_done
+from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
+from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
+from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share
+from hsm_mpc.agent.wallets import HeldEpoch
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    InvalidSignature,
+    NotReady,
+    ProtocolAbort,
+    Tampered,
+)
+from hsm_mpc.hsm.register import Register
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.retirement import Retired, Retirement
+from hsm_mpc.wire.envelope import parse_envelope, unbundled
+from hsm_mpc.wire.inbox import decoded
+from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
+
+
+def begin(
+    live: LiveEpoch, suite: Suite, source: bytes, certificate: bytes, transcript: bytes
+) -> None:
+    """Condemn the live epoch on the proof in a RETIRE message: durable, then `finish` it.
+
+    Args:
+        certificate: the CERT message of the successor, for a holder that has not adopted it.
+        transcript: what made it, for a holder without a share of it; else empty.
+
+    Raises:
+        ProtocolAbort: it is no proof; nobody is to blame. Or a dealing for this holder is bad.
+        NotReady: this holder has no share of the successor: certificate and transcript are wanted.
+        Tampered: the own share of the successor does not open: nothing is destroyed.
+        BackendError: HSM or disk; to be called again.
+        BadEncoding, InvalidSignature: a message is not what is waited for.
+    """
+    retired, payload = _retired_in(live, source)
+    _take_successor(live, suite, retired, certificate, transcript)
+    live.audit(
+        "epoch-retiring",
+        {
+            "successor": retired.successor.hex(),
+            "attempt": retired.attempt.to_bytes().hex(),
+            "adopters": list(retired.adopters),
+        },
+    )
+    if live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT) is None:
+        live.epochs.keep(live.body.hash, EpochDocument.RETIREMENT, payload)
+    live.epochs.change(replace(live.held.record, state=EpochState.RETIRING))
+
+
+def finish(live: LiveEpoch) -> bytes:
+    """Destroy what a durable retirement has condemned; the own DESTROYED message.
+
+    Raises:
+        Tampered: the share of the successor does not open: nothing is destroyed.
+        BackendError: HSM or disk; to be called again.
+    """
+    retired = _kept_retirement(live)
+    successor = live.successor(retired.successor)
+    if successor is None:
+        raise Tampered("the share of the successor is missing: nothing is destroyed")
+    with opened_share(live.holder, successor.body):
+        pass
+    overtaken = [each.record for each in live.successors if each is not successor]
+    for record in (live.held.record, *overtaken):
+        destroy_keys(live.holder, live.wallet_id, record)
+    destroy_all_but(live.holder, live.wallet_id, successor.record)
+    _require_closed(live)
+    message = _destroyed_message(live, retired)
+    _keep_own_done(live, retired, successor)
+    live.holder.registers.write(live.wallet_id, Register(successor.body.hash))
+    settle(live.holder, live.wallet_id, Register(successor.body.hash))
+    return message
+
+
+def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> None:
+    """The store follows the register: its epoch is active, and nothing is left of older ones.
+
+    Raises:
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    epochs, attempts = holder.epochs(wallet_id), holder.attempts(wallet_id)
+    for record in epochs.records():
+        if record.epoch_hash == register.epoch_hash:
+            if record.state in SUCCESSOR_STATES:
+                epochs.change(replace(record, state=EpochState.ACTIVE))
+        elif record.state is EpochState.RETIRING:
+            epochs.forget_share(record.epoch_hash)
+        elif _is_dead(epochs, record, register.epoch_hash):
+            destroy_keys(holder, wallet_id, record)
+            epochs.drop(record.epoch_hash)
+    for attempt in attempts.all():
+        if not _is_to_replace(attempts, attempt, register.epoch_hash):
+            attempts.forget(attempt)
+
+
+def _retired_in(live: LiveEpoch, source: bytes) -> tuple[Retired, bytes]:
+    message = parse_envelope(source)
+    retirement = decoded(message, Retirement.from_bytes)
+    try:
+        retired = retirement.check(live.body, live.holder.keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
+    expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
+    live.holder.inbox().accept(message, expected, live.holder.clock())
+    return retired, message.payload
+
+
+def _take_successor(
+    live: LiveEpoch, suite: Suite, retired: Retired, certificate: bytes, transcript: bytes
+) -> None:
+    """The own share of the successor is there and certified, adopted or not (step 6.5.7)."""
+    known = live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE)
+    if known is None and not certificate:
+        raise NotReady("this holder does not know the successor: it wants the certificate")
+    payload = known if known is not None else parse_envelope(certificate).payload
+    certified, made_in = certificate_in(live, payload)
+    if certified.body.hash != retired.successor:
+        raise BadInput("the certificate of another successor than the retirement's")
+    share_of(live, suite, certified, made_in, transcript)
+    if known is None:
+        live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, payload)
+
+
+def _kept_retirement(live: LiveEpoch) -> Retired:
+    payload = live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT)
+    if payload is None:
+        raise Tampered("the proof of a retirement is missing: nothing is destroyed")
+    try:
+        return Retirement.from_bytes(payload).check(live.body, live.holder.keys)
+    except (BadInput, InvalidSignature) as broken:
+        raise Tampered(f"the kept retirement: {broken}") from broken
+
+
+def _require_closed(live: LiveEpoch) -> None:
+    """The old blob does not open any more (step 6.5.7)."""
+    try:
+        with live.opened():
+            pass
+    except Tampered:
+        return
+    raise BackendError("a wrapping key was destroyed, and its blob still opens", retryable=False)
+
+
+def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
+    """Said once, with the time of the first try (M10); the audit log has it before."""
+    kept = live.epochs.kept(live.body.hash, EpochDocument.DESTROYED)
+    if kept is not None:
+        return kept
+    own = Done.from_bytes(parse_envelope(live.own_done()).payload, live.body.terms.group)
+    destroyed = Destroyed(
+        retired.attempt,
+        live.body.hash,
+        retired.successor,
+        own.kek_digest,
+        live.holder.clock(),
+    )
+    live.audit("epoch-destroyed", {"kek_digest": own.kek_digest.hex(), "at": destroyed.at})
+    address = address_in(live.body, retired.attempt, live.holder.me)
+    message = live.holder.signed_by_identity(DESTROYED, address, destroyed.to_bytes())
+    live.epochs.keep(live.body.hash, EpochDocument.DESTROYED, message)
+    return message
+
+
+def _keep_own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> None:
+    """The own DONE of the successor goes with it: the next succession names V_i by it."""
+    h = successor.body.hash
+    if live.epochs.kept(h, EpochDocument.DONE) is None:
+        live.epochs.keep(h, EpochDocument.DONE, _own_done(live, retired, successor))
+
+
+def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> bytes:
+    """The newest one that was said; where none was, or of a share that had to be made anew since,
+    one of the attempt that was promised last.
+
+    A holder that was away, or had promised a higher attempt, did not vote. Once the successor is
+    decided, what it says is no vote any more; and it says nothing below its promise (step 6.4.9).
+    """
+    said = newest_done(live.holder, successor.body)
+    promised = Attempt.read(Reader(live.register.promised, "register"))
+    attempt = max(promised, retired.attempt)
+    done = done_of(live, attempt, successor.body, successor.record)
+    if said is not None:
+        before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
+        if replace(before, attempt=attempt) == done:
+            return said
+    address = address_in(live.body, attempt, live.holder.me)
+    return live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
+
+
+def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
+    """Whether what is kept of an attempt is about this epoch. Who was away has adopted in an
+    attempt that it never joined: its DONE is all there is of it.
+    """
+    for document in AttemptDocument:
+        kept = attempts.kept(attempt, document)
+        if kept is not None:
+            try:
+                said = unbundled(kept)[0] if document is AttemptDocument.CARRIED else kept
+                return parse_envelope(said).address.epoch_hash == live
+            except BadInput as broken:
+                raise Tampered(f"attempt {attempt.hex()}: {document.value}: {broken}") from broken
+    return False
+
+
+def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:
+    """A successor of another epoch than the live one, or one that was never sealed."""
+    if record.state not in SUCCESSOR_STATES:
+        return False
+    body = EpochBody.from_bytes(epochs.kept(record.epoch_hash, EpochDocument.BODY) or b"")
+    return body.prev_hash != live or record.blob_digest == NOT_SEALED

@@ -1,0 +1,136 @@
+"""The share of a successor goes to disk under a wrapping key of its own (step 6.4.6).
+
+Order, as everywhere: the record names the key → the key in the HSM → blob and record → opened
+again. Whatever a crash leaves of it is found by the record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
+from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
+from hsm_mpc.errors import Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.sealing.sealed import seal
+from hsm_mpc.secure import sodium
+from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.wrapping.base import WrappingKey
+from hsm_mpc.wrapping.token_keys import made_key
+
+_FIRST_KEY: Final = 0
+"""g of step 6.2.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """An epoch to be: its body, the attempt that made it, and the messages that it came from."""
+
+    body: EpochBody
+    made_in: Attempt
+    """Of the PROPOSE that made it new, also where a later attempt carries it on."""
+    transcript: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSuccessor:
+    """Its record on disk, and what the holder says of its wrapping key."""
+
+    record: EpochRecord
+    kek_digest: bytes
+
+
+def seal_successor(live: LiveEpoch, successor: Successor, share: Secret) -> SealedSuccessor:
+    """Draw v', seal x' ‖ v', write blob and record, open it again, compare: STAGED is durable.
+
+    A share of it that was sealed before is kept if it opens; else it is made anew, with another v'.
+
+    Raises:
+        Tampered: what was sealed opens to something else, or x' is not the share of this index.
+        BackendError: HSM or disk; to be begun again.
+    """
+    staged = live.successor(successor.body.hash)
+    reserved = _reserved(live, successor)
+    if staged is not None and staged.record.blob_digest != NOT_SEALED:
+        try:
+            return _opened_again(live, staged.record, successor.body)
+        except Tampered:  # its blob or its key is lost, and here is the share once more
+            reserved = replace(staged.record, kek_uri=reserved.kek_uri)
+    else:
+        _keep_documents(live, successor)
+        live.epochs.reserve(reserved)
+    key = _fresh_key(live, reserved)
+    holder, group, width = live.holder, successor.body.terms.group, share.size
+    with holder.arena.open(), holder.arena.scope() as take:
+        content, delivery = take(2 * width), take(width)
+        group.random_nonzero(delivery, holder.entropy)
+        with content.open() as at, share.open() as x, delivery.open() as v:
+            move_bytes(at, x, width)
+            move_bytes(at + width, v, width)
+        context = context_of(holder, successor.body)
+        blob = seal(content, context, [key], holder.entropy, holder.clock())
+        record = live.epochs.seal(reserved, blob)
+        with opened_share(holder, successor.body) as again:
+            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
+                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
+            if not same:
+                raise Tampered("the sealed share opens to something else")
+    return SealedSuccessor(record, kek_digest_of(holder.token, key))
+
+
+def _opened_again(live: LiveEpoch, record: EpochRecord, body: EpochBody) -> SealedSuccessor:
+    holder = live.holder
+    with opened_share(holder, body):
+        pass
+    key = find_wrapping_key(holder.token, record.kek_uri, live.wallet_id)
+    return SealedSuccessor(record, kek_digest_of(holder.token, key))
+
+
+def _reserved(live: LiveEpoch, successor: Successor) -> EpochRecord:
+    """The record that names the key before there is one (step 6.2.2)."""
+    holder, before = live.holder, live.held.record
+    key_id = wrapping_key_id(
+        live.wallet_id, holder.me, live.body.hash, successor.made_in, _FIRST_KEY
+    )
+    return EpochRecord(
+        state=EpochState.STAGED,
+        epoch_hash=successor.body.hash,
+        blob_digest=NOT_SEALED,
+        kek_uri=keys.key_uri(holder.token, key_id, holder.wrapping.key_class),
+        extra_uris=(),
+        key_generation=_FIRST_KEY,
+        clients_version=before.clients_version,
+        clients_hash=before.clients_hash,
+        pairs=(),
+    )
+
+
+def _keep_documents(live: LiveEpoch, successor: Successor) -> None:
+    """Body, messages, and what the epoch before had: policy and clients stay the same."""
+    h, epochs = successor.body.hash, live.epochs
+    epochs.keep(h, EpochDocument.BODY, successor.body.to_bytes())
+    epochs.keep(h, EpochDocument.TRANSCRIPT, successor.transcript)
+    for document in (EpochDocument.POLICY, EpochDocument.CLIENTS):
+        content = epochs.kept(live.body.hash, document)
+        if content is None:
+            raise Tampered(f"the {document.value} of epoch {live.body.hash.hex()} is missing")
+        epochs.keep(h, document, content)
+
+
+def _fresh_key(live: LiveEpoch, record: EpochRecord) -> WrappingKey:
+    """The key that the record names; one of a try that a crash ended goes first."""
+    holder, wallet_id = live.holder, live.wallet_id
+    key_id = key_id_in(holder.token, record.kek_uri)
+    destroy_wrapping_key(holder, wallet_id, key_id)
+    label = keys.wrapping_label(wallet_id)
+    key = keys.generate_wrapping_key(holder.token, key_id, label, holder.wrapping)
+    return made_key(holder.token, key, holder.wrapping)

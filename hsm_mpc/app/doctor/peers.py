@@ -1,0 +1,131 @@
+"""Who this holder is to others, and whether they hold the same roster.
+
+A holder dials nobody (decision 9), so it cannot ask. What a peer's HSM has signed tells instead:
+its acknowledgement in a certificate names the epoch, whose body names the roster. A CHANNEL that a
+peer showed to the signer that runs proves its identity key, and when its clock said it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.app.doctor.findings import Finding, fail, failed, ok, warn
+from hsm_mpc.app.holder import OpenHolder, kept_card, kept_identity
+from hsm_mpc.card import UnsignedCard
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.channel import Channel
+from hsm_mpc.errors import BadInput, HsmMpcError, Tampered
+from hsm_mpc.roster import refuse_lab_mark_outside
+from hsm_mpc.store.epochs import EpochDocument
+
+_COMPARE: Final = "compare the roster's fingerprint with that of every other operator"
+_LEAST_SECONDS: Final = 600
+
+
+def card(holder: OpenHolder) -> list[Finding]:
+    """The card says what key and configuration say."""
+    kept, identity = kept_card(holder.store), kept_identity(holder.token, holder.store)
+    if kept is None or identity is None:
+        return [fail("card", "not made yet", "hsm-mpc holder init")]
+    config = holder.config
+    if kept.content != UnsignedCard(config.lab, config.name, identity.key, config.address):
+        mend = "hsm-mpc holder init, then give the new card to whoever makes the roster"
+        return [fail("card", "it has another name, address or lab mark than holder.yaml", mend)]
+    return [ok("card", f"{config.name}, {identity.key.algorithm.name}; it has no end")]
+
+
+def roster(holder: OpenHolder) -> list[Finding]:
+    """The roster that is trusted here, with this holder in it."""
+    file = holder.config.roster
+    if file is None or not file.exists():
+        where = "none is configured" if file is None else f"{file} is not there yet"
+        mend = f"put the roster of all cards there; {_COMPARE}"
+        level = fail if holder.store.wallet_ids() else warn
+        return [level("roster", f"{where}: `agent run` cannot start", mend)]
+    try:
+        found, index = holder.roster(), holder.index()
+        refuse_lab_mark_outside(found.lab, in_lab=holder.config.lab, what="the configured roster")
+    except HsmMpcError as failure:
+        return [failed("roster", failure, f"put the right roster there; {_COMPARE}")]
+    place = f"version {found.version}, {found.n} holders, this is number {index}"
+    return [ok("roster", f"{place}; fingerprint {found.hash.hex()}")]
+
+
+def agreement(holder: OpenHolder, channels: Mapping[str, Channel] | None) -> list[Finding]:
+    """Which peers have signed something that names this very roster; nothing where there is none.
+
+    Args:
+        channels: what peers showed to the signer that runs, by their names; None: none runs.
+
+    Raises:
+        Tampered: a certificate in the store does not hold.
+    """
+    if holder.config.roster is None or not holder.config.roster.exists():
+        return []
+    pinned, me = holder.roster(), holder.config.name
+    signed_in: str | None = None
+    for certificate in _certificates(holder):
+        terms = certificate.body.terms
+        if terms.roster_hash != pinned.hash:
+            message = f"wallet {terms.name} was made under another: {terms.roster_hash.hex()}"
+            return [fail("peers", message, "put that one there, after a look at its fingerprint")]
+        if signed_in is None:
+            certificate.verify(pinned)
+            signed_in = terms.name
+    names = [member.name for member in pinned.members if member.name != me]
+    if signed_in is None:
+        message = f"nothing that names this roster and is signed by {', '.join(names)} is here yet"
+        return [warn("peers", message, f"{_COMPARE}, or make a wallet")]
+    signed = f"its HSM has signed under this roster, in wallet {signed_in}"
+    return [ok("peers", f"{name}: {signed}{_heard(name, channels)}") for name in names]
+
+
+def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
+    """Of every epoch that has one.
+
+    Raises:
+        Tampered: a file of the store does not parse.
+    """
+    for _, epochs in holder.epochs():
+        for h in epochs.hashes():
+            encoded = epochs.kept(h, EpochDocument.CERTIFICATE)
+            if encoded is not None:
+                try:
+                    yield Certificate.from_bytes(encoded)
+                except BadInput as broken:
+                    raise Tampered(f"certificate of epoch {h.hex()}: {broken}") from broken
+
+
+def _heard(name: str, channels: Mapping[str, Channel] | None) -> str:
+    """Empty where no signer runs that could have heard anybody."""
+    if channels is None:
+        return ""
+    if name not in channels:
+        return "; not heard since this signer started"
+    return f"; heard under its key, certified until {_utc(channels[name].content.not_after)}"
+
+
+def heard(acting: ActingHolder) -> dict[str, Channel]:
+    """The newest channel of each peer that the signer was shown, by the peer's name."""
+    return {
+        member.name: known[0]
+        for index, member in enumerate(acting.roster.members, 1)
+        if index != acting.me and (known := acting.keys.channels(index))
+    }
+
+
+def channel(acting: ActingHolder) -> list[Finding]:
+    """The one certificate that ends by itself; the identity key renews it an hour before."""
+    now = acting.clock()
+    content = acting.channel.signer(now).channel.content
+    said = f"certified until {_utc(content.not_after)}, renewed an hour before by the HSM"
+    if content.not_after - now < _LEAST_SECONDS:
+        return [warn("channel", f"{said}: it is late", "see the signer's log")]
+    return [ok("channel", said)]
+
+
+def _utc(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"

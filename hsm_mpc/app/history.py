@@ -1,0 +1,123 @@
+"""`wallet history`: what became of a wallet's shares and wrapping keys, epoch by epoch."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from hsm_mpc.app.client import connected
+from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.client.history import Link, verified_history
+from hsm_mpc.config import load_client
+from hsm_mpc.errors import BadInput
+from hsm_mpc.regular import read_regular
+from hsm_mpc.roster import Roster
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.wallet_calls import Chain
+
+_LARGEST_CHAIN: Final = 1 << 30
+_LAST_SECOND: Final = 253_402_300_799
+"""Of the year 9999: a holder may say any time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destruction:
+    """A wrapping key is gone from its HSM, as that HSM's identity key has signed."""
+
+    holder: str
+    at: datetime
+    """By that holder's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldEpoch:
+    """One epoch, and how far its end has come."""
+
+    epoch: int
+    epoch_hash: bytes
+    made_by: tuple[str, ...]
+    """Whose dealings made it."""
+    holders: tuple[str, ...]
+    """Who has confirmed a share of it."""
+    retired: bool
+    destroyed: tuple[Destruction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ToldHistory:
+    """A wallet's epochs, all verified under the pinned roster."""
+
+    name: str
+    scheme: str
+    threshold: int
+    holders: tuple[str, ...]
+    epochs: tuple[ToldEpoch, ...]
+    """The oldest first."""
+    verified: bool = True
+
+
+def tell(config_path: Path, name: str, chain: Path | None, out: Path | None) -> ToldHistory:
+    """The history of the wallet called `name`.
+
+    Args:
+        chain: a file that `out` wrote before: no coordinator is asked; None: the coordinator is.
+        out: where the chain is written, for that.
+
+    Raises:
+        BadInput: a file cannot be read or written, or is another wallet's.
+        Tampered: the chain does not verify: nothing is written.
+        Others: as `WalletClient.chain`.
+    """
+    if chain is None:
+        with connected(config_path) as client:
+            source, roster = client.chain(name), client.roster
+    else:
+        roster = pinned_roster(load_client(config_path).roster)
+        source = Chain.from_bytes(read_regular(chain, _LARGEST_CHAIN)[0])
+    told = told_of(source, roster)
+    if told.name != name:
+        raise BadInput(f"that is the history of {told.name!r}, not of {name!r}")
+    if out is not None:
+        write(out, source.to_bytes())
+    return told
+
+
+def write(file: Path, content: bytes) -> None:
+    """Raises: BadInput: it cannot be written."""
+    try:
+        file.write_bytes(content)
+    except OSError as failure:
+        raise BadInput(f"{file}: {failure.strerror}") from failure
+
+
+def told_of(chain: Chain, roster: Roster) -> ToldHistory:
+    """What a chain tells under a pinned roster. Raises: Tampered, NotReady: it does not verify."""
+    history = verified_history(chain, KeyBook(roster, {}), int(time.time()))
+    terms = history.terms
+    return ToldHistory(
+        name=terms.name,
+        scheme=terms.scheme.name.lower(),
+        threshold=terms.sizes.t,
+        holders=tuple(member.name for member in roster.members),
+        epochs=tuple(_told_epoch(link, roster) for link in history.links),
+    )
+
+
+def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
+    def named(index: int) -> str:
+        return roster.member(index).name
+
+    return ToldEpoch(
+        epoch=link.body.epoch,
+        epoch_hash=link.body.hash,
+        made_by=tuple(named(index) for index in link.dealers),
+        holders=tuple(named(index) for index in link.holders),
+        retired=link.retired,
+        destroyed=tuple(
+            Destruction(named(index), datetime.fromtimestamp(min(at, _LAST_SECOND), UTC))
+            for index, at in sorted(link.destroyed.items())
+        ),
+    )

@@ -1,0 +1,134 @@
+"""A wallet as a client believes it: certificates and confirmations under the roster it pinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, Refused, Tampered
+from hsm_mpc.ids import Scheme
+from hsm_mpc.protocols.wallet_key import WalletKey
+from hsm_mpc.protocols.wallet_keys import wallet_key_of
+from hsm_mpc.succession.addresses import Predecessor
+from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.taproot.derivation import Path
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.dones import check_all_done
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.wallet_calls import Shown, ShownSuccession
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSuccession:
+    """A refreshed epoch that a quorum has adopted, and what has become of the one before."""
+
+    certificate: SuccessorCertificate
+    retired: bool
+    """Whether so many have adopted it that the epoch before may go."""
+    waiting_for: tuple[int, ...]
+    """Whose DONE is missing, or once it is retired whose DESTROYED."""
+
+
+@dataclass(frozen=True)
+class VerifiedWallet:
+    """A wallet whose certificates and DONEs were verified under the pinned roster."""
+
+    certificate: Certificate
+    """Of the key generation."""
+    newest: VerifiedSuccession | None
+    """The epoch that signs, if it is not the first."""
+
+    @property
+    def body(self) -> EpochBody:
+        """Of the epoch that signs."""
+        return self.certificate.body if self.newest is None else self.newest.certificate.body
+
+    def newest_certificate(self) -> bytes:
+        """What certifies that epoch, as it was shown."""
+        return (self.certificate if self.newest is None else self.newest.certificate).to_bytes()
+
+    @property
+    def name(self) -> str:
+        """The certified name."""
+        return self.certificate.body.terms.name
+
+    @property
+    def threshold(self) -> int:
+        """How many holders sign."""
+        return self.certificate.body.terms.sizes.t
+
+    @property
+    def scheme(self) -> Scheme:
+        """How it signs."""
+        return self.certificate.body.terms.scheme
+
+    @cached_property
+    def key(self) -> WalletKey:
+        """What signatures verify under, by path."""
+        return wallet_key_of(self.certificate.body, self.certificate.body.hash)
+
+    def require_path(self, path: Path) -> None:
+        """Raises `BadInput`: keys of this scheme have no children, so there is no path."""
+        try:
+            self.key.require_path(path)
+        except Refused as no_child:
+            raise BadInput(f"--path: {no_child}") from no_child
+
+
+def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
+    """What a coordinator shows, if it holds (steps 2.6.7, 2.6.8, 6.5.4, 6.5.7).
+
+    Args:
+        keys: of the pinned roster.
+        now: seconds since 1970 UTC.
+
+    Raises:
+        NotReady: not every holder has confirmed the wallet yet.
+        Tampered: anything does not hold.
+    """
+    try:
+        certificate = Certificate.from_bytes(shown.certificate)
+        certificate.verify(keys.roster)
+        if not shown.dones:
+            raise NotReady("not every holder has confirmed this wallet yet")
+        check_all_done(keys, certificate, shown.dones, now)
+        newest = None
+        if shown.succession is not None:
+            newest = _verified_succession(shown.succession, certificate.body, keys)
+    except NotReady:
+        raise
+    except HsmMpcError as forged:
+        raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
+    return VerifiedWallet(certificate, newest)
+
+
+def _verified_succession(
+    shown: ShownSuccession, first: EpochBody, keys: KeyBook
+) -> VerifiedSuccession:
+    """Raises: HsmMpcError: it does not hold."""
+    certificate = SuccessorCertificate.from_bytes(shown.certificate)
+    certificate.verify_for(first, keys)
+    body = certificate.body
+    before = Predecessor(body.terms, body.prev_hash)
+    adopted = {
+        parse_envelope(source).address.sender
+        for source in shown.dones
+        if adoption_in(source, before, keys).epoch_hash == body.hash
+    }
+    if len(adopted) < body.terms.sizes.t:
+        raise Tampered("no quorum has adopted the epoch that is shown")
+    there = adopted
+    if shown.retirement:
+        if Retirement.from_bytes(shown.retirement).check(before, keys).successor != body.hash:
+            raise Tampered("the epoch before was retired for another one")
+        there = {
+            parse_envelope(source).address.sender
+            for source in shown.destroyed
+            if destroyed_in(source, before, keys).successor == body.hash
+        }
+    missing = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
+    return VerifiedSuccession(certificate, bool(shown.retirement), missing)

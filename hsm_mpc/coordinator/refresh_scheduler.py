@@ -1,0 +1,79 @@
+"""Wallets are refreshed by the clock, one at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from hsm_mpc.coordinator.refresh import Refresher
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.schedule import Schedule
+from hsm_mpc.errors import reason_of
+from hsm_mpc.ids import WalletId
+
+_PAUSE: Final = 15.0
+_HOLD_OFF: Final = 600
+"""Seconds that a wallet is left alone after a refresh of it failed."""
+
+
+class RefreshScheduler:
+    """Waits for every holder: who may be left out is for people to say (`--absent`)."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        refresher: Refresher,
+        registry: Registry,
+        clock: Callable[[], int],
+        report: Callable[[str], None],
+    ) -> None:
+        """`clock` is seconds since 1970 UTC."""
+        self._schedule = schedule
+        self._refresher = refresher
+        self._registry = registry
+        self._clock = clock
+        self._report = report
+        self._not_before: dict[WalletId, int] = {}
+        self._ending = threading.Event()
+
+    def begin(self) -> None:
+        """In the background, until `end`."""
+        threading.Thread(target=self._run, name="schedule", daemon=True).start()
+
+    def end(self) -> None:
+        """Begin no other; one under way goes on."""
+        self._ending.set()
+
+    def _run(self) -> None:
+        while not self._ending.wait(_PAUSE):
+            try:
+                wallets = self._registry.all()
+            except Exception as failure:  # noqa: BLE001 - an outermost edge
+                self._report(f"schedule: the registry cannot be read: {failure}")
+                continue
+            for wallet in wallets:
+                if self._ending.is_set():
+                    return
+                self._looked_at(wallet)
+
+    def _looked_at(self, wallet: Registered) -> None:
+        """Refresh it if it is due."""
+        try:
+            if not self._is_due(wallet):
+                return
+            epoch = self._refresher.refresh(wallet, ()).successions[-1].epoch
+            self._report(f"schedule: {wallet.name} is in epoch {epoch}")
+        except Exception as failure:  # noqa: BLE001 - an outermost edge
+            if self._ending.is_set():
+                return
+            self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
+            self._not_before[wallet.wallet_id] = self._clock() + _HOLD_OFF
+
+    def _is_due(self, wallet: Registered) -> bool:
+        now = self._clock()
+        if not wallet.dones or now < self._not_before.get(wallet.wallet_id, 0):
+            return False
+        epochs = self._refresher.epochs(wallet)
+        h = epochs.body(len(epochs.successions)).hash
+        return self._schedule.is_due(h, self._registry.since(wallet.wallet_id, h, now), now)

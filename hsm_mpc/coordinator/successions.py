@@ -1,0 +1,153 @@
+"""What a coordinator remembers of the successions of a wallet, all of it public."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Final
+
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.encoding import Reader
+from hsm_mpc.ids import WalletId
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.wallet_calls import ShownSuccession
+
+_CERTIFICATES_KEPT: Final = 256
+"""Parsed: signing looks at one for each signature."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """How one epoch of a wallet came to replace the one before, as far as it has come."""
+
+    wallet_id: WalletId
+    epoch: int
+    """Number of the successor."""
+    propose: bytes
+    """Of the attempt in which it is adopted."""
+    certificate: bytes
+    """Payload of its CERT."""
+    transcript: bytes
+    """For holders that were away."""
+    dones: Mapping[int, bytes]
+    """The DONE message of each holder that has adopted it."""
+    history: bytes = b""
+    """PROPOSE of each attempt between the one that made it and that one, newest first."""
+    retirement: bytes = b""
+    """Payload of RETIRE; empty: not enough holders have adopted it."""
+    destroyed: Mapping[int, bytes] = field(default_factory=dict)
+    """The DESTROYED message of each holder whose old key is gone."""
+
+    @classmethod
+    def of(cls, wallet_id: WalletId, certificate: SuccessorCertificate) -> Succession:
+        """One of which nothing is known but the certificate."""
+        epoch, payload = certificate.body.epoch, certificate.to_bytes()
+        return cls(wallet_id, epoch, certificate.propose, payload, b"", {})
+
+    @property
+    def body(self) -> EpochBody:
+        """Of the successor."""
+        return _body_in(self.certificate)
+
+    def waiting_for(self, holders: Collection[int]) -> tuple[int, ...]:
+        """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED."""
+        there = self.destroyed if self.retirement else self.votes
+        return tuple(index for index in holders if index not in there)
+
+    @property
+    def votes(self) -> Mapping[int, bytes]:
+        """The DONEs that retire the epoch before together: all of the attempt in `propose`."""
+        attempt = attempt_in(self.propose)
+        return {
+            index: done
+            for index, done in self.dones.items()
+            if Attempt.read(Reader(parse_envelope(done).payload, "done")) == attempt
+        }
+
+    def shown(self) -> ShownSuccession:
+        """As clients see it."""
+        return ShownSuccession(
+            self.certificate,
+            tuple(self.dones[index] for index in sorted(self.dones)),
+            self.retirement,
+            tuple(self.destroyed[index] for index in sorted(self.destroyed)),
+        )
+
+    def with_done(self, message: bytes) -> Succession:
+        """One more holder has adopted it."""
+        return replace(self, dones={**self.dones, parse_envelope(message).address.sender: message})
+
+    def with_destroyed(self, message: bytes) -> Succession:
+        """One more holder has destroyed its old key."""
+        sender = parse_envelope(message).address.sender
+        return replace(self, destroyed={**self.destroyed, sender: message})
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """A wallet's epochs: the first, its DONEs, and every succession since."""
+
+    first: EpochBody
+    """Of the key generation."""
+    first_dones: tuple[bytes, ...]
+    successions: tuple[Succession, ...]
+
+    @property
+    def newest(self) -> Succession | None:
+        """The last succession."""
+        return self.successions[-1] if self.successions else None
+
+    def body(self, epoch: int) -> EpochBody:
+        """Of the epoch with this number."""
+        return self.first if epoch == 0 else self.successions[epoch - 1].body
+
+    def retirement_of(self, epoch: int) -> bytes:
+        """Payload of the RETIRE that ended the epoch before this one; of epoch 0 empty."""
+        return b"" if epoch == 0 else self.successions[epoch - 1].retirement
+
+    def adopted(self) -> Succession | None:
+        """The newest succession whose epoch can sign: a quorum has adopted it."""
+        t = self.first.terms.sizes.t
+        return next((each for each in reversed(self.successions) if len(each.dones) >= t), None)
+
+    def signing(self, candidates: Collection[int]) -> EpochBody:
+        """The epoch in which these holders sign together (step 6.5.8)."""
+        newest = self.newest
+        if newest is None:
+            return self.first
+        there = len(newest.dones.keys() & set(candidates))
+        if newest.retirement or there >= self.first.terms.sizes.t:
+            return newest.body
+        return self.body(newest.epoch - 1)
+
+    def shown(self) -> ShownSuccession | None:
+        """What clients are shown of it; None: no succession was adopted yet."""
+        newest = self.adopted()
+        return None if newest is None else newest.shown()
+
+    def newest_done(self, index: int, epoch: int) -> bytes:
+        """What a holder said last when this epoch was the newest."""
+        for succession in reversed(self.successions[:epoch]):
+            if index in succession.dones:
+                return succession.dones[index]
+        return self.first_dones[index - 1]
+
+
+def attempt_in(propose: bytes) -> Attempt:
+    """The attempt of a PROPOSE message."""
+    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
+
+
+@lru_cache(_CERTIFICATES_KEPT)
+def first_body(certificate: bytes) -> EpochBody:
+    """The body in the certificate of a key generation."""
+    return Certificate.from_bytes(certificate).body
+
+
+@lru_cache(_CERTIFICATES_KEPT)
+def _body_in(certificate: bytes) -> EpochBody:
+    return SuccessorCertificate.from_bytes(certificate).body

@@ -1,0 +1,157 @@
+"""A dealing: a random polynomial, committed to and dealt to all holders under pads.
+
+Key generation deals polynomials of a random secret (section 2.5), a refresh those of 0 (section
+6.4). This is the dealer's side of both, and the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, TypeVar
+
+from hsm_mpc.encoding import Reader
+from hsm_mpc.groups.proofs import signature_length
+from hsm_mpc.groups.sharing import DrawScalars, Sharing
+from hsm_mpc.protocols import schnorr
+from hsm_mpc.protocols.pads import (
+    Route,
+    frame,
+    read_frames,
+    sealed_length,
+    session_pads,
+    static_halves,
+)
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.secure.arena import Secret, Take
+
+
+class Session(Protocol):
+    """What all holders know before anybody deals."""
+
+    @property
+    def suite(self) -> Suite:
+        """Group, hash and AEAD."""
+
+    @property
+    def context(self) -> bytes:
+        """What proofs and pads are bound to."""
+
+    @property
+    def sharing(self) -> Sharing:
+        """Which polynomials are dealt."""
+
+    @property
+    def threshold(self) -> int:
+        """t."""
+
+    @property
+    def holders(self) -> int:
+        """n."""
+
+    def key_of(self, index: int) -> bytes:
+        """The key of a holder that pads join."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dealing:
+    """What a dealer sends to all."""
+
+    commitments: tuple[bytes, ...]
+    """To the drawn coefficients, that of the lowest power first."""
+    possession: bytes
+    """PoP: knowledge of the first of these coefficients."""
+    ephemeral: bytes
+    """E."""
+    sealed: tuple[bytes, ...]
+    """The share of each holder, under its pad."""
+
+    def to_bytes(self) -> bytes:
+        """C ‖ PoP ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
+        frames = b"".join(frame(ciphertext) for ciphertext in self.sealed)
+        return b"".join(self.commitments) + self.possession + self.ephemeral + frames
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes, session: Session) -> Self:
+        """Exactly the points that `session` wants, a signature, a point and n frames of a share.
+
+        Raises:
+            BadEncoding: anything else, or a point that is none (steps 2.5.5 and 6.4.3).
+        """
+        suite, group = session.suite, session.suite.group
+        reader = Reader(encoded, "a dealing")
+        width = group.point_length
+        dealing = cls(
+            group.parse_points(reader.take(width * session.sharing.drawn(session.threshold))),
+            reader.take(signature_length(suite)),
+            group.parse_point(reader.take(width)),
+            read_frames(reader, session.holders, sealed_length(suite)),
+        )
+        reader.end()
+        return dealing
+
+
+AnyDealing = TypeVar("AnyDealing", bound=Dealing)
+
+
+def possession_message(session: Session, commitments: Sequence[bytes], ephemeral: bytes) -> bytes:
+    """What PoP signs: context ‖ C ‖ E (steps 2.5.2 and 6.4.2)."""
+    return session.context + b"".join(commitments) + ephemeral
+
+
+def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
+    """S^d with each holder in turn; `own` is the secret of the own key.
+
+    Each is half of the pads of both directions of a pair.
+    """
+    keys = [session.key_of(index) for index in range(1, session.holders + 1)]
+    halves = take(session.suite.group.point_length * session.holders)
+    with own.open() as secret, halves.open() as half:
+        static_halves(session.suite, secret, keys, half)
+    return halves
+
+
+def deal(
+    kind: type[AnyDealing], session: Session, me: int, halves: Secret, draw: DrawScalars
+) -> AnyDealing:
+    """A fresh polynomial of ours to all. Nothing of it is kept (steps 2.5.4 and 6.4.2).
+
+    Args:
+        halves: of `halves_with_all`.
+
+    Raises:
+        ProtocolAbort: a value is degenerate; no culprit.
+    """
+    suite, group, arena = session.suite, session.suite.group, halves.arena
+    count = session.sharing.drawn(session.threshold)
+    with arena.scope() as take:
+        scalars = take(group.scalar_length * (count + 1))  # the coefficients ‖ e
+        draw(scalars)  # steps 2.5.1 and 6.4.2
+        with scalars.open() as first:
+            *commitments, ephemeral = (
+                group.public_point_at(first + offset)
+                for offset in range(0, scalars.size, group.scalar_length)
+            )
+            signed = possession_message(session, commitments, ephemeral)
+            possession = schnorr.sign(suite, arena, first, commitments[0], signed)  # step 2.5.2
+        sealed = _sealed(session, me, scalars, count, ephemeral, halves)
+    return kind(tuple(commitments), possession, ephemeral, sealed)
+
+
+def _sealed(
+    session: Session, me: int, scalars: Secret, count: int, ephemeral: bytes, halves: Secret
+) -> tuple[bytes, ...]:
+    """The polynomial at every index, also the own, each under its pad (step 2.5.3)."""
+    group, sharing, sealed = session.suite.group, session.sharing, []
+    with (
+        session_pads(session.suite, session.context, scalars.arena) as pads,
+        scalars.open() as coefficients,
+        halves.open() as half,
+    ):
+        secret = coefficients + count * group.scalar_length
+        for index in range(1, session.holders + 1):
+            sharing.share_at(group, coefficients, count, index, pads.share)
+            route = Route(ephemeral, session.key_of(me), session.key_of(index))
+            sealed.append(pads.seal(secret, half, route, pads.share, group.scalar_length))
+            half += group.point_length
+    return tuple(sealed)

@@ -1,0 +1,206 @@
+"""PROPOSE (M3): who takes part in an attempt, and whether it makes a successor or carries one on.
+
+    α ‖ SHA-256(ASK)[32] ‖ u8(0 new, 1 carry on) ‖ h'[32] ‖ u16be(#S) ‖ Σ LV32(JOIN)
+    ‖ u16be(count) ‖ Σ LV32(CERT payload) ‖ Σ_{i=1..n} LV32(newest DONE_i) ‖ u16be(0)
+
+h' is zeros for a new one. The last number counts amendments of the roster, and there are none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.encoding import Reader, lv32, u8, u16be
+from hsm_mpc.errors import BadEncoding, BadInput, Refused
+from hsm_mpc.groups.sharing import require_ascending
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.succession.addresses import Replaced, expected_in, session_of, signed_by_identity
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.tags import Tag, tagged_hash
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import Message, parse_envelope
+from hsm_mpc.wire.rounds import ADOPTION, DONE, JOIN, PROPOSE
+
+_NONE = EpochHash(bytes(32))
+
+
+@dataclass(frozen=True, slots=True)
+class Propose:
+    """Payload of PROPOSE. `joins` and `dones` are whole messages."""
+
+    attempt: Attempt
+    ask_digest: bytes
+    successor: EpochHash | None
+    """What the attempt carries on; None: it makes a new one."""
+    joins: tuple[bytes, ...]
+    """Of the members S, ascending."""
+    adopted: tuple[bytes, ...]
+    """The CERT payload of every adoption that a JOIN tells of, ascending by SHA-256."""
+    dones: tuple[bytes, ...]
+    """The newest DONE of each holder, in roster order: it has the delivery key V_i."""
+
+    def to_bytes(self) -> bytes:
+        """The payload."""
+        return (
+            self.attempt.to_bytes()
+            + self.ask_digest
+            + u8(self.successor is not None)
+            + (self.successor or _NONE)
+            + _list(self.joins)
+            + _list(self.adopted)
+            + b"".join(lv32(done) for done in self.dones)
+            + u16be(0)
+        )
+
+    @classmethod
+    def from_bytes(cls, source: bytes, holders: int) -> Propose:
+        """Inverse of `to_bytes` for a roster of `holders`; `BadEncoding` for anything else."""
+        reader = Reader(source, "propose")
+        attempt, ask_digest = Attempt.read(reader), reader.take(32)
+        form, successor = reader.u8(), EpochHash(reader.take(32))
+        if form > 1 or (form == 0 and successor != _NONE):
+            raise BadEncoding("propose: it says neither a new successor nor one to carry on")
+        joins, adopted = _read_list(reader), _read_list(reader)
+        dones = tuple(reader.lv32() for _ in range(holders))
+        if reader.u16be():
+            raise BadEncoding("propose: amendments of a roster are unknown")
+        reader.end()
+        return cls(attempt, ask_digest, successor if form else None, joins, adopted, dones)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A PROPOSE that holds: its members, and to whom their dealings are sealed."""
+
+    source: bytes
+    """The whole message."""
+    content: Propose
+    members: tuple[int, ...]
+    """S, ascending."""
+    delivery_keys: tuple[bytes, ...]
+    """V_1..V_n."""
+
+    @property
+    def session_id(self) -> bytes:
+        """sid of the dealings, 32 bytes (step 6.4.1)."""
+        return tagged_hash(Tag.REFRESH, self.source)
+
+    def transcript_hash(self, deal_digests: Iterable[bytes]) -> bytes:
+        """What the successor's body names: PROPOSE and the SHA-256 of each DEAL, ascending."""
+        return tagged_hash(Tag.PROPOSE, lv32(self.source) + b"".join(deal_digests))
+
+
+def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Proposed:
+    """Whether PROPOSE may be followed (step 6.5.2); its own signature is not looked at.
+
+    Args:
+        keys: of the roster of the epoch to be replaced.
+
+    Raises:
+        BadInput, InvalidSignature: it may not.
+        Refused: `split`: two successors were adopted in the highest attempt that JOINs tell of.
+    """
+    content = Propose.from_bytes(message.payload, replaced.terms.sizes.n)
+    _check_address(message, content.attempt, replaced)
+    members, joins = _members(content, replaced, keys)
+    _check_choice(content, joins)
+    delivery_keys = _delivery_keys(content.dones, members, replaced, keys)
+    return Proposed(message.to_bytes(), content, members, delivery_keys)
+
+
+def highest_adoption(joins: Iterable[Join]) -> Adoption | None:
+    """The adoption in the highest attempt, which has to be carried on (step 6.5.2).
+
+    Raises:
+        Refused: `split`: there are two different ones.
+    """
+    adoptions = [join.adopted for join in joins if join.adopted is not None]
+    if not adoptions:
+        return None
+    highest = max(adoptions, key=lambda adoption: adoption.attempt)
+    rivals = {each.epoch_hash for each in adoptions if each.attempt == highest.attempt}
+    if len(rivals) > 1:
+        raise Refused("split", "two successors of one epoch were adopted in one attempt")
+    return highest
+
+
+def _check_address(message: Message, attempt: Attempt, replaced: Replaced) -> None:
+    address = message.address
+    if message.kind is not PROPOSE or attempt.initiator != address.sender:
+        raise BadInput("propose: it is not of the initiator of its attempt")
+    belongs = (address.wallet_id, address.epoch_hash, address.session_id)
+    wanted = (replaced.terms.wallet_id, replaced.hash, session_of(replaced.hash, attempt))
+    if belongs != wanted:
+        raise BadInput("propose: it is of another wallet, epoch or attempt")
+
+
+def _members(
+    content: Propose, replaced: Replaced, keys: KeyBook
+) -> tuple[tuple[int, ...], list[Join]]:
+    sizes = replaced.terms.sizes
+    members, joins = [], []
+    for source in content.joins:
+        sender = parse_envelope(source).address.sender
+        expected = expected_in(JOIN, replaced, content.attempt, range(1, sizes.n + 1))
+        join = Join.from_bytes(signed_by_identity(source, expected, keys).payload)
+        if join.attempt != content.attempt:
+            raise BadInput(f"propose: holder {sender} joined another attempt")
+        members.append(sender)
+        joins.append(join)
+    require_ascending(members, sizes.n)
+    if len(members) < sizes.join:
+        raise BadInput(f"propose: {len(members)} holders joined, {sizes.join} are wanted")
+    return tuple(members), joins
+
+
+def _check_choice(content: Propose, joins: Sequence[Join]) -> None:
+    """New exactly if nobody has adopted anything, else the adoption of the highest attempt."""
+    digests = {join.adopted.certificate_digest for join in joins if join.adopted is not None}
+    if [hashlib.sha256(each).digest() for each in content.adopted] != sorted(digests):
+        raise BadInput("propose: the certificates are not those of the adoptions")
+    highest = highest_adoption(joins)
+    if content.successor != (None if highest is None else highest.epoch_hash):
+        raise BadInput("propose: it does not carry on what was adopted last")
+
+
+def _delivery_keys(
+    dones: Sequence[bytes], members: Sequence[int], replaced: Replaced, keys: KeyBook
+) -> tuple[bytes, ...]:
+    """V_1..V_n. No two are equal: one pad would then seal two different shares (step 2.3.5)."""
+    found = []
+    for index, source in enumerate(dones, 1):
+        done = newest_done(source, index, replaced, keys)
+        if index in members and done.epoch_hash != replaced.hash:
+            raise BadInput(f"propose: holder {index} joined, and its DONE is of another epoch")
+        found.append(done.delivery_key)
+    if len(set(found)) != len(found):
+        raise BadInput("propose: two holders have one delivery key")
+    return tuple(found)
+
+
+def newest_done(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
+    """What holder `index` said in a DONE, of this epoch of the wallet or of an older one.
+
+    Raises:
+        BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
+    """
+    message = parse_envelope(source)
+    address = message.address
+    if message.kind not in (DONE, ADOPTION) or address.sender != index:
+        raise BadInput(f"propose: the DONE of holder {index} is of another one")
+    if address.wallet_id != replaced.terms.wallet_id:
+        raise BadInput(f"propose: the DONE of holder {index} is of another wallet")
+    keys.verify(message, 0)
+    return Done.from_bytes(message.payload, replaced.terms.group)
+
+
+def _list(parts: Sequence[bytes]) -> bytes:
+    return u16be(len(parts)) + b"".join(lv32(part) for part in parts)
+
+
+def _read_list(reader: Reader) -> tuple[bytes, ...]:
+    return tuple(reader.lv32() for _ in range(reader.u16be()))

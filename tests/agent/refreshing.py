@@ -1,0 +1,195 @@
+"""A wallet being refreshed, round by round: the relay does as it likes, and holders may die."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.succession.addresses import session_of
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.join import Join
+from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle, parse_envelope
+from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, PROPOSE, RETIRE, SUCCESSOR, MessageKind
+from tests.agent.simulate import World
+
+Answer = tuple[bytes, bytes, bytes, bytes]
+"""JOIN, newest DONE, CERT payload of what is adopted, PROPOSEs since that was made."""
+
+
+@dataclass
+class Refreshing:
+    """One succession of `replaced`, through as many attempts as it takes.
+
+    `first_dones` are those of epoch 0. `before` is the payload of the RETIRE that ended the epoch
+    before; of epoch 0 it is empty.
+    """
+
+    world: World
+    replaced: EpochBody
+    members: Sequence[int]
+    first_dones: Sequence[bytes]
+    before: bytes = b""
+    attempts: int = 0
+    answers: dict[int, Answer] = field(default_factory=dict)
+    propose: bytes = b""
+    deals: list[bytes] = field(default_factory=list)
+    channels: list[bytes] = field(default_factory=list)
+    certificate: SuccessorCertificate | None = None
+    transcript: bytes = b""
+    history: bytes = b""
+    retirement: bytes = b""
+    destroyed: dict[int, bytes] = field(default_factory=dict)
+
+    def next(self) -> Refreshing:
+        """The succession after this one, which is over."""
+        return Refreshing(
+            self.world,
+            self.successor,
+            self.members,
+            self.first_dones,
+            self.retirement,
+            self.attempts,
+        )
+
+    @property
+    def successor(self) -> EpochBody:
+        """body'."""
+        assert self.certificate is not None
+        return self.certificate.body
+
+    @property
+    def attempt(self) -> Attempt:
+        """The one under way."""
+        return Attempt(self.world.clock() + self.attempts, FIRST_COORDINATOR)
+
+    @property
+    def keys(self) -> KeyBook:
+        return KeyBook(self.world.roster, {})
+
+    # Round by round
+
+    def begin(self) -> None:
+        """A new attempt."""
+        self.attempts += 1
+        self.answers.clear()
+
+    def ask(self) -> Ask:
+        return Ask(self.attempt, "refresh", self.world.clock() + 60, self.before)
+
+    def join(self, index: int) -> Answer:
+        answer: Answer = self.successions(index).join(self.said(ASK, self.ask().to_bytes()))
+        self.answers[index] = answer
+        return answer
+
+    def proposal(self) -> Propose:
+        """Of those that have joined, and the confirmations that they have shown."""
+        joined = [self.answers[index] for index in sorted(self.answers)]
+        joins = tuple(answer[0] for answer in joined)
+        highest = highest_adoption(Join.from_bytes(parse_envelope(each).payload) for each in joins)
+        dones = [
+            self.answers[index][1] if index in self.answers else self.first_dones[index - 1]
+            for index in sorted(self.world.parties)
+        ]
+        return Propose(
+            self.attempt,
+            self.ask().digest,
+            None if highest is None else highest.epoch_hash,
+            joins,
+            tuple({answer[2] for answer in joined if answer[2]}),
+            tuple(dones),
+        )
+
+    def deal(self, index: int) -> bytes:
+        message: bytes = self.successions(index).deal(self.propose)
+        return message
+
+    def stage(self, index: int) -> bytes:
+        message: bytes = self.successions(index).stage(self.deals, self.channels)
+        return message
+
+    def adopt(self, index: int, transcript: bytes = b"") -> bytes:
+        certified = self.said(SUCCESSOR, self._certificate())
+        message: bytes = self.successions(index).adopt(
+            self.propose, certified, transcript, self.history
+        )
+        return message
+
+    def retire(self, index: int, transcript: bytes = b"") -> bytes:
+        retire = self.said(RETIRE, self.retirement)
+        certified = self.said(SUCCESSOR, self._certificate())
+        message: bytes = self.successions(index).retire(retire, certified, transcript)
+        return message
+
+    # All of it
+
+    def made(self) -> None:
+        """A new attempt, up to its certificate."""
+        self.joined()
+        self.dealt()
+        self.certified()
+
+    def joined(self) -> None:
+        """A new attempt, which all members join."""
+        self.begin()
+        for index in self.members:
+            self.join(index)
+        self.propose = self.said(PROPOSE, self.proposal().to_bytes())
+
+    def dealt(self) -> None:
+        """All members have dealt."""
+        self.deals = [self.deal(index) for index in self.members]
+        parties = self.world.parties
+        self.channels = [parties[index].acting.channel_announcement() for index in self.members]
+
+    def certified(self) -> None:
+        """All members have acknowledged what was dealt."""
+        acks = [self.stage(index) for index in self.members]
+        proposed = check_propose(parse_envelope(self.propose), self.replaced, self.keys)
+        self.certificate = assemble(self.replaced, proposed, self.deals, acks)
+        self.certificate.verify(self.replaced, self.keys)
+        pairs = (each for pair in zip(self.channels, self.deals, strict=True) for each in pair)
+        self.transcript = bundle([self.propose, *pairs])
+
+    def drive(self, absent: Collection[int] = ()) -> None:
+        """From wherever it stands to the end: nobody opens `replaced` any more.
+
+        `absent`: members of the wallet that were not there, and are now.
+        """
+        if self.certificate is None:
+            self.joined()
+            carried = self.proposal().adopted
+            if carried:
+                self.certificate = SuccessorCertificate.from_bytes(carried[0])
+                self.history = max((answer[3] for answer in self.answers.values()), key=len)
+            else:
+                self.dealt()
+                self.certified()
+        everybody = [*self.members, *absent]
+        if not self.retirement:
+            dones = [self.adopt(index, self.transcript) for index in sorted(everybody)]
+            self.retirement = Retirement(tuple(dones)).to_bytes()
+        for index in everybody:
+            said = self.retire(index, self.transcript)
+            assert self.destroyed.setdefault(index, said) == said
+
+    def said(self, kind: MessageKind, payload: bytes) -> bytes:
+        """A message of the coordinator in the attempt under way."""
+        wallet_id, h = self.replaced.terms.wallet_id, EpochHash(self.replaced.hash)
+        return self.world.said(kind, wallet_id, session_of(h, self.attempt), h, payload)
+
+    def successions(self, index: int) -> Any:
+        """Of a party, which may be watched."""
+        return self.world.parties[index].successions
+
+    def _certificate(self) -> bytes:
+        assert self.certificate is not None
+        return self.certificate.to_bytes()

@@ -1,0 +1,120 @@
+"""What `wallet history` tells, draws and keeps; that it is verified, tests/client shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import pytest
+
+from hsm_mpc.app import history, history_drawn
+from hsm_mpc.app.history import Destruction, ToldEpoch, ToldHistory
+from hsm_mpc.client.wallets import WalletClient
+from hsm_mpc.errors import BadInput
+from tests.coordinator.office import Office
+
+NOWHERE = Path("/nowhere")
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ALL = ("h1", "h2", "h3")
+
+
+def epoch(number: int, *destroyed: str, holders: tuple[str, ...] = ALL) -> ToldEpoch:
+    gone = tuple(Destruction(holder, AT) for holder in destroyed)
+    return ToldEpoch(number, bytes(32), ("h1", "h2"), holders, bool(destroyed), gone)
+
+
+TOLD = ToldHistory(
+    "treasury", "taproot", 2, ALL, (epoch(0, *ALL), epoch(1, "h1"), epoch(2, holders=("h1", "h2")))
+)
+
+
+@pytest.fixture
+def office(shared_office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
+    """Whatever client.yaml says, this office's client is connected."""
+
+    @contextmanager
+    def connected(_: Path) -> Iterator[WalletClient]:
+        yield shared_office.client
+
+    monkeypatch.setattr(history, "connected", connected)
+    return shared_office
+
+
+def test_a_chain_that_was_kept_is_told_without_a_coordinator(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "chain"
+    told = history.tell(NOWHERE, "treasury", None, kept)
+    assert (told.name, told.threshold, told.holders) == ("treasury", 2, ALL)
+    (first,) = told.epochs
+    assert (first.epoch, first.made_by, first.holders, first.retired) == (0, ALL, ALL, False)
+    office.coordinator.lie = lambda *_: ()
+    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
+    assert history.tell(NOWHERE, "treasury", kept, None) == told
+
+
+def test_the_chain_of_another_wallet_is_not_told_under_its_name(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "chain"
+    history.tell(NOWHERE, "treasury", None, kept)
+    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
+    with pytest.raises(BadInput, match="the history of 'treasury', not of 'savings'"):
+        history.tell(NOWHERE, "savings", kept, None)
+
+
+def test_a_file_that_cannot_be_written_is_named(office: Office, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no-folder"):
+        history.tell(NOWHERE, "treasury", None, tmp_path / "no-folder" / "chain")
+
+
+def test_a_row_for_each_holder_and_a_column_for_each_epoch() -> None:
+    lines = history_drawn.text(TOLD).splitlines()
+    assert lines[0] == "treasury  (taproot, any 2 of h1, h2, h3)"
+    assert [line.split() for line in lines[3:7]] == [
+        ["epoch", "0", "1", "2"],
+        ["h1", "×", "×", "●"],
+        ["h2", "×", "●", "●"],
+        ["h3", "×", "●", "·"],
+    ]
+    assert len({len(line) for line in lines[3:7]}) == 1
+    assert lines[-5:] == [
+        "epoch 1: new shares by h1, h2",
+        "  key of h1 destroyed at 2026-03-01T12:00:00Z",
+        "  retired; not destroyed yet by h2, h3",
+        "epoch 2: new shares by h1, h2",
+        "  not confirmed by h3",
+    ]
+
+
+def test_a_terminal_shows_the_newest_epochs_and_says_so() -> None:
+    long = replace(TOLD, epochs=tuple(epoch(number, *ALL) for number in range(300)))
+    lines = history_drawn.text(long).splitlines()
+    assert lines[3].split() == ["epoch", *map(str, range(280, 300))]
+    assert max(map(len, lines)) < 100
+    assert lines[-1] == "these are the last 20; --json and --svg have all"
+
+
+def test_a_line_says_that_all_of_it_verifies() -> None:
+    assert history_drawn.verdict(TOLD).startswith("treasury: epochs 0 to 2 verify")
+
+
+def test_the_drawing_shows_the_same() -> None:
+    root = ElementTree.fromstring(history_drawn.svg(TOLD))
+    name = "{http://www.w3.org/2000/svg}"
+    fills = [each.get("fill") for each in root.iter(f"{name}rect")]
+    marks = history_drawn.Mark
+    legend = 3
+    assert len(fills) == 9 + legend
+    assert fills.count(marks.DESTROYED.colour) == len(list(root.iter(f"{name}path"))) == 4 + 1
+    assert fills.count(marks.SEALED.colour) == 4 + 1
+    assert fills.count(marks.NOTHING.colour) == 1 + 1
+    written = {each.text for each in root.iter(f"{name}text")}
+    assert {"h1", "h2", "h3", "0", "1", "2", "epoch"} <= written

@@ -1,0 +1,87 @@
+"""What waits for somebody is asked on, whatever else goes wrong (step 6.5.7)."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from hsm_mpc.coordinator import refresh_keeper
+from hsm_mpc.coordinator.refresh import Refresher
+from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Epochs
+from tests.coordinator.office import Office, soon
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refresh_keeper, "_PAUSE", 0.01)
+
+
+@contextmanager
+def kept(office: Office) -> Iterator[list[str]]:
+    """A keeper at work; what it reports."""
+    reports: list[str] = []
+    keeper = RefreshKeeper(office.refresher, office.registry, 3, reports.append)
+    keeper.begin()
+    yield reports
+    keeper.end()
+
+
+def retired(office: Office, name: str) -> bool:
+    newest = office.client.show(name).newest
+    return newest is not None and newest.retired and not newest.waiting_for
+
+
+def waiting(office: Office, name: str) -> None:
+    """A wallet whose refresh waits for holder 3."""
+    office.made(name)
+    office.links[3].down = True
+    office.client.refresh(name, [3])
+
+
+def test_who_comes_back_catches_up_by_itself(office: Office) -> None:
+    waiting(office, "treasury")
+    with kept(office):
+        office.links[3].down = False
+        assert soon(lambda: retired(office, "treasury"))
+
+
+def test_a_registry_that_fails_once_does_not_end_the_keeper(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting(office, "treasury")
+    honest, failures = Registry.all, [sqlite3.OperationalError("disk I/O error")]
+
+    def once(registry: Registry) -> tuple[Registered, ...]:
+        if failures:
+            raise failures.pop()
+        return honest(registry)
+
+    monkeypatch.setattr(Registry, "all", once)
+    with kept(office):
+        office.links[3].down = False
+        assert soon(lambda: retired(office, "treasury"))
+    assert not failures
+
+
+def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.made("broken")
+    waiting(office, "treasury")
+    honest = Refresher.epochs
+
+    def damaged(refresher: Refresher, wallet: Registered) -> Epochs:
+        if wallet.name == "broken":
+            raise IndexError("a row is missing")
+        return honest(refresher, wallet)
+
+    monkeypatch.setattr(Refresher, "epochs", damaged)
+    with kept(office) as reports:
+        office.links[3].down = False
+        assert soon(lambda: retired(office, "treasury"))
+        assert any("broken" in report for report in reports)

@@ -1,0 +1,171 @@
+"""Wallets are refreshed by the clock: when it is due, one at a time, and never in quiet hours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsm_mpc.coordinator import refresh_scheduler
+from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.schedule import QuietHours, Schedule
+from hsm_mpc.ids import EpochHash, WalletId
+from tests.coordinator.office import Office, soon
+
+H, H2 = EpochHash(b"h" * 32), EpochHash(b"i" * 32)
+WALLET = WalletId(b"w" * 16)
+MIDNIGHT = 20_000 * 24 * 3600
+HOUR = 3600
+
+
+def test_an_epoch_is_due_when_it_is_as_old_as_the_interval() -> None:
+    schedule = Schedule(interval=1000, jitter=0)
+    assert not schedule.is_due(H, 5000, 5999)
+    assert schedule.is_due(H, 5000, 6000)
+
+
+def test_each_epoch_is_put_off_by_a_time_of_its_own() -> None:
+    schedule = Schedule(interval=1000, jitter=100_000)
+
+    def put_off(h: EpochHash) -> int:
+        return next(late for late in range(100_001) if schedule.is_due(h, 0, 1000 + late))
+
+    assert put_off(H) != put_off(H2)
+
+
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 10_000))
+def test_no_epoch_is_put_off_by_more_than_the_jitter(h: bytes, jitter: int) -> None:
+    schedule = Schedule(interval=1000, jitter=jitter)
+    assert schedule.is_due(EpochHash(h), 0, 1000 + jitter)
+    assert not schedule.is_due(EpochHash(h), 0, 999)
+
+
+@pytest.mark.parametrize(
+    ("hours", "inside", "outside"),
+    [
+        ("08:00-18:30", (8, 12, 18.4), (7.9, 18.5, 0)),
+        ("22:00-06:00", (22, 23.9, 0, 5.9), (6, 12, 21.9)),
+        ("00:00-00:00", (), (0, 12, 23.9)),
+    ],
+)
+def test_nothing_begins_in_quiet_hours(
+    hours: str, inside: tuple[float, ...], outside: tuple[float, ...]
+) -> None:
+    schedule = Schedule(interval=60, jitter=0, quiet=(QuietHours.parse(hours),))
+    for hour in inside:
+        assert not schedule.is_due(H, 0, MIDNIGHT + int(hour * HOUR))
+    for hour in outside:
+        assert schedule.is_due(H, 0, MIDNIGHT + int(hour * HOUR))
+
+
+def test_the_age_of_an_epoch_is_kept_until_the_next_one(tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "r")
+    assert registry.since(WALLET, H, 100) == 100
+    registry.close()
+    registry = Registry(tmp_path / "r")
+    assert registry.since(WALLET, H, 200) == 100
+    assert registry.since(WALLET, H2, 300) == 300
+    assert registry.since(WALLET, H2, 400) == 300
+
+
+@pytest.fixture
+def hourly(office: Office, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Two wallets, refreshed each hour; what is reported."""
+    monkeypatch.setattr(refresh_scheduler, "_PAUSE", 0.01)
+    office.made("first")
+    office.made("second")
+    reports: list[str] = []
+    with scheduled(office, reports):
+        assert soon(lambda: ages(office) == 2)
+        yield reports
+
+
+@contextmanager
+def scheduled(office: Office, reports: list[str]) -> Iterator[None]:
+    scheduler = RefreshScheduler(
+        Schedule(HOUR, 0), office.refresher, office.registry, office.world.clock, reports.append
+    )
+    scheduler.begin()
+    try:
+        yield
+    finally:
+        scheduler.end()
+
+
+def ages(office: Office) -> int:
+    """How many wallets it has looked at."""
+    with office.registry._lock:
+        ((count,),) = office.registry._database.execute("SELECT count(*) FROM ages").fetchall()
+    return int(count)
+
+
+def epochs(office: Office) -> list[int]:
+    return [office.client.show(name).body.epoch for name in ("first", "second")]
+
+
+def test_wallets_are_refreshed_when_the_hour_is_over(office: Office, hourly: list[str]) -> None:
+    assert epochs(office) == [0, 0]
+    office.world.now[0] += HOUR
+    assert soon(lambda: hourly == ["schedule: first is in epoch 1"])
+    assert soon(lambda: hourly[1:] == ["schedule: second is in epoch 1"])
+    assert epochs(office) == [1, 1]
+
+
+def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
+    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, honest = [0], RefreshScheduler._looked_at
+
+    def counted(scheduler: RefreshScheduler, wallet: Registered) -> None:
+        honest(scheduler, wallet)
+        looks[0] += 1
+
+    monkeypatch.setattr(RefreshScheduler, "_looked_at", counted)
+    office.links[2].down = True
+    office.world.now[0] += HOUR
+    assert soon(lambda: len(hourly) == 2)
+    assert all("is not refreshed" in line and "h2" in line for line in hourly)
+    office.world.now[0] += 599
+    before = looks[0]
+    assert soon(lambda: looks[0] > before + 4)
+    assert len(hourly) == 2
+    office.links[2].down = False
+    office.world.now[0] += 1
+    assert soon(lambda: hourly[2:] == ["schedule: first is in epoch 1"])
+
+
+def test_a_registry_that_fails_once_does_not_end_the_schedule(
+    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest, failures = Registry.all, [OSError("disk I/O error")]
+
+    def once(registry: Registry) -> tuple[Registered, ...]:
+        if failures:
+            raise failures.pop()
+        return honest(registry)
+
+    monkeypatch.setattr(Registry, "all", once)
+    assert soon(lambda: hourly == ["schedule: the registry cannot be read: disk I/O error"])
+    office.world.now[0] += HOUR
+    assert soon(lambda: hourly[1:] == ["schedule: first is in epoch 1"])
+
+
+def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
+    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = RefreshScheduler._is_due
+
+    def damaged(scheduler: RefreshScheduler, wallet: Registered) -> bool:
+        if wallet.name == "first":
+            raise IndexError("a row is missing")
+        return honest(scheduler, wallet)
+
+    monkeypatch.setattr(RefreshScheduler, "_is_due", damaged)
+    office.world.now[0] += HOUR
+    assert soon(lambda: epochs(office) == [0, 1])
+    assert "schedule: first is not refreshed: IndexError: a row is missing" in hourly
