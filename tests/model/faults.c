@@ -158,9 +158,10 @@ static void repair(const struct state *s, int who, int epoch)
     if (helpers < model.threshold || others < asked ||
         (epoch != base && (epoch == 0 || model.succession[epoch - 1] != votes.succession)))
         return;
-    if (epoch == base && same && !in(h->keys, base))
+    if (epoch == base && same && !in(h->keys, base) && !model.weak.repair_reopens)
         return; /* its own register says that e was destroyed */
-    if (epoch == base && in(h->destroyed, votes.succession) && !model.fine)
+    if (epoch == base && in(h->destroyed, votes.succession) && !model.fine &&
+        !model.weak.repair_reopens)
         return;
     next.repairs++;
     me->votes = votes;

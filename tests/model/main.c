@@ -8,7 +8,7 @@
 
 struct model model;
 
-enum { MOST_STATES = 150000000 };
+enum { MOST_STATES = 150000000, MAX_BEFALLS = 3 }; /* two bits in a record (pack.c) */
 
 static struct {
     int attempts[MAX_SUCCESSIONS];
@@ -37,16 +37,16 @@ static bool numbers(const char *word)
     return number(word, "n", &model.holders) || number(word, "t", &model.threshold) ||
            number(word, "j", &model.join_size) || number(word, "w", &model.retire_size) ||
            number(word, "a", &asked.attempts[0]) || number(word, "b", &asked.attempts[1]) ||
-           number(word, "x", &model.traitors) || number(word, "l", &model.losses) ||
-           number(word, "d", &model.restores) || number(word, "r", &model.repairs) ||
-           number(word, "most", &asked.most);
+           number(word, "c", &asked.attempts[2]) || number(word, "x", &model.traitors) ||
+           number(word, "l", &model.losses) || number(word, "d", &model.restores) ||
+           number(word, "r", &model.repairs) || number(word, "most", &asked.most);
 }
 
 #define AS_ENTRY(name, text) {#name, &model.weak.name},
 static const struct { const char *name; bool *flag; } FLAGS[] = {
     {"order", &model.orders}, {"bounded", &model.bounded}, {"fine", &model.fine},
-    {"deliveries", &model.deliveries}, {"announced", &model.announced}, {"ahead", &model.ahead},
-    {"carried", &model.carried},
+    {"deliveries", &model.deliveries}, {"announced", &model.announced}, {"waits", &model.waits},
+    {"stale", &model.stale}, {"current", &model.current}, {"fair", &model.fair},
     {"drops", &model.drops}, {"equal", &asked.equal}, {"progress", &asked.progress},
     {"trace", &asked.trace}, WEAKENED_RULES(AS_ENTRY)
 };
@@ -65,7 +65,9 @@ static bool flag(const char *word)
  * they not name h_e. */
 static void number_attempts(void)
 {
-    int most = asked.attempts[0] > asked.attempts[1] ? asked.attempts[0] : asked.attempts[1];
+    int most = 0;
+    for (int r = 0; r < MAX_SUCCESSIONS; r++)
+        most = asked.attempts[r] > most ? asked.attempts[r] : most;
     for (int r = 0; r < MAX_SUCCESSIONS && asked.attempts[r] > 0; r++) {
         model.successions = r + 1;
         for (int p = 0; p < asked.attempts[r]; p++) {
@@ -76,7 +78,20 @@ static void number_attempts(void)
                 most - asked.attempts[r] + p + (asked.equal && p > 0 ? 0 : 1);
         }
     }
-    if (model.attempts == 0 || model.holders > MAX_HOLDERS || model.traitors >= model.holders)
+}
+
+static bool within(int value, int least, int most)
+{
+    return least <= value && value <= most;
+}
+
+static void require_sizes(void)
+{
+    int n = model.holders;
+    if (!within(n, 2, MAX_HOLDERS) || !within(model.threshold, 2, n) || model.attempts == 0 ||
+        !within(model.join_size, 1, n) || !within(model.retire_size, 1, n) ||
+        !within(model.traitors, 0, model.threshold - 1) || !within(model.losses, 0, MAX_BEFALLS) ||
+        !within(model.restores, 0, MAX_BEFALLS) || !within(model.repairs, 0, MAX_BEFALLS))
         refuse("no such model");
 }
 
@@ -87,6 +102,7 @@ int main(int count, char **words)
         if (!numbers(words[i]) && !flag(words[i]))
             refuse(words[i]);
     number_attempts();
+    require_sizes();
     struct outcome outcome = explore((uint32_t)asked.most, asked.progress);
     if (outcome.broken && asked.trace)
         print_trace(outcome.where);

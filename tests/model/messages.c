@@ -42,7 +42,7 @@ bool certified(const struct state *s, int epoch)
     if (epoch == 0)
         return true;
     if (!in(s->opened, attempt) || s->redrive[attempt])
-        return false;
+        return false; /* there is no such epoch */
     for (int i = 0; i < honest(); i++) {
         acks += in(s->holder[i].acks, attempt);
         if (in(s->holder[i].member, attempt) && !in(s->holder[i].acks, attempt))
@@ -63,7 +63,6 @@ int done_count(const struct state *s, int attempt)
 /* 6.5.9: neither a suspect, as every traitor and whoever is lost, nor replaced in this succession. */
 bool counts_for_order(const struct holder *h, int attempt)
 {
-
     return in(h->dones, attempt) && !(model.bounded && h->lost) &&
            (model.weak.replaced_counts || !in(h->replaced, model.succession[attempt]));
 }
@@ -76,52 +75,38 @@ int order_count(const struct state *s, int attempt)
     return count;
 }
 
-/* M8: W DONEs with equal (α, h'), or an ORDER (6.5.7, 6.5.9). */
+/* M8: W DONEs with equal (α, h'), or an ORDER (6.5.7, 6.5.9). Behind both is the certificate. */
 bool retirement_proven(const struct state *s, int attempt)
 {
-    if (!in(s->opened, attempt) || !certified(s, epoch_of(s, attempt)))
-        return false;
     return in(s->ordered, attempt) || done_count(s, attempt) >= model.retire_size;
 }
 
+/* Whoever is lost has no keys. */
 bool opens(const struct holder *h, int epoch)
 {
-    return !h->lost && in(h->keys, epoch) && in(h->blobs, epoch);
+    return in(h->keys & h->blobs, epoch);
 }
 
 bool opens_anything(const struct holder *h)
 {
-    return !h->lost && (h->keys & h->blobs);
-}
-
-/* Mended 6.5.7: the v of the epoch that it left last lies beside its share for one more succession. */
-static bool carries(const struct state *s, const struct holder *h, int epoch)
-{
-    for (int r = 0; r < model.successions; r++)
-        if (in(h->destroyed, r) && r + 1 >= h->votes.succession && base_of(s, r) == epoch)
-            return opens_anything(h);
-    return false;
+    return h->keys & h->blobs;
 }
 
 /* It has the v whose V this attempt's PROPOSE names for it (6.4.1). */
-bool reads_deals(const struct state *s, const struct holder *h, int attempt)
+bool reads_deals(const struct holder *h, int attempt)
 {
     int epoch = h->delivery[attempt];
-    if (!model.deliveries || (epoch != GONE && opens(h, epoch)))
-        return true;
-    return model.carried && epoch != GONE && carries(s, h, epoch);
+    return !model.deliveries || (epoch != GONE && opens(h, epoch));
 }
 
-/* Beside the blob; and of the epochs behind it as long as it opens one: others may still be there. */
-static bool keeps_transcript(const struct state *s, const struct holder *h, int attempt)
+/* Beside the blob. Who is past that epoch keeps it, for others may still be behind, unless its disk is
+ * an old one: then nothing opens. */
+static bool keeps_transcript(const struct holder *h, int attempt)
 {
-    int succession = model.succession[attempt];
-    if (h->lost)
-        return false;
     if (in(h->blobs, attempt + 1))
         return true;
-    return !model.weak.transcripts_go && h->votes.succession > succession && opens_anything(h) &&
-           base_of(s, succession + 1) == attempt + 1;
+    return !model.weak.transcripts_go && opens_anything(h) &&
+           h->votes.succession > model.succession[attempt];
 }
 
 /* Some holder has kept the transcript, and what it holds for `h` is true (6.4.7) and readable. */
@@ -130,8 +115,8 @@ bool transcript_serves(const struct state *s, const struct holder *h, int attemp
     if (in(s->false_deal, attempt) && !in(h->member, attempt))
         return false;
     for (int i = 0; i < honest(); i++)
-        if (keeps_transcript(s, &s->holder[i], attempt))
-            return reads_deals(s, h, attempt);
+        if (keeps_transcript(&s->holder[i], attempt))
+            return reads_deals(h, attempt);
     return false;
 }
 

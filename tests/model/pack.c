@@ -7,14 +7,19 @@
 
 __extension__ typedef unsigned __int128 bits;
 
-static struct { int attempts, attempt, epochs, epoch, number, successions, succession; } width;
+static struct { int attempts, attempt, joined, epochs, epoch, number, successions, succession; } width;
 static int holder_bytes, rest_bytes;
 
 static bits *packed;
 static int position;
 
+/* A field of no width is one that this model does not keep. */
 static inline void put(uint8_t *value, int wide)
 {
+    if (wide > 0 && *value >> wide) {
+        fputs("a field of this model does not fit\n", stderr);
+        exit(2);
+    }
     *packed |= (bits)(*value & ((1u << wide) - 1)) << position;
     position += wide;
 }
@@ -46,7 +51,7 @@ static inline __attribute__((always_inline)) void holder_fields(struct holder *h
     f(&h->unsent, model.fine ? 2 : 0);
     f(&h->unsent_attempt, model.fine ? width.attempt : 0);
     for (int p = 0; p < model.attempts; p++) {
-        f(&h->joined[p], same_number(p) == p ? width.attempt : 0);
+        f(&h->joined[p], same_number(p) == p ? width.joined : 0);
         f(&h->delivery[p], model.deliveries ? 3 : 0);
     }
     f(&h->member, width.attempts);
@@ -87,6 +92,7 @@ size_t prepare_packing(void)
     memset(&any, 0, sizeof any);
     width.attempts = model.attempts;
     width.attempt = width.epoch = bits_for(model.attempts);
+    width.joined = bits_for(model.attempts + 1);
     width.epochs = model.attempts + 1;
     width.number = bits_for(model.number[model.attempts - 1]);
     for (int p = 0; p < model.attempts; p++)

@@ -1,28 +1,67 @@
-"""docs/protocols/refresh-model.md: its tables, which `python -m tests.model` writes."""
+"""The tables of docs/protocols/model.md: what rows.py and counter_examples.py say was found."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Final
+from collections.abc import Iterable
 
-from tests.model.exploring import Outcome
-from tests.model.rows import COUNTER_EXAMPLES, PARTS, CounterExample, Model, Row
+from tests.model.counter_examples import COUNTER_EXAMPLES
+from tests.model.exploring import weakened_rules
+from tests.model.models import CounterExample, Model, Row
+from tests.model.rows import PARTS
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "protocols" / "refresh-model.md"
-BEGIN: Final = "<!-- explored -->\n"
-END: Final = "<!-- end of what was explored -->\n"
+_HEADS = ("t-of-n, J, W", "A", "X", "L", "D", "R", "words", "run", "states", "progress")
+_COUNTER_HEADS = ("weaker", "what", "model", "run", "breaks", "states", "steps", "with the rule")
 
-_HEADS: Final = ("t-of-n, J, W", "A", "X", "L", "D", "R", "words", "run", "states", "progress")
-_COUNTER_HEADS: Final = ("weaker", "what", "model", "run", "breaks", "states", "steps")
+
+def rows() -> str:
+    """A table for each part."""
+    parts = [f"### {name}\n\n{_table(_HEADS, map(_row, rows))}" for name, rows in PARTS.items()]
+    states = sum(row.states for part in PARTS.values() for row in part)
+    return "\n".join(["", *parts, f"States of all rows together: {_number(states)}.\n", ""])
+
+
+def counter_examples() -> str:
+    """One table."""
+    rules = weakened_rules()
+    lines = (_counter_example(each, rules) for each in COUNTER_EXAMPLES)
+    return f"\n{_table(_COUNTER_HEADS, lines)}\n"
+
+
+def _row(row: Row) -> str:
+    model = row.model
+    words = [word for word in model.words.split() if word != "progress"]
+    progress = "–"
+    if len(words) < len(model.words.split()):
+        progress = f"{_number(row.owed)}, none stuck"
+    attempts = ", ".join(str(count) for count in model.attempts)
+    befalls = (model.traitors, model.losses, model.restores, model.repairs)
+    found = (_number(row.states), progress)
+    return _cells(
+        [model.quorum, attempts, *befalls, " ".join(words) or "–", _run(row.long), *found]
+    )
+
+
+def _counter_example(each: CounterExample, rules: dict[str, str]) -> str:
+    what = each.what or rules[each.name.split(",")[0]]
+    with_rule = f"{_difference(each.model, each.mended.model)}{_number(each.mended.states)}"
+    found = (each.broken, _number(each.states), each.steps, with_rule)
+    return _cells([each.name, what, each.model, _run(each.long), *found])
+
+
+def _difference(weaker: Model, mended: Model) -> str:
+    """What is said of the mended model besides its states."""
+    said = [] if mended.quorum == weaker.quorum else [str(mended.quorum)]
+    said += [] if mended.repairs == weaker.repairs else [f"R {mended.repairs}"]
+    said += [word for word in mended.words.split() if word not in weaker.words.split()]
+    return f"{'; '.join(said)}: " if said else ""
+
+
+def _table(heads: tuple[str, ...], lines: Iterable[str]) -> str:
+    return "\n".join([_cells(heads), "|---" * len(heads) + "|", *lines]) + "\n"
 
 
 def _cells(cells: Iterable[object]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[str]) -> str:
-    return "\n".join([_cells(heads), "|---" * len(heads) + "|", *rows]) + "\n"
 
 
 def _number(count: int) -> str:
@@ -31,60 +70,3 @@ def _number(count: int) -> str:
 
 def _run(long: bool) -> str:
     return "long" if long else "gate"
-
-
-def _befalls(model: Model) -> tuple[object, ...]:
-    attempts = ", ".join(str(count) for count in model.attempts)
-    return attempts, model.traitors, model.losses, model.restores, model.repairs
-
-
-def key_of_row(row: Row) -> str:
-    """How its line begins, up to what was found."""
-    words = " ".join(word for word in row.model.words.split() if word != "progress") or "–"
-    return _cells((row.model.quorum, *_befalls(row.model), words, _run(row.long)))
-
-
-def line_of_row(row: Row, outcome: Outcome) -> str:
-    """Its line, with what was found."""
-    progress = "–"
-    if "progress" in row.model.words.split():
-        progress = f"{_number(outcome.owed)}, none stuck"
-    return f"{key_of_row(row)} {_number(outcome.states)} | {progress} |"
-
-
-def key_of_counter_example(each: CounterExample) -> str:
-    """How its line begins, up to what was found."""
-    a, x, losses, d, r = _befalls(each.model)
-    model = f"{each.model.quorum}; A {a}, X {x}, L {losses}, D {d}, R {r}; {each.model.words or '–'}"
-    return _cells((each.name, each.words, model, _run(each.long), each.broken))
-
-
-def line_of_counter_example(each: CounterExample, outcome: Outcome, steps: int) -> str:
-    """Its line, with what was found."""
-    return f"{key_of_counter_example(each)} {_number(outcome.states)} | {steps} |"
-
-
-def line_on_page(key: str) -> str:
-    """The line of the page that begins so."""
-    lines = PAGE.read_text("utf-8").splitlines()
-    found = [line for line in lines if line.startswith(key)]
-    assert len(found) == 1, f"the page has {len(found)} lines that begin {key}"
-    return found[0]
-
-
-def tables(
-    line_for_row: Callable[[Row], str], line_for_counter_example: Callable[[CounterExample], str]
-) -> str:
-    """All of them, each line as it is asked for."""
-    parts = [
-        f"### {name}\n\n{_table(_HEADS, map(line_for_row, rows))}" for name, rows in PARTS.items()
-    ]
-    counter = _table(_COUNTER_HEADS, map(line_for_counter_example, COUNTER_EXAMPLES))
-    return "\n".join([*parts, f"### Counter-examples\n\n{counter}"])
-
-
-def replaced(page: str, explored: str) -> str:
-    """The page with other tables."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{explored}\n{END}{after}"

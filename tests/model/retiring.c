@@ -30,7 +30,7 @@ static void retire(const struct state *s, int who, int attempt)
     if (model.fine && !named && may_obey(s, h, attempt)) {
         write_register(&next, who, votes, NOTHING, attempt);
         reach(&next, OBEY, who, attempt);
-    } else if (model.fine ? named : may_obey(s, h, attempt)) {
+    } else if (model.fine ? named : may_obey(s, h, attempt) || model.weak.undecided_retires) {
         next.holder[who].retiring = (uint8_t)epoch;
         if (!model.fine)
             next.holder[who].votes = votes;
@@ -52,24 +52,10 @@ static void catch_up_to_retire(const struct state *s, int who, int attempt)
     reach(&next, CATCH_UP, who, attempt);
 }
 
-/* e, and every other staged attempt (6.5.7); not what a catch-up staged of the next succession. */
+/* e, and every other staged attempt (6.5.7). */
 static unsigned doomed(const struct holder *h)
 {
-    unsigned epochs = (1u << (model.attempts + 1)) - 1;
-    for (int p = 0; p < model.attempts; p++)
-        if (model.succession[p] > h->votes.succession)
-            epochs = without(epochs, p + 1);
-    return without(epochs, h->retiring);
-}
-
-/* A certificate of h'' is known whose transcript only the v beside this share reads: h'' first. */
-static bool still_needed(const struct state *s, const struct holder *h, int epoch)
-{
-    for (int p = 0; model.ahead && p < model.attempts; p++)
-        if (model.succession[p] == h->votes.succession + 1 && certified(s, p + 1) &&
-            h->delivery[p] == epoch && !opens(h, p + 1) && recoverable(s, h, p + 1))
-            return true;
-    return false;
+    return without((1u << (model.attempts + 1)) - 1, h->retiring);
 }
 
 /* In 6.9.1 the destruction of KEK_e is one step with that of the staged keys. */
@@ -89,7 +75,7 @@ static void destroy(const struct state *s, int who)
     for (int epoch = 0; epoch <= model.attempts; epoch++) {
         struct state next = *s;
         struct holder *me = &next.holder[who];
-        if (!in(epochs, epoch) || still_needed(s, h, epoch))
+        if (!in(epochs, epoch))
             continue;
         me->keys = (uint8_t)(h->keys & ~(model.fine ? only(epoch) : epochs));
         if (in(h->keys, base) && !in(me->keys, base))
@@ -136,11 +122,16 @@ static void finish(const struct state *s, int who)
 void retiring_steps(const struct state *s, int who)
 {
     const struct holder *h = &s->holder[who];
-    for (int p = 0; p < model.attempts; p++)
-        if (model.succession[p] == h->votes.succession && retirement_proven(s, p)) {
+    for (int p = 0; p < model.attempts; p++) {
+        if (model.succession[p] != h->votes.succession)
+            continue;
+        if (retirement_proven(s, p)) {
             retire(s, who, p);
             catch_up_to_retire(s, who, p);
+        } else if (model.weak.undecided_retires && h->votes.adopted == p + 1) {
+            retire(s, who, p);
         }
+    }
     if (h->retiring)
         finish(s, who);
     if (model.weak.unproven && !h->retiring && h->votes.succession == 0 && h->votes.adopted &&

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_HOLDERS = 5, MAX_ATTEMPTS = 4, MAX_SUCCESSIONS = 2 };
+enum { MAX_HOLDERS = 5, MAX_ATTEMPTS = 4, MAX_SUCCESSIONS = 3 };
 enum { NONE = -1 };
 enum { GONE = MAX_ATTEMPTS + 1 }; /* in place of an epoch: no v that was published is left */
 
@@ -65,11 +65,15 @@ struct state {
 /* Each rule that can be weakened, and what it is then. */
 #define WEAKENED_RULES(R)                                                                             \
     R(no_report, "6.5.2: JOIN reports no adoption")                                                   \
+    R(any_adoption, "6.5.2: any adoption is carried on that JOINs report, not just the highest")      \
+    R(split_goes_on, "6.5.2: goes on where two h' were adopted under the highest attempt number")     \
+    R(unproven_report, "6.5.2: the adoption that JOIN reports need not be proven")                    \
     R(register_on_disk, "6.2: the register is rolled back with the disk")                             \
     R(replaced_counts, "6.5.9: the DONE of a holder that was replaced since counts for an ORDER")     \
     R(promise_disobeys, "6.5.9: who promised a higher attempt and adopted nothing does not obey")     \
     R(vote_below_promise, "6.5.1: DONE in an attempt below the promise")                              \
     R(ack_below_promise, "6.5.1: ACK in an attempt below the promise")                                \
+    R(undecided_retires, "6.5.7: retires e once it has adopted h', whatever others have")             \
     R(unopened_retires, "6.5.7: retires e although its own share of h' does not open")                \
     R(uncertified, "6.5.4: the ACKs of t holders make a certificate")                                 \
     R(two_orders, "6.5.9: administrators sign two orders for one e")                                  \
@@ -79,6 +83,7 @@ struct state {
     R(any_epoch, "6.3: the JOIN of another succession counts")                                        \
     R(unproven, "6.1.4: joins the next succession before the retirement of e is proven")              \
     R(transcripts_go, "6.5.7: the transcripts that led to e are deleted with the blob of e")          \
+    R(repair_reopens, "6.7.1: repaired onto e, although its register says that e was destroyed")      \
     R(repair_keeps, "6.7.5: repaired onto a later epoch, it keeps the keys of earlier ones")          \
     R(adopter_helps, "6.7.1: a helper that has adopted h' helps at e")
 
@@ -97,9 +102,11 @@ struct model {
     bool bounded;                 /* losses stay in the bound of 6.1.3 where there is an ORDER */
     bool fine;                    /* each write and call is a step; else those of 6.9.1 */
     bool deliveries;              /* v is followed: who lost it cannot catch up */
-    bool announced;               /* V' is published when e is retired, without a DONE */
-    bool carried;                 /* v of the epoch left last is kept for one more succession */
-    bool ahead;                   /* catches up as far as certificates go before KEK_e goes */
+    bool announced;               /* who retires e without a DONE says it then: its V' is known */
+    bool waits;                   /* no coordinator goes on before everybody has retired e */
+    bool stale;                   /* a coordinator names the V of epoch 0 for whoever is absent */
+    bool current;                 /* holders refuse a PROPOSE with a V older than that of e */
+    bool fair;                    /* a traitor may deal truly to whoever is absent, too */
     bool drops;                   /* dead staged shares may be dropped (6.5.10) */
     struct weakened weak;
 };
@@ -124,7 +131,7 @@ bool counts_for_order(const struct holder *h, int attempt);
 bool retirement_proven(const struct state *s, int attempt);
 bool opens(const struct holder *h, int epoch);
 bool opens_anything(const struct holder *h);
-bool reads_deals(const struct state *s, const struct holder *h, int attempt);
+bool reads_deals(const struct holder *h, int attempt);
 bool transcript_serves(const struct state *s, const struct holder *h, int attempt);
 bool recoverable(const struct state *s, const struct holder *h, int epoch);
 
@@ -135,7 +142,6 @@ void settle_register(struct holder *h, bool highest_wins);
 
 /* Every step that may follow: register.c, voting.c, retiring.c, faults.c, coordinators.c. */
 enum action {
-    START,
     ASKED, PROPOSE, STAGE_KEY, STAGE_BLOB, ACKNOWLEDGE, ADOPT, CATCH_UP_KEY, CATCH_UP_BLOB, CATCH_UP,
     ORDER, OBEY, RETIRE, DESTROY, DELETE_BLOBS, NEXT_EPOCH, DROP,
     DESTROY_OLDER, SEND, RESTART,

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const NAMES[ACTIONS] = {
-    [START] = "START", [ASKED] = "JOIN", [PROPOSE] = "PROPOSE", [STAGE_KEY] = "STAGE key",
+    [ASKED] = "JOIN", [PROPOSE] = "PROPOSE", [STAGE_KEY] = "STAGE key",
     [STAGE_BLOB] = "STAGE blob", [ACKNOWLEDGE] = "ACK", [ADOPT] = "DONE",
     [CATCH_UP_KEY] = "CATCH-UP key", [CATCH_UP_BLOB] = "CATCH-UP blob", [CATCH_UP] = "CATCH-UP",
     [ORDER] = "ORDER", [OBEY] = "RETIRE register", [RETIRE] = "RETIRE record",

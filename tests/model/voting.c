@@ -44,12 +44,12 @@ static void stage(const struct state *s, int who, int attempt)
         !(model.weak.ack_below_promise && h->votes.promised > number))
         return;
     me = &next.holder[who];
-    if (!in(h->keys, epoch) && reads_deals(s, h, attempt)) {
-        if (used_for_another(h->keys >> 1, h->votes.acked, attempt))
+    if (!in(h->keys, epoch) && reads_deals(h, attempt)) {
+        if (used_for_another(h->keys >> 1 | h->acks, h->votes.acked, attempt))
             return;
         me->keys = with(me->keys, epoch);
         reach(&next, STAGE_KEY, who, attempt);
-    } else if (in(h->keys, epoch) && !in(h->blobs, epoch) && !acked && reads_deals(s, h, attempt)) {
+    } else if (!in(h->blobs, epoch) && !acked && reads_deals(h, attempt)) {
         me->blobs = with(me->blobs, epoch);
         reach(&next, STAGE_BLOB, who, attempt);
     } else if (opens(h, epoch) && !acked) {
@@ -68,7 +68,7 @@ static void recover(const struct state *s, int who, int epoch)
     if (!in(me->keys, epoch)) {
         me->keys = with(me->keys, epoch);
         reach(&next, CATCH_UP_KEY, who, epoch - 1);
-    } else if (!in(me->blobs, epoch)) {
+    } else {
         me->blobs = with(me->blobs, epoch);
         reach(&next, CATCH_UP_BLOB, who, epoch - 1);
     }
@@ -89,14 +89,13 @@ static void catch_up(const struct state *s, int who)
 {
     const struct holder *h = &s->holder[who];
     for (int p = 0; p < model.attempts; p++) {
-        int epoch = p + 1, later = model.succession[p] - h->votes.succession;
-        bool next_one = model.ahead && later == 1;
-        if (opens(h, epoch) || (later != 0 && !next_one))
+        int epoch = p + 1;
+        if (opens(h, epoch) || model.succession[p] != h->votes.succession)
             continue;
         if (h->votes.acked == epoch && in(h->keys, epoch) && opens(h, base_under(s, epoch)) &&
             transcript_serves(s, h, p))
             recover(s, who, epoch);
-        else if ((next_one || wants(s, h, epoch)) && recoverable(s, h, epoch))
+        else if (wants(s, h, epoch) && recoverable(s, h, epoch))
             recover(s, who, epoch);
     }
 }
