@@ -178,6 +178,14 @@ class RefreshConfig(_Model):
     quiet_hours: Annotated[tuple[DailyHours, ...], Field(strict=False)] = ()
     """`HH:MM-HH:MM` UTC: no refresh begins then."""
 
+    @model_validator(mode="after")
+    def _check(self) -> RefreshConfig:
+        for hours in self.quiet_hours:
+            begin, end = hours.split("-")
+            if begin == end:
+                raise ValueError(f"quiet_hours: {hours} is no time at all, or every time")
+        return self
+
 
 class CoordinatorConfig(_Model):
     """One coordinator (`coordinator run`)."""
@@ -196,6 +204,8 @@ class CoordinatorConfig(_Model):
     """The socket of each holder's front, by the holder's name."""
     refresh: RefreshConfig | None = None
     """Without it wallets are refreshed when somebody asks (`wallet refresh`)."""
+    metrics_port: int | None = Field(default=None, ge=1, le=0xFFFF)
+    """Where on 127.0.0.1 a Prometheus server reads (coordinator/metrics.py); None: nowhere."""
 
 
 class ClientConfig(_Model):

@@ -21,8 +21,8 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.hsm import canary, keys, objects
-from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm import canary, failures, keys, objects, uri
+from hsm_mpc.hsm.cryptoki import BYTES, Attribute, ffi
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena, Secret, move_bytes
@@ -32,6 +32,8 @@ SO_PIN = b"security officer's pin"
 USER_PIN = b"user pin 12345678"
 
 _numbers = itertools.count(1)
+_thrown_away: dict[Module, list[bytes]] = {}
+"""Serial numbers."""
 
 
 def softhsm_environment(folder: Path) -> dict[str, str]:
@@ -54,12 +56,37 @@ def secret_of(arena: Arena, value: bytes) -> Secret:
 
 
 def create_token(module: Module, arena: Arena, label: str | None = None) -> Token:
-    """A new token with the PINs above, nobody logged in."""
+    """A new token with the PINs above, nobody logged in; in the slot of one thrown away, if any."""
     label = label or f"test {next(_numbers)}"
+    if _thrown_away.get(module):
+        _reset(module, _thrown_away[module].pop(), secret_of(arena, SO_PIN), label)
     module.create_token(label, secret_of(arena, SO_PIN), secret_of(arena, USER_PIN))
     token = module.token(label)
     never_pause(token)
     return token
+
+
+def throw_away(token: Token) -> None:
+    """Nobody uses the token of `create_token` any more; the next one is made in its slot.
+
+    All slots are looked at whenever a token is looked for: a run that left a slot to each of its
+    thousands of tokens would do little else.
+    """
+    token.pool.close_all()
+    if token._login_session is not None:
+        token.pool.close(token._login_session)
+    del token.module._tokens[token.label, token.serial]
+    _thrown_away.setdefault(token.module, []).append(token.serial)
+
+
+def _reset(module: Module, serial: bytes, so_pin: Secret, label: str) -> None:
+    """The token has a new label, no user PIN and no object."""
+    (found,) = (each for each in module.slots() if each.serial == serial)
+    padded = label.encode().ljust(uri.LABEL_BYTES)
+    with so_pin.open() as pointer:
+        pin = ffi.cast(BYTES, pointer)
+        code = module.calls.C_InitToken(found.slot, pin, so_pin.size, padded)
+    failures.check(code, "C_InitToken", module.where)
 
 
 def never_pause(token: Token) -> None:

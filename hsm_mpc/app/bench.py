@@ -21,6 +21,7 @@ from hsm_mpc.bench import (
     dkg,
     envelope,
     lab,
+    lab_refresh,
     recovery,
     refresh,
     release,
@@ -30,6 +31,7 @@ from hsm_mpc.bench import (
     wallet,
 )
 from hsm_mpc.bench.floor import FloorLine
+from hsm_mpc.bench.lab_refresh import MeasuredWallet
 from hsm_mpc.bench.parties import COORDINATOR
 from hsm_mpc.bench.report import Report, Row, report
 from hsm_mpc.bench.schemes import MeasuredScheme
@@ -60,6 +62,8 @@ _ROUNDS: Final = 60
 _ROUNDS_QUICK: Final = 5
 _LAB_SECONDS: Final = 5.0
 _LAB_SECONDS_QUICK: Final = 0.5
+_REFRESHES: Final = 100
+_REFRESHES_QUICK: Final = 2
 _RETURNS: Final = 7
 _RETURNS_QUICK: Final = 2
 _SIZES: Final = ((2, 3), (3, 5), (11, 16))
@@ -87,6 +91,10 @@ class _Effort:
     @property
     def lab_seconds(self) -> float:
         return _LAB_SECONDS_QUICK if self.quick else _LAB_SECONDS
+
+    @property
+    def refreshes(self) -> int:
+        return _REFRESHES_QUICK if self.quick else _REFRESHES
 
     @property
     def returns(self) -> int:
@@ -196,6 +204,8 @@ def _whole_lab(only: str, effort: _Effort) -> Iterable[Row]:
         running = lab_app.up(folder, lab.N, effort.progress)
         try:
             yield from _lab_rows(running, only, effort)
+            if lab_refresh.NAME.startswith(only):
+                yield _lab_refresh(running, parent, effort)
         finally:
             lab_app.destroy(folder)
 
@@ -210,6 +220,29 @@ def _lab_rows(running: LabReport, only: str, effort: _Effort) -> Iterable[Row]:
     if lab.MEMORY.startswith(only):
         first = running.holders[0]
         yield lab.memory_row({"signer": first.signer_pid or 0, "front": first.front_pid or 0})
+
+
+def _lab_refresh(running: LabReport, parent: Path, effort: _Effort) -> Row:
+    scheme = schemes.ALL[0]
+    parts = _parts_of_a_refresh(parent / "parts", effort)
+    with connected(running.client_config) as client:
+        wallets = []
+        for number in range(effort.refreshes):
+            effort.progress(f"making wallet {number + 1} of {effort.refreshes}")
+            name = f"refreshed-{number}"
+            created = client.create(name, scheme.scheme, lab.T, LAB_POLICY)
+            refresh_it = partial(client.refresh, name, ())
+            wallets.append(MeasuredWallet(partial(_signed, client, created), refresh_it))
+        effort.progress(f"measuring {lab_refresh.NAME}")
+        return lab_refresh.row(scheme.name, wallets, parts, effort.lab_seconds)
+
+
+def _parts_of_a_refresh(folder: Path, effort: _Effort) -> dict[str, float]:
+    """Wall time of one holder alone, on a token and a disk as those of the lab."""
+    prepared = lab_app.prepare_holder(folder, "parts")
+    holder_app.init(prepared.config, prompt=False)
+    with opened(prepared.config, prompt=False) as holder:
+        return lab_refresh.parts(holder.token, folder / "durable", rounds=effort.rounds)
 
 
 def _recovery(_: str, effort: _Effort) -> Iterable[Row]:
@@ -273,7 +306,7 @@ _GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] =
         )
     },
     (envelope.SIGN, envelope.VERIFY): _envelope,
-    (lab.SIGN, lab.MEMORY): _whole_lab,
+    (lab.SIGN, lab.MEMORY, lab_refresh.NAME): _whole_lab,
     (recovery.NAME,): _recovery,
 }
 """Rows that are measured together, in the order in which they are printed."""

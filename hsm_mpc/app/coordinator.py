@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from hsm_mpc.config import CoordinatorConfig, RefreshConfig, load_coordinator
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.metrics import WalletMetrics, told_at
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
@@ -122,6 +123,9 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         ending.callback(server.stop)
         recovery.begin()
         keeper.begin()
+        if config.metrics_port is not None:
+            metrics = WalletMetrics(roster, registry, refresher, _seconds)
+            ending.enter_context(told_at(config.metrics_port, metrics))
         if config.refresh is not None:
             scheduler = _scheduler(config.refresh, refresher, registry)
             ending.callback(scheduler.end)
@@ -146,8 +150,10 @@ def _transports(config: CoordinatorConfig, roster: Roster) -> dict[int, GrpcTran
 
 
 def _log(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
+    """Where it cannot be written, a full disk or a pipe that nobody reads, the work goes on."""
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
 
 
 def _seconds() -> int:

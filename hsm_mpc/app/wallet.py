@@ -6,10 +6,12 @@ import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path as File
 from typing import Final, Literal
 
 from hsm_mpc.app.client import connected
+from hsm_mpc.app.history import moment
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import policy
@@ -57,6 +59,8 @@ class ShownWallet:
     threshold: int
     holders: tuple[str, ...]
     epoch: int
+    since: datetime | None
+    """When that epoch was made, by the coordinator's clock; no certificate says it of epoch 0."""
     public_key: bytes
     internal_key: bytes | None
     addresses: dict[str, str]
@@ -236,6 +240,7 @@ def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),
         epoch=body.epoch,
+        since=None if wallet.newest is None else moment(wallet.newest.since),
         public_key=key.public_key(Path()),
         internal_key=None,
         addresses={"solana": base58(key.public_key(Path()))},

@@ -77,7 +77,7 @@ def signing_row(
         in_flight=in_flight,
         per_second=round(count / took, 1),
         p50_us=round(statistics.median(latencies), 1),
-        p99_us=round(_percentile(latencies, 99), 1),
+        p99_us=round(percentile(latencies, 99), 1),
         transport=TRANSPORT,
         spent_us=spent,
         note=f"{scheme}, {in_flight} in flight; CPU time of all processes, per signature",
@@ -102,7 +102,8 @@ def _signed_until(
         return [latency for share in shares for latency in share]
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that so many percent of all do not exceed."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, len(ordered) * percent // _PERCENT)]
 

@@ -46,9 +46,15 @@ class Row:
     per_second: float | None = None
     p50_us: float | None = None
     p99_us: float | None = None
+    p99_alone_us: float | None = None
+    """The same while nothing else was done."""
+    failed: int | None = None
+    """Requests."""
     transport: str | None = None
     spent_us: dict[str, float] = field(default_factory=dict)
     """CPU time by process, or by part of the work."""
+    parts_us: dict[str, float] = field(default_factory=dict)
+    """Wall time of what is slow in it, each measured alone, as often as it is done."""
     pss_kib: dict[str, int] = field(default_factory=dict)
     """Memory by process, pages of several processes shared out among them."""
 

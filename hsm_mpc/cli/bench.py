@@ -60,6 +60,14 @@ def _beside(row: Row) -> list[str]:
     if row.spent_us:
         spent = (f"{process} {us:.0f} µs" for process, us in row.spent_us.items())
         lines.append(f"CPU per signature: {', '.join(spent)}")
+    if row.p99_alone_us is not None:
+        lines.append(
+            f"signing meanwhile: p50 {_figure(row.p50_us, 0)} µs, p99 {_figure(row.p99_us, 0)} µs; "
+            f"without: p99 {_figure(row.p99_alone_us, 0)} µs"
+        )
+    if row.parts_us:
+        parts = (f"{part} {us:.0f} µs" for part, us in row.parts_us.items())
+        lines.append(f"slow parts of one holder alone: {', '.join(parts)}")
     if row.pss_kib:
         used = (f"{process} {kib} KiB" for process, kib in row.pss_kib.items())
         lines.append(", ".join(used))

@@ -11,6 +11,7 @@ from hsm_mpc.cli.output import Output
 if TYPE_CHECKING:
     from hsm_mpc.app import doctor as doctor_app
     from hsm_mpc.app import inventory as inventory_app
+    from hsm_mpc.app import status as status_app
 
 
 def doctor(context: typer.Context) -> int:
@@ -39,7 +40,7 @@ def status(context: typer.Context) -> int:
 
     output = _begun(context)
     found = status_app.look(output.wanted_config(), output.prompt())
-    output.answer(found, lambda shown: f"{shown.holder}: {shown.state}: {shown.message}")
+    output.answer(found, _state)
     return found.exit_code
 
 
@@ -59,6 +60,17 @@ def _findings(diagnosis: doctor_app.Diagnosis) -> str:
         lines.append(f"{finding.level:<4}  {finding.check:<13}  {finding.message}")
         if finding.mend:
             lines.append(f"{'':<4}  {'':<13}  mend: {finding.mend}")
+    return "\n".join(lines)
+
+
+def _state(found: status_app.Status) -> str:
+    lines = [f"{found.holder}: {found.state}: {found.message}"]
+    for share in found.shares:
+        waits = ", to be retired once enough holders have adopted the next" * share.retires
+        lines.append(
+            f"{share.wallet}: epoch {share.epoch}, {share.state}, "
+            f"sealed {share.sealed_at:%Y-%m-%d %H:%M} UTC{waits}"
+        )
     return "\n".join(lines)
 
 

@@ -114,7 +114,7 @@ def history(
 
 def _shown(shown: wallet.ShownWallet) -> str:
     lines = [
-        f"wallet           {shown.name}  ({shown.scheme}, epoch {shown.epoch})",
+        f"wallet           {shown.name}  ({shown.scheme}, {_epoch(shown)})",
         f"holders          any {shown.threshold} of {', '.join(shown.holders)}",
         f"public key       {shown.public_key.hex()}" + ("  (m/0/0)" if shown.descriptor else ""),
     ]
@@ -130,6 +130,11 @@ def _shown(shown: wallet.ShownWallet) -> str:
     if shown.retired:
         lines.append(f"epoch {shown.retired.epoch:<10} {_retired(shown.retired)}")
     return "\n".join(lines)
+
+
+def _epoch(shown: wallet.ShownWallet) -> str:
+    since = f" since {shown.since:%Y-%m-%d %H:%M} UTC" if shown.since else ""
+    return f"epoch {shown.epoch}{since}"
 
 
 def _retired(retired: wallet.Retired) -> str:

@@ -27,6 +27,10 @@ class VerifiedSuccession:
     """A refreshed epoch that a quorum has adopted, and what has become of the one before."""
 
     certificate: SuccessorCertificate
+    since: int
+    """Counter of the attempt that made it: seconds since 1970 UTC by the coordinator's clock. No
+    honest holder has joined one that was more than ten minutes ahead of its own (step 6.5.11).
+    """
     retired: bool
     """Whether so many have adopted it that the epoch before may go."""
     waiting_for: tuple[int, ...]
@@ -111,7 +115,7 @@ def _verified_succession(
 ) -> VerifiedSuccession:
     """Raises: HsmMpcError: it does not hold."""
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
-    certificate.verify_for(first, keys)
+    made_in = certificate.verify_for(first, keys).content.attempt
     body = certificate.body
     before = Predecessor(body.terms, body.prev_hash)
     adopted = {
@@ -131,4 +135,4 @@ def _verified_succession(
             if destroyed_in(source, before, keys).successor == body.hash
         }
     missing = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
-    return VerifiedSuccession(certificate, bool(shown.retirement), missing)
+    return VerifiedSuccession(certificate, made_in.counter, bool(shown.retirement), missing)

@@ -76,7 +76,7 @@ class SuccessorCertificate:
         _check_body(self.body, replaced, proposed.transcript_hash(self.deal_digests))
         return proposed
 
-    def verify_for(self, first: EpochBody, keys: KeyBook) -> None:
+    def verify_for(self, first: EpochBody, keys: KeyBook) -> Proposed:
         """That it certifies shares of the same key as `first`, the wallet's first epoch.
 
         The epochs between are not looked at: J holders have seen them, of whom at least one is
@@ -92,6 +92,7 @@ class SuccessorCertificate:
         _require(self.body.kind is EpochKind.REFRESH, "it is of no refresh")
         _require(self.body.terms == first.terms, "the wallet's terms have changed")
         _require(self.body.group_key == first.group_key, "it changes the public key")
+        return proposed
 
     def _checked_messages(self, replaced: Replaced, keys: KeyBook) -> Proposed:
         """PROPOSE and the signatures of all members' HSMs."""

@@ -39,6 +39,8 @@ class Refreshing:
     first_dones: Sequence[bytes]
     before: bytes = b""
     attempts: int = 0
+    now: int = field(init=False)
+    """By the world's clock when the attempt under way began."""
     answers: dict[int, Answer] = field(default_factory=dict)
     propose: bytes = b""
     deals: list[bytes] = field(default_factory=list)
@@ -48,6 +50,9 @@ class Refreshing:
     history: bytes = b""
     retirement: bytes = b""
     destroyed: dict[int, bytes] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.now = self.world.clock()
 
     def next(self) -> Refreshing:
         """The succession after this one, which is over."""
@@ -69,7 +74,7 @@ class Refreshing:
     @property
     def attempt(self) -> Attempt:
         """The one under way."""
-        return Attempt(self.world.clock() + self.attempts, FIRST_COORDINATOR)
+        return Attempt(self.now + self.attempts, FIRST_COORDINATOR)
 
     @property
     def keys(self) -> KeyBook:
@@ -79,11 +84,12 @@ class Refreshing:
 
     def begin(self) -> None:
         """A new attempt."""
+        self.now = self.world.clock()
         self.attempts += 1
         self.answers.clear()
 
     def ask(self) -> Ask:
-        return Ask(self.attempt, "refresh", self.world.clock() + 60, self.before)
+        return Ask(self.attempt, "refresh", self.now + 60, self.before)
 
     def join(self, index: int) -> Answer:
         answer: Answer = self.successions(index).join(self.said(ASK, self.ask().to_bytes()))

@@ -16,6 +16,7 @@ from hsm_mpc.protocols.signing_messages import (
 )
 from hsm_mpc.protocols.wallet_key import AggregatedList, WalletKey
 from hsm_mpc.requests import Request
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import SIGN, Key
@@ -28,7 +29,7 @@ class Round:
     """A request, the COMMITs under it, and SIGN lists of the test's choice."""
 
     world: World
-    certificate: Certificate
+    certificate: Certificate | SuccessorCertificate
     message: bytes = b"pay somebody something"
     request: Request = field(init=False)
     asked: bytes = field(init=False)

@@ -42,6 +42,7 @@ from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.channels import KeyBook
@@ -57,7 +58,7 @@ from hsm_mpc.wire.rounds import (
     MessageKind,
 )
 from tests.hsm.lying import rsa_only
-from tests.softhsm import USER_PIN, create_token, secret_of
+from tests.softhsm import USER_PIN, create_token, secret_of, throw_away
 from tests.software_identity import SoftwareKey, ed25519_key
 
 LAB_POLICY = b"version: 1\npermissions: [raw, message, message-prefixed]\n"
@@ -114,6 +115,8 @@ class World:
         tokens = [new_token(module, pins, lacking=index in rsa_only) for index in range(1, n + 1)]
         with cls.on(tokens, folder) as world:
             yield world
+        for token in tokens:
+            throw_away(token)
 
     @classmethod
     @contextmanager
@@ -228,7 +231,10 @@ class World:
         return self.said(CERTIFICATE, terms.wallet_id, session_id, NOTHING, certificate.to_bytes())
 
     def requested(
-        self, certificate: Certificate, message: bytes, path: Path | None = None
+        self,
+        certificate: Certificate | SuccessorCertificate,
+        message: bytes,
+        path: Path | None = None,
     ) -> tuple[Request, bytes]:
         """A request of the client for a signature of `message`, and the REQUEST message."""
         wallet_id = certificate.body.terms.wallet_id

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +78,26 @@ def test_a_client_without_a_coordinator_says_so(folder: Path) -> None:
         pass
 
 
-def test_a_client_gets_an_answer_from_a_coordinator_that_starts_and_ends(folder: Path) -> None:
-    path = configured(folder)
+def test_a_log_that_cannot_be_written_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full is a disk that is full; a pipe that nobody reads answers so, too."""
+    told = []
+    with (
+        pytest.raises(OSError, match="No space left"),
+        Path("/dev/full").open("w") as full,
+        monkeypatch.context() as written,
+    ):
+        written.setattr(sys, "stderr", full)
+        for epoch in (1, 2):
+            coordinator._log(f"schedule: treasury is in epoch {epoch}")
+            told.append(epoch)
+    assert told == [1, 2]
+
+
+def test_a_client_and_a_monitor_get_answers_from_a_coordinator_that_starts_and_ends(
+    folder: Path,
+) -> None:
+    port = free_port()
+    path = configured(folder, metrics_port=port)
     coordinator.init(path)
     client.init(client_configured(folder))
     process = started(path)
@@ -86,12 +105,22 @@ def test_a_client_gets_an_answer_from_a_coordinator_that_starts_and_ends(folder:
         with client.connected(folder / "client.yaml", patience=20) as connected:
             assert connected.names() == ()
             assert connected.there() == ()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as told:
+            assert b"# HELP hsm_mpc_wallet_epoch " in told.read()
         assert (folder / "c.sock").stat().st_mode & 0o777 == 0o600
         second = started(path)
         assert second.wait(20) == 4
     finally:
         process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
+
+
+def free_port() -> int:
+    """Of 127.0.0.1: nobody listens there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
 
 
 def started(path: Path) -> subprocess.Popen[bytes]:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from hsm_mpc.secure.arena import Arena
+from tests.agent.conftest import shielded as shielded
+from tests.agent.conftest import stores as stores
+from tests.agent.conftest import worlds as worlds
 from tests.cli.conftest import run as run
 from tests.softhsm import hsm_module as hsm_module
 from tests.softhsm import pin_arena as pin_arena

@@ -73,3 +73,21 @@ def test_a_lab_shows_throughput_and_where_the_time_goes() -> None:
         "80.0 a second; p50 12000 µs, p99 20000 µs; transport unix",
         "CPU per signature: client 100 µs, signers 800 µs",
     ]
+
+
+def test_a_refresh_shows_signing_beside_it_and_its_slow_parts() -> None:
+    row = Row(
+        name="lab.refresh",
+        note="",
+        wall_us=500_000.0,
+        p50_us=12000.0,
+        p99_us=20000.0,
+        p99_alone_us=15000.0,
+        failed=0,
+        parts_us={"keys": 900.4, "registers": 4000.0},
+    )
+    shown = [line.strip() for line in lines_of(row)[2:]]
+    assert shown == [
+        "signing meanwhile: p50 12000 µs, p99 20000 µs; without: p99 15000 µs",
+        "slow parts of one holder alone: keys 900 µs, registers 4000 µs",
+    ]

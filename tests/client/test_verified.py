@@ -58,6 +58,8 @@ def test_the_key_is_that_of_the_first_epoch_and_the_epoch_the_newest() -> None:
     assert wallet.body == attempt.body()
     assert wallet.key.public_key(Path()) == before.key.public_key(Path())
     assert wallet.newest_certificate() == attempt.certificate().to_bytes()
+    assert wallet.newest is not None
+    assert wallet.newest.since == Refresh.counter
 
 
 def test_it_tells_for_whom_the_retirement_waits() -> None:

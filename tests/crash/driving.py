@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.succession.successor import SuccessorCertificate
 from tests.agent.making import Making
 from tests.agent.rounds import Round
 from tests.agent.simulate import World
@@ -25,7 +26,7 @@ def drive(making: Making) -> None:
         making.activate(index)
 
 
-def signed(world: World, certificate: Certificate, message: bytes) -> Round:
+def signed(world: World, certificate: Certificate | SuccessorCertificate, message: bytes) -> Round:
     """A round of both, whose signature an independent verifier accepts."""
     round_ = Round(world, certificate, message).commit(*BOTH)
     partials = [round_.sign(index) for index in BOTH]

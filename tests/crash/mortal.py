@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import struct
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +46,19 @@ from tests.software_identity import ed25519_key
 _LABEL = "mortal"
 
 
+Place = tuple[World, list["Mortal"]]
+"""A world whose parties are these."""
+
+
 class DiedError(Exception):
     """The process was killed while it worked."""
+
+
+class TimelyWorld(World):
+    """Its clock runs: who is killed again and again has channels younger than the others' start."""
+
+    def clock(self) -> int:
+        return int(time.time())
 
 
 class Mortal:
@@ -100,10 +112,21 @@ class Mortal:
             parts_of(result)
         return result
 
+    def remains(self) -> Remains:
+        """What is on its disk and in its HSM now, which must be whole."""
+        remains: Remains = self.call("remains")
+        remains.require_whole()
+        return remains
+
     def kill(self) -> None:
         """As somebody may do at any time."""
         os.kill(self._pid, signal.SIGKILL)
         self.bury()
+
+    @property
+    def lives(self) -> bool:
+        """As far as anybody knows here."""
+        return self._pid != 0
 
     def bury(self) -> None:
         _, status = os.waitpid(self._pid, 0)
@@ -142,7 +165,7 @@ def mortals(folder: Path, module: str, n: int) -> Iterator[tuple[World, list[Mor
         roster = Roster(True, 1, FIRST_PREDECESSOR, tuple(members))
         for mortal in living:
             mortal.act(roster)
-        world = World(
+        world = TimelyWorld(
             {mortal.index: mortal.party for mortal in living},
             roster,
             ed25519_key(b"1" * 32),
@@ -165,7 +188,7 @@ class _Servant:
     link: socket.socket
     arena: Arena = field(default_factory=lambda: Arena(256 * 1024))
     party: LivingParty | None = None
-    world: World = field(init=False)
+    world: TimelyWorld = field(init=False)
 
     def serve(self) -> None:
         shield_this_thread()
@@ -179,6 +202,9 @@ class _Servant:
                 _send(self.link, ("result", None))
             elif name == "die_at":
                 steps.observe(killing_at(*arguments))
+                _send(self.link, ("result", None))
+            elif name == "wait":
+                self.world.later[0] += arguments[0]
                 _send(self.link, ("result", None))
             elif name == "give_up":
                 self._give_up()
@@ -219,7 +245,7 @@ class _Servant:
 
     def _party(self, roster: Roster, token: Token, identity: Identity) -> LivingParty:
         store = HolderStore.create(self.place / "store")
-        self.world = World({}, roster, ed25519_key(b"1" * 32), ed25519_key(b"2" * 32))
+        self.world = TimelyWorld({}, roster, ed25519_key(b"1" * 32), ed25519_key(b"2" * 32))
         return self.world.party(self.index, token, identity, store, self.arena)
 
     def _give_up(self) -> None:

@@ -7,42 +7,18 @@ that was used twice; and either the wallet is finished, or its name is free agai
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from hsm_mpc.errors import Refused
 from tests.agent.making import Making
 from tests.agent.rounds import Round
-from tests.agent.simulate import World
 from tests.crash.deaths import MOMENTS, WHICH_STEPS, Moment
 from tests.crash.driving import drive, is_free_again, outcome_order, signed, signed_by_both
-from tests.crash.invariants import NonceBook, Remains
-from tests.crash.mortal import DiedError, Mortal, mortals
-from tests.memory_folder import IN_MEMORY
-
-Place = tuple[World, list[Mortal]]
+from tests.crash.invariants import NonceBook
+from tests.crash.mortal import DiedError, Mortal, Place
 
 ATTRIBUTES_COMPARED = 19
 """Of a wrapping key, by its first use after a start."""
-
-
-@pytest.fixture
-def place(softhsm_module: str) -> Iterator[Place]:
-    with (
-        tempfile.TemporaryDirectory(prefix="mortal-", dir=IN_MEMORY) as folder,
-        mortals(Path(folder), softhsm_module, 2) as both,
-    ):
-        yield both
-
-
-def whole(mortal: Mortal) -> Remains:
-    """What must hold after every start."""
-    remains: Remains = mortal.call("remains")
-    remains.require_whole()
-    return remains
 
 
 @pytest.mark.long
@@ -60,7 +36,7 @@ def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, quest
             break
         except DiedError:
             mortal.start()
-        remains = whole(mortal)
+        remains = mortal.remains()
         try:
             drive(making)
             outcomes.append("finished")
@@ -68,12 +44,12 @@ def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, quest
             outcomes.append(remains.states.get(making.wallet_id, "nothing"))
             if making.wallet_id in remains.states:
                 mortal.party.ceremonies.discard(making.wallet_id)
-            assert making.wallet_id not in whole(mortal).states
+            assert making.wallet_id not in mortal.remains().states
             assert is_free_again(making)
             mortal.call("give_up")
             _give_up(other, making)
         else:
-            assert whole(mortal).states[making.wallet_id] == "active"
+            assert mortal.remains().states[making.wallet_id] == "active"
             signed(world, making.certificate(), b"after step %d" % number)
         for each in (mortal, other):
             each.call("clear")
@@ -85,7 +61,7 @@ def test_a_key_generation_killed_at_any_step(place: Place, moment: Moment, quest
 def _give_up(other: Mortal, making: Making) -> None:
     """The other holder ends it, too: by itself, or by its operator."""
     other.call("give_up")
-    if making.wallet_id in whole(other).states:
+    if making.wallet_id in other.remains().states:
         other.party.ceremonies.discard(making.wallet_id)
 
 
@@ -106,7 +82,7 @@ def test_a_signature_killed_at_any_step(place: Place, moment: Moment, questions:
         except DiedError:
             mortal.start()
         book.died(1)
-        assert whole(mortal).states == {bytes(making.wallet_id): "active"}
+        assert mortal.remains().states == {bytes(making.wallet_id): "active"}
         if round_.commits.keys() == {1, 2}:
             with pytest.raises(Refused, match="no nonce was made here"):
                 round_.sign(1, round_.listed())
@@ -124,7 +100,7 @@ def test_a_holder_killed_between_rounds_is_as_one_that_never_was(place: Place) -
     making.hellos = [making.greet(index) for index in (1, 2)]
     mortal.kill()
     mortal.start()
-    assert whole(mortal).states == {}
+    assert mortal.remains().states == {}
     with pytest.raises(Refused):
         making.deal(1)
     _give_up(other, making)
@@ -133,7 +109,7 @@ def test_a_holder_killed_between_rounds_is_as_one_that_never_was(place: Place) -
     round_ = signed(world, again.certificate(), b"message")
     mortal.kill()
     mortal.start()
-    assert whole(mortal).states == {bytes(again.wallet_id): "active"}
+    assert mortal.remains().states == {bytes(again.wallet_id): "active"}
     with pytest.raises(Refused):
         round_.sign(1)
     signed(world, again.certificate(), b"another")

@@ -111,8 +111,11 @@ class Successions:
     def rewrap(self, wallet_id: WalletId) -> HeldEpoch:
         """The live epoch, once its share is sealed for a new key and the old key is gone."""
         with self._lock:
-            record = rewrapping.begin(self._settled(wallet_id))
-            self._wallets.forget(wallet_id)
+            live = self._settled(wallet_id)
+            try:
+                record = rewrapping.begin(live)
+            finally:  # also what fails may have put another key into the record
+                self._wallets.forget(wallet_id)
             rewrapping.settle(self._holder, wallet_id)
             return self._wallets.find(wallet_id, record.epoch_hash)
 
