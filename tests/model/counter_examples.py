@@ -227,7 +227,7 @@ COUNTER_EXAMPLES: Final = (
         what="6.5.7, 6.4.1: the next succession deals to the V of e of a holder that was away",
     ),
     CounterExample(
-        "as built: a coordinator names an old V",
+        "a coordinator names an old V",
         Model(TWO_OF_FOUR, (1, 1), 0, 2, words=f"{AS_BUILT} stale"),
         "I2",
         68_963,

@@ -59,7 +59,7 @@ class Model:
 
 
 AS_BUILT: Final = "deliveries announced waits"
-"""The product: with delivery keys, and coordinators that wait for everybody's DESTROYED."""
+"""The product, whose holders refuse old delivery keys besides; nobody names one here."""
 
 MENDED: Final = "deliveries announced current stale"
 """Coordinators that do not wait and name old delivery keys, and holders that refuse those."""
