@@ -180,6 +180,14 @@ class RefreshConfig(_Model):
     quiet_hours: Annotated[tuple[DailyHours, ...], Field(strict=False)] = ()
     """`HH:MM-HH:MM` UTC: no refresh begins then."""
 
+    @model_validator(mode="after")
+    def _check(self) -> RefreshConfig:
+        for hours in self.quiet_hours:
+            begin, end = hours.split("-")
+            if begin == end:
+                raise ValueError(f"quiet_hours: {hours} is no time at all, or every time")
+        return self
+
 
 class CoordinatorConfig(_Model):
     """One coordinator (`coordinator run`)."""

@@ -155,7 +155,10 @@ class InvalidSignature(HsmMpcError):
 
 
 def reason_of(failure: Exception) -> str:
-    """For a line in a log: what is none of ours says its kind, too."""
-    if isinstance(failure, HsmMpcError):
-        return str(failure)
-    return f"{type(failure).__name__}: {failure}"
+    """For a line in a log: what is none of ours says its kind, too.
+
+    What would begin another line, or steer a terminal, is shown as an escape: a holder may say it.
+    """
+    is_ours = isinstance(failure, HsmMpcError)
+    text = str(failure) if is_ours else f"{type(failure).__name__}: {failure}"
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)

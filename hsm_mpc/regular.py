@@ -20,10 +20,11 @@ def read_regular(path: Path, cap: int) -> tuple[bytes, os.stat_result]:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as failure:
         raise BadInput(f"{path}: {failure.strerror}") from failure
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise BadInput(f"{path}: not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise BadInput(f"{path}: not a regular file")
         content = file.read(cap + 1)
     if len(content) > cap:
         raise BadInput(f"{path}: larger than {cap} bytes")

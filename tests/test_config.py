@@ -232,6 +232,36 @@ def test_a_coordinator_that_is_configured_wrongly_is_refused(
         load_coordinator(written(tmp_path, COORDINATOR.replace(*change)))
 
 
+def test_a_coordinator_refreshes_as_its_file_says(tmp_path: Path) -> None:
+    text = COORDINATOR + "refresh: {interval: 60, quiet_hours: [07:00-19:30, 22:00-06:00]}\n"
+    refresh = load_coordinator(written(tmp_path, text)).refresh
+    assert refresh is not None
+    assert (refresh.interval, refresh.jitter) == (60, 0)
+    assert refresh.quiet_hours == ("07:00-19:30", "22:00-06:00")
+    assert load_coordinator(written(tmp_path, COORDINATOR)).refresh is None
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "{}",
+        "{interval: 59}",
+        "{interval: 1.5e3}",
+        "{interval: 60, jitter: -1}",
+        "{interval: 60, quiet_hours: '07:00-19:00'}",
+        "{interval: 60, quiet_hours: ['7:00-19:00']}",
+        "{interval: 60, quiet_hours: ['07:00-24:00']}",
+        "{interval: 60, quiet_hours: ['07:00-19:60']}",
+        '{interval: 60, quiet_hours: ["07:00-19:00\\n"]}',
+        "{interval: 60, quiet_hours: ['08:00-08:00']}",
+        "{interval: 60, weekdays: [1]}",
+    ],
+)
+def test_a_schedule_that_says_nothing_clear_is_refused(tmp_path: Path, schedule: str) -> None:
+    with pytest.raises(BadConfig):
+        load_coordinator(written(tmp_path, f"{COORDINATOR}refresh: {schedule}\n"))
+
+
 @pytest.mark.parametrize(
     "change", [("name: me", "name: Me"), ("key: me.key", "pin: 1"), ("version: 1", "version: 2")]
 )

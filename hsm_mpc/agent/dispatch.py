@@ -172,9 +172,9 @@ class HolderDesk:
         return (self._successions.adopt(propose, certificate, transcript, history),)
 
     def _retire(self, parts: Parts) -> Sequence[bytes]:
-        """RETIRE, CERT, transcript or nothing → DESTROYED."""
+        """RETIRE, CERT, transcript or nothing → DESTROYED, DONE of the epoch that is live now."""
         retirement, certificate, transcript = _exactly(3, parts)
-        return (self._successions.retire(retirement, certificate, transcript),)
+        return self._successions.retire(retirement, certificate, transcript)
 
     def _transcript(self, parts: Parts) -> Sequence[bytes]:
         """wallet_id, h → what that epoch was made from."""

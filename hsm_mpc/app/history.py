@@ -11,6 +11,7 @@ from typing import Final
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.client.history import Link, verified_history
+from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
 from hsm_mpc.errors import BadInput
 from hsm_mpc.regular import read_regular
@@ -18,7 +19,6 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.wallet_calls import Chain
 
-_LARGEST_CHAIN: Final = 1 << 30
 _LAST_SECOND: Final = 253_402_300_799
 """Of the year 9999: a holder may say any time."""
 
@@ -76,7 +76,7 @@ def tell(config_path: Path, name: str, chain: Path | None, out: Path | None) -> 
             source, roster = client.chain(name), client.roster
     else:
         roster = pinned_roster(load_client(config_path).roster)
-        source = Chain.from_bytes(read_regular(chain, _LARGEST_CHAIN)[0])
+        source = Chain.from_bytes(read_regular(chain, 2 * LARGEST_CHAIN)[0])
     told = told_of(source, roster)
     if told.name != name:
         raise BadInput(f"that is the history of {told.name!r}, not of {name!r}")

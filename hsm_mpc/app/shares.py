@@ -149,10 +149,10 @@ def inspect_wallet(config_path: Path, wallet: str, prompt: bool) -> Inspected:
     Raises:
         BadInput: this holder has none.
     """
-    files = [each.file for each in list_all(config_path, prompt).shares if each.wallet == wallet]
-    if not files:
+    held = [each for each in list_all(config_path, prompt).shares if each.wallet == wallet]
+    if not held:
         raise BadInput(f"{wallet}: no such file, and no wallet of that name at this holder")
-    return inspect(Path(files[-1]))
+    return inspect(Path(max(held, key=lambda each: each.epoch).file))
 
 
 def list_all(config_path: Path, prompt: bool) -> Shares:

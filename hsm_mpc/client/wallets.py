@@ -47,6 +47,8 @@ SHOW_SECONDS: Final = 90.0
 REFRESH_SECONDS: Final = 180.0
 _MOST_EPOCHS: Final = 20_000
 """One each hour for two years."""
+LARGEST_CHAIN: Final = 1 << 29
+"""Bytes: so many epochs of ten holders have fewer."""
 REQUEST_VALIDITY: Final = 600
 """Seconds that a request for a signature is good for."""
 
@@ -164,11 +166,15 @@ class WalletClient:
         encoded = checked_name(name, "wallet").encode("ascii")
         shown = Shown.from_parts(self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS))
         successions: list[ShownSuccession] = []
+        room = LARGEST_CHAIN
         while True:
             after = [encoded, u32be(len(successions))]
             parts = self._called(CoordinatorMethod.SUCCESSIONS, after, SHOW_SECONDS)
+            room -= sum(map(len, parts))
             if len(successions) > _MOST_EPOCHS:
                 raise BadEncoding(f"the coordinator tells of more than {_MOST_EPOCHS} epochs")
+            if room < 0:
+                raise BadEncoding(f"the coordinator tells more than {LARGEST_CHAIN} bytes")
             if not parts:
                 return Chain(shown.certificate, shown.dones, tuple(successions))
             successions += successions_from_parts(parts)

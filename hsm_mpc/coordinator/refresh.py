@@ -19,7 +19,13 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in, first_body
+from hsm_mpc.coordinator.successions import (
+    Epochs,
+    Succession,
+    attempt_in,
+    first_body,
+    signing_body,
+)
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -31,7 +37,7 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.assembling import assemble
@@ -78,8 +84,21 @@ class Refresher:
         successions = self._registry.successions(wallet.wallet_id)
         return Epochs(first_body(wallet.certificate), wallet.dones, successions)
 
-    def refresh(self, wallet: Registered, absent: Collection[int]) -> Epochs:
+    def signing(self, wallet: Registered, candidates: Collection[int]) -> EpochBody:
+        """The epoch in which these holders sign together (step 6.5.8)."""
+        newest = self._registry.newest_successions(wallet.wallet_id, 2)
+        return signing_body(first_body(wallet.certificate), newest, candidates)
+
+    def refresh(
+        self,
+        wallet: Registered,
+        absent: Collection[int],
+        replacing: EpochHash | None = None,
+    ) -> Epochs:
         """Make the next epoch of a wallet, without those that are `absent`.
+
+        Args:
+            replacing: nothing is made if another epoch is the newest by then.
 
         Raises:
             BadInput: too few are left.
@@ -96,7 +115,10 @@ class Refresher:
                 f"{sizes.join}"
             )
         with self._alone_with(wallet.wallet_id):
-            epochs, overtaken = self._advanced(self.epochs(wallet))
+            epochs = self.epochs(wallet)
+            if replacing not in (None, epochs.newest_body.hash):
+                return epochs
+            epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
             self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))
@@ -117,6 +139,7 @@ class Refresher:
         if epochs.newest is not None and not epochs.newest.retirement:
             epoch -= 1
         replaced = epochs.body(epoch)
+        self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
         attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
         deadline = self._clock() + ATTEMPT_SECONDS
         ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
@@ -286,8 +309,14 @@ class Refresher:
         def destroyed(source: bytes) -> bool:
             return destroyed_in(source, replaced, self._keys).successor == h
 
-        for source in self._messages(answers, destroyed):
+        def holds(source: bytes) -> bool:
+            """A holder that was away says only now, by what key the next epoch reaches it."""
+            return adoption_in(source, replaced, self._keys).epoch_hash == h
+
+        for source in self._messages(answers, destroyed, 0, of=2):
             newest = newest.with_destroyed(source)
+        for source in self._messages(answers, holds, 1, of=2):
+            newest = newest.with_done(source)
         self._registry.keep(newest)
         return newest
 
@@ -348,16 +377,19 @@ class Refresher:
         self,
         answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
         wanted: Callable[[bytes], bool],
+        part: int = 0,
+        of: int = 1,
     ) -> Iterator[bytes]:
-        """The one message of each holder that has answered what is wanted: what another one says
-        costs the others nothing.
+        """That part of the answer of each holder that has said what is wanted: what another one
+        says costs the others nothing.
         """
         for index, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or len(answer) != 1:
+            if isinstance(answer, HsmMpcError) or len(answer) != of:
                 continue
             try:
-                if parse_envelope(answer[0]).address.sender == index and wanted(answer[0]):
-                    yield answer[0]
+                said = answer[part]
+                if parse_envelope(said).address.sender == index and wanted(said):
+                    yield said
             except (BadInput, InvalidSignature):
                 continue  # it is asked again
 

@@ -53,5 +53,7 @@ class RefreshKeeper:
                 return None
             return self._refresher.advance(wallet).newest != before
         except Exception as failure:  # noqa: BLE001 - an outermost edge
+            if self._ending.is_set():
+                return None
             self._report(f"refresh of {wallet.name}: {reason_of(failure)}")
             return False

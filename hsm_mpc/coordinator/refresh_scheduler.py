@@ -10,7 +10,7 @@ from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import Schedule
 from hsm_mpc.errors import reason_of
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 
 _PAUSE: Final = 15.0
 _HOLD_OFF: Final = 600
@@ -34,7 +34,7 @@ class RefreshScheduler:
         self._registry = registry
         self._clock = clock
         self._report = report
-        self._not_before: dict[WalletId, int] = {}
+        self._failed: dict[WalletId, int] = {}
         self._ending = threading.Event()
 
     def begin(self) -> None:
@@ -60,19 +60,22 @@ class RefreshScheduler:
     def _looked_at(self, wallet: Registered) -> None:
         """Refresh it if it is due."""
         try:
-            if not self._is_due(wallet):
+            due = self._due(wallet)
+            if due is None:
                 return
-            epoch = self._refresher.refresh(wallet, ()).successions[-1].epoch
+            epoch = self._refresher.refresh(wallet, (), due).newest_body.epoch
             self._report(f"schedule: {wallet.name} is in epoch {epoch}")
         except Exception as failure:  # noqa: BLE001 - an outermost edge
             if self._ending.is_set():
                 return
             self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
-            self._not_before[wallet.wallet_id] = self._clock() + _HOLD_OFF
+            self._failed[wallet.wallet_id] = self._clock()
 
-    def _is_due(self, wallet: Registered) -> bool:
-        now = self._clock()
-        if not wallet.dones or now < self._not_before.get(wallet.wallet_id, 0):
-            return False
+    def _due(self, wallet: Registered) -> EpochHash | None:
+        """The epoch that is to be replaced now; None: that of this wallet is not."""
+        now, failed = self._clock(), self._failed.get(wallet.wallet_id)
+        if not wallet.dones or (failed is not None and 0 <= now - failed < _HOLD_OFF):
+            return None
         h = self._refresher.epochs(wallet).newest_body.hash
-        return self._schedule.is_due(h, self._registry.since(wallet.wallet_id, h, now), now)
+        since = self._registry.since(wallet.wallet_id, h, now)
+        return h if self._schedule.is_due(h, since, now) else None

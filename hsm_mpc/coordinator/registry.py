@@ -129,6 +129,15 @@ class Registry:
             ).fetchall()
         return tuple(_succession(row) for row in rows)
 
+    def newest_successions(self, wallet_id: WalletId, most: int) -> tuple[Succession, ...]:
+        """The last `most` of them: a signature wants no more, however many there are."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT * FROM successions WHERE wallet_id = ? ORDER BY epoch DESC LIMIT ?",
+                (wallet_id, most),
+            ).fetchall()
+        return tuple(_succession(row) for row in reversed(rows))
+
     def keep(self, succession: Succession) -> None:
         """How far a succession has come. Raises: BackendError, as `add`."""
         row = (
@@ -165,13 +174,14 @@ class Registry:
     def since(self, wallet_id: WalletId, newest: EpochHash, now: int) -> int:
         """When the newest epoch of a wallet was first seen here, in seconds since 1970 UTC.
 
-        Whoever lost the registry sees it now. Raises: BackendError, as `add`.
+        Whoever lost the registry sees it now; so does a clock that was ahead then. Raises:
+        BackendError, as `add`.
         """
         with self._writing():
             row = self._database.execute(
                 "SELECT epoch_hash, since FROM ages WHERE wallet_id = ?", (wallet_id,)
             ).fetchone()
-            if row is not None and row[0] == newest:
+            if row is not None and row[0] == newest and row[1] <= now:
                 return int(row[1])
             with step("registry.age"), self._database:
                 self._database.execute(

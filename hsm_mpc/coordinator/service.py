@@ -242,12 +242,12 @@ class CoordinatorService:
         candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
         if not candidates.issubset(self._links.indices):
             raise BadInput("signers that are not in the roster")
-        body = self._refresher.epochs(wallet).signing(candidates)
+        body = self._refresher.signing(wallet, candidates)
         while True:
             try:
                 signed = self._signed_in(body, wallet, request, encoded, candidates)
             except (Declined, QuorumUnreachable):
-                tried, body = body, self._refresher.epochs(wallet).signing(candidates)
+                tried, body = body, self._refresher.signing(wallet, candidates)
                 if body == tried:
                     raise
             else:

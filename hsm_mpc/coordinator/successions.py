@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -119,16 +119,6 @@ class Epochs:
         t = self.first.terms.sizes.t
         return next((each for each in reversed(self.successions) if len(each.dones) >= t), None)
 
-    def signing(self, candidates: Collection[int]) -> EpochBody:
-        """The epoch in which these holders sign together (step 6.5.8)."""
-        newest = self.newest
-        if newest is None:
-            return self.first
-        there = len(newest.dones.keys() & set(candidates))
-        if newest.retirement or there >= self.first.terms.sizes.t:
-            return newest.body
-        return self.body(newest.epoch - 1)
-
     def shown(self) -> ShownSuccession | None:
         """What clients are shown of it; None: no succession was adopted yet."""
         newest = self.adopted()
@@ -140,6 +130,24 @@ class Epochs:
             if index in succession.dones:
                 return succession.dones[index]
         return self.first_dones[index - 1]
+
+
+def signing_body(
+    first: EpochBody, newest: Sequence[Succession], candidates: Collection[int]
+) -> EpochBody:
+    """The epoch in which these holders sign together (step 6.5.8).
+
+    Args:
+        first: of the key generation.
+        newest: the last two successions of the wallet, or as many as there are.
+    """
+    if not newest:
+        return first
+    last = newest[-1]
+    there = len(last.dones.keys() & set(candidates))
+    if last.retirement or there >= first.terms.sizes.t:
+        return last.body
+    return newest[-2].body if len(newest) > 1 else first
 
 
 def attempt_in(propose: bytes) -> Attempt:

@@ -108,7 +108,7 @@ def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Propos
     _check_address(message, content.attempt, replaced)
     members, joins = _members(content, replaced, keys)
     _check_choice(content, joins)
-    delivery_keys = _delivery_keys(content.dones, members, replaced, keys)
+    delivery_keys = _delivery_keys(content.dones, replaced, keys)
     return Proposed(message.to_bytes(), content, members, delivery_keys)
 
 
@@ -167,23 +167,23 @@ def _check_choice(content: Propose, joins: Sequence[Join]) -> None:
         raise BadInput("propose: it does not carry on what was adopted last")
 
 
-def _delivery_keys(
-    dones: Sequence[bytes], members: Sequence[int], replaced: Replaced, keys: KeyBook
-) -> tuple[bytes, ...]:
-    """V_1..V_n. No two are equal: one pad would then seal two different shares (step 2.3.5)."""
+def _delivery_keys(dones: Sequence[bytes], replaced: Replaced, keys: KeyBook) -> tuple[bytes, ...]:
+    """V_1..V_n, each of this epoch: what is sealed to an older one, nobody can open who has retired
+    that. No two are equal: one pad would then seal two different shares (step 2.3.5).
+    """
     found = []
     for index, source in enumerate(dones, 1):
-        done = newest_done(source, index, replaced, keys)
-        if index in members and done.epoch_hash != replaced.hash:
-            raise BadInput(f"propose: holder {index} joined, and its DONE is of another epoch")
+        done = done_in(source, index, replaced, keys)
+        if done.epoch_hash != replaced.hash:
+            raise BadInput(f"propose: the DONE of holder {index} is of another epoch")
         found.append(done.delivery_key)
     if len(set(found)) != len(found):
         raise BadInput("propose: two holders have one delivery key")
     return tuple(found)
 
 
-def newest_done(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
-    """What holder `index` said in a DONE, of this epoch of the wallet or of an older one.
+def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
+    """What holder `index` said in a DONE of this wallet, of whichever epoch.
 
     Raises:
         BadInput, InvalidSignature: it is no DONE of this holder for this wallet.

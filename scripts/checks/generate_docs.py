@@ -43,7 +43,25 @@ def _verbs(command: click.Command, name: str) -> Iterator[tuple[str, str]]:
         yield name, command.get_short_help_str(limit=200)
 
 
-GENERATORS: Final[Mapping[str, Callable[[], str]]] = {"cli-help": cli_help}
+def model_rows() -> str:
+    """What the model of section 6 was explored for (tests/model)."""
+    from tests.model.page import rows
+
+    return rows()
+
+
+def model_counter_examples() -> str:
+    """What breaks in that model without a rule."""
+    from tests.model.page import counter_examples
+
+    return counter_examples()
+
+
+GENERATORS: Final[Mapping[str, Callable[[], str]]] = {
+    "cli-help": cli_help,
+    "model-rows": model_rows,
+    "model-counter-examples": model_counter_examples,
+}
 
 
 def regenerated(text: str, generators: Mapping[str, Callable[[], str]] = GENERATORS) -> str:

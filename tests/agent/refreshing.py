@@ -29,8 +29,8 @@ Answer = tuple[bytes, bytes, bytes, bytes]
 class Refreshing:
     """One succession of `replaced`, through as many attempts as it takes.
 
-    `first_dones` are those of epoch 0. `before` is the payload of the RETIRE that ended the epoch
-    before; of epoch 0 it is empty.
+    `first_dones` are those of that epoch. `before` is the payload of the RETIRE that ended the
+    epoch before it; of epoch 0 it is empty.
     """
 
     world: World
@@ -50,6 +50,8 @@ class Refreshing:
     history: bytes = b""
     retirement: bytes = b""
     destroyed: dict[int, bytes] = field(default_factory=dict)
+    last_dones: dict[int, bytes] = field(default_factory=dict)
+    """Of those that have retired `replaced`: their DONEs of the successor."""
 
     def __post_init__(self) -> None:
         self.now = self.world.clock()
@@ -60,7 +62,7 @@ class Refreshing:
             self.world,
             self.successor,
             self.members,
-            self.first_dones,
+            [self.last_dones.get(index, done) for index, done in enumerate(self.first_dones, 1)],
             self.retirement,
             self.attempts,
         )
@@ -132,8 +134,10 @@ class Refreshing:
     def retire(self, index: int, transcript: bytes = b"") -> bytes:
         retire = self.said(RETIRE, self.retirement)
         certified = self.said(SUCCESSOR, self._certificate())
-        message: bytes = self.successions(index).retire(retire, certified, transcript)
-        return message
+        destroyed, self.last_dones[index] = self.successions(index).retire(
+            retire, certified, transcript
+        )
+        return bytes(destroyed)
 
     # All of it
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession import rewrapping
+from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import SigningWallet
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
@@ -19,6 +23,7 @@ from hsm_mpc.sealing.sealed import SealedShare, seal
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
 from tests.agent.copies import opener, require_closed
+from tests.agent.faults import failing_at
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
@@ -237,3 +242,58 @@ def test_only_an_active_wallet_is_rewrapped(world: World) -> None:
         making.certify(index)
     with pytest.raises(NotReady, match="not active yet"):
         world.parties[1].successions.rewrap(making.wallet_id)
+
+
+def test_a_rewrap_that_fails_anywhere_leaves_a_holder_that_signs_on(
+    making: Making, party: Party, wallet_id: WalletId
+) -> None:
+    """Disk or HSM fail, and the signer lives on: what it has in memory is not of the key before."""
+    certificate = making.certificate()
+    for count in itertools.count():
+        try:
+            with failing_at(count):
+                party.successions.rewrap(wallet_id)
+        except BackendError:
+            signed(making.world, certificate, b"after the failure")
+            party.successions.recover()
+            signed(making.world, certificate, b"after all is settled")
+            assert len(keks(party)) == 1
+            assert record_of(party, wallet_id).extra_uris == ()
+        else:
+            break
+    assert count > 10
+
+
+def test_a_disk_that_was_copied_during_a_rewrap_costs_no_key(
+    making: Making, party: Party, wallet_id: WalletId
+) -> None:
+    """The new key of that rewrap opens the disk of today, and nothing else does."""
+    epochs, before = party.acting.epochs(wallet_id), record_of(party, wallet_id)
+    old_blob = epochs.blob(before.epoch_hash)
+    today = party.successions.rewrap(wallet_id).record
+    new_blob, present = epochs.blob(before.epoch_hash), keks(party)
+    copied = replace(today, kek_uri=before.kek_uri, extra_uris=(today.kek_uri,))
+    epochs.seal(copied, old_blob)
+    party.successions.recover()
+    assert keks(party) == present
+    with pytest.raises(Tampered):
+        party.successions.rewrap(wallet_id)
+    epochs.seal(today, new_blob)
+    party.wallets.forget(wallet_id)
+    signed(making.world, making.certificate(), b"with the disk of today")
+
+
+def test_a_token_that_has_lost_the_new_key_keeps_the_old_one(
+    making: Making, party: Party, wallet_id: WalletId
+) -> None:
+    """A token was restored, or forgot what it had just made; a copy of the disk still opens."""
+    certificate, acting = making.certificate(), party.acting
+    copy, epochs, before = opener(party, certificate.body), acting.epochs(wallet_id), keks(party)
+    live = LiveEpoch.of(acting, party.wallets, wallet_id)
+    record = rewrapping.begin(live)
+    destroy_wrapping_key(acting, wallet_id, key_id_in(acting.token, record.kek_uri))
+    party.successions.recover()
+    assert keks(party) == before
+    assert epochs.record(record.epoch_hash) == record
+    with acting.arena.scope() as take:
+        copy.open_into(take(64))

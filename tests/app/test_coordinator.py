@@ -78,6 +78,21 @@ def test_a_client_without_a_coordinator_says_so(folder: Path) -> None:
         pass
 
 
+def test_a_log_that_cannot_be_written_ends_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/dev/full is a disk that is full; a pipe that nobody reads answers so, too."""
+    told = []
+    with (
+        pytest.raises(OSError, match="No space left"),
+        Path("/dev/full").open("w") as full,
+        monkeypatch.context() as written,
+    ):
+        written.setattr(sys, "stderr", full)
+        for epoch in (1, 2):
+            coordinator._log(f"schedule: treasury is in epoch {epoch}")
+            told.append(epoch)
+    assert told == [1, 2]
+
+
 def test_a_client_and_a_monitor_get_answers_from_a_coordinator_that_starts_and_ends(
     folder: Path,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,8 +15,11 @@ import pytest
 
 from hsm_mpc.app import history, history_drawn
 from hsm_mpc.app.history import Destruction, ToldEpoch, ToldHistory
+from hsm_mpc.client.history import History, verified_history
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.errors import BadInput
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.wallet_calls import Chain
 from tests.coordinator.office import Office
 
 NOWHERE = Path("/nowhere")
@@ -68,6 +72,31 @@ def test_the_chain_of_another_wallet_is_not_told_under_its_name(
     monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
     with pytest.raises(BadInput, match="the history of 'treasury', not of 'savings'"):
         history.tell(NOWHERE, "savings", kept, None)
+
+
+def test_a_chain_that_is_no_regular_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe would be waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "pinned_roster", lambda _: None)
+    for name in ("pipe", "none", "."):
+        with pytest.raises(BadInput):
+            history.tell(NOWHERE, "treasury", tmp_path / name, None)
+
+
+def test_a_holder_may_tell_any_time(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of its clock nobody knows anything; a year of five digits is no error of ours."""
+    honest = verified_history
+
+    def destroyed_late(chain: Chain, keys: KeyBook, now: int) -> History:
+        (link,) = honest(chain, keys, now).links
+        return History((replace(link, retired=True, destroyed={1: 0, 2: 2**64 - 1}),))
+
+    monkeypatch.setattr(history, "verified_history", destroyed_late)
+    (first,) = history.tell(NOWHERE, "treasury", None, None).epochs
+    assert [each.at.year for each in first.destroyed] == [1970, 9999]
 
 
 def test_a_file_that_cannot_be_written_is_named(office: Office, tmp_path: Path) -> None:

@@ -120,6 +120,47 @@ def test_the_end_of_an_epoch_is_for_the_sake_of_the_next() -> None:
             seen(**changes)
 
 
+def test_who_retired_the_epoch_before_has_a_share_of_the_next() -> None:
+    """The proof names its adopters, whether or not their confirmations are shown once more."""
+    assert seen(dones=()).links[1].holders == (1, 2, 3)
+
+
+def test_fewer_adopters_than_the_epoch_names_retire_nothing() -> None:
+    """Nor does one of them who is counted twice, nor what nobody adopted."""
+    attempt, _ = honest()
+    one, two = attempt.done(1), attempt.done(2)
+    for counted in ((), (one, two), (one, two, two), (two, one, one)):
+        with pytest.raises(Tampered, match="epoch 1"):
+            seen(retirement=Retirement(counted).to_bytes(), destroyed=())
+
+
+def test_what_is_said_of_another_epoch_ends_none() -> None:
+    class Later(Refresh):
+        """The same holders, of the epoch behind."""
+
+        def replaced(self) -> EpochHash:
+            return honest()[0].body().hash
+
+    later = Later()
+    for changes in (
+        {"dones": (later.done(1),)},
+        {"retirement": succession_of(later).retirement},
+        {"destroyed": (later.destroyed(1),)},
+    ):
+        with pytest.raises(Tampered, match="epoch 1"):
+            seen(**changes)
+
+
+def test_no_epoch_comes_twice_or_in_another_order(refreshed_twice: tuple[World, Chain]) -> None:
+    world, chain = refreshed_twice
+    first, second = chain.successions
+    for told in ((first, first), (second, first), (first, second, second)):
+        with pytest.raises(Tampered):
+            verified_history(
+                replace(chain, successions=told), KeyBook(world.roster, {}), world.clock()
+            )
+
+
 def test_an_epoch_follows_the_one_before_it() -> None:
     class OfAnotherEpoch(Refresh):
         def body(self) -> EpochBody:
@@ -147,8 +188,17 @@ def refreshed_twice(
         whole = office.client.chain("treasury")
         small.setattr(service, "_PAGE_BYTES", 1)
         assert office.client.chain("treasury") == whole
+        page = [b"treasury", b"\0\0\0\1"]
+        parts = office.coordinator.call(CoordinatorMethod.SUCCESSIONS, page, 1)
+        assert parts == whole.successions[1].to_parts()
+        page[1] = b"\0\0\0\0"
+        parts = office.coordinator.call(CoordinatorMethod.SUCCESSIONS, page, 1)
+        assert parts == whole.successions[0].to_parts()
         small.setattr(wallets, "_MOST_EPOCHS", 1)
         with pytest.raises(BadEncoding, match="more than 1 epochs"):
+            office.client.chain("treasury")
+        small.setattr(wallets, "LARGEST_CHAIN", sum(map(len, parts)))
+        with pytest.raises(BadEncoding, match="the coordinator tells more than"):
             office.client.chain("treasury")
         encoded = b"treasury"
         for after in (b"", b"\0\0\0\0\0"):

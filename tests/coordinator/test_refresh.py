@@ -14,6 +14,8 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
@@ -56,6 +58,22 @@ def test_refreshed_again_and_again_the_key_stays_and_every_pair_signs(office: Of
         assert len(keks(party)) == 1
 
 
+def test_a_signature_looks_at_the_newest_epochs_only(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wallet that is refreshed by the clock has thousands of them."""
+    wallet = office.made()
+    for epoch in (1, 2, 3):
+        wallet = office.client.refresh("treasury", [])
+        assert wallet.body.epoch == epoch
+
+    def everything(*_: object) -> tuple[Succession, ...]:
+        raise AssertionError("all successions were read")
+
+    monkeypatch.setattr(Registry, "successions", everything)
+    assert office.signed(wallet, b"pay", (1, 3)).epoch_hash == wallet.body.hash
+
+
 def test_who_is_absent_keeps_the_old_epoch_alive_and_catches_up(office: Office) -> None:
     """Steps 6.4.7 and 6.5.8: 2-of-3 retires when all three have adopted."""
     office.made()
@@ -81,6 +99,21 @@ def test_who_is_down_and_not_said_to_be_absent_is_named(office: Office) -> None:
         office.client.refresh("treasury", [])
     assert unreachable.value.waiting_for == ("h2",)
     assert office.client.show("treasury").body.epoch == 0
+    office.links[2].down = False
+    assert office.client.refresh("treasury", []).body.epoch == 1
+
+
+def test_who_is_down_costs_the_others_no_promise(office: Office) -> None:
+    """A schedule tries again and again: each promise is a write to an HSM, and kept on disk."""
+    wallet = office.made()
+    office.links[2].down = True
+    for _ in range(3):
+        with pytest.raises(QuorumUnreachable):
+            office.client.refresh("treasury", [])
+    wallet_id = wallet.body.terms.wallet_id
+    for index in (1, 3):
+        assert HolderMethod.JOIN not in office.links[index].asked
+        assert office.world.parties[index].acting.attempts(wallet_id).all() == ()
     office.links[2].down = False
     assert office.client.refresh("treasury", []).body.epoch == 1
 
@@ -232,16 +265,32 @@ def test_what_one_holder_answers_instead_of_its_confirmation_keeps_nobody(
         if told == "garbage":
             return (b"garbage",)
         if told == "unsigned":
-            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]),)
+            return (answer[0][:-1] + bytes([answer[0][-1] ^ 1]), *answer[1:])
         message = parse_envelope(answer[0])
         payload = bytearray(message.payload)
         payload[10 if asked is HolderMethod.ADOPT else 42] ^= 1
-        return (liar.signed_by_identity(message.kind, message.address, bytes(payload)),)
+        said = liar.signed_by_identity(message.kind, message.address, bytes(payload))
+        return (said, *answer[1:])
 
     four.links[4].tamper = lie
     renewed = four.client.refresh("treasury", [])
     assert waiting_for(renewed) == (True, (4,))
     assert signed_in(four, renewed, (1, 2)) == renewed.body.hash
+
+
+def test_who_was_away_is_reached_by_the_key_that_it_has_now(four: Office) -> None:
+    """It did not vote, and is away again when the next epoch is dealt (step 6.4.1)."""
+    wallet = four.client.show("treasury")
+    for epoch in (1, 2, 3):
+        four.links[4].down = True
+        renewed = four.client.refresh("treasury", [4])
+        assert (renewed.body.epoch, waiting_for(renewed)) == (epoch, (True, (4,)))
+        four.links[4].down = False
+        registered = four.registry.named("treasury")
+        assert registered is not None
+        four.refresher.advance(registered)
+        assert waiting_for(four.client.show("treasury")) == (True, ())
+        assert signed_in(four, wallet, (1, 4)) == renewed.body.hash
 
 
 def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -85,3 +86,23 @@ def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
         office.links[3].down = False
         assert soon(lambda: retired(office, "treasury"))
         assert any("broken" in report for report in reports)
+
+
+def test_what_fails_because_all_of_it_ends_is_no_failure(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry is closed, and the links are: of each wallet there would be a line."""
+    office.made()
+    reached, ended = threading.Event(), threading.Event()
+
+    def closed(*_: object) -> Epochs:
+        reached.set()
+        ended.wait(5)
+        raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+
+    monkeypatch.setattr(Refresher, "epochs", closed)
+    with kept(office) as reports:
+        assert reached.wait(5)
+    ended.set()
+    assert soon(lambda: not any(each.name == "refresh" for each in threading.enumerate()))
+    assert reports == []

@@ -14,6 +14,7 @@ from hsm_mpc.coordinator import refresh_scheduler
 from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import QuietHours, Schedule
+from hsm_mpc.errors import Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from tests.coordinator.office import Office, soon
 
@@ -71,6 +72,14 @@ def test_the_age_of_an_epoch_is_kept_until_the_next_one(tmp_path: Path) -> None:
     assert registry.since(WALLET, H, 200) == 100
     assert registry.since(WALLET, H2, 300) == 300
     assert registry.since(WALLET, H2, 400) == 300
+
+
+def test_an_epoch_that_was_seen_by_a_clock_ahead_is_seen_anew(tmp_path: Path) -> None:
+    """Else it would not be refreshed before that time comes."""
+    registry = Registry(tmp_path / "r")
+    assert registry.since(WALLET, H, 10**12) == 10**12
+    assert registry.since(WALLET, H, 1000) == 1000
+    assert registry.since(WALLET, H, 2000) == 1000
 
 
 @pytest.fixture
@@ -139,6 +148,46 @@ def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
     assert soon(lambda: hourly[2:] == ["schedule: first is in epoch 1"])
 
 
+def test_a_holder_writes_no_line_of_its_own_into_the_log(office: Office, hourly: list[str]) -> None:
+    def forged(*_: object) -> tuple[bytes, ...]:
+        raise Refused("busy", "no\nschedule: second is in epoch 7\x1b[2J\u2028")
+
+    office.links[2].tamper = forged
+    office.world.now[0] += HOUR
+    assert soon(lambda: len(hourly) == 2)
+    assert all("is not refreshed: no\\nschedule" in line for line in hourly)
+    assert all(line.isprintable() for line in hourly)
+
+
+def test_a_failure_by_a_clock_ahead_holds_nothing_off_when_it_is_set_back(
+    office: Office, hourly: list[str]
+) -> None:
+    office.links[2].down = True
+    office.world.now[0] += HOUR + 1000
+    assert soon(lambda: len(hourly) >= 2)
+    office.links[2].down = False
+    office.world.now[0] -= 500
+    assert soon(lambda: "schedule: first is in epoch 1" in hourly)
+
+
+def test_what_somebody_refreshes_meanwhile_is_not_refreshed_again(
+    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = RefreshScheduler._due
+
+    def by_hand(scheduler: RefreshScheduler, wallet: Registered) -> EpochHash | None:
+        due = honest(scheduler, wallet)
+        if due is not None:
+            office.client.refresh(wallet.name, [])
+        return due
+
+    monkeypatch.setattr(RefreshScheduler, "_due", by_hand)
+    office.world.now[0] += HOUR
+    assert soon(lambda: len(hourly) >= 1)
+    assert soon(lambda: len(hourly) == 2)
+    assert epochs(office) == [1, 1]
+
+
 def test_a_registry_that_fails_once_does_not_end_the_schedule(
     office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,14 +207,14 @@ def test_a_registry_that_fails_once_does_not_end_the_schedule(
 def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
     office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = RefreshScheduler._is_due
+    honest = RefreshScheduler._due
 
-    def damaged(scheduler: RefreshScheduler, wallet: Registered) -> bool:
+    def damaged(scheduler: RefreshScheduler, wallet: Registered) -> EpochHash | None:
         if wallet.name == "first":
             raise IndexError("a row is missing")
         return honest(scheduler, wallet)
 
-    monkeypatch.setattr(RefreshScheduler, "_is_due", damaged)
+    monkeypatch.setattr(RefreshScheduler, "_due", damaged)
     office.world.now[0] += HOUR
     assert soon(lambda: epochs(office) == [0, 1])
     assert "schedule: first is not refreshed: IndexError: a row is missing" in hourly

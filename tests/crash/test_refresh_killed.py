@@ -45,11 +45,11 @@ def test_a_refresh_killed_at_any_step(
     refreshing = Refreshing(world, making.certificate().body, BOTH, making.dones)
     key, wallet_id = refreshing.replaced.group_key, bytes(refreshing.replaced.terms.wallet_id)
     for number in itertools.count():
-        mortal.kill()  # so that every refresh begins with the same steps
-        mortal.start()
         other.call("wait", JOINS_WITHIN + 1)
         mortal.call("die_at", moment, number, questions)
         died = refreshed(place, refreshing)
+        mortal.kill()  # a death that has not come does not come, and each refresh begins alike
+        mortal.start()
         for each in (mortal, other):
             remains = each.remains()
             assert remains.states == {wallet_id: "active"}

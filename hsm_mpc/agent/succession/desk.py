@@ -85,17 +85,21 @@ class Successions:
             self._wallets.forget(live.wallet_id)  # what was adopted before signs no more
             return done
 
-    def retire(self, source: bytes, certificate: bytes, transcript: bytes) -> bytes:
-        """RETIRE, CERT or nothing, transcript or nothing → the own DESTROYED."""
+    def retire(self, source: bytes, certificate: bytes, transcript: bytes) -> tuple[bytes, bytes]:
+        """RETIRE, CERT or nothing, transcript or nothing → the own DESTROYED, and the own DONE of
+        the epoch that is live now: whoever did not vote for it has said none yet.
+        """
         address = parse_envelope(source).address
         with self._lock:
             live = self._settled(address.wallet_id)
             said = live.epochs.kept(address.epoch_hash, EpochDocument.DESTROYED)
             if said is not None and live.body.hash != address.epoch_hash:
-                return said
+                return said, live.own_done()
             self._require_live(live, address.epoch_hash)
             retiring.begin(live, self._suite(live), source, certificate, transcript)
-            return self._finished(live.wallet_id)
+            destroyed = self._finished(live.wallet_id)
+            live = LiveEpoch.of(self._holder, self._wallets, live.wallet_id)
+            return destroyed, live.own_done()
 
     def transcript(self, wallet_id: WalletId, h: EpochHash) -> bytes:
         """What an epoch was made from: for holders that were away.
@@ -111,8 +115,11 @@ class Successions:
     def rewrap(self, wallet_id: WalletId) -> HeldEpoch:
         """The live epoch, once its share is sealed for a new key and the old key is gone."""
         with self._lock:
-            record = rewrapping.begin(self._settled(wallet_id))
-            self._wallets.forget(wallet_id)
+            live = self._settled(wallet_id)
+            try:
+                record = rewrapping.begin(live)
+            finally:  # also what fails may have put another key into the record
+                self._wallets.forget(wallet_id)
             rewrapping.settle(self._holder, wallet_id)
             return self._wallets.find(wallet_id, record.epoch_hash)
 

@@ -3,7 +3,7 @@
 Order: the record names the new key beside the old one → the key in the HSM → the new blob, opened
 and compared → the record that names the blob, whose rename is the commit → the old key goes, then
 its name. So a key that a record names and its blob is not sealed for is one on its way, in or out:
-`settle` destroys it, whatever a crash interrupted.
+`settle` destroys it, whatever a crash interrupted, while the share opens without it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
 from hsm_mpc.agent.opener import OpenableShare, key_id_in
 from hsm_mpc.agent.succession.dropping import made_in
-from hsm_mpc.agent.succession.live import LiveEpoch
-from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import EpochHash, WalletId
@@ -28,7 +28,7 @@ from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import SealedShare
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure.arena import Arena
-from hsm_mpc.store.epochs import Epochs
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.wrapping.base import WrappingKey
 from hsm_mpc.wrapping.recipients import Recipient, RsaRecipient
@@ -67,6 +67,9 @@ def begin(live: LiveEpoch) -> EpochRecord:
 def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
     """No key is left that an active epoch's record names and its blob is not sealed for.
 
+    Unless its share does not open: disk or token were restored, and of another copy of them that
+    key may be the only one.
+
     Raises:
         Tampered: a key is in another token, or a blob is not the one that its record names.
         BackendError: HSM or disk; to be called again.
@@ -76,11 +79,12 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
         if record.state is not EpochState.ACTIVE:  # of one that retires, every key goes
             continue
         passing = keys_on_their_way(epochs, record)
+        if not passing or not _opens(holder, epochs, record.epoch_hash):
+            continue
         for uri in passing:
             destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, uri))
-        if passing:
-            staying = tuple(uri for uri in record.extra_uris if uri not in passing)
-            epochs.change(replace(record, extra_uris=staying))
+        staying = tuple(uri for uri in record.extra_uris if uri not in passing)
+        epochs.change(replace(record, extra_uris=staying))
 
 
 def keys_on_their_way(epochs: Epochs, record: EpochRecord) -> tuple[str, ...]:
@@ -95,6 +99,15 @@ def keys_on_their_way(epochs: Epochs, record: EpochRecord) -> tuple[str, ...]:
     return tuple(
         uri for uri in record.extra_uris if not any(_is_named(uri, each) for each in recipients)
     )
+
+
+def _opens(holder: ActingHolder, epochs: Epochs, h: EpochHash) -> bool:
+    body = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
+    try:
+        with opened_share(holder, body):
+            return True
+    except (Refused, Tampered):
+        return False
 
 
 def _generated(live: LiveEpoch, uri: str) -> WrappingKey:
