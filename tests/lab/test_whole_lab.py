@@ -75,6 +75,7 @@ def test_a_wallet_is_shown_with_all_that_it_is(lab: Lab) -> None:
         "threshold",
         "holders",
         "epoch",
+        "since",
         "public_key",
         "internal_key",
         "addresses",
