@@ -11,7 +11,7 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.coordinator.service import CoordinatorService
+from hsm_mpc.coordinator.service import PLAN_SECONDS, CoordinatorService
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import (
     BackendError,
@@ -24,6 +24,7 @@ from hsm_mpc.errors import (
     QuorumUnreachable,
 )
 from hsm_mpc.requests import RequestType
+from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope
@@ -240,3 +241,50 @@ def test_half_an_index_is_refused(shared_office: Office, treasury: VerifiedWalle
             request.to_bytes(),
             indices_to_bytes([1, 2])[:-1],
         )
+
+
+# Consents
+
+
+def test_a_wallet_waits_for_the_operators_that_are_asked(office: Office) -> None:
+    """Step 1.6.7: with the same plan, as long as the same is wished for."""
+    office.world.asking = frozenset({2, 3})
+    for index in (2, 3):
+        office.world.restarted(index)
+
+    def waiting() -> tuple[str, ...]:
+        with pytest.raises(NotReady) as not_yet:
+            office.made("asked")
+        return not_yet.value.waiting_for
+
+    def agree(index: int) -> None:
+        consents = office.world.parties[index].ceremonies.consents
+        (plan,) = consents.waiting()
+        run_shielded(lambda: consents.agree(plan.digest))
+
+    assert waiting() == waiting() == ("h2", "h3")
+    agree(2)
+    assert waiting() == ("h3",)
+    assert office.world.parties[1].ceremonies.consents.waiting() == []
+    agree(3)
+    assert office.made("asked").name == "asked"
+    assert office.registry.plan("asked") is None
+
+
+def test_another_wish_or_a_plan_that_is_too_old_is_another_plan(office: Office) -> None:
+    office.world.asking = frozenset({3})
+    office.world.restarted(3)
+    consents = office.world.parties[3].ceremonies.consents
+
+    def planned(threshold: int) -> set[bytes]:
+        with pytest.raises(NotReady):
+            office.made("asked", threshold)
+        return {plan.digest for plan in consents.waiting()}
+
+    first = planned(2)
+    assert planned(2) == first
+    assert len(planned(3)) == 2
+    office.world.now[0] += PLAN_SECONDS + 1
+    late = planned(3)
+    assert len(late) == 1
+    assert not late & first

@@ -23,7 +23,7 @@ from hsm_mpc.errors import BadInput
 from hsm_mpc.taproot.sighash import NewOutput, Spend
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, answer_of
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcServer, GrpcTransport
-from tests.lab.labs import Lab, kill
+from tests.lab.labs import Answer, Lab, kill
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -279,6 +279,37 @@ def test_what_is_killed_is_started_again_and_signing_goes_on(battered: Lab, mess
     assert after["h2"]["signer_pid"] == before["h2"]["signer_pid"]
     assert after["h2"]["front_pid"] != before["h2"]["front_pid"]
     sign(lab, message, "--signers", "h1,h2")
+
+
+def test_an_operator_who_is_asked_admits_a_wallet_before_it_is_made(battered: Lab) -> None:
+    config = battered.folder / "h1" / "holder.yaml"
+    before = config.read_text()
+    create = ("wallet", "create", "asked", "--scheme", "taproot", "--threshold", "2")
+
+    def of_h1(*verb: str) -> Answer:
+        return battered.ran("--config", str(config), *verb)
+
+    def restarted(content: str) -> None:
+        config.write_text(content)
+        battered.lab("stop-holder", "h1")
+        battered.lab("start-holder", "h1")
+
+    restarted(f"{before}admit: ask\n")
+    try:
+        waits = battered.client(*create)
+        assert (waits.code, waits.error["kind"]) == (7, "not-ready")
+        assert waits.error["waiting_for"] == ["h1"]
+        (plan,) = of_h1("holder", "admit").document["plans"]
+        assert (plan["wallet"], plan["threshold"], plan["consented"]) == ("asked", 2, False)
+        assert f"hsm-mpc holder admit {plan['digest']}" in waits.error["message"]
+        assert of_h1("--no-input", "holder", "admit", plan["digest"][:8]).code == 2
+        assert battered.client(*create).code == 7
+        admitted = of_h1("--yes", "holder", "admit", plan["digest"][:8])
+        assert admitted.document["digest"] == plan["digest"]
+        assert battered.well(*create)["name"] == "asked"
+        assert of_h1("holder", "admit").document["plans"] == []
+    finally:
+        restarted(before)
 
 
 @pytest.mark.long

@@ -9,6 +9,7 @@ is in the old one, the same operation must lead to the new.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -36,6 +37,8 @@ from tests.store.records import INDEX, KEY, WALLET, H, record
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PROPOSAL = b"a proposal"
 PH = tagged_hash(Tag.PROPOSAL, PROPOSAL)
+PLAN = b"a plan"
+PLAN_DIGEST = hashlib.sha256(PLAN).digest()
 H2 = EpochHash(b"i" * 32)
 ALPHA = bytes(8) + b"\x80\0"
 BLOB = os.urandom(700)
@@ -185,6 +188,14 @@ SCENARIOS = {
         ),
         (in_wallet(lambda e: e.drop(H2)),),
     ),
+    "plans": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.plans.offer(PLAN, b"policy")),
+            in_store(lambda s: s.plans.agree(PLAN_DIGEST, b"consent")),
+            in_store(lambda s: s.plans.forget(PLAN_DIGEST)),
+        ),
+    ),
     "ended key generations": Scenario(
         (create,),
         (
@@ -227,6 +238,10 @@ def state_of(place: Path) -> State | None:
                     [store.proposals.kept(ph, d) for d in SessionDocument],
                 )
                 for ph in store.proposals.hashes()
+            },
+            "plans": {
+                d: (store.plans.plan(d), store.plans.policy(d), store.plans.consent(d))
+                for d in store.plans.digests()
             },
             "wallets": {i: epochs.records() for i, epochs in wallets.items()},
             "attempts": {
