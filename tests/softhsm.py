@@ -31,6 +31,8 @@ from tests.memory_folder import IN_MEMORY
 SO_PIN = b"security officer's pin"
 USER_PIN = b"user pin 12345678"
 
+_SESSION_EXISTS = 0xB6
+
 _numbers = itertools.count(1)
 _thrown_away: dict[Module, list[bytes]] = {}
 """Serial numbers."""
@@ -58,8 +60,9 @@ def secret_of(arena: Arena, value: bytes) -> Secret:
 def create_token(module: Module, arena: Arena, label: str | None = None) -> Token:
     """A new token with the PINs above, nobody logged in; in the slot of one thrown away, if any."""
     label = label or f"test {next(_numbers)}"
-    if _thrown_away.get(module):
-        _reset(module, _thrown_away[module].pop(), secret_of(arena, SO_PIN), label)
+    thrown_away = _thrown_away.get(module, [])
+    while thrown_away and not _reset(module, thrown_away.pop(), secret_of(arena, SO_PIN), label):
+        pass
     module.create_token(label, secret_of(arena, SO_PIN), secret_of(arena, USER_PIN))
     token = module.token(label)
     never_pause(token)
@@ -79,14 +82,19 @@ def throw_away(token: Token) -> None:
     _thrown_away.setdefault(token.module, []).append(token.serial)
 
 
-def _reset(module: Module, serial: bytes, so_pin: Secret, label: str) -> None:
-    """The token has a new label, no user PIN and no object."""
+def _reset(module: Module, serial: bytes, so_pin: Secret, label: str) -> bool:
+    """The token has a new label, no user PIN and no object; False: a thread that has outlived its
+    test is still at work there.
+    """
     (found,) = (each for each in module.slots() if each.serial == serial)
     padded = label.encode().ljust(uri.LABEL_BYTES)
     with so_pin.open() as pointer:
         pin = ffi.cast(BYTES, pointer)
         code = module.calls.C_InitToken(found.slot, pin, so_pin.size, padded)
+    if code == _SESSION_EXISTS:
+        return False
     failures.check(code, "C_InitToken", module.where)
+    return True
 
 
 def never_pause(token: Token) -> None:
