@@ -27,7 +27,8 @@ class PlannedHolder:
 
     name: str
     algorithm: str
-    identity_key: bytes
+    identity_key: str
+    """In hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,8 @@ class PlannedClient:
     """Who may ask for signatures."""
 
     name: str
-    request_key: bytes
+    request_key: str
+    """In hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +163,13 @@ def _shown(each: Waiting) -> ShownPlan:
         join=proposal.sizes.join,
         adopt=proposal.sizes.adopt,
         holders=tuple(
-            PlannedHolder(member.name, member.key.algorithm.name, member.key.encoded)
+            PlannedHolder(member.name, member.key.algorithm.name, member.key.encoded.hex())
             for member in proposal.roster.members
         ),
         roster=fingerprint_words(proposal.roster.hash),
         policy=each.policy_file.decode("utf-8", "replace"),
         clients=tuple(
-            PlannedClient(client.name, client.key.encoded) for client in proposal.clients.clients
+            PlannedClient(client.name, client.key.encoded.hex()) for client in proposal.clients.clients
         ),
         deadline=moment(proposal.deadline),
         consented=each.consented,

@@ -87,10 +87,10 @@ def _plan(plan: consents.ShownPlan) -> str:
         f"roster       {plan.roster}",
     ]
     lines += [
-        f"holder       {holder.name}  {holder.algorithm} {holder.identity_key.hex()}"
+        f"holder       {holder.name}  {holder.algorithm} {holder.identity_key}"
         for holder in plan.holders
     ]
-    lines += [f"client       {client.name}  {client.request_key.hex()}" for client in plan.clients]
+    lines += [f"client       {client.name}  {client.request_key}" for client in plan.clients]
     lines += [f"policy       {line}" for line in plan.policy.splitlines() or ["(signs nothing)"]]
     return "\n".join(lines)
 

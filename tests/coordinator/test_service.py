@@ -139,7 +139,7 @@ def test_a_wallet_that_a_holder_did_not_confirm_is_certified_and_not_shown(offic
 
 def test_a_holder_that_answers_with_more_than_one_message_is_named(office: Office) -> None:
     office.links[2].tamper = lambda method, parts, honest: (*honest(parts), b"more")
-    with pytest.raises(BadEncoding, match="holder h2 answers CHANNEL with 2 parts"):
+    with pytest.raises(BadEncoding, match="holder h2 answers CONSIDER with 2 parts"):
         office.made()
 
 

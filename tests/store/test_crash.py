@@ -268,7 +268,8 @@ def state_of(place: Path) -> State | None:
         file, floor = audit_log.open_to_read(place / "audit")
         with file:
             assert len(audit.last_lines(file, 1000, floor)) == store.audit.tail.seq
-    files = (path for path in place.rglob("*") if path.is_file() or "attempts" not in path.parts)
+    lazily_made = {"attempts", "plans"}
+    files = (path for path in place.rglob("*") if path.is_file() or not lazily_made & {*path.parts})
     state["files"] = sorted(
         str(file.relative_to(place)) for file in files if file.name not in noise
     )

@@ -1,0 +1,54 @@
+"""Plans that wait for an operator, and what he has agreed to."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from hsm_mpc.errors import BackendError, Tampered
+from hsm_mpc.store.plans import Plans
+
+PLAN = b"a plan"
+DIGEST = hashlib.sha256(PLAN).digest()
+
+
+@pytest.fixture
+def plans(folder: Path) -> Plans:
+    return Plans(folder / "plans")
+
+
+def test_a_plan_waits_with_its_policy_until_it_is_forgotten(plans: Plans) -> None:
+    assert plans.digests() == ()
+    plans.forget(DIGEST)
+    plans.offer(PLAN, b"policy")
+    assert plans.digests() == (DIGEST,)
+    assert (plans.plan(DIGEST), plans.policy(DIGEST)) == (PLAN, b"policy")
+    assert plans.consent(DIGEST) is None
+    plans.agree(DIGEST, b"consent")
+    assert plans.consent(DIGEST) == b"consent"
+    plans.offer(PLAN, b"policy")
+    assert plans.consent(DIGEST) == b"consent"
+    plans.forget(DIGEST)
+    assert (plans.digests(), plans.consent(DIGEST)) == ((), None)
+
+
+def test_a_folder_without_its_plan_is_none(plans: Plans, folder: Path) -> None:
+    plans.offer(PLAN, b"policy")
+    (folder / "plans" / DIGEST.hex() / "plan").unlink()
+    assert plans.digests() == ()
+    plans.clean()
+    assert list((folder / "plans").iterdir()) == []
+
+
+def test_another_plan_under_that_name_is_damage(plans: Plans, folder: Path) -> None:
+    plans.offer(PLAN, b"policy")
+    (folder / "plans" / DIGEST.hex() / "plan").write_bytes(b"another")
+    with pytest.raises(Tampered, match="not the plan"):
+        plans.plan(DIGEST)
+
+
+def test_nothing_is_agreed_to_that_does_not_wait(plans: Plans) -> None:
+    with pytest.raises((BackendError, Tampered)):
+        plans.agree(DIGEST, b"consent")
