@@ -155,10 +155,15 @@ class InvalidSignature(HsmMpcError):
 
 
 def reason_of(failure: Exception) -> str:
-    """For a line in a log: what is none of ours says its kind, too.
-
-    What would begin another line, or steer a terminal, is shown as an escape: a holder may say it.
-    """
+    """For a line in a log: what is none of ours says its kind, too; it begins no other line."""
     is_ours = isinstance(failure, HsmMpcError)
-    text = str(failure) if is_ours else f"{type(failure).__name__}: {failure}"
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return printable(str(failure) if is_ours else f"{type(failure).__name__}: {failure}")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """What steers a terminal is shown as an escape, but for what is in `keep`: strangers, among
+    them holders, may say it.
+    """
+    return "".join(
+        each if each.isprintable() or each in keep else ascii(each)[1:-1] for each in text
+    )

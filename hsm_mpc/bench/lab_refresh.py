@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from hsm_mpc.bench.lab import TRANSPORT, N, T, percentile
+from hsm_mpc.bench.measure import Measured, repeated, side_by_side
 from hsm_mpc.bench.report import Row
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.hsm import keys
@@ -84,20 +85,13 @@ def parts(token: Token, file: Path, *, rounds: int) -> dict[str, float]:
             opened.flush()
             os.fsync(opened.fileno())
 
+    each = [Measured(repeated(part), 1) for part in (key, written, durable)]
+    a_key, a_register, a_file = side_by_side(each, rounds=rounds)
     return {
-        "keys": KEYS_MADE * _median_us(key, rounds),
-        "registers": REGISTERS_WRITTEN * _median_us(written, rounds),
-        "files": FILES_MADE_DURABLE * _median_us(durable, rounds),
+        "keys": KEYS_MADE * a_key.wall_us,
+        "registers": REGISTERS_WRITTEN * a_register.wall_us,
+        "files": FILES_MADE_DURABLE * a_file.wall_us,
     }
-
-
-def _median_us(work: Callable[[], None], rounds: int) -> float:
-    took = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        work()
-        took.append(time.perf_counter() - began)
-    return statistics.median(took) * _MICROSECONDS
 
 
 def row(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,25 +54,25 @@ def _beside(row: Row) -> list[str]:
         if row.cpu_us
     ]
     if row.per_second is not None:
-        lines.append(
-            f"{row.per_second:.1f} a second; p50 {_figure(row.p50_us, 0)} µs, "
-            f"p99 {_figure(row.p99_us, 0)} µs; transport {row.transport}"
-        )
+        lines.append(f"{row.per_second:.1f} a second; {_latencies(row)}; transport {row.transport}")
     if row.spent_us:
-        spent = (f"{process} {us:.0f} µs" for process, us in row.spent_us.items())
-        lines.append(f"CPU per signature: {', '.join(spent)}")
+        lines.append(f"CPU per signature: {_each(row.spent_us, 'µs')}")
     if row.p99_alone_us is not None:
-        lines.append(
-            f"signing meanwhile: p50 {_figure(row.p50_us, 0)} µs, p99 {_figure(row.p99_us, 0)} µs; "
-            f"without: p99 {_figure(row.p99_alone_us, 0)} µs"
-        )
+        without = f"p99 {_figure(row.p99_alone_us, 0)} µs"
+        lines.append(f"signing meanwhile: {_latencies(row)}; without: {without}")
     if row.parts_us:
-        parts = (f"{part} {us:.0f} µs" for part, us in row.parts_us.items())
-        lines.append(f"slow parts of one holder alone: {', '.join(parts)}")
+        lines.append(f"slow parts of one holder alone: {_each(row.parts_us, 'µs')}")
     if row.pss_kib:
-        used = (f"{process} {kib} KiB" for process, kib in row.pss_kib.items())
-        lines.append(", ".join(used))
+        lines.append(_each(row.pss_kib, "KiB"))
     return lines
+
+
+def _latencies(row: Row) -> str:
+    return f"p50 {_figure(row.p50_us, 0)} µs, p99 {_figure(row.p99_us, 0)} µs"
+
+
+def _each(figures: Mapping[str, float], unit: str) -> str:
+    return ", ".join(f"{name} {figure:.0f} {unit}" for name, figure in figures.items())
 
 
 def _floor(row: Row) -> list[str]:

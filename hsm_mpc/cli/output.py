@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from hsm_mpc.errors import BadInput, HsmMpcError
+from hsm_mpc.errors import BadInput, HsmMpcError, printable
 
 Answer = TypeVar("Answer")
 
@@ -123,11 +123,7 @@ def exactly_one(options: Mapping[str, object]) -> None:
 
 
 def _printable(text: str) -> str:
-    """What steers a terminal is shown as an escape: names may come from strangers."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else ascii(character)[1:-1]
-        for character in text
-    )
+    return printable(text, keep="\n")
 
 
 def _plain(value: Any) -> Any:

@@ -28,7 +28,7 @@ class WalletMetrics(Collector):
         self, roster: Roster, registry: Registry, refresher: Refresher, clock: Callable[[], int]
     ) -> None:
         """`clock` is seconds since 1970 UTC."""
-        self._names = {index: roster.member(index).name for index in range(1, roster.n + 1)}
+        self._roster = roster
         self._registry = registry
         self._refresher = refresher
         self._clock = clock
@@ -51,14 +51,13 @@ class WalletMetrics(Collector):
         for wallet in self._registry.all():
             if not wallet.dones:
                 continue
-            epochs = self._refresher.epochs(wallet)
-            body, newest = epochs.newest_body, epochs.newest
+            body, newest = self._refresher.newest(wallet)
             seen = self._registry.since(wallet.wallet_id, body.hash, self._clock())
             epoch.add_metric([wallet.name], body.epoch)
             since.add_metric([wallet.name], seen)
-            missing = () if newest is None else newest.waiting_for(self._names)
+            missing = () if newest is None else newest.waiting_for(range(1, self._roster.n + 1))
             for index in missing:
-                waited_for.add_metric([wallet.name, self._names[index]], 1)
+                waited_for.add_metric([wallet.name, self._roster.member(index).name], 1)
         yield from (epoch, since, waited_for)
 
 

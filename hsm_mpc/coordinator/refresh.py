@@ -84,6 +84,16 @@ class Refresher:
         successions = self._registry.successions(wallet.wallet_id)
         return Epochs(first_body(wallet.certificate), wallet.dones, successions)
 
+    def newest(self, wallet: Registered) -> tuple[EpochBody, Succession | None]:
+        """The last epoch that is certified, adopted or not, and how it came; None: it is the first.
+
+        For whoever looks again and again: nothing before it is read.
+        """
+        last = self._registry.newest_successions(wallet.wallet_id, 1)
+        if last:
+            return last[0].body, last[0]
+        return first_body(wallet.certificate), None
+
     def signing(self, wallet: Registered, candidates: Collection[int]) -> EpochBody:
         """The epoch in which these holders sign together (step 6.5.8)."""
         newest = self._registry.newest_successions(wallet.wallet_id, 2)

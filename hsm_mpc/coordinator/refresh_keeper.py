@@ -48,7 +48,7 @@ class RefreshKeeper:
     def _asked(self, wallet: Registered) -> bool | None:
         """Whether somebody has answered who had not before; None: this wallet waits for nobody."""
         try:
-            before = self._refresher.epochs(wallet).newest
+            _, before = self._refresher.newest(wallet)
             if before is None or not before.waiting_for(self._holders):
                 return None
             return self._refresher.advance(wallet).newest != before

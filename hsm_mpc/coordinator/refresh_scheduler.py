@@ -76,6 +76,6 @@ class RefreshScheduler:
         now, failed = self._clock(), self._failed.get(wallet.wallet_id)
         if not wallet.dones or (failed is not None and 0 <= now - failed < _HOLD_OFF):
             return None
-        h = self._refresher.epochs(wallet).newest_body.hash
-        since = self._registry.since(wallet.wallet_id, h, now)
-        return h if self._schedule.is_due(h, since, now) else None
+        newest, _ = self._refresher.newest(wallet)
+        since = self._registry.since(wallet.wallet_id, newest.hash, now)
+        return newest.hash if self._schedule.is_due(newest.hash, since, now) else None

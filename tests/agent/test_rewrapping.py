@@ -213,7 +213,8 @@ def test_what_is_about_to_be_destroyed_is_not_rewrapped(
 ) -> None:
     epochs = party.acting.epochs(wallet_id)
     epochs.change(replace(record_of(party, wallet_id), state=EpochState.RETIRING))
-    monkeypatch.setattr(party.successions, "_finished", lambda _: b"")
+    live = LiveEpoch.of(party.acting, party.wallets, wallet_id)
+    monkeypatch.setattr(party.successions, "_finished", lambda _: (b"", live))
     refusal = untouched(party, wallet_id, lambda: party.successions.rewrap(wallet_id))
     assert isinstance(refusal, Refused)
     assert refusal.rule == "epoch-retiring"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.bench import lab_refresh
 from hsm_mpc.bench.lab_refresh import MeasuredWallet
 from hsm_mpc.errors import BackendError
@@ -18,6 +19,7 @@ from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import Worlds
 from tests.crash.driving import BOTH, drive
+from tests.named_steps import observed
 
 
 def slow_refresh() -> None:
@@ -27,14 +29,11 @@ def slow_refresh() -> None:
 def test_each_wallet_is_signed_with_while_it_is_refreshed() -> None:
     signed: Counter[str] = Counter()
 
-    def sign(name: str) -> None:
+    def sign(name: str, _: bytes) -> None:
         signed[name] += 1
         time.sleep(0.001)
 
-    wallets = [
-        MeasuredWallet(lambda _, name=name: sign(name), slow_refresh)  # type: ignore[misc]
-        for name in ("a", "b")
-    ]
+    wallets = [MeasuredWallet(partial(sign, name), slow_refresh) for name in ("a", "b")]
     row = lab_refresh.row("taproot", wallets, {"keys": 7.04}, seconds=0.05)
     assert signed["b"] > 3
     assert signed["a"] > signed["b"]  # it was signed with before, too
@@ -68,23 +67,19 @@ def test_a_refresh_is_made_of_so_many_slow_parts(
     making = Making.of(world)
     drive(making)
     refreshing = Refreshing(world, making.certificate().body, BOTH, making.dones)
+
+    def synced(honest: Callable[[int], None], descriptor: int) -> None:
+        seen["synced"] += 1
+        honest(descriptor)
+
     for name in ("fsync", "fdatasync"):
-        honest = getattr(os, name)
-
-        def synced(descriptor: int, honest: object = honest) -> None:
-            seen["synced"] += 1
-            honest(descriptor)  # type: ignore[operator]
-
-        monkeypatch.setattr(os, name, synced)
+        monkeypatch.setattr(os, name, partial(synced, getattr(os, name)))
 
     def observer(moment: str, name: str) -> None:
         seen[f"{moment} {name}"] += 1
 
-    steps.observe(observer)
-    try:
+    with observed(observer):
         refreshing.drive()
-    finally:
-        steps.observe(None)
     holders = len(BOTH)
     assert seen["after key.generate"] == holders * lab_refresh.KEYS_MADE
     assert seen["after register.create"] == holders * lab_refresh.REGISTERS_WRITTEN

@@ -20,10 +20,7 @@ def metrics_of(office: Office) -> WalletMetrics:
 def told(office: Office) -> dict[str, dict[tuple[str, ...], float]]:
     """By metric and labels."""
     return {
-        family.name: {
-            tuple(sample.labels.values()): sample.value
-            for sample in family.samples  # type: ignore[attr-defined, unused-ignore]
-        }
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
         for family in metrics_of(office).collect()
     }
 

@@ -293,6 +293,29 @@ def test_who_was_away_is_reached_by_the_key_that_it_has_now(four: Office) -> Non
         assert signed_in(four, wallet, (1, 4)) == renewed.body.hash
 
 
+def test_what_a_holder_says_of_another_epoch_is_not_what_the_next_one_deals_by(
+    four: Office,
+) -> None:
+    liar, lies = four.world.parties[4].acting, []
+
+    def lie(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.RETIRE:
+            return answer
+        message = parse_envelope(answer[1])
+        payload = bytearray(message.payload)
+        payload[10] ^= 1  # of h'
+        lies.append(liar.signed_by_identity(message.kind, message.address, bytes(payload)))
+        return (answer[0], lies[0])
+
+    four.links[4].tamper = lie
+    renewed = four.client.refresh("treasury", [])
+    (succession,) = four.registry.successions(renewed.body.terms.wallet_id)
+    assert waiting_for(renewed) == (True, ())
+    assert len(lies) == 1
+    assert succession.dones[4] != lies[0]
+
+
 def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None:
     """Section 6.1.4, as built: whoever has not retired yet could not open what is dealt next."""
     silent = [True]

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 
 import pytest
 
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.coordinator import refresh_keeper
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
 from hsm_mpc.coordinator.registry import Registered, Registry
-from hsm_mpc.coordinator.successions import Epochs
+from hsm_mpc.coordinator.successions import Succession
 from tests.coordinator.office import Office, soon
+
+Newest = tuple[EpochBody, Succession | None]
 
 
 @pytest.fixture(autouse=True)
@@ -74,14 +77,14 @@ def test_a_wallet_that_cannot_be_looked_at_costs_the_others_nothing(
 ) -> None:
     office.made("broken")
     waiting(office, "treasury")
-    honest = Refresher.epochs
+    honest = Refresher.newest
 
-    def damaged(refresher: Refresher, wallet: Registered) -> Epochs:
+    def damaged(refresher: Refresher, wallet: Registered) -> Newest:
         if wallet.name == "broken":
             raise IndexError("a row is missing")
         return honest(refresher, wallet)
 
-    monkeypatch.setattr(Refresher, "epochs", damaged)
+    monkeypatch.setattr(Refresher, "newest", damaged)
     with kept(office) as reports:
         office.links[3].down = False
         assert soon(lambda: retired(office, "treasury"))
@@ -95,12 +98,12 @@ def test_what_fails_because_all_of_it_ends_is_no_failure(
     office.made()
     reached, ended = threading.Event(), threading.Event()
 
-    def closed(*_: object) -> Epochs:
+    def closed(*_: object) -> Newest:
         reached.set()
         ended.wait(5)
         raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
 
-    monkeypatch.setattr(Refresher, "epochs", closed)
+    monkeypatch.setattr(Refresher, "newest", closed)
     with kept(office) as reports:
         assert reached.wait(5)
     ended.set()

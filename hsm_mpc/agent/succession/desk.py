@@ -97,8 +97,7 @@ class Successions:
                 return said, live.own_done()
             self._require_live(live, address.epoch_hash)
             retiring.begin(live, self._suite(live), source, certificate, transcript)
-            destroyed = self._finished(live.wallet_id)
-            live = LiveEpoch.of(self._holder, self._wallets, live.wallet_id)
+            destroyed, live = self._finished(live.wallet_id)
             return destroyed, live.own_done()
 
     def transcript(self, wallet_id: WalletId, h: EpochHash) -> bytes:
@@ -144,14 +143,15 @@ class Successions:
             rewrapping.settle(self._holder, wallet_id)
         live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
         if live.held.record.state is EpochState.RETIRING:
-            self._finished(wallet_id)
-            live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
+            _, live = self._finished(wallet_id)
         return live
 
-    def _finished(self, wallet_id: WalletId) -> bytes:
-        live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
-        self._forget_epoch(wallet_id, live.body.hash)
-        return retiring.finish(live)
+    def _finished(self, wallet_id: WalletId) -> tuple[bytes, LiveEpoch]:
+        """The own DESTROYED of the epoch that retires, and the one that is live after it."""
+        retired = LiveEpoch.of(self._holder, self._wallets, wallet_id)
+        self._forget_epoch(wallet_id, retired.body.hash)
+        destroyed = retiring.finish(retired)
+        return destroyed, LiveEpoch.of(self._holder, self._wallets, wallet_id)
 
     def _suite(self, live: LiveEpoch) -> Suite:
         return self._suites[live.body.terms.scheme]
