@@ -292,9 +292,14 @@ def policy(source: bytes) -> Policy:
     """The policy in a policy file (step 1.6.8).
 
     Raises:
-        BadConfig: not YAML, or no policy of a known version.
+        BadConfig: not UTF-8, which is what people are shown of it; not YAML; or no policy of a
+            known version.
     """
-    return Policy.from_document(_document(source, "policy"))
+    try:
+        text = source.decode()
+    except UnicodeDecodeError as broken:
+        raise BadConfig(f"policy: not UTF-8: {broken.reason}") from broken
+    return Policy.from_document(_document(text, "policy"))
 
 
 def _document(source: bytes | str, what: str) -> object:

@@ -31,6 +31,7 @@ class Tag(str, Enum):
     CLIENT = "hsm-mpc/v1/client"
     CLIENTS = "hsm-mpc/v1/clients"
     CONSENT = "hsm-mpc/v1/consent"
+    DESTROY = "hsm-mpc/v1/destroy"
     DLEQ = "hsm-mpc/v1/dleq"
     ENVELOPE = "hsm-mpc/v1/envelope"
     EPOCH = "hsm-mpc/v1/epoch"

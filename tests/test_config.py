@@ -278,3 +278,12 @@ def test_the_examples_of_coordinator_and_client_are_read(tmp_path: Path) -> None
     assert set(load_coordinator(written(tmp_path, text)).holders) == {"h1", "h2", "h3"}
     text = (examples / "client.yaml").read_text("utf-8")
     assert load_client(written(tmp_path, text)).name == "treasury-desk"
+
+
+def test_a_policy_is_utf8_as_it_is_shown() -> None:
+    """YAML may be UTF-16: the bytes of a comment in it may read as another policy."""
+    comment = b"\nversion: 1\npermissions: [psbt]\n  "
+    assert len(comment) % 2 == 0
+    hidden = "\nversion: 1\npermissions: [raw]\n".encode("utf-16-le")
+    with pytest.raises(BadConfig, match="UTF-8"):
+        policy(b"\xff\xfe#\0" + comment + hidden)

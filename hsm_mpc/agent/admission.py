@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.consents import Consents, plan_of
+from hsm_mpc.agent.consents import Consents
 from hsm_mpc.agent.wallets import policy_hash
+from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.errors import BadConfig, Refused
 from hsm_mpc.policy.rules import LARGEST_FILE
@@ -31,7 +32,7 @@ def admit(holder: ActingHolder, consents: Consents, proposal: Proposal, policy_f
     if proposal.roster.lab and not holder.asks_operator:
         proposal.check_lab_clients(holder.clients)
     else:
-        consents.require(plan_of(proposal), policy_file)
+        consents.require(Plan.of(proposal), policy_file)
 
 
 def _check_policy(holder: ActingHolder, proposal: Proposal, policy_file: bytes) -> None:

@@ -16,13 +16,14 @@ from hsm_mpc.agent import confirmation, leftovers
 from hsm_mpc.agent.acting import NO_EPOCH, NO_SESSION, ActingHolder
 from hsm_mpc.agent.admission import admit
 from hsm_mpc.agent.blame import accusations, judge
-from hsm_mpc.agent.consents import Consents, plan_of
+from hsm_mpc.agent.consents import Consents
 from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.agent.keygen_files import KeygenFiles
 from hsm_mpc.agent.reservations import ROUND_SECONDS, Reservations, Reserved
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.audit import Json
+from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.terms import PROTOCOL_VERSION
 from hsm_mpc.encoding import u8
@@ -65,6 +66,7 @@ class Ceremonies:
         Raises:
             BackendError, Tampered: disk or HSM; the holder does not start.
         """
+        self._consents.tidy()  # before it is forgotten which nonces have ended
         for files in leftovers.settle(self._holder, self._wallets):
             self._reserved.restore(files)
 
@@ -79,8 +81,9 @@ class Ceremonies:
         Raises: as `propose`.
         """
         proposal = self._received_proposal(source)
+        self.expire()
         with self._reserved.alone_with(proposal.terms.wallet_id):
-            if self._reserved.find(proposal.terms.wallet_id) is not None:
+            if self._under_way(proposal) is not None:
                 return True
             try:
                 admit(self._holder, self._consents, proposal, policy_file)
@@ -101,19 +104,14 @@ class Ceremonies:
         wallet_id = proposal.terms.wallet_id
         self.expire()
         with self._reserved.alone_with(wallet_id):
-            reserved = self._reserved.find(wallet_id)
-            if reserved is not None:
-                if reserved.files.proposal != proposal:
-                    raise reserved.taken()
-                return self._session_of(reserved).hello
-            if self._holder.store.ended.has(wallet_id):
-                raise Refused("session-over", "the key generation of that nonce has ended here")
-            admit(self._holder, self._consents, proposal, policy_file)
-            files = KeygenFiles(self._holder, proposal)
-            reserved = self._reserved.add(files, self._wallets.has_name, MOST_UNDER_WAY)
-            hello = self._begun(reserved, policy_file).hello
-            self._consents.strike(plan_of(proposal))
-            return hello
+            session = self._under_way(proposal)
+            if session is not None:
+                return session.hello
+            with self._consents.serving(Plan.of(proposal)):
+                admit(self._holder, self._consents, proposal, policy_file)
+                files = KeygenFiles(self._holder, proposal)
+                reserved = self._reserved.add(files, self._wallets.has_name, MOST_UNDER_WAY)
+                return self._begun(reserved, policy_file).hello
 
     def take_hellos(self, sources: Sequence[bytes]) -> bytes:
         """n HELLOs → msg1."""
@@ -166,6 +164,12 @@ class Ceremonies:
                 reserved.files.bury()
                 self._reserved.drop(wallet_id)
 
+    @contextmanager
+    def alone_with(self, wallet_id: WalletId) -> Iterator[None]:
+        """Nothing of this wallet's making goes on while the body runs."""
+        with self._reserved.alone_with(wallet_id):
+            yield
+
     def expire(self) -> None:
         """End the sessions that ran out of time, and what an abort could not end (step 2.6.2)."""
         for reserved in self._reserved.all():
@@ -201,6 +205,23 @@ class Ceremonies:
         if proposal.terms.wallet_id != wallet_id:
             raise BadEncoding("PROPOSAL: its header names another wallet")
         return proposal
+
+    def _under_way(self, proposal: Proposal) -> KeyGeneration | None:
+        """The session of this proposal; None: it may begin.
+
+        Raises:
+            Refused: `session-over`.
+            NameTaken: another wallet has its name, or this very one is made.
+        """
+        reserved = self._reserved.find(proposal.terms.wallet_id)
+        if reserved is not None:
+            if reserved.files.proposal != proposal:
+                raise reserved.taken()
+            return self._session_of(reserved)
+        if self._holder.store.ended.has(proposal.terms.wallet_id):
+            raise Refused("session-over", "the key generation of that nonce has ended here")
+        self._reserved.require_free(proposal.name, self._wallets.has_name)
+        return None
 
     def _begun(self, reserved: Reserved, policy_file: bytes) -> KeyGeneration:
         proposal = reserved.files.proposal

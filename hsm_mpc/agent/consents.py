@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.certificates.plan import Consent, Plan, PlanKind, consent_message
+from hsm_mpc.audit import Json
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.plan import Consent, Plan, consent_message
 from hsm_mpc.certificates.proposal import Proposal
-from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.tags import Tag
 
 MOST_PLANS: Final = 16
-"""That wait at once; the one whose time is over first makes room for another."""
+"""That wait at once: people read them."""
+LONGEST_PLAN: Final = 32 << 10
+"""Bytes: all that wait are listed in one answer."""
+FARTHEST_DEADLINE: Final = 7 * 24 * 3600
+"""Seconds from now: a consent has an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +31,17 @@ class Waiting:
     """A plan that this holder was asked to take part in."""
 
     digest: bytes
-    proposal: Proposal
-    policy_file: bytes
+    asked: Proposal | Destroy
+    named: bytes
+    """The policy file of a wallet to be made; the body of the epoch of one to be destroyed."""
     consented: bool
+
+    @property
+    def wallet(self) -> str:
+        """The name of the wallet that it is about."""
+        if isinstance(self.asked, Proposal):
+            return self.asked.name
+        return EpochBody.from_bytes(self.named).terms.name
 
 
 class Consents:
@@ -32,37 +49,52 @@ class Consents:
 
     def __init__(self, holder: ActingHolder) -> None:
         self._holder = holder
+        self._plans = holder.store.plans
         self._lock = threading.Lock()
+        self._served: set[bytes] = set()
 
-    def require(self, plan: Plan, policy_file: bytes) -> None:
-        """Go on only with the operator's consent; without one the plan is kept for him.
+    def require(self, plan: Plan, named: bytes) -> None:
+        """Go on only with the operator's consent; without one the plan is kept for him, with what
+        it `named`.
 
         Raises:
-            Refused: `consent`.
-            Tampered: what is kept as his consent is none.
+            Refused: `consent`; or `declined`, `deadline`, `plan-too-long` or `too-many-plans`.
         """
         with self._lock:
-            if self._has_consent(plan.digest):
+            waiting = {each.digest: each for each in self._waiting()}
+            digest = plan.digest
+            if digest in waiting and waiting[digest].consented:
                 return
-            self._make_room(plan.digest)
-            self._holder.store.plans.offer(plan.to_bytes(), policy_file)
+            self._require_decidable(plan)
+            if digest not in waiting:
+                if len(waiting) >= MOST_PLANS:
+                    raise Refused("too-many-plans", f"{MOST_PLANS} plans wait at this holder")
+                self._plans.offer(plan.to_bytes(), named)
         raise Refused(
             "consent",
-            f"this holder's operator has not consented: hsm-mpc holder admit {plan.digest.hex()}",
+            f"this holder's operator has not consented: hsm-mpc holder admit {digest.hex()}",
         )
+
+    @contextmanager
+    def serving(self, plan: Plan) -> Iterator[None]:
+        """A plan is carried out in the body: it is not declined meanwhile, and its consent has
+        served at the end.
+        """
+        digest = plan.digest
+        with self._lock:
+            self._served.add(digest)
+        try:
+            yield
+            with self._lock:
+                self._plans.forget(digest)
+        finally:
+            with self._lock:
+                self._served.discard(digest)
 
     def waiting(self) -> Sequence[Waiting]:
         """All plans that wait, those whose time is over first."""
         with self._lock:
-            self._forget_late()
-            plans = self._holder.store.plans
-            found = [
-                Waiting(
-                    digest, self._proposal(digest), plans.policy(digest), self._has_consent(digest)
-                )
-                for digest in plans.digests()
-            ]
-        return sorted(found, key=lambda each: each.proposal.deadline)
+            return sorted(self._waiting(), key=lambda each: each.asked.deadline)
 
     def agree(self, digest: bytes) -> Consent:
         """The operator has read the plan and consents to it, once, until its deadline.
@@ -71,71 +103,105 @@ class Consents:
             Refused: `unknown-plan`: no such plan waits here.
         """
         with self._lock:
-            self._forget_late()
-            self._require_waiting(digest)
-            plans, identity = self._holder.store.plans, self._holder.identity
-            expiry = self._proposal(digest).deadline
-            if not self._has_consent(digest):
-                self._holder.audit("plan-consented", {"plan": digest.hex(), "expiry": expiry})
-                signature = identity.sign(Tag.CONSENT, consent_message(digest, expiry))
-                plans.agree(digest, Consent(digest, expiry, signature).to_bytes())
-            return Consent.from_bytes(plans.consent(digest) or b"")
+            waiting = self._required(digest)
+            if not waiting.consented:
+                expiry = waiting.asked.deadline
+                signed = consent_message(digest, expiry)
+                signature = self._holder.identity.sign(Tag.CONSENT, signed)
+                proof: dict[str, Json] = {"expiry": expiry, "signature": signature.hex()}
+                self._holder.audit("plan-consented", {**_line(waiting), **proof})
+                self._plans.agree(digest, Consent(digest, expiry, signature).to_bytes())
+            return Consent.from_bytes(self._plans.consent(digest) or b"")
 
     def decline(self, digest: bytes) -> None:
-        """The operator wants no part in it: plan and consent go.
+        """The operator wants no part in it, also if he has agreed before: that is final.
 
         Raises:
-            Refused: `unknown-plan`.
+            Refused: `unknown-plan`; or `under-way`: it is being carried out.
         """
         with self._lock:
-            self._require_waiting(digest)
-            self._holder.audit("plan-declined", {"plan": digest.hex()})
-            self._holder.store.plans.forget(digest)
+            if digest in self._served:
+                raise Refused("under-way", "that plan is being carried out")
+            waiting = self._required(digest)
+            self._holder.audit("plan-declined", _line(waiting))
+            self._plans.decline(digest)
 
-    def strike(self, plan: Plan) -> None:
-        """It is being carried out: the consent has served."""
+    def tidy(self) -> None:
+        """Forget what is too late, or was carried out when a crash came.
+
+        Raises:
+            BackendError, Tampered: the disk.
+        """
         with self._lock:
-            self._holder.store.plans.forget(plan.digest)
+            list(self._waiting())
 
-    def _has_consent(self, digest: bytes) -> bool:
-        kept = self._holder.store.plans.consent(digest)
-        if kept is None:
-            return False
+    def _require_decidable(self, plan: Plan) -> None:
+        if plan.digest in self._plans.digests() and self._plans.is_declined(plan.digest):
+            raise Refused("declined", "this holder's operator wants no part in that plan")
+        if len(plan.to_bytes()) > LONGEST_PLAN:
+            raise Refused("plan-too-long", f"a plan to consent to has at most {LONGEST_PLAN} bytes")
+        if plan.asked.deadline > self._holder.clock() + FARTHEST_DEADLINE:
+            raise Refused("deadline", "the deadline of that plan is too far ahead")
+
+    def _required(self, digest: bytes) -> Waiting:
+        for each in self._waiting():
+            if each.digest == digest:
+                return each
+        raise Refused("unknown-plan", f"no plan {digest.hex()} waits here")
+
+    def _waiting(self) -> Iterator[Waiting]:
+        """What is kept and not declined; what is over or damaged goes."""
+        for digest in self._plans.digests():
+            kept = self._kept(digest)
+            if kept is None or self._is_over(kept.asked):
+                self._plans.forget(digest)
+            elif not self._plans.is_declined(digest):
+                yield kept
+
+    def _kept(self, digest: bytes) -> Waiting | None:
+        """None: it is damaged. Nothing is lost: whoever asked for it asks again."""
         try:
-            consent = Consent.from_bytes(kept)
-            consent.verify(self._holder.identity.key)
-        except (BadEncoding, InvalidSignature) as broken:
-            raise Tampered(f"the consent to plan {digest.hex()}: {broken}") from broken
-        return consent.plan_digest == digest and consent.expiry >= self._holder.clock()
+            asked = Plan.from_bytes(self._plans.plan(digest)).asked
+            named = self._plans.named(digest)
+            _check_named(asked, named)
+            consent = self._plans.consent(digest)
+            consented = consent is not None and self._holds(digest, Consent.from_bytes(consent))
+        except (BadInput, InvalidSignature, Tampered) as damaged:
+            self._holder.audit("alarm", {"plan": digest.hex(), "reason": str(damaged)})
+            return None
+        return Waiting(digest, asked, named, consented)
 
-    def _require_waiting(self, digest: bytes) -> None:
-        if digest not in self._holder.store.plans.digests():
-            raise Refused("unknown-plan", f"no plan {digest.hex()} waits here")
+    def _holds(self, digest: bytes, consent: Consent) -> bool:
+        """Raises: InvalidSignature, Tampered: it is no consent of this holder to this plan."""
+        consent.verify(self._holder.identity.key)
+        if consent.plan_digest != digest:
+            raise Tampered("a consent to another plan")
+        return consent.expiry >= self._holder.clock()
 
-    def _make_room(self, wanted: bytes) -> None:
-        self._forget_late()
-        plans = self._holder.store.plans
-        others = [digest for digest in plans.digests() if digest != wanted]
-        if len(others) < MOST_PLANS:
-            return
-        undecided = [digest for digest in others if plans.consent(digest) is None] or others
-        plans.forget(min(undecided, key=lambda digest: self._proposal(digest).deadline))
-
-    def _forget_late(self) -> None:
-        plans = self._holder.store.plans
-        for digest in plans.digests():
-            if self._proposal(digest).deadline < self._holder.clock():
-                plans.forget(digest)
-
-    def _proposal(self, digest: bytes) -> Proposal:
-        """Raises: Tampered: the plan is damaged."""
-        kept = self._holder.store.plans.plan(digest)
-        try:
-            return Proposal.from_bytes(Plan.from_bytes(kept).content)
-        except BadInput as broken:
-            raise Tampered(f"plan {digest.hex()}: {broken}") from broken
+    def _is_over(self, asked: Proposal | Destroy) -> bool:
+        """Too late; or begun, and then its consent has served."""
+        store = self._holder.store
+        if isinstance(asked, Proposal):
+            wallet_id = asked.terms.wallet_id
+            begun = asked.hash in store.proposals.hashes() or wallet_id in store.wallet_ids()
+            return begun or store.ended.has(wallet_id) or asked.deadline < self._holder.clock()
+        decided = store.destruction(asked.wallet_id).is_decided
+        return decided or asked.deadline < self._holder.clock()
 
 
-def plan_of(proposal: Proposal) -> Plan:
-    """What an operator consents to before his holder takes part in making a wallet."""
-    return Plan(PlanKind.PROPOSAL, proposal.to_bytes())
+def _check_named(asked: Proposal | Destroy, named: bytes) -> None:
+    """Raises: Tampered, BadEncoding: what people read is not what the plan names."""
+    if isinstance(asked, Proposal):
+        fits = hashlib.sha256(named).digest() == asked.policy_hash
+    else:
+        body = EpochBody.from_bytes(named)
+        fits = (body.terms.wallet_id, body.hash) == (asked.wallet_id, asked.epoch_hash)
+    if not fits:
+        raise Tampered("what is kept beside a plan is not what it names")
+
+
+def _line(waiting: Waiting) -> dict[str, Json]:
+    """What the audit log says of it."""
+    asked = waiting.asked
+    wallet_id = asked.terms.wallet_id if isinstance(asked, Proposal) else asked.wallet_id
+    return {"plan": waiting.digest.hex(), "name": waiting.wallet, "wallet_id": wallet_id.hex()}

@@ -7,6 +7,7 @@ from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
+from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
@@ -60,12 +61,14 @@ class HolderDesk:
         ceremonies: Ceremonies,
         signing: SigningDesk,
         successions: Successions,
+        destructions: Destructions,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
         self._ceremonies = ceremonies
         self._signing = signing
         self._successions = successions
+        self._destructions = destructions
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -87,6 +90,7 @@ class HolderDesk:
             HolderMethod.RETIRE: self._retire,
             HolderMethod.TRANSCRIPT: self._transcript,
             HolderMethod.CONSIDER: self._consider,
+            HolderMethod.DESTROY: self._destroy,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -96,7 +100,11 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL, policy file → u8(1): this holder takes part; u8(0): its operator is asked."""
+        """PROPOSAL, policy file; or DESTROY → u8(1): this holder takes part; u8(0): its operator
+        is asked.
+        """
+        if len(parts) == 1:
+            return (u8(self._destructions.consider(parts[0])),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
@@ -180,6 +188,11 @@ class HolderDesk:
         """wallet_id, h → what that epoch was made from."""
         wallet_id, h = _exactly(2, parts)
         return (self._successions.transcript(WalletId(wallet_id), EpochHash(h)),)
+
+    def _destroy(self, parts: Parts) -> Sequence[bytes]:
+        """DESTROY → DESTROYED: no wrapping key of the wallet is left here."""
+        (order,) = _exactly(1, parts)
+        return (self._destructions.destroy(order),)
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

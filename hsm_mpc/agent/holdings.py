@@ -12,6 +12,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.holdings import RETIRED, Holding, place_of
@@ -69,6 +70,7 @@ class Holdings:
 
     def _holding(self, epoch: _Epoch) -> Holding:
         epochs, h = self._holder.epochs(epoch.wallet_id), epoch.body.hash
+        destruction = self._holder.store.destruction(epoch.wallet_id)
 
         def kept(document: EpochDocument) -> bytes:
             return epochs.kept(h, document) or b""
@@ -85,6 +87,7 @@ class Holdings:
             policy_file=kept(EpochDocument.POLICY),
             retirement=kept(EpochDocument.RETIREMENT),
             destroyed=kept(EpochDocument.DESTROYED),
+            ended=destruction.kept(DestructionDocument.DESTROYED) or b"",
         )
 
 

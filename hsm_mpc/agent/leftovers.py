@@ -115,7 +115,12 @@ def _has_key(holder: ActingHolder, held: HeldEpoch) -> bool:
 
 def _look_for_lost_shares(holder: ActingHolder, wallets: HeldWallets) -> None:
     """The HSM wins over the disk: what only it knows is said aloud (steps 6.6.1 and 6.6.2)."""
-    for wallet_id in holder.registers.wallet_ids():
+    known = set(holder.registers.wallet_ids())
+    for held in wallets.all():
+        if held.record.state is EpochState.ACTIVE and held.wallet_id not in known:
+            named = {"wallet_id": held.wallet_id.hex(), "epoch_hash": held.body.hash.hex()}
+            holder.audit("alarm", {**named, "reason": "the HSM has no register of that wallet"})
+    for wallet_id in sorted(known):
         try:
             register = holder.registers.read(wallet_id)
         except Tampered as damaged:

@@ -86,18 +86,22 @@ class Reservations:
             NameTaken: a wallet has the name, or one that is being made.
             Refused: `too-many-ceremonies`.
         """
-        name = files.proposal.name
         with self._table:
-            for other in self._reserved.values():
-                if other.files.proposal.name == name:
-                    raise other.taken()
-            if has_name(name):
-                raise NameTaken(f"a wallet called {name!r} is there already")
+            self._require_free(files.proposal.name, has_name)
             if sum(self._is_begun(each) for each in self._reserved.values()) >= most:
                 raise Refused("too-many-ceremonies", "too many wallets are being made at once")
             reserved = Reserved(files)
             self._reserved[files.wallet_id] = reserved
             return reserved
+
+    def require_free(self, name: str, has_name: Callable[[str], bool]) -> None:
+        """As `add` would, before anybody is asked.
+
+        Raises:
+            NameTaken: a wallet has the name, or one that is being made.
+        """
+        with self._table:
+            self._require_free(name, has_name)
 
     def restore(self, files: KeygenFiles) -> None:
         """What a restart found prepared."""
@@ -108,6 +112,13 @@ class Reservations:
         """It has ended: its name is as free as the store says."""
         with self._table:
             self._reserved.pop(wallet_id, None)
+
+    def _require_free(self, name: str, has_name: Callable[[str], bool]) -> None:
+        for other in self._reserved.values():
+            if other.files.proposal.name == name:
+                raise other.taken()
+        if has_name(name):
+            raise NameTaken(f"a wallet called {name!r} is there already")
 
     @staticmethod
     def _is_begun(reserved: Reserved) -> bool:

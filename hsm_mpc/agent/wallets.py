@@ -75,26 +75,37 @@ class HeldWallets:
         """One epoch.
 
         Raises:
-            Refused: `unknown-wallet`.
+            Refused: `unknown-wallet`, or `wallet-destroyed`.
         """
+        self.require_not_destroyed(wallet_id)
         for held in self._held(wallet_id):
             if held.body.hash == epoch_hash:
                 return held
         raise Refused("unknown-wallet", "this holder has no such epoch of such a wallet")
 
+    def require_not_destroyed(self, wallet_id: WalletId) -> None:
+        """Nothing of a wallet is used once its end is decided (step 6.10.2).
+
+        Raises:
+            Refused: `wallet-destroyed`.
+        """
+        if self._holder.store.destruction(wallet_id).is_decided:
+            raise Refused("wallet-destroyed", "this holder has destroyed its share of that wallet")
+
     def has_name(self, name: str) -> bool:
-        """Whether a wallet in the store has it, however far it came (step 1.6.5)."""
+        """Whether a wallet in the store has it, however far it came (step 1.6.5); one that was
+        destroyed has it for ever (step 6.10.3).
+        """
         wallet_ids = self._holder.store.wallet_ids()
         for wallet_id in set(wallet_ids) - self._names.keys():
-            for held in self._held(wallet_id):  # a wallet_id is of one name for ever
-                self._names[wallet_id] = held.body.terms.name
+            self._names.update(self._name_of(wallet_id))  # a wallet_id is of one name for ever
         return any(self._names.get(wallet_id) == name for wallet_id in wallet_ids)
 
     def signing(self, wallet_id: WalletId, epoch_hash: EpochHash) -> SigningWallet:
         """An epoch that may sign: active, or adopted as its successor (step 6.5.8).
 
         Raises:
-            Refused: `unknown-wallet`.
+            Refused: `unknown-wallet`, or `wallet-destroyed`.
             NotReady: it is neither: some holder has not confirmed it yet, or its end is decided.
             Tampered: store, register and token do not belong together.
         """
@@ -116,6 +127,14 @@ class HeldWallets:
             self._signing = {
                 key: wallet for key, wallet in self._signing.items() if key[0] != wallet_id
             }
+
+    def _name_of(self, wallet_id: WalletId) -> dict[WalletId, str]:
+        epochs = self._holder.epochs(wallet_id)
+        for h in epochs.hashes():
+            encoded = epochs.kept(h, EpochDocument.BODY)
+            if encoded is not None:
+                return {wallet_id: body_of(h, encoded).terms.name}
+        return {}
 
     def _held(self, only: WalletId | None = None) -> Iterator[HeldEpoch]:
         store = self._holder.store

@@ -10,6 +10,7 @@ from hsm_mpc import config as configuration
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
+from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.signing import SigningDesk
@@ -39,11 +40,19 @@ class Desks:
     ceremonies: Ceremonies
     signing: SigningDesk
     successions: Successions
+    destructions: Destructions
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
         holdings = Holdings(self.holder)
-        return HolderDesk(self.holder, holdings, self.ceremonies, self.signing, self.successions)
+        return HolderDesk(
+            self.holder,
+            holdings,
+            self.ceremonies,
+            self.signing,
+            self.successions,
+            self.destructions,
+        )
 
     def close(self) -> None:
         """Wipe the nonces and the channel keys. What else is secret goes with the arena."""
@@ -87,12 +96,14 @@ def at_work(opened: OpenHolder) -> Desks:
     )
     wallets = HeldWallets(holder)
     ceremonies = Ceremonies(holder, wallets, suites())
-    ceremonies.recover()
     signing = SigningDesk(holder, wallets, time.monotonic)
     pace = JoinPace(time.monotonic, config.seconds_between_refreshes)
     successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
+    destructions = Destructions(holder, ceremonies, successions, signing.forget_epoch)
+    destructions.recover()
+    ceremonies.recover()
     successions.recover()
-    return Desks(holder, wallets, ceremonies, signing, successions)
+    return Desks(holder, wallets, ceremonies, signing, successions, destructions)
 
 
 def suites() -> Mapping[Scheme, Suite]:

@@ -6,19 +6,27 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
+from hsm_mpc import config as configuration
 from hsm_mpc.agent.admin import AdminMethod
 from hsm_mpc.agent.consents import Consents, Waiting
 from hsm_mpc.app.admin import asked
-from hsm_mpc.app.history import moment
+from hsm_mpc.app.moments import moment
 from hsm_mpc.app.shares import at_rest
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
+from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import fingerprint_words
 
-_SHORTEST: Final = 8
-"""Hexadecimal digits of a digest that name a plan."""
+_SHORTEST: Final = 16
+"""Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
+same 8.
+"""
+_WHOLE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +49,17 @@ class PlannedClient:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownPlan:
-    """A plan in full. `digest` is what it is called by, and what is consented to."""
+class PlannedAdministrators:
+    """Any `threshold` of these keys, in hex."""
 
-    digest: str
-    kind: str
-    wallet: str
+    threshold: int
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedWallet:
+    """A wallet that is to be made."""
+
     scheme: str
     threshold: int
     join: int
@@ -56,10 +69,37 @@ class ShownPlan:
     holders: tuple[PlannedHolder, ...]
     roster: str
     """Its fingerprint, in words."""
+    policy_sha256: str
     policy: str
+    """The file, for people."""
+    permissions: tuple[str, ...]
+    """What it means: the requests that are signed."""
+    administrators: PlannedAdministrators | None
+    """What it means: whose signatures overrule."""
     clients: tuple[PlannedClient, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEnd:
+    """The wallet is to be destroyed: its keys go from every HSM, for ever."""
+
+    scheme: str
+    epoch: int
+    """The newest one."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPlan:
+    """A plan in full. `digest` is what it is called by, and what is consented to."""
+
+    digest: str
+    kind: Literal["create", "destroy"]
+    wallet: str
     deadline: datetime
     consented: bool
+    create: PlannedWallet | None
+    destroy: PlannedEnd | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +114,7 @@ class Decided:
     """What became of a plan."""
 
     digest: str
+    kind: Literal["create", "destroy"]
     wallet: str
     consented: bool
     expiry: datetime | None
@@ -88,14 +129,18 @@ def waiting(config_path: Path, prompt: bool) -> Plans:
     return at_rest(config_path, prompt, lambda _, desks: of(desks.ceremonies.consents))
 
 
-def find(plans: Plans, name: str) -> ShownPlan:
+def find(plans: Plans, name: str, *, unseen: bool = False) -> ShownPlan:
     """The plan whose digest begins with `name`.
 
+    Args:
+        unseen: nobody is asked once it is shown: all 64 digits are wanted.
+
     Raises:
-        BadInput: none or several do, or fewer than 8 digits are given.
+        BadInput: none or several do, or fewer than 16 digits are given.
     """
-    if len(name) < _SHORTEST:
-        raise BadInput(f"plan {name!r}: at least {_SHORTEST} digits of its digest are wanted")
+    wanted = _WHOLE if unseen else _SHORTEST
+    if len(name) < wanted:
+        raise BadInput(f"plan {name!r}: at least {wanted} digits of its digest are wanted")
     found = [plan for plan in plans.plans if plan.digest.startswith(name.lower())]
     if len(found) != 1:
         raise BadInput(f"{len(found)} plans that begin with {name!r} wait here")
@@ -106,16 +151,17 @@ def admit(config_path: Path, digest: str, prompt: bool) -> Decided:
     """Consent to a plan, once. Its operator has read it.
 
     Raises:
-        Refused: `unknown-plan`.
+        BadInput: no such plan waits.
     """
     return _decided(config_path, prompt, AdminMethod.ADMIT, digest, agreed)
 
 
 def decline(config_path: Path, digest: str, prompt: bool) -> Decided:
-    """Take no part in a plan, also if it was consented to.
+    """Take no part in a plan, for good, also if it was consented to.
 
     Raises:
-        Refused: `unknown-plan`.
+        BadInput: no such plan waits.
+        Refused: `under-way`.
     """
     return _decided(config_path, prompt, AdminMethod.DECLINE, digest, declined)
 
@@ -129,14 +175,14 @@ def agreed(consents: Consents, digest: str) -> Decided:
     """As `admit`, at a holder that is at work."""
     plan = find(of(consents), digest)
     consent = consents.agree(bytes.fromhex(plan.digest))
-    return Decided(plan.digest, plan.wallet, True, moment(consent.expiry))
+    return Decided(plan.digest, plan.kind, plan.wallet, True, moment(consent.expiry))
 
 
 def declined(consents: Consents, digest: str) -> Decided:
     """As `decline`, at a holder that is at work."""
     plan = find(of(consents), digest)
     consents.decline(bytes.fromhex(plan.digest))
-    return Decided(plan.digest, plan.wallet, False, None)
+    return Decided(plan.digest, plan.kind, plan.wallet, False, None)
 
 
 def _decided(
@@ -153,11 +199,21 @@ def _decided(
 
 
 def _shown(each: Waiting) -> ShownPlan:
-    proposal = each.proposal
+    asked = each.asked
     return ShownPlan(
         digest=each.digest.hex(),
-        kind="create",
-        wallet=proposal.name,
+        kind="create" if isinstance(asked, Proposal) else "destroy",
+        wallet=each.wallet,
+        deadline=moment(asked.deadline),
+        consented=each.consented,
+        create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
+        destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
+    )
+
+
+def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
+    policy = configuration.policy(policy_file)
+    return PlannedWallet(
         scheme=proposal.scheme.name.lower(),
         threshold=proposal.sizes.t,
         join=proposal.sizes.join,
@@ -167,10 +223,24 @@ def _shown(each: Waiting) -> ShownPlan:
             for member in proposal.roster.members
         ),
         roster=fingerprint_words(proposal.roster.hash),
-        policy=each.policy_file.decode("utf-8", "replace"),
+        policy_sha256=proposal.policy_hash.hex(),
+        policy=policy_file.decode(),
+        permissions=tuple(sorted(each.value for each in policy.permissions)),
+        administrators=_administrators(policy.administrators),
         clients=tuple(
-            PlannedClient(client.name, client.key.encoded.hex()) for client in proposal.clients.clients
+            PlannedClient(client.name, client.key.encoded.hex())
+            for client in proposal.clients.clients
         ),
-        deadline=moment(proposal.deadline),
-        consented=each.consented,
     )
+
+
+def _administrators(administrators: Administrators | None) -> PlannedAdministrators | None:
+    if administrators is None:
+        return None
+    keys = tuple(key.encoded.hex() for key in administrators.keys)
+    return PlannedAdministrators(administrators.threshold, keys)
+
+
+def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
+    body = EpochBody.from_bytes(encoded)
+    return PlannedEnd(body.terms.scheme.name.lower(), body.epoch, order.reason)

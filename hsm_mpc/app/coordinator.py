@@ -17,6 +17,7 @@ from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.config import CoordinatorConfig, RefreshConfig, load_coordinator
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.metrics import WalletMetrics, told_at
@@ -115,6 +116,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             evidence=EvidenceFolder(config.registry.parent / "evidence", roster),
             channels=channels,
             refresher=refresher,
+            destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
         )
         clear_stale(config.listen)
         os.umask(0o177)  # the socket is this user's

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from hsm_mpc.app.client import connected
+from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.client.wallets import LARGEST_CHAIN
@@ -18,9 +18,6 @@ from hsm_mpc.regular import read_regular
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.wallet_calls import Chain
-
-_LAST_SECOND: Final = 253_402_300_799
-"""Of the year 9999: a holder may say any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +101,6 @@ def told_of(chain: Chain, roster: Roster) -> ToldHistory:
         holders=tuple(member.name for member in roster.members),
         epochs=tuple(_told_epoch(link, roster) for link in history.links),
     )
-
-
-def moment(said: int) -> datetime:
-    """What somebody says in seconds since 1970 UTC, as far as a calendar goes."""
-    return datetime.fromtimestamp(min(said, _LAST_SECOND), UTC)
 
 
 def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:

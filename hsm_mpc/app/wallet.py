@@ -11,7 +11,7 @@ from pathlib import Path as File
 from typing import Final, Literal
 
 from hsm_mpc.app.client import connected
-from hsm_mpc.app.history import moment
+from hsm_mpc.app.moments import moment
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.config import policy
@@ -70,6 +70,21 @@ class ShownWallet:
     descriptor: str | None
     retired: Retired | None = None
     """What has become of the epoch before; None: there is none before epoch 0."""
+    destroyed: tuple[str, ...] = ()
+    """The holders that have destroyed all their keys of this wallet. Where so few are left that
+    nobody signs for it again, no address is shown, nor what leads to one.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class DestroyedWallet:
+    """Which holders have destroyed their keys of a wallet. Its name stays taken."""
+
+    name: str
+    destroyed: tuple[str, ...]
+    waiting_for: tuple[str, ...]
+    final: bool
+    """Whether so few are left that nobody signs for it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,8 @@ class ListedWallet:
 
     name: str
     active: bool
+    destroyed: bool = False
+    """So many holders have destroyed their keys that nobody signs for it again."""
     scheme: str | None = None
     threshold: int | None = None
     holders: tuple[str, ...] = ()
@@ -150,6 +167,15 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
         return _shown(client, client.refresh(name, indices))
 
 
+def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
+    """Have every holder destroy its keys of a wallet, for ever; as `WalletClient.destroy`."""
+    with connected(config_path) as client:
+        end = client.destroy(name, reason)
+        return DestroyedWallet(
+            end.name, _names(client, end.destroyed), _names(client, end.waiting_for), end.is_final
+        )
+
+
 def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
@@ -194,7 +220,7 @@ def sign(
             epoch=client.epoch_of(wallet, signed.epoch_hash),
             signature=signed.signature,
             public_key=signed.public_key,
-            signers=tuple(client.roster.member(index).name for index in signed.signers),
+            signers=_names(client, signed.signers),
             digest=content if len(content) == _DIGEST_BYTES else None,
             elapsed_ms=round((time.monotonic() - began) * 1000),
         )
@@ -249,7 +275,10 @@ def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
         xpub=None,
         descriptor=None,
         retired=_retired(client, wallet),
+        destroyed=_names(client, wallet.end.destroyed),
     )
+    if wallet.end.is_final:  # whatever is paid to it is lost
+        return replace(shown, addresses={})
     return _with_descriptor(shown, key) if isinstance(key, TaprootKey) else shown
 
 
@@ -257,9 +286,13 @@ def _retired(client: WalletClient, wallet: VerifiedWallet) -> Retired | None:
     newest = wallet.newest
     if newest is None:
         return None
-    missing = tuple(client.roster.member(index).name for index in newest.waiting_for)
+    missing = _names(client, newest.waiting_for)
     done = newest.retired and not missing
     return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing)
+
+
+def _names(client: WalletClient, indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(client.roster.member(index).name for index in indices)
 
 
 def _with_descriptor(shown: ShownWallet, key: TaprootKey) -> ShownWallet:
@@ -284,7 +317,8 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
         return ListedWallet(name, active=False)
     return ListedWallet(
         name=name,
-        active=True,
+        active=not wallet.end.is_final,
+        destroyed=wallet.end.is_final,
         scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
         holders=tuple(member.name for member in client.roster.members),

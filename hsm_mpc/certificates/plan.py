@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
+from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
@@ -17,6 +19,8 @@ class PlanKind(IntEnum):
 
     PROPOSAL = 1
     """A wallet to be made."""
+    DESTROY = 7
+    """A wallet to be destroyed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +29,25 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL."""
+    """Of kind 1: PROPOSAL; of kind 7: DESTROY."""
 
     @property
     def digest(self) -> bytes:
         """SHA-256(PLAN), 32 bytes: what people call it, and what is consented to."""
         return hashlib.sha256(self.to_bytes()).digest()
+
+    @classmethod
+    def of(cls, asked: Proposal | Destroy) -> Plan:
+        """What an operator consents to before his holder takes part in it."""
+        kind = PlanKind.PROPOSAL if isinstance(asked, Proposal) else PlanKind.DESTROY
+        return cls(kind, asked.to_bytes())
+
+    @property
+    def asked(self) -> Proposal | Destroy:
+        """What is asked of holders. Raises: BadEncoding: it is nothing of this kind."""
+        if self.kind is PlanKind.PROPOSAL:
+            return Proposal.from_bytes(self.content)
+        return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:
         """`u8(kind) ‖ bytes`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from hsm_mpc.cli.output import Output
+from hsm_mpc.errors import printable
 
 if TYPE_CHECKING:
     from hsm_mpc.app import consents, holder
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 verbs = typer.Typer(
     help="This holder: its identity in the HSM, and what it takes part in.", no_args_is_help=True
 )
+
+_COLUMNS: Final = 60
+"""Of what others have written, in a line."""
+_QUESTIONS: Final = {
+    "create": "Shall this holder take part in making wallet {}?",
+    "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
+}
+_DECLINED: Final = {
+    "create": "declined: wallet {} is not made with this holder",
+    "destroy": "declined: this holder keeps its keys of wallet {}",
+}
 
 
 @verbs.command()
@@ -40,7 +52,10 @@ def login(context: typer.Context) -> None:
 def admit(
     context: typer.Context,
     plan: Annotated[
-        str | None, typer.Argument(help="The first digits of its digest; without: list all.")
+        str | None,
+        typer.Argument(
+            help="The first 16 digits of its digest or more, all with --yes; without: list all."
+        ),
     ] = None,
 ) -> None:
     """Show what this holder is asked to take part in, and consent to it, once."""
@@ -53,19 +68,18 @@ def admit(
     if plan is None:
         output.answer(waiting, _plans)
         return
-    found = consents.find(waiting, plan)
-    if not output.json:
-        output.present(_plan(found))
-    output.confirm(f"Shall this holder take part in making wallet {found.wallet}?")
+    found = consents.find(waiting, plan, unseen=output.yes)
+    output.present(_plan(found))
+    output.confirm(_QUESTIONS[found.kind].format(found.wallet))
     output.answer(consents.admit(config, found.digest, prompt), _decided)
 
 
 @verbs.command()
 def decline(
     context: typer.Context,
-    plan: Annotated[str, typer.Argument(help="The first digits of its digest.")],
+    plan: Annotated[str, typer.Argument(help="The first 16 digits of its digest or more.")],
 ) -> None:
-    """Take no part in a plan, also if it was admitted before."""
+    """Take no part in a plan, for good, also if it was admitted before."""
     from hsm_mpc.app import consents, holder
 
     output: Output = context.obj
@@ -78,29 +92,65 @@ def _plans(waiting: consents.Plans) -> str:
 
 
 def _plan(plan: consents.ShownPlan) -> str:
-    lines = [
-        f"plan         {plan.digest}",
-        f"             make wallet {plan.wallet}: {plan.scheme}, any {plan.threshold} of "
-        f"{len(plan.holders)} sign",
-        f"until        {plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented),
-        f"refresh      by {plan.join} or more; the old keys go once {plan.adopt} have the new ones",
-        f"roster       {plan.roster}",
+    """What strangers may have written at length comes first, and what it means last."""
+    lines = []
+    if plan.create is not None:
+        lines += _made(plan.wallet, plan.create)
+    if plan.destroy is not None:
+        lines += _ended(plan.wallet, plan.destroy)
+    until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
+    return "\n".join([*lines, f"until        {until}", f"plan         {plan.digest}"])
+
+
+def _made(name: str, wallet: consents.PlannedWallet) -> list[str]:
+    return [
+        *(f"policy       {part}" for part in _parts(wallet.policy)),
+        f"policy       sha256 {wallet.policy_sha256}",
+        f"signs        {', '.join(wallet.permissions) or 'nothing'}",
+        *_overruled(wallet.administrators),
+        *(f"client       {client.name}  {client.request_key}" for client in wallet.clients),
+        *(
+            f"holder       {holder.name}  {holder.algorithm} {holder.identity_key}"
+            for holder in wallet.holders
+        ),
+        f"roster       {wallet.roster}",
+        f"refresh      by {wallet.join} or more; the old keys go once {wallet.adopt} have the new "
+        "ones",
+        f"make wallet  {name}: {wallet.scheme}, any {wallet.threshold} of "
+        f"{len(wallet.holders)} sign",
     ]
-    lines += [
-        f"holder       {holder.name}  {holder.algorithm} {holder.identity_key}"
-        for holder in plan.holders
+
+
+def _overruled(administrators: consents.PlannedAdministrators | None) -> list[str]:
+    if administrators is None:
+        return []
+    quorum = f"{administrators.threshold} of {len(administrators.keys)}"
+    return [f"overruled    by {quorum}: {key}" for key in administrators.keys]
+
+
+def _ended(name: str, end: consents.PlannedEnd) -> list[str]:
+    return [
+        *(f"reason       {part}" for part in _parts(end.reason)),
+        f"destroy      wallet {name}: {end.scheme}, in epoch {end.epoch}; its wrapping keys go "
+        "from this HSM, and nobody brings them back",
     ]
-    lines += [f"client       {client.name}  {client.request_key}" for client in plan.clients]
-    lines += [f"policy       {line}" for line in plan.policy.splitlines() or ["(signs nothing)"]]
-    return "\n".join(lines)
+
+
+def _parts(text: str) -> list[str]:
+    """Lines that no terminal breaks: behind a break it would look like a line of the plan."""
+    parts = []
+    for line in map(printable, text.splitlines()):
+        width = _COLUMNS if line.isascii() else _COLUMNS // 2
+        parts += [line[at : at + width] for at in range(0, len(line) or 1, width)]
+    return parts
 
 
 def _decided(decided: consents.Decided) -> str:
     if decided.expiry is None:
-        return f"declined: wallet {decided.wallet} is not made with this holder"
+        return _DECLINED[decided.kind].format(decided.wallet)
     return (
-        f"admitted, once, until {decided.expiry:%Y-%m-%d %H:%M} UTC: now whoever wanted wallet "
-        f"{decided.wallet} asks for it again"
+        f"admitted, once, until {decided.expiry:%Y-%m-%d %H:%M} UTC: now whoever asked for it asks "
+        "again"
     )
 
 

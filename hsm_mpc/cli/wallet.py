@@ -12,7 +12,9 @@ from hsm_mpc.cli.output import Output, list_of
 if TYPE_CHECKING:
     from hsm_mpc.app import wallet
 
-verbs = typer.Typer(help="Wallets: made, listed, shown, refreshed.", no_args_is_help=True)
+verbs = typer.Typer(
+    help="Wallets: made, listed, shown, refreshed, destroyed.", no_args_is_help=True
+)
 
 
 @verbs.command()
@@ -84,6 +86,24 @@ def refresh(
 
 
 @verbs.command()
+def destroy(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    reason: Annotated[str, typer.Option(help="Why: for those who are asked, and for the logs.")],
+) -> None:
+    """Destroy a wallet's keys in every HSM, once every operator has consented: for ever."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    config = output.wanted_config()
+    output.confirm(f"Shall nobody ever sign for wallet {name} again?")
+    output.answer(wallet.destroy(config, name, reason), _destroyed)
+
+
+@verbs.command()
 def history(
     context: typer.Context,
     name: Annotated[str, typer.Argument()],
@@ -113,7 +133,10 @@ def history(
 
 
 def _shown(shown: wallet.ShownWallet) -> str:
-    lines = [
+    lines = [f"destroyed        by {', '.join(shown.destroyed)}"] if shown.destroyed else []
+    if not shown.addresses:
+        lines.append("                 nobody can sign for it again: pay nothing to it")
+    lines += [
         f"wallet           {shown.name}  ({shown.scheme}, {_epoch(shown)})",
         f"holders          any {shown.threshold} of {', '.join(shown.holders)}",
         f"public key       {shown.public_key.hex()}" + ("  (m/0/0)" if shown.descriptor else ""),
@@ -132,6 +155,15 @@ def _shown(shown: wallet.ShownWallet) -> str:
     return "\n".join(lines)
 
 
+def _destroyed(end: wallet.DestroyedWallet) -> str:
+    lines = [f"destroyed        by {', '.join(end.destroyed)}: their keys of {end.name} are gone"]
+    if end.waiting_for:
+        lines.append(f"not yet          by {', '.join(end.waiting_for)}: ask again")
+    if end.final:
+        lines.append("nobody can sign for it again; its name stays taken")
+    return "\n".join(lines)
+
+
 def _epoch(shown: wallet.ShownWallet) -> str:
     since = f" since {shown.since:%Y-%m-%d %H:%M} UTC" if shown.since else ""
     return f"epoch {shown.epoch}{since}"
@@ -147,6 +179,7 @@ def _listed(listed: wallet.Wallets) -> str:
     lines = []
     for each in listed.wallets:
         key = each.public_key.hex() if each.public_key else "not active yet"
-        quorum = f"{each.threshold}-of-{len(each.holders)}" if each.active else ""
+        key = "destroyed" if each.destroyed else key
+        quorum = f"{each.threshold}-of-{len(each.holders)}" if each.threshold else ""
         lines.append(f"{each.name:<20}  {each.scheme or '':<8}  {quorum:<8}  {key}")
     return "\n".join(lines) or "no wallets"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +18,7 @@ from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import Shown, ShownSuccession
@@ -37,6 +39,22 @@ class VerifiedSuccession:
     """Whose DONE is missing, or once it is retired whose DESTROYED."""
 
 
+@dataclass(frozen=True, slots=True)
+class VerifiedEnd:
+    """Which holders have destroyed all their keys of a wallet, if any."""
+
+    name: str
+    destroyed: tuple[int, ...]
+    waiting_for: tuple[int, ...]
+    """All others."""
+    threshold: int
+
+    @property
+    def is_final(self) -> bool:
+        """Whether so few are left that nobody signs for it again (step 6.10.3)."""
+        return len(self.waiting_for) < self.threshold
+
+
 @dataclass(frozen=True)
 class VerifiedWallet:
     """A wallet whose certificates and DONEs were verified under the pinned roster."""
@@ -45,6 +63,7 @@ class VerifiedWallet:
     """Of the key generation."""
     newest: VerifiedSuccession | None
     """The epoch that signs, if it is not the first."""
+    end: VerifiedEnd
 
     @property
     def body(self) -> EpochBody:
@@ -103,11 +122,35 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
         newest = None
         if shown.succession is not None:
             newest = _verified_succession(shown.succession, certificate.body, keys)
+        end = _verified_end(certificate.body, shown.destroyed, keys)
     except NotReady:
         raise
     except HsmMpcError as forged:
         raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
-    return VerifiedWallet(certificate, newest)
+    return VerifiedWallet(certificate, newest, end)
+
+
+def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
+    """Who has destroyed a wallet, which need not be active.
+
+    Raises:
+        Tampered: anything does not hold.
+    """
+    try:
+        certificate = Certificate.from_bytes(shown.certificate)
+        certificate.verify(keys.roster)
+        return _verified_end(certificate.body, shown.destroyed, keys)
+    except HsmMpcError as forged:
+        raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
+
+
+def _verified_end(body: EpochBody, messages: Sequence[bytes], keys: KeyBook) -> VerifiedEnd:
+    """Raises: HsmMpcError: a message is no DESTROYED of a holder."""
+    for message in messages:
+        wallet_destroyed_in(message, body.terms.wallet_id, keys)
+    there = {parse_envelope(message).address.sender for message in messages}
+    left = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
+    return VerifiedEnd(body.terms.name, tuple(sorted(there)), left, body.terms.sizes.t)
 
 
 def _verified_succession(

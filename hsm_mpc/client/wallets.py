@@ -13,7 +13,7 @@ from hsm_mpc.certificates.asked import Asked
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.client.verified import VerifiedWallet, verified
+from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet, verified, verified_end
 from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import (
     BadEncoding,
@@ -45,6 +45,7 @@ CREATE_SECONDS: Final = 180.0
 SIGN_SECONDS: Final = 60.0
 SHOW_SECONDS: Final = 90.0
 REFRESH_SECONDS: Final = 180.0
+DESTROY_SECONDS: Final = 180.0
 _MOST_EPOCHS: Final = 20_000
 """One each hour for two years."""
 LARGEST_CHAIN: Final = 1 << 29
@@ -141,6 +142,21 @@ class WalletClient:
         if wallet.certificate != before.certificate or not (newer or carried_on):
             raise Tampered(f"what came back is no newer epoch of {name!r}")
         return wallet
+
+    def destroy(self, name: str, reason: str) -> VerifiedEnd:
+        """Have every holder destroy its keys of the wallet called `name`, for ever.
+
+        Raises:
+            NotReady: operators have not consented yet; it names their holders.
+            Tampered: what came back does not verify, or is another wallet's.
+            BadInput, Refused, BackendError: what coordinator and holders say.
+        """
+        encoded = checked_name(name, "wallet").encode("ascii")
+        parts = self._called(CoordinatorMethod.DESTROY, [encoded, reason.encode()], DESTROY_SECONDS)
+        end = verified_end(Shown.from_parts(parts), self._keys)
+        if end.name != name:
+            raise Tampered(f"the certificate shown for {name!r} is another wallet's")
+        return end
 
     def show(self, name: str) -> VerifiedWallet:
         """The wallet called `name`.

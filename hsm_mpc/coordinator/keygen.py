@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.certificates.plan import Plan, PlanKind
+from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
+from hsm_mpc.coordinator.consents import not_consented
 from hsm_mpc.coordinator.evidence import EvidenceFolder, NoCertificate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.encoding import u8
-from hsm_mpc.errors import BadEncoding, NotReady, ProtocolAbort, Tampered
+from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
@@ -51,12 +52,7 @@ class Relay:
             if answer != u8(1)
         ]
         if asked:
-            digest = Plan(PlanKind.PROPOSAL, proposal.to_bytes()).digest.hex()
-            raise NotReady(
-                f"{', '.join(asked)}: the operator has not consented yet: "
-                f"hsm-mpc holder admit {digest}",
-                asked,
-            )
+            raise not_consented(Plan.of(proposal), asked)
 
     def certificate(self, proposal: Proposal, policy_file: bytes) -> Certificate:
         """All rounds up to the certificate, each with all holders at once.

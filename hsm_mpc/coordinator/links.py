@@ -13,6 +13,7 @@ from hsm_mpc.errors import (
     NotReady,
     ProtocolAbort,
     QuorumUnreachable,
+    Refused,
 )
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.calls import HolderMethod
@@ -143,7 +144,9 @@ class HolderLinks:
             said = "; ".join(f"{self.name(index)}: {abort}" for index, abort in aborts.items())
             blamed = [culprit for abort in aborts.values() for culprit in abort.culprits]
             return ProtocolAbort(said, blamed)
-        for failure in failures.values():
+        for index, failure in failures.items():
+            if isinstance(failure, Refused):
+                return Refused(failure.rule, f"holder {self.name(index)}: {failure}")
             if not isinstance(failure, (BackendError, NotReady)):
                 return failure
         reasons = "; ".join(str(failure) for failure in failures.values())

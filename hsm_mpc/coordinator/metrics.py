@@ -34,7 +34,7 @@ class WalletMetrics(Collector):
         self._clock = clock
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Of every wallet that all holders have confirmed."""
+        """Of every wallet that all holders have confirmed, and none has destroyed."""
         epoch = GaugeMetricFamily(
             "hsm_mpc_wallet_epoch", "Number of the newest epoch of a wallet.", labels=["wallet"]
         )
@@ -48,7 +48,7 @@ class WalletMetrics(Collector):
             "1 for each holder for which the end of the epoch before that one waits.",
             labels=["wallet", "holder"],
         )
-        for wallet in self._registry.all():
+        for wallet in self._registry.living():
             if not wallet.dones:
                 continue
             body, newest = self._refresher.newest(wallet)

@@ -24,7 +24,9 @@ from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.dones import check_all_done
+from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.holdings import Holding
 
 _SECONDS: Final = 10.0
@@ -106,6 +108,7 @@ class Recovery:
             return
         if holding.epoch == 0:
             self._take_first(holding)
+            self._take_end(holding)
         elif before is not None:
             self._take_successor(holding, before)
 
@@ -125,6 +128,14 @@ class Recovery:
                 self._registry.confirm(terms.wallet_id, dones)
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
+
+    def _take_end(self, holding: Holding) -> None:
+        """Who has destroyed the wallet (section 6.10)."""
+        if holding.ended:
+            wallet_destroyed_in(holding.ended, holding.wallet_id, self._keys)
+            sender = parse_envelope(holding.ended).address.sender
+            if sender not in self._registry.destroyed(holding.wallet_id):
+                self._registry.keep_destroyed(holding.wallet_id, sender, holding.ended)
 
     def _take_successor(self, holding: Holding, before: Holding) -> None:
         """What a holder knows of a succession is added to what is registered of it."""

@@ -38,7 +38,7 @@ class RefreshKeeper:
         pause = _PAUSE
         while not self._ending.wait(pause):
             try:
-                outcomes = [self._asked(wallet) for wallet in self._registry.all()]
+                outcomes = [self._asked(wallet) for wallet in self._registry.living()]
             except Exception as failure:  # noqa: BLE001 - an outermost edge
                 self._report(f"refresh: the registry cannot be read: {failure}")
                 outcomes = [False]

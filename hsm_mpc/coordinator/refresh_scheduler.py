@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import Schedule
@@ -33,6 +34,7 @@ class RefreshScheduler:
         self._refresher = refresher
         self._registry = registry
         self._clock = clock
+        self._plans = WaitingPlans(registry, clock)
         self._report = report
         self._failed: dict[WalletId, int] = {}
         self._ending = threading.Event()
@@ -48,7 +50,7 @@ class RefreshScheduler:
     def _run(self) -> None:
         while not self._ending.wait(_PAUSE):
             try:
-                wallets = self._registry.all()
+                wallets = self._registry.living()
             except Exception as failure:  # noqa: BLE001 - an outermost edge
                 self._report(f"schedule: the registry cannot be read: {failure}")
                 continue
@@ -78,4 +80,8 @@ class RefreshScheduler:
             return None
         newest, _ = self._refresher.newest(wallet)
         since = self._registry.since(wallet.wallet_id, newest.hash, now)
+        if self._plans.of(wallet.name) and not self._schedule.is_due(
+            newest.hash, since, now - PLAN_SECONDS
+        ):
+            return None  # people are consenting to the end of this epoch, and of no other
         return newest.hash if self._schedule.is_due(newest.hash, since, now) else None

@@ -5,6 +5,7 @@ Losing it loses nothing: every holder has its part, and `WALLETS` gives it back.
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,13 @@ from typing import Final
 
 from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.encoding import Reader, lv32
-from hsm_mpc.errors import BackendError, NameTaken
+from hsm_mpc.errors import BackendError, NameTaken, Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.steps import step
 from hsm_mpc.wire.envelope import parse_envelope
+
+MOST_PLANS: Final = 256
+"""That wait for consents at once, of all wallets."""
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS wallets (
@@ -45,8 +49,16 @@ CREATE TABLE IF NOT EXISTS ages (
     since INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS plans (
-    name TEXT PRIMARY KEY,
-    proposal BLOB NOT NULL
+    digest BLOB PRIMARY KEY,
+    wallet TEXT NOT NULL,
+    plan BLOB NOT NULL,
+    deadline INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS ends (
+    wallet_id BLOB NOT NULL,
+    holder INTEGER NOT NULL,
+    destroyed BLOB NOT NULL,
+    PRIMARY KEY (wallet_id, holder)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS attempts (
     wallet_id BLOB PRIMARY KEY,
@@ -121,6 +133,15 @@ class Registry:
             rows = self._database.execute("SELECT * FROM wallets ORDER BY name").fetchall()
         return tuple(_registered(row) for row in rows)
 
+    def living(self) -> tuple[Registered, ...]:
+        """All wallets but those of which some holder has destroyed its keys, by name."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT * FROM wallets WHERE wallet_id NOT IN (SELECT wallet_id FROM ends) "
+                "ORDER BY name"
+            ).fetchall()
+        return tuple(_registered(row) for row in rows)
+
     def successions(self, wallet_id: WalletId) -> tuple[Succession, ...]:
         """Every succession of a wallet, in the order of its epochs."""
         with self._lock:
@@ -189,23 +210,53 @@ class Registry:
                 )
         return now
 
-    def plan(self, name: str) -> bytes | None:
-        """PROPOSAL of a wallet that holders' operators are asked about."""
+    def plans(self, wallet: str) -> tuple[bytes, ...]:
+        """Every PLAN about a wallet of this name that holders' operators are asked about."""
         with self._lock:
-            row = self._database.execute(
-                "SELECT proposal FROM plans WHERE name = ?", (name,)
-            ).fetchone()
-        return None if row is None else bytes(row[0])
+            rows = self._database.execute(
+                "SELECT plan FROM plans WHERE wallet = ? ORDER BY deadline", (wallet,)
+            ).fetchall()
+        return tuple(bytes(row[0]) for row in rows)
 
-    def keep_plan(self, name: str, proposal: bytes) -> None:
-        """Ask about this one, not about the one before. Raises: BackendError, as `add`."""
+    def keep_plan(self, wallet: str, plan: bytes, deadline: int, now: int) -> None:
+        """Ask about this one again until its deadline; those that are too late by `now` go.
+
+        Raises:
+            Refused: `too-many-plans`.
+            BackendError: as `add`.
+        """
+        row = (hashlib.sha256(plan).digest(), wallet, plan, deadline)
         with self._writing(), step("registry.plan"), self._database:
-            self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?)", (name, proposal))
+            self._database.execute("DELETE FROM plans WHERE deadline <= ?", (now,))
+            (count,) = self._database.execute(
+                "SELECT count(*) FROM plans WHERE digest <> ?", row[:1]
+            ).fetchone()
+            if count >= MOST_PLANS:
+                raise Refused("too-many-plans", f"{MOST_PLANS} plans wait for consents already")
+            self._database.execute("INSERT OR REPLACE INTO plans VALUES (?, ?, ?, ?)", row)
 
-    def drop_plan(self, name: str) -> None:
-        """It is carried out. Raises: BackendError, as `add`."""
+    def drop_plan(self, plan: bytes) -> None:
+        """It is carried out, or will never be. Raises: BackendError, as `add`."""
         with self._writing(), step("registry.drop-plan"), self._database:
-            self._database.execute("DELETE FROM plans WHERE name = ?", (name,))
+            self._database.execute(
+                "DELETE FROM plans WHERE digest = ?", (hashlib.sha256(plan).digest(),)
+            )
+
+    def destroyed(self, wallet_id: WalletId) -> dict[int, bytes]:
+        """The DESTROYED message of each holder that has destroyed a wallet's keys, ascending."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT holder, destroyed FROM ends WHERE wallet_id = ? ORDER BY holder",
+                (wallet_id,),
+            ).fetchall()
+        return {holder: bytes(message) for holder, message in rows}
+
+    def keep_destroyed(self, wallet_id: WalletId, holder: int, message: bytes) -> None:
+        """What a holder said once its keys were gone. Raises: BackendError, as `add`."""
+        with self._writing(), step("registry.destroyed"), self._database:
+            self._database.execute(
+                "INSERT OR REPLACE INTO ends VALUES (?, ?, ?)", (wallet_id, holder, message)
+            )
 
     def close(self) -> None:
         """Once nobody reads or writes: SQLite crashes if it is closed under a query."""

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody
@@ -20,6 +20,8 @@ from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import wallet_id_of
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans
+from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign, Relay
 from hsm_mpc.coordinator.links import HolderLinks
@@ -30,6 +32,7 @@ from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
+    BackendError,
     BadEncoding,
     BadInput,
     Declined,
@@ -37,6 +40,7 @@ from hsm_mpc.errors import (
     NameTaken,
     NotReady,
     QuorumUnreachable,
+    Refused,
 )
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.policy.facts import facts_of
@@ -47,13 +51,13 @@ from hsm_mpc.roster import FIRST_PREDECESSOR
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
 
-PLAN_SECONDS: Final = 24 * 3600
-"""How long the holders' operators have to consent to a wallet (step 1.6.7)."""
-
 SIGNING_SECONDS: Final = 30.0
 """How long a signature may wait for holders that are too slow."""
 
 _STATUS_SECONDS: Final = 3.0
+
+_BEGUN_BEFORE: Final = "session-over"
+"""What a holder says of a plan that was carried out once, and came to nothing."""
 
 _PAGE_BYTES: Final = 1 << 20
 """A page ends with the succession that fills it."""
@@ -75,6 +79,7 @@ class CoordinatorService:
         evidence: EvidenceFolder,
         channels: AnnouncedChannels,
         refresher: Refresher,
+        destroyer: Destroyer,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -84,10 +89,13 @@ class CoordinatorService:
         self._relay = Relay(links, number, sign, evidence)
         self._channels = channels
         self._refresher = refresher
+        self._destroyer = destroyer
+        self._plans = WaitingPlans(registry, clock)
         self._recovery = recovery
         self._evidence = evidence
         self._lock = threading.Lock()
         self._being_made: set[str] = set()
+        self._destroying = threading.Lock()
         self._methods = {
             CoordinatorMethod.CREATE: self._create,
             CoordinatorMethod.LIST: self._list,
@@ -96,6 +104,7 @@ class CoordinatorService:
             CoordinatorMethod.STATUS: self._status,
             CoordinatorMethod.REFRESH: self._refresh,
             CoordinatorMethod.SUCCESSIONS: self._successions,
+            CoordinatorMethod.DESTROY: self._destroy,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -118,13 +127,12 @@ class CoordinatorService:
         wish_bytes, policy_file = _exactly(parts, 2)
         wish = Wish.from_bytes(wish_bytes)
         with self._reserved(wish.name):
-            proposal = self._planned(wish, policy_file)
-            self._relay.require_consents(proposal, policy_file)
-            self._registry.drop_plan(wish.name)  # whatever comes of it: consents serve once
+            proposal = self._agreed(wish, policy_file)
             certificate = self._relay.certificate(proposal, policy_file)
             encoded = certificate.to_bytes()
             wallet = Registered(wish.name, certificate.body.terms.wallet_id, encoded, ())
             self._registry.add(wallet)
+            self._plans.drop(proposal)
         return self._confirmed(wallet)
 
     def _show(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -138,7 +146,8 @@ class CoordinatorService:
         wallet = self._named(encoded)
         self._confirmed(wallet)
         confirmed = self._named(encoded)
-        return _shown(confirmed, self._refresher.refresh(confirmed, indices_from_bytes(absent)))
+        epochs = self._refresher.refresh(confirmed, indices_from_bytes(absent))
+        return self._shown(confirmed, epochs)
 
     def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
@@ -152,6 +161,19 @@ class CoordinatorService:
             if sum(map(len, page)) >= _PAGE_BYTES:
                 break
         return tuple(page)
+
+    def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, reason] → the wallet, with what every holder says that has destroyed it. It need
+        not be active.
+        """
+        encoded, reason = _exactly(parts, 2)
+        wallet = self._named(encoded)
+        with self._destroying:  # whoever asks at the same time is told of the same plan
+            epochs = self._refresher.advance(wallet)  # who was away comes to the newest epoch
+            adopted = epochs.adopted()
+            newest = epochs.first if adopted is None else adopted.body
+            self._destroyer.destroy(wallet, newest, reason.decode("utf-8", "replace"))
+        return self._shown(wallet, epochs)
 
     def _named(self, encoded: bytes) -> Registered:
         name = encoded.decode("ascii", "replace")
@@ -180,7 +202,12 @@ class CoordinatorService:
                 ) from silent
             self._registry.confirm(wallet.wallet_id, dones)
             wallet = replace(wallet, dones=dones)
-        return _shown(wallet, self._refresher.epochs(wallet))
+        return self._shown(wallet, self._refresher.epochs(wallet))
+
+    def _shown(self, wallet: Registered, epochs: Epochs) -> tuple[bytes, ...]:
+        """A wallet for a client, in the newest epoch that a quorum has adopted."""
+        destroyed = tuple(self._registry.destroyed(wallet.wallet_id).values())
+        return Shown(wallet.certificate, wallet.dones, destroyed, epochs.shown()).to_parts()
 
     def _found(self, look: Callable[[], Registered | None]) -> Registered | None:
         """What `look` finds in the registry, after a second look at what holders have."""
@@ -190,16 +217,29 @@ class CoordinatorService:
             wallet = look()
         return wallet
 
-    def _planned(self, wish: Wish, policy_file: bytes) -> Proposal:
-        """The same plan as long as the same is wished for: people are consenting to it."""
-        kept = self._registry.plan(wish.name)
-        if kept is not None:
-            planned = Proposal.from_bytes(kept)
-            again = self._proposal(wish, policy_file, planned.nonce, planned.deadline)
-            if again == planned and planned.deadline > self._clock():
+    def _agreed(self, wish: Wish, policy_file: bytes) -> Proposal:
+        """What every holder would take part in now: the plan that people are consenting to as long
+        as the same is wished for.
+
+        Raises: as `Relay.require_consents`.
+        """
+        wished = partial(self._proposal, wish, policy_file)
+        planned = self._plans.like(wish.name, wished)
+        if planned is not None:
+            try:
+                self._relay.require_consents(planned, policy_file)
+            except Refused as refused:
+                self._plans.drop(planned)
+                if refused.rule != _BEGUN_BEFORE:
+                    raise
+            else:
                 return planned
-        proposal = self._proposal(wish, policy_file, os.urandom(32), self._clock() + PLAN_SECONDS)
-        self._registry.keep_plan(wish.name, proposal.to_bytes())
+        proposal = wished(os.urandom(32), self._clock() + PLAN_SECONDS)
+        try:
+            self._relay.require_consents(proposal, policy_file)
+        except (NotReady, BackendError):
+            self._plans.keep(wish.name, proposal)
+            raise
         return proposal
 
     def _proposal(self, wish: Wish, policy_file: bytes, nonce: bytes, deadline: int) -> Proposal:
@@ -302,11 +342,6 @@ class CoordinatorService:
 def _key_of(body: EpochBody, first: EpochHash) -> WalletKey:
     """What an aggregator computes from an epoch, once."""
     return wallet_key_of(body, first)
-
-
-def _shown(wallet: Registered, epochs: Epochs) -> tuple[bytes, ...]:
-    """A wallet for a client, in the newest epoch that a quorum has adopted."""
-    return Shown(wallet.certificate, wallet.dones, epochs.shown()).to_parts()
 
 
 def _exactly(parts: tuple[bytes, ...], count: int) -> tuple[bytes, ...]:

@@ -6,7 +6,8 @@ finding takes 12 ms on a SoftHSM token with 1000 keys, using a handle 20 µs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -165,13 +166,27 @@ def wrapping_key_ids(token: Token, label: str) -> tuple[bytes, ...]:
     Raises:
         BackendError: the token does not answer.
     """
-    template = {
-        Attribute.TOKEN: objects.TRUE,
-        Attribute.PRIVATE: objects.TRUE,
-        Attribute.LABEL: label.encode("utf-8"),
-    }
-    found = (_id_behind(token, handle) for handle in objects.matching(token, template))
+    handles = objects.matching(token, _wrapping_template(label))
+    found = (_id_behind(token, handle) for handle in handles)
     return tuple(sorted({key_id for key_id in found if key_id is not None}))
+
+
+def destroy_labelled(token: Token, label: str, but: Collection[bytes]) -> None:
+    """Destroy every wrapping key with this label, however often it is there, but those with such a
+    CKA_ID.
+
+    Raises:
+        BackendError: one is still there, or the token does not answer.
+    """
+    for handle in objects.matching(token, _wrapping_template(label)):
+        key_id = _id_behind(token, handle)
+        if key_id is not None and key_id not in but:
+            with suppress(StaleHandle):  # it is gone, and that was wanted
+                objects.destroy(token, handle)
+    if left := set(wrapping_key_ids(token, label)) - set(but):
+        raise BackendError(
+            f"{token.where}: {len(left)} keys {label!r} were destroyed and are there"
+        )
 
 
 def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET_KEY) -> Key | None:
@@ -336,6 +351,14 @@ def destroy(token: Token, key: Key) -> None:
     still_named = find(token, key.object_class, key.key_id, key.label) is not None
     if still_named or _id_behind(token, key.handle) == key.key_id:
         raise BackendError(f"{token.where}: the {key.name} was destroyed and is still there")
+
+
+def _wrapping_template(label: str) -> dict[Attribute, bytes]:
+    return {
+        Attribute.TOKEN: objects.TRUE,
+        Attribute.PRIVATE: objects.TRUE,
+        Attribute.LABEL: label.encode("utf-8"),
+    }
 
 
 def _id_behind(token: Token, handle: int) -> bytes | None:

@@ -70,7 +70,7 @@ STEPS = (
     *files.steps_of_replace("record"),
     *(step for document in EpochDocument for step in names.steps_of_keep(document.step_name)),
     *files.steps_of_remove("unnamed"),
-    *files.steps_of_remove("record-of-retired"),
+    *files.steps_of_remove("record-without-share"),
     *files.steps_of_remove_folder("epoch-folder"),
     *files.steps_of_remove_folder("wallet-folder"),
 )
@@ -217,9 +217,12 @@ class Epochs:
             return
         if record.state is not EpochState.RETIRING:
             raise Refused("not-retiring", f"{self._path(h)}: state is {record.state.name.lower()}")
-        for name in self._blobs(h):
-            files.remove(self._path(h) / name, "unnamed")
-        files.remove(self._path(h) / "record", "record-of-retired")
+        self._remove_share(h)
+
+    def forget_shares(self) -> None:
+        """Leave nothing of a destroyed wallet but public documents; before, destroy its keys."""
+        for h in self.hashes():
+            self._remove_share(h)
 
     def clean(self) -> None:
         """At start: delete the blobs and pair states that no record names (step 1.11.6).
@@ -271,6 +274,12 @@ class Epochs:
             f"{self._path(wanted.epoch_hash)}: state {wanted.state.name.lower()} "
             f"does not follow {found.state.name.lower()}",
         )
+
+    def _remove_share(self, h: EpochHash) -> None:
+        for name in self._blobs(h):
+            files.remove(self._path(h) / name, "unnamed")
+        if files.present(self._path(h) / "record"):
+            files.remove(self._path(h) / "record", "record-without-share")
 
     def _blobs(self, h: EpochHash) -> tuple[str, ...]:
         return tuple(name for name in files.entries(self._path(h)) if name.startswith("blob-"))

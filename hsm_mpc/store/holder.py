@@ -9,7 +9,7 @@
         proposals/<ph>/      store/proposals.py
         ended/               store/ended.py
         evidence/            store/evidence.py
-        wallets/<wallet_id>/ store/epochs.py, store/attempts.py
+        wallets/<wallet_id>/ store/epochs.py, store/attempts.py, store/destruction.py
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hsm_mpc.ids import HolderIndex, WalletId
 from hsm_mpc.store import (
     attempts,
     audit_log,
+    destruction,
     ended,
     epochs,
     evidence,
@@ -36,6 +37,7 @@ from hsm_mpc.store import (
 )
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.audit_log import AuditLog
+from hsm_mpc.store.destruction import Destruction
 from hsm_mpc.store.ended import EndedProposals
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.evidence import Evidence
@@ -64,6 +66,7 @@ ALL_STEPS = (
     *evidence.STEPS,
     *epochs.STEPS,
     *attempts.STEPS,
+    *destruction.STEPS,
     *refused_pin.STEPS,
 )
 """Every durable step below `store/`."""
@@ -194,6 +197,10 @@ class HolderStore:
     def attempts(self, wallet_id: WalletId) -> Attempts:
         """The attempts to replace an epoch of one wallet."""
         return Attempts(self._folder / "wallets" / wallet_id.hex())
+
+    def destruction(self, wallet_id: WalletId) -> Destruction:
+        """The end of one wallet, if it has one."""
+        return Destruction(self._folder / "wallets" / wallet_id.hex())
 
     def _clean(self) -> None:
         self.proposals.clean()

@@ -1,28 +1,33 @@
 """Plans that an operator was asked to agree to, and his consents (step 1.6.7).
 
     plans/<SHA-256(PLAN) hex>/plan       PLAN
-                              policy     the policy file that it names
+                              named      what it names: the policy file of a wallet to be made, the
+                                         body of the epoch of one to be destroyed
                               consent    once he has agreed
+                              declined   empty, once he has declined
 
-A plan goes when it is carried out, refused or too late.
+A plan goes when it is carried out, or too late.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import HsmMpcError, Tampered
 from hsm_mpc.store import files, names
 
-_PLAN, _POLICY, _CONSENT = "plan", "plan-policy", "consent"
+_PLAN, _NAMED, _CONSENT, _DECLINED = "plan", "plan-named", "consent", "declined"
 
 STEPS = (
     *files.steps_of_folder("plans-folder"),
     *files.steps_of_folder("plan-folder"),
-    *names.steps_of_keep(_POLICY),
+    *names.steps_of_keep(_NAMED),
     *names.steps_of_keep(_PLAN),
     *names.steps_of_keep(_CONSENT),
+    *names.steps_of_keep(_DECLINED),
+    *files.steps_of_remove(_CONSENT),
     *files.steps_of_remove_folder("plan-folder"),
 )
 
@@ -35,16 +40,22 @@ class Plans:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def offer(self, plan: bytes, policy_file: bytes) -> None:
-        """Keep PLAN until somebody decides on it. It is written last."""
+    def offer(self, plan: bytes, named: bytes) -> None:
+        """Keep PLAN until somebody decides on it. It is written last; what fails leaves nothing."""
         files.create_folder(self._folder, "plans-folder")
-        folder = self._path(hashlib.sha256(plan).digest())
-        files.create_folder(folder, "plan-folder")
-        names.keep(folder / "policy", policy_file, _POLICY)
-        names.keep(folder / "plan", plan, _PLAN)
+        digest = hashlib.sha256(plan).digest()
+        folder = self._path(digest)
+        try:
+            files.create_folder(folder, "plan-folder")
+            names.keep(folder / "named", named, _NAMED)
+            names.keep(folder / "plan", plan, _PLAN)
+        except HsmMpcError:
+            with suppress(HsmMpcError):
+                self.forget(digest)
+            raise
 
     def digests(self) -> tuple[bytes, ...]:
-        """Of all that wait, consented to or not."""
+        """Of all that are kept, whatever was decided on them."""
         if not files.present(self._folder):
             return ()
         return tuple(
@@ -61,9 +72,9 @@ class Plans:
             raise Tampered(f"{path} is not the plan that its name says")
         return plan
 
-    def policy(self, digest: bytes) -> bytes:
-        """The policy file that came with it."""
-        return files.read(self._path(digest) / "policy", names.DOCUMENT_CAP)
+    def named(self, digest: bytes) -> bytes:
+        """What it names, as it came with it."""
+        return files.read(self._path(digest) / "named", names.DOCUMENT_CAP)
 
     def consent(self, digest: bytes) -> bytes | None:
         """What `agree` was given, or None."""
@@ -73,6 +84,17 @@ class Plans:
         """Keep the consent to a plan that waits."""
         files.check_folder(self._path(digest))
         names.keep(self._path(digest) / "consent", consent, _CONSENT)
+
+    def decline(self, digest: bytes) -> None:
+        """Remember that he wants no part in a plan that is kept; a consent to it goes."""
+        files.check_folder(self._path(digest))
+        names.keep(self._path(digest) / "declined", b"", _DECLINED)
+        if files.present(self._path(digest) / "consent"):
+            files.remove(self._path(digest) / "consent", _CONSENT)
+
+    def is_declined(self, digest: bytes) -> bool:
+        """Whether `decline` was told so."""
+        return files.present(self._path(digest) / "declined")
 
     def forget(self, digest: bytes) -> None:
         """Strike plan and consent; nothing happens where there is none."""

@@ -61,6 +61,7 @@ class HolderMethod(IntEnum):
     RETIRE = 15
     TRANSCRIPT = 16
     CONSIDER = 17
+    DESTROY = 18
 
 
 class CoordinatorMethod(IntEnum):
@@ -73,6 +74,7 @@ class CoordinatorMethod(IntEnum):
     STATUS = 5
     REFRESH = 6
     SUCCESSIONS = 7
+    DESTROY = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
     holding = LV16(name) ‖ wallet_id[16] ‖ u32be(e) ‖ h_e[32] ‖ u8(state) ‖ LV32(certificate)
               ‖ LV32(own DONE) ‖ u16be(count) ‖ Σ LV32(DONE of each holder) ‖ LV32(policy file)
-              ‖ LV32(retirement) ‖ LV32(own DESTROYED)
+              ‖ LV32(retirement) ‖ LV32(own DESTROYED) ‖ LV32(own DESTROYED of the wallet)
 
 All of it is public, and nothing of it needs to be believed: the certificate proves itself. What
 there is not yet is empty.
@@ -47,6 +47,8 @@ class Holding:
     """Payload of the RETIRE that has ended the epoch."""
     destroyed: bytes
     """The own DESTROYED message: the epoch's key is gone."""
+    ended: bytes
+    """The own DESTROYED message of the whole wallet (section 6.10)."""
 
     @property
     def place(self) -> bytes:
@@ -66,6 +68,7 @@ class Holding:
             + lv32(self.policy_file)
             + lv32(self.retirement)
             + lv32(self.destroyed)
+            + lv32(self.ended)
         )
 
     @classmethod
@@ -88,6 +91,7 @@ class Holding:
             policy_file=reader.lv32(),
             retirement=reader.lv32(),
             destroyed=reader.lv32(),
+            ended=reader.lv32(),
         )
         reader.end()
         return holding

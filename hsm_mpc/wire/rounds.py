@@ -79,6 +79,8 @@ DESTROYED: Final = _kind("DESTROYED", _SUCCESSION, 10, _KIB, Key.IDENTITY)
 
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
+DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
+WALLET_DESTROYED: Final = _kind("DESTROYED", Protocol.ADMINISTRATION, 7, 64 * _KIB, Key.IDENTITY)
 
 KINDS: Final[dict[tuple[int, int], MessageKind]] = {
     (kind.protocol, kind.round): kind
@@ -104,5 +106,7 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         RETIRE,
         DESTROYED,
         CHANNEL,
+        DESTROY,
+        WALLET_DESTROYED,
     )
 }

@@ -88,20 +88,22 @@ class Shown:
     """Of the key generation."""
     dones: tuple[bytes, ...]
     """DONE of every holder in it, in roster order."""
+    destroyed: tuple[bytes, ...] = ()
+    """DESTROYED of each holder that has destroyed all its keys of this wallet, ascending."""
     succession: ShownSuccession | None = None
 
     def to_parts(self) -> tuple[bytes, ...]:
-        """Two parts, or six."""
+        """Three parts, or seven."""
         newer = () if self.succession is None else self.succession.to_parts()
-        return self.certificate, bundle(self.dones), *newer
+        return self.certificate, bundle(self.dones), bundle(self.destroyed), *newer
 
     @classmethod
     def from_parts(cls, parts: Sequence[bytes]) -> Shown:
         """Inverse of `to_parts`; `BadEncoding` for anything else."""
-        if len(parts) < 2:
+        if len(parts) < 3:
             raise BadEncoding(f"a wallet in {len(parts)} parts")
-        newer = ShownSuccession.from_parts(parts[2:]) if len(parts) > 2 else None
-        return cls(parts[0], unbundled(parts[1]), newer)
+        newer = ShownSuccession.from_parts(parts[3:]) if len(parts) > 3 else None
+        return cls(parts[0], unbundled(parts[1]), unbundled(parts[2]), newer)
 
 
 @dataclass(frozen=True, slots=True)

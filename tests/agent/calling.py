@@ -33,7 +33,14 @@ def fail(unexpected: Exception) -> None:
 def dispatch_of(party: Party) -> Dispatch:
     """What the signer of this party answers with."""
     holdings = Holdings(party.acting)
-    desk = HolderDesk(party.acting, holdings, party.ceremonies, party.desk, party.successions)
+    desk = HolderDesk(
+        party.acting,
+        holdings,
+        party.ceremonies,
+        party.desk,
+        party.successions,
+        party.destructions,
+    )
     return Dispatch(desk.methods(), fail)
 
 

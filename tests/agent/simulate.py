@@ -16,6 +16,7 @@ import hsm_mpc.config as configuration
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
+from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
@@ -77,6 +78,7 @@ class Party:
     ceremonies: Ceremonies
     desk: SigningDesk
     successions: Successions
+    destructions: Destructions
 
 
 @dataclass
@@ -163,12 +165,14 @@ class World:
         )
         wallets = HeldWallets(acting)
         ceremonies = Ceremonies(acting, wallets, suites(), self.ticks)
-        ceremonies.recover()
         desk = SigningDesk(acting, wallets, self.ticks)
         pace = JoinPace(self.ticks, self.seconds_between_refreshes)
         successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace)
+        destructions = Destructions(acting, ceremonies, successions, desk.forget_epoch)
+        destructions.recover()
+        ceremonies.recover()
         successions.recover()
-        return Party(acting, wallets, ceremonies, desk, successions)
+        return Party(acting, wallets, ceremonies, desk, successions, destructions)
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""

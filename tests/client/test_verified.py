@@ -31,7 +31,7 @@ def honest() -> tuple[Refresh, Shown]:
         destroyed=(attempt.destroyed(1), attempt.destroyed(2)),
     )
     first = attempt.ceremony.certificate().to_bytes()
-    return attempt, Shown(first, tuple(attempt.dones()), succession)
+    return attempt, Shown(first, tuple(attempt.dones()), (), succession)
 
 
 def seen(**changes: object) -> tuple[bool, tuple[int, ...]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
@@ -132,6 +133,9 @@ class Office:
             evidence=EvidenceFolder(folder / "evidence", world.roster),
             channels=channels,
             refresher=refresher,
+            destroyer=Destroyer(
+                holders, registry, FIRST_COORDINATOR, world.coordinator.sign, world.clock
+            ),
         )
         transport = LocalCoordinator(service)
         client = WalletClient(

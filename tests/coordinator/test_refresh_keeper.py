@@ -58,14 +58,14 @@ def test_a_registry_that_fails_once_does_not_end_the_keeper(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting(office, "treasury")
-    honest, failures = Registry.all, [sqlite3.OperationalError("disk I/O error")]
+    honest, failures = Registry.living, [sqlite3.OperationalError("disk I/O error")]
 
     def once(registry: Registry) -> tuple[Registered, ...]:
         if failures:
             raise failures.pop()
         return honest(registry)
 
-    monkeypatch.setattr(Registry, "all", once)
+    monkeypatch.setattr(Registry, "living", once)
     with kept(office):
         office.links[3].down = False
         assert soon(lambda: retired(office, "treasury"))

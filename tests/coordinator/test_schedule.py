@@ -155,7 +155,7 @@ def test_a_holder_writes_no_line_of_its_own_into_the_log(office: Office, hourly:
     office.links[2].tamper = forged
     office.world.now[0] += HOUR
     assert soon(lambda: len(hourly) == 2)
-    assert all("is not refreshed: no\\nschedule" in line for line in hourly)
+    assert all("is not refreshed: holder h2: no\\nschedule" in line for line in hourly)
     assert all(line.isprintable() for line in hourly)
 
 
@@ -191,14 +191,14 @@ def test_what_somebody_refreshes_meanwhile_is_not_refreshed_again(
 def test_a_registry_that_fails_once_does_not_end_the_schedule(
     office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest, failures = Registry.all, [OSError("disk I/O error")]
+    honest, failures = Registry.living, [OSError("disk I/O error")]
 
     def once(registry: Registry) -> tuple[Registered, ...]:
         if failures:
             raise failures.pop()
         return honest(registry)
 
-    monkeypatch.setattr(Registry, "all", once)
+    monkeypatch.setattr(Registry, "living", once)
     assert soon(lambda: hourly == ["schedule: the registry cannot be read: disk I/O error"])
     office.world.now[0] += HOUR
     assert soon(lambda: hourly[1:] == ["schedule: first is in epoch 1"])

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import coincurve
 import pytest
 
+from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.reservations import ROUND_SECONDS
+from hsm_mpc.certificates.clients import Client
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.coordinator.service import PLAN_SECONDS, CoordinatorService
+from hsm_mpc.coordinator import registry
+from hsm_mpc.coordinator.consents import PLAN_SECONDS
+from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.encoding import Reader, lv32
 from hsm_mpc.errors import (
     BackendError,
@@ -22,7 +28,9 @@ from hsm_mpc.errors import (
     NotReady,
     ProtocolAbort,
     QuorumUnreachable,
+    Refused,
 )
+from hsm_mpc.identity import Algorithm, VerifyingKey
 from hsm_mpc.requests import RequestType
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.taproot.derivation import Path
@@ -268,7 +276,7 @@ def test_a_wallet_waits_for_the_operators_that_are_asked(office: Office) -> None
     assert office.world.parties[1].ceremonies.consents.waiting() == []
     agree(3)
     assert office.made("asked").name == "asked"
-    assert office.registry.plan("asked") is None
+    assert office.registry.plans("asked") == ()
 
 
 def test_another_wish_or_a_plan_that_is_too_old_is_another_plan(office: Office) -> None:
@@ -288,3 +296,113 @@ def test_another_wish_or_a_plan_that_is_too_old_is_another_plan(office: Office) 
     late = planned(3)
     assert len(late) == 1
     assert not late & first
+
+
+def asking(office: Office, name: str = "asked", threshold: int = 2) -> None:
+    """Holder 3 asks its operator about such a wallet."""
+    if 3 not in office.world.asking:
+        office.world.asking = frozenset({3})
+        office.world.restarted(3)
+    with pytest.raises(NotReady):
+        office.made(name, threshold)
+
+
+def consents_of(office: Office) -> Consents:
+    return office.world.parties[3].ceremonies.consents
+
+
+def agree(office: Office) -> None:
+    """To all that waits at holder 3."""
+    for plan in consents_of(office).waiting():
+        run_shielded(partial(consents_of(office).agree, plan.digest))
+
+
+def test_another_wish_for_the_name_costs_nobody_his_consent(office: Office) -> None:
+    asking(office)
+    agree(office)
+    asking(office, threshold=3)
+    assert office.made("asked", 2).name == "asked"
+
+
+def test_plans_that_are_too_late_go_and_so_many_wait(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking(office, "w1")
+    office.world.now[0] += PLAN_SECONDS + 1
+    asking(office, "w2")
+    assert (len(office.registry.plans("w1")), len(office.registry.plans("w2"))) == (0, 1)
+    monkeypatch.setattr(registry, "MOST_PLANS", 1)
+    with pytest.raises(Refused) as refused:
+        office.made("w3")
+    assert refused.value.rule == "too-many-plans"
+
+
+def test_what_a_holder_refuses_is_no_plan(office: Office) -> None:
+    office.client._client = Client("stranger", VerifyingKey(Algorithm.ED25519, b"s" * 32))
+    with pytest.raises(Refused, match="holder h1: "):
+        office.made("refused")
+    assert office.registry.plans("refused") == ()
+
+
+def test_a_declined_plan_is_told_of_and_the_next_wish_is_another(office: Office) -> None:
+    asking(office)
+    (plan,) = consents_of(office).waiting()
+    run_shielded(partial(consents_of(office).decline, plan.digest))
+    with pytest.raises(Refused) as refused:
+        office.made("asked")
+    assert refused.value.rule == "declined"
+    asking(office)
+    agree(office)
+    assert office.made("asked").name == "asked"
+
+
+def failing_at(refused: HolderMethod) -> Callable[..., tuple[bytes, ...]]:
+    """A link that is down whenever this is asked."""
+
+    def tamper(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if method is refused:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    return tamper
+
+
+def test_a_holder_that_is_away_before_the_first_hello_costs_no_consent(office: Office) -> None:
+    asking(office)
+    agree(office)
+    office.links[2].tamper = failing_at(HolderMethod.CHANNEL)
+    with pytest.raises(BackendError):
+        office.made("asked")
+    office.links[2].tamper = None
+    assert office.made("asked").name == "asked"
+
+
+def test_a_plan_that_came_to_nothing_is_not_begun_again(office: Office) -> None:
+    """A holder that has said HELLO says no other: people are asked about a new plan."""
+    asking(office)
+    agree(office)
+    office.links[2].tamper = failing_at(HolderMethod.HELLOS)
+    with pytest.raises(BackendError):
+        office.made("asked")
+    office.links[2].tamper = None
+    office.world.later[0] += ROUND_SECONDS + 1
+    asking(office)
+    agree(office)
+    assert office.made("asked").name == "asked"
+
+
+@pytest.mark.parametrize("seconds", [PLAN_SECONDS - 180, -365 * 24 * 3600])
+def test_a_plan_is_begun_in_time(office: Office, seconds: int) -> None:
+    """Not so late that it would end under way; and not one of a clock that was years ahead."""
+    office.world.now[0] += max(0, -seconds)
+    asking(office)
+    first = office.registry.plans("asked")
+    office.world.now[0] += seconds
+    asking(office)
+    assert len({*first, *office.registry.plans("asked")}) == 2
+
+
+def test_a_kept_plan_that_does_not_parse_is_another_plan(office: Office) -> None:
+    now = office.world.clock()
+    office.registry.keep_plan("asked", b"of another version", now + 600, now)
+    asking(office)

@@ -82,9 +82,9 @@ SUCCESSION = Succession(WALLET.wallet_id, 1, b"propose", b"certificate", b"trans
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", range(8))
+@pytest.mark.parametrize("number", range(9))
 def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment: Moment) -> None:
-    """Its steps: open, add, confirm, attempt, succession, age, plan, drop-plan."""
+    """Its steps: open, add, confirm, attempt, succession, age, plan, drop-plan, destroyed."""
     path = tmp_path / "registry"
 
     def register() -> None:
@@ -94,8 +94,9 @@ def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment
         assert registry.next_counter(WALLET.wallet_id, 7) == 7
         registry.keep(SUCCESSION)
         assert registry.since(WALLET.wallet_id, H, 7) == 7
-        registry.keep_plan("savings", b"proposal")
-        registry.drop_plan("savings")
+        registry.keep_plan("savings", b"plan", 9, 7)
+        registry.drop_plan(b"plan")
+        registry.keep_destroyed(WALLET.wallet_id, 2, b"destroyed")
 
     def look() -> None:
         kept = Registry(path)
@@ -105,7 +106,10 @@ def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment
         assert kept.successions(WALLET.wallet_id) == ((SUCCESSION,) if reached > 4 else ())
         assert kept.since(WALLET.wallet_id, H, 9) == (7 if reached > 5 else 9)
         assert kept.next_counter(WALLET.wallet_id, 7) == (8 if reached > 3 else 7)
-        assert kept.plan("savings") == (b"proposal" if reached == 7 else None)
+        assert kept.plans("savings") == ((b"plan",) if reached == 7 else ())
+        destroyed = {2: b"destroyed"} if reached == 9 else {}
+        assert kept.destroyed(WALLET.wallet_id) == destroyed
+        assert bool(kept.living()) == (reached > 1 and not destroyed)
 
     reached = number + (moment == "after")
     assert dies(register, moment, number)

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def test_a_wallet_is_shown_with_all_that_it_is(lab: Lab) -> None:
         "xpub",
         "descriptor",
         "retired",
+        "destroyed",
     ]
     assert (shown["name"], shown["scheme"], shown["threshold"]) == ("treasury", "taproot", 2)
     assert (shown["holders"], shown["epoch"]) == (["h1", "h2", "h3"], 0)
@@ -300,16 +302,39 @@ def test_an_operator_who_is_asked_admits_a_wallet_before_it_is_made(battered: La
         assert (waits.code, waits.error["kind"]) == (7, "not-ready")
         assert waits.error["waiting_for"] == ["h1"]
         (plan,) = of_h1("holder", "admit").document["plans"]
-        assert (plan["wallet"], plan["threshold"], plan["consented"]) == ("asked", 2, False)
+        assert (plan["kind"], plan["wallet"], plan["consented"]) == ("create", "asked", False)
+        assert (plan["create"]["threshold"], plan["destroy"]) == (2, None)
         assert f"hsm-mpc holder admit {plan['digest']}" in waits.error["message"]
-        assert of_h1("--no-input", "holder", "admit", plan["digest"][:8]).code == 2
+        assert of_h1("--no-input", "holder", "admit", plan["digest"][:16]).code == 2
         assert battered.client(*create).code == 7
-        admitted = of_h1("--yes", "holder", "admit", plan["digest"][:8])
+        admitted = of_h1("--yes", "holder", "admit", plan["digest"])
         assert admitted.document["digest"] == plan["digest"]
         assert battered.well(*create)["name"] == "asked"
         assert of_h1("holder", "admit").document["plans"] == []
+        destroyed_after_consent(battered, of_h1)
     finally:
         restarted(before)
+
+
+def destroyed_after_consent(lab: Lab, of_h1: Callable[..., Answer]) -> None:
+    """The wallet called `asked` goes, and its name is not given again."""
+    destroy = ("--yes", "wallet", "destroy", "asked", "--reason", "it was a test")
+    assert lab.client("--no-input", *destroy[1:]).code == 2
+    waits = lab.client(*destroy)
+    assert (waits.code, waits.error["waiting_for"]) == (7, ["h1"])
+    (plan,) = of_h1("holder", "admit").document["plans"]
+    assert (plan["kind"], plan["destroy"]["reason"]) == ("destroy", "it was a test")
+    of_h1("--yes", "holder", "admit", plan["digest"])
+    assert lab.well(*destroy) == {
+        "name": "asked",
+        "destroyed": ["h1", "h2", "h3"],
+        "waiting_for": [],
+        "final": True,
+    }
+    assert lab.well("wallet", "show", "asked")["destroyed"] == ["h1", "h2", "h3"]
+    create = ("wallet", "create", "asked", "--scheme", "taproot", "--threshold", "2")
+    assert lab.client(*create).error["kind"] == "name-taken"
+    assert "asked" not in str(of_h1("share", "list").document)
 
 
 @pytest.mark.long

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
-from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.ids import Scheme
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
@@ -126,9 +126,11 @@ def _lies(desk: Desk, honest: Request) -> dict[str, Request]:
 
 # Before the client
 
+NOT_DESTROYED = VerifiedEnd("treasury", (), (1, 2, 3), 2)
+
 
 def _signatures(desk: Desk) -> list[Attack]:
-    world, wallet = desk.world, VerifiedWallet(desk.certificate, None)
+    world, wallet = desk.world, VerifiedWallet(desk.certificate, None, NOT_DESTROYED)
     round_ = Round(world, desk.certificate, _PAYMENT).commit(1, 2)
     signature, _ = round_.signature({index: round_.sign(index) for index in (1, 2)})
     other = Round(world, desk.certificate, b"pay somebody else").commit(1, 2)

@@ -24,10 +24,11 @@ from hsm_mpc.errors import BadConfig
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store import audit_log
 from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.holder import ALL_STEPS, HolderStore
 from hsm_mpc.store.proposals import SessionDocument
-from hsm_mpc.store.record import EpochState
+from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.crash.deaths import MOMENTS, Moment, killing_at
 from tests.named_steps import observed
@@ -76,6 +77,10 @@ def keep_epoch_document(document: EpochDocument) -> Operation:
 
 def keep_attempt_document(document: AttemptDocument) -> Operation:
     return in_store(lambda store: store.attempts(WALLET).keep(ALPHA, document, b"content"))
+
+
+def keep_of_destruction(document: DestructionDocument) -> Operation:
+    return in_store(lambda store: store.destruction(WALLET).keep(document, b"content"))
 
 
 def to_state(h: EpochHash, state: EpochState) -> Operation:
@@ -188,11 +193,24 @@ SCENARIOS = {
         ),
         (in_wallet(lambda e: e.drop(H2)),),
     ),
+    "a wallet's end": Scenario(
+        (
+            create,
+            in_wallet(lambda e: e.seal(record(EpochState.ACTIVE), BLOB)),
+            keep_epoch_document(EpochDocument.CERTIFICATE),
+        ),
+        (
+            keep_of_destruction(DestructionDocument.DESTROY),
+            in_wallet(lambda e: e.forget_shares()),
+            keep_of_destruction(DestructionDocument.DESTROYED),
+        ),
+    ),
     "plans": Scenario(
         (create,),
         (
-            in_store(lambda s: s.plans.offer(PLAN, b"policy")),
+            in_store(lambda s: s.plans.offer(PLAN, b"named")),
             in_store(lambda s: s.plans.agree(PLAN_DIGEST, b"consent")),
+            in_store(lambda s: s.plans.decline(PLAN_DIGEST)),
             in_store(lambda s: s.plans.forget(PLAN_DIGEST)),
         ),
     ),
@@ -240,7 +258,12 @@ def state_of(place: Path) -> State | None:
                 for ph in store.proposals.hashes()
             },
             "plans": {
-                d: (store.plans.plan(d), store.plans.policy(d), store.plans.consent(d))
+                d: (
+                    store.plans.plan(d),
+                    store.plans.named(d),
+                    store.plans.consent(d),
+                    store.plans.is_declined(d),
+                )
                 for d in store.plans.digests()
             },
             "wallets": {i: epochs.records() for i, epochs in wallets.items()},
@@ -252,18 +275,21 @@ def state_of(place: Path) -> State | None:
                 ]
                 for i in wallets
             },
+            "ends": {
+                i: [store.destruction(i).kept(d) for d in DestructionDocument] for i in wallets
+            },
             "blobs": {
                 one.epoch_hash: epochs.blob(one.epoch_hash)
                 for epochs in wallets.values()
                 for one in epochs.records()
-                if one.blob_digest != bytes(32) and one.state is not EpochState.RETIRING
+                if one.blob_digest != bytes(32) and not _is_going(store, one)
             },
         }
         noise = {
             f"blob-{one.blob_digest.hex()}"
             for epochs in wallets.values()
             for one in epochs.records()
-            if one.state is EpochState.RETIRING
+            if _is_going(store, one)
         }
         file, floor = audit_log.open_to_read(place / "audit")
         with file:
@@ -275,6 +301,11 @@ def state_of(place: Path) -> State | None:
     )
     assert not [name for name in state["files"] if ".tmp-" in name]  # type: ignore[attr-defined]
     return state
+
+
+def _is_going(store: HolderStore, one: EpochRecord) -> bool:
+    """Whether its blob may be gone before the record."""
+    return one.state is EpochState.RETIRING or store.destruction(WALLET).is_decided
 
 
 def _begun(store: HolderStore, wallet_id: WalletId) -> list[bytes]:

@@ -31,6 +31,7 @@ from hsm_mpc.wire.rounds import (
     COMMITMENTS,
     CONFIRMATION,
     DEAL,
+    DESTROY,
     DESTROYED,
     DONE,
     FIRST_COORDINATOR,
@@ -44,6 +45,7 @@ from hsm_mpc.wire.rounds import (
     RETIRE,
     SIGN,
     SUCCESSOR,
+    WALLET_DESTROYED,
     Key,
     MessageKind,
 )
@@ -155,6 +157,8 @@ KEYS: dict[MessageKind, set[int]] = {
     RETIRE: {1, 3},
     DESTROYED: {2},
     CHANNEL: {1},
+    DESTROY: {3},
+    WALLET_DESTROYED: {2},
 }
 """Step 1.7.2."""
 WITH_CERTIFICATES = (CERTIFICATE, PROPOSE, SUCCESSOR)

@@ -22,6 +22,7 @@ HELD = Holding(
     policy_file=b"",
     retirement=b"over",
     destroyed=b"",
+    ended=b"gone",
 )
 
 
@@ -30,7 +31,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
         b"\0\x08treasury" + b"w" * 16 + b"\0\0\0\2" + b"h" * 32 + b"\3"
         b"\0\0\0\x0bcertificate" + b"\0\0\0\x06done 1"
         b"\0\2\0\0\0\x06done 1\0\0\0\x06done 2" + b"\0\0\0\0"
-        b"\0\0\0\4over" + b"\0\0\0\0"
+        b"\0\0\0\4over" + b"\0\0\0\0" + b"\0\0\0\4gone"
     )
     assert HELD.place == b"w" * 16 + b"\0\0\0\2" + b"h" * 32
 
@@ -57,6 +58,7 @@ def test_it_is_read_back_as_it_was_written(
         policy_file=document,
         retirement=document,
         destroyed=document,
+        ended=document,
     )
     assert Holding.from_bytes(held.to_bytes()) == held
 

@@ -123,6 +123,17 @@ class Successions:
             return self._wallets.find(wallet_id, record.epoch_hash)
 
     @contextmanager
+    def newest(self, wallet_id: WalletId) -> Iterator[HeldEpoch]:
+        """The newest epoch that this holder has adopted; nothing takes its place meanwhile.
+
+        Raises:
+            Refused: `unknown-wallet`, or `wallet-destroyed`.
+            NotReady: the wallet is not certified yet.
+        """
+        with self._lock:
+            yield self._newest(wallet_id)
+
+    @contextmanager
     def _live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
         """The live epoch that a message is about, and how keys of its scheme are generated.
 
@@ -137,6 +148,7 @@ class Successions:
 
     def _settled(self, wallet_id: WalletId) -> LiveEpoch:
         """The live epoch, once nothing of an interrupted succession is left."""
+        self._wallets.require_not_destroyed(wallet_id)
         register = self._holder.registers.read(wallet_id)
         if register is not None:
             retiring.settle(self._holder, wallet_id, register)
@@ -145,6 +157,19 @@ class Successions:
         if live.held.record.state is EpochState.RETIRING:
             _, live = self._finished(wallet_id)
         return live
+
+    def _newest(self, wallet_id: WalletId) -> HeldEpoch:
+        certified = [
+            held
+            for held in self._wallets.of(wallet_id)
+            if held.record.state is EpochState.CERTIFIED
+        ]
+        if certified:
+            return certified[0]
+        live = self._settled(wallet_id)
+        adopted = live.register.adopted
+        voted = None if adopted is None else live.successor(adopted.epoch_hash)
+        return voted or live.held
 
     def _finished(self, wallet_id: WalletId) -> tuple[bytes, LiveEpoch]:
         """The own DESTROYED of the epoch that retires, and the one that is live after it."""

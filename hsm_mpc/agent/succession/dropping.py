@@ -59,10 +59,7 @@ def destroy_all_but(holder: ActingHolder, wallet_id: WalletId, kept: EpochRecord
         BackendError: the token does not answer.
     """
     named = {key_id_in(holder.token, uri) for uri in (kept.kek_uri, *kept.extra_uris)}
-    label = keys.wrapping_label(wallet_id)
-    for key_id in keys.wrapping_key_ids(holder.token, label):
-        if key_id not in named:
-            destroy_wrapping_key(holder, wallet_id, key_id)
+    keys.destroy_labelled(holder.token, keys.wrapping_label(wallet_id), named)
 
 
 def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:

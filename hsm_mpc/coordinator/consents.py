@@ -1,0 +1,72 @@
+"""What holders do together only with every operator's consent, at the relay (step 1.6.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.errors import BadInput, NotReady
+
+PLAN_SECONDS: Final = 24 * 3600
+"""How long the holders' operators have to consent to a plan."""
+_LONGEST_CEREMONY: Final = 180
+"""Seconds before its deadline after which a plan is not begun any more."""
+
+_Asked = TypeVar("_Asked", Proposal, Destroy)
+
+
+class WaitingPlans:
+    """The plans of one coordinator that operators are asked about, each until its deadline."""
+
+    def __init__(self, registry: Registry, clock: Callable[[], int]) -> None:
+        self._registry = registry
+        self._clock = clock
+
+    def of(self, wallet: str) -> list[Proposal | Destroy]:
+        """All about the wallet of this name that may still be begun."""
+        now, found = self._clock(), []
+        for kept in self._registry.plans(wallet):
+            try:
+                asked = Plan.from_bytes(kept).asked
+            except BadInput:
+                continue  # of another version: it goes with its deadline
+            if now + _LONGEST_CEREMONY < asked.deadline <= now + PLAN_SECONDS:
+                found.append(asked)
+        return found
+
+    def like(self, wallet: str, wished: Callable[[bytes, int], _Asked]) -> _Asked | None:
+        """The plan about a wallet that is the same as what is `wished`, given nonce and deadline:
+        people are consenting to it.
+        """
+        for asked in self.of(wallet):
+            same = wished(asked.nonce, asked.deadline)
+            if asked == same:
+                return same
+        return None
+
+    def keep(self, wallet: str, asked: Proposal | Destroy) -> None:
+        """Operators were asked: ask about the same plan again.
+
+        Raises:
+            Refused: `too-many-plans`.
+            BackendError: the registry cannot be written.
+        """
+        plan = Plan.of(asked).to_bytes()
+        self._registry.keep_plan(wallet, plan, asked.deadline, self._clock())
+
+    def drop(self, asked: Proposal | Destroy) -> None:
+        """It is carried out, or will never be. Raises: BackendError."""
+        self._registry.drop_plan(Plan.of(asked).to_bytes())
+
+
+def not_consented(plan: Plan, holders: Sequence[str]) -> NotReady:
+    """The operators of these holders, by name, are asked, and have not consented yet."""
+    return NotReady(
+        f"{', '.join(holders)}: the operator has not consented yet: "
+        f"hsm-mpc holder admit {plan.digest.hex()}",
+        holders,
+    )
