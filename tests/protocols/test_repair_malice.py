@@ -16,7 +16,7 @@ from hsm_mpc.protocols.repair_checks import verify
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Take
 from tests.malice.fields import Field, Layout
-from tests.protocols.keygen import leaving_nothing, random_draws
+from tests.protocols.keygen import random_draws
 from tests.protocols.refreshing import random_epoch
 from tests.protocols.repairing import Repairing, opened, repairing
 
@@ -59,14 +59,12 @@ def named(round_: Callable[[], object]) -> tuple[int, ...] | None:
 
 def collected(at_work: Repairing, messages: Mapping[int, bytes], me: int) -> tuple[int, ...] | None:
     delivery, draws = at_work.delivery(me), random_draws(at_work.suite, 1)
-    with leaving_nothing(delivery.arena):
-        return named(lambda: repair.collect(at_work.keeps[me], delivery, messages, draws))
+    return named(lambda: repair.collect(at_work.keeps[me], delivery, messages, draws))
 
 
 def recovered(at_work: Repairing, sums: Mapping[int, bytes]) -> tuple[int, ...] | None:
     splits, delivery = at_work.splits(), at_work.delivery(LOST)
-    with leaving_nothing(delivery.arena):
-        return named(lambda: repair.recover(splits, delivery, sums).release())
+    return named(lambda: repair.recover(splits, delivery, sums).release())
 
 
 def test_every_changed_field_of_a_split_names_its_sender(at_work: Repairing) -> None:
