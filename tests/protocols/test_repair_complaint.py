@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BadInput, ProtocolAbort
-from hsm_mpc.protocols import repair
+from hsm_mpc.protocols import equal_logs, repair
 from hsm_mpc.protocols.complaint import Complaint
-from hsm_mpc.protocols.pads import Pads
+from hsm_mpc.protocols.equal_logs import Bases
+from hsm_mpc.protocols.pads import Pads, Route, session_pads
 from hsm_mpc.protocols.repair_complaint import (
     accuse_of_delta,
     accuse_of_sum,
@@ -21,10 +22,11 @@ from hsm_mpc.protocols.repair_messages import Split, Summed
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Take
 from tests.protocols.forgery import encoded, times_base
-from tests.protocols.keygen import leaving_nothing, random_draws
-from tests.protocols.refreshing import random_epoch
+from tests.protocols.keygen import decoded, leaving_nothing, random_draws
+from tests.protocols.refreshing import Epoch, random_epoch
 from tests.protocols.repairing import SESSION, Repairing, repairing, setup_of
 from tests.protocols.test_dkg_blame import unreduced
+from tests.secure.bytes_of import at
 
 ACCUSER, LIAR, LOST = 3, 2, 4
 ANOTHER = b"another repair".ljust(32, b".")
@@ -241,6 +243,41 @@ def test_nothing_is_revealed_under_a_key_that_its_sender_may_not_know(
     summed = summed_of(at_work, bytes(32), shown=made_of(at_work.collect(1).ephemeral))
     with pytest.raises(BadInput, match="proof enough"):
         accused_of_sum(at_work, summed)
+
+
+def test_what_a_complaint_would_open_if_that_were_not_proven(
+    any_suite: Suite, take: Take, protocol_arena: Arena
+) -> None:
+    """Step 6.7.3: 2-of-3, V_2 = V_1 + B and E_2 = E_1 + B. What holder 1 would reveal is its share.
+
+    Holder 2 knows neither logarithm. It sends noise; both deltas of holder 1 then open to anybody.
+    """
+    group, base = any_suite.group, times_base(any_suite, 1)
+    lone = random_epoch(any_suite, 2, 3)
+    rogue = {**lone.deliveries, 2: lone.deliveries[1] + 1}
+    epoch = Epoch(any_suite, lone.commitments, lone.shares, rogue)
+    at_work = repairing(epoch, take, 3, (1, 2))
+    honest, (v_1, v_2, _) = at_work.split(1), at_work.setup.delivery_keys
+    made = group.combine([honest.ephemeral, base]) or b""
+    bases = Bases(v_1, made, v_2)
+    draws = random_draws(any_suite, 7)
+    shown = equal_logs.reveal(any_suite, SESSION, bases, at_work.delivery(1), draws)
+    minus = group.negate_point(v_1)
+    exchanged = group.combine([shown.first, minus]) or b""  # v_1·E_1
+    halves = {
+        1: (exchanged, group.combine([shown.second, minus]) or b""),
+        2: (group.combine([exchanged, honest.ephemeral]) or b"", shown.second),
+    }
+    found = 0
+    with (
+        session_pads(any_suite, at_work.setup.context, protocol_arena) as pads,
+        protocol_arena.room(32) as delta,
+    ):
+        for receiver, key in ((1, v_1), (2, v_2)):
+            route, sealed = Route(honest.ephemeral, v_1, key), honest.sealed[receiver - 1]
+            assert pads.open_revealed(halves[receiver], route, sealed, delta)
+            found += decoded(any_suite, at(delta, 32))
+    assert found % group.order == at_work.owed(1)
 
 
 def test_nothing_is_revealed_where_deltas_do_not_add_up(at_work: Repairing) -> None:
