@@ -44,6 +44,8 @@ class Tag(str, Enum):
     RECORD = "hsm-mpc/v1/record"
     REFRESH = "hsm-mpc/v1/refresh"
     REPAIR = "hsm-mpc/v1/repair"
+    REPAIR_DELTAS = "hsm-mpc/v1/repair-deltas"
+    REPAIR_OFFER = "hsm-mpc/v1/repair-offer"
     REPAIR_ORDER = "hsm-mpc/v1/repair-order"
     REQUEST = "hsm-mpc/v1/request"
     RNG = "hsm-mpc/v1/rng"

@@ -12,10 +12,10 @@ from typing import Final
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.destruction import Destroy
-from hsm_mpc.certificates.plan import Consent, Plan, consent_message
+from hsm_mpc.certificates.plan import Consent, Plan, Planned, consent_message
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
 
 MOST_PLANS: Final = 16
@@ -31,9 +31,9 @@ class Waiting:
     """A plan that this holder was asked to take part in."""
 
     digest: bytes
-    asked: Proposal | Destroy
+    asked: Planned
     named: bytes
-    """The policy file of a wallet to be made; the body of the epoch of one to be destroyed."""
+    """The policy file of a wallet to be made; else the body of the epoch that it is about."""
     consented: bool
 
     @property
@@ -90,6 +90,11 @@ class Consents:
         finally:
             with self._lock:
                 self._served.discard(digest)
+
+    @property
+    def roster(self) -> Roster:
+        """In which the holders have their names."""
+        return self._holder.roster
 
     def waiting(self) -> Sequence[Waiting]:
         """All plans that wait, those whose time is over first."""
@@ -178,7 +183,7 @@ class Consents:
             raise Tampered("a consent to another plan")
         return consent.expiry >= self._holder.clock()
 
-    def _is_over(self, asked: Proposal | Destroy) -> bool:
+    def _is_over(self, asked: Planned) -> bool:
         """Too late; or begun, and then its consent has served."""
         store = self._holder.store
         if isinstance(asked, Proposal):
@@ -189,7 +194,7 @@ class Consents:
         return decided or asked.deadline < self._holder.clock()
 
 
-def _check_named(asked: Proposal | Destroy, named: bytes) -> None:
+def _check_named(asked: Planned, named: bytes) -> None:
     """Raises: Tampered, BadEncoding: what people read is not what the plan names."""
     if isinstance(asked, Proposal):
         fits = hashlib.sha256(named).digest() == asked.policy_hash

@@ -9,12 +9,15 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.encoding import u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import ORDER_REPAIR
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -62,6 +65,7 @@ class HolderDesk:
         signing: SigningDesk,
         successions: Successions,
         destructions: Destructions,
+        repairs: RepairDesk,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
@@ -69,6 +73,7 @@ class HolderDesk:
         self._signing = signing
         self._successions = successions
         self._destructions = destructions
+        self._repairs = repairs
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -91,6 +96,12 @@ class HolderDesk:
             HolderMethod.TRANSCRIPT: self._transcript,
             HolderMethod.CONSIDER: self._consider,
             HolderMethod.DESTROY: self._destroy,
+            HolderMethod.DOCUMENTS: self._documents,
+            HolderMethod.OFFER: self._offer,
+            HolderMethod.COUNTERSIGN: self._countersign,
+            HolderMethod.SPLIT: self._split,
+            HolderMethod.COLLECT: self._collect,
+            HolderMethod.RECOVER: self._recover,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -100,11 +111,13 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL, policy file; or DESTROY → u8(1): this holder takes part; u8(0): its operator
-        is asked.
+        """PROPOSAL and policy file, DESTROY, or ORDER-REPAIR → u8(1): this holder takes part;
+        u8(0): its operator is asked.
         """
         if len(parts) == 1:
-            return (u8(self._destructions.consider(parts[0])),)
+            is_repair = parse_envelope(parts[0]).kind is ORDER_REPAIR
+            desk = self._repairs if is_repair else self._destructions
+            return (u8(desk.consider(parts[0])),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
@@ -193,6 +206,40 @@ class HolderDesk:
         """DESTROY → DESTROYED: no wrapping key of the wallet is left here."""
         (order,) = _exactly(1, parts)
         return (self._destructions.destroy(order),)
+
+    def _documents(self, parts: Parts) -> Sequence[bytes]:
+        """wallet_id, h → policy file and client list of that epoch, own newest DONE."""
+        wallet_id, h = _exactly(2, parts)
+        return self._repairs.documents(WalletId(wallet_id), EpochHash(h))
+
+    def _offer(self, parts: Parts) -> Sequence[bytes]:
+        """Chain, policy file, client list → identity key, V_r, kek_digest_r, signature of these."""
+        chain, policy_file, clients = _exactly(3, parts)
+        return self._repairs.offer(chain, policy_file, clients)
+
+    def _countersign(self, parts: Parts) -> Sequence[bytes]:
+        """ORDER-REPAIR → the own signature of it."""
+        (order,) = _exactly(1, parts)
+        return (self._repairs.countersign(order),)
+
+    def _split(self, parts: Parts) -> Sequence[bytes]:
+        """ORDER-REPAIR, n DONEs → R1."""
+        order, *dones = _exactly(1 + self._holder.roster.n, parts)
+        return (self._repairs.split(order, dones),)
+
+    def _collect(self, parts: Parts) -> Sequence[bytes]:
+        """ORDER-REPAIR, R1 of all helpers → R2."""
+        if not parts:
+            raise BadEncoding("call: no order")
+        return (self._repairs.collect(parts[0], parts[1:]),)
+
+    def _recover(self, parts: Parts) -> Sequence[bytes]:
+        """ORDER-REPAIR, n DONEs, R1 and R2 of all helpers → ACK, DONE."""
+        n = self._holder.roster.n
+        helpers = (len(parts) - 1 - n) // 2
+        order, *rest = _exactly(1 + n + 2 * max(helpers, 1), parts)
+        dones, messages = rest[:n], rest[n:]
+        return self._repairs.recover(order, dones, messages[:helpers], messages[helpers:])
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

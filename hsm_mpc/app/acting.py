@@ -13,6 +13,7 @@ from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
@@ -41,6 +42,7 @@ class Desks:
     signing: SigningDesk
     successions: Successions
     destructions: Destructions
+    repairs: RepairDesk
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
@@ -52,6 +54,7 @@ class Desks:
             self.signing,
             self.successions,
             self.destructions,
+            self.repairs,
         )
 
     def close(self) -> None:
@@ -100,10 +103,12 @@ def at_work(opened: OpenHolder) -> Desks:
     pace = JoinPace(time.monotonic, config.seconds_between_refreshes)
     successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
     destructions = Destructions(holder, ceremonies, successions, signing.forget_epoch)
+    repairs = RepairDesk(holder, wallets, ceremonies.consents, successions, suites())
     destructions.recover()
     ceremonies.recover()
     successions.recover()
-    return Desks(holder, wallets, ceremonies, signing, successions, destructions)
+    repairs.settle()
+    return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs)
 
 
 def suites() -> Mapping[Scheme, Suite]:

@@ -25,6 +25,7 @@ from hsm_mpc.bench import (
     recovery,
     refresh,
     release,
+    repair,
     schemes,
     sign,
     unseal,
@@ -303,6 +304,7 @@ _GROUPS: Final[dict[tuple[str, ...], Callable[[str, _Effort], Iterable[Row]]]] =
             (sign.NAME, sign.row),
             (dkg.NAME, dkg.row),
             (refresh.NAME, refresh.row),
+            (repair.NAME, repair.row),
         )
     },
     (envelope.SIGN, envelope.VERIFY): _envelope,

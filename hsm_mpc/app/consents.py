@@ -16,11 +16,15 @@ from hsm_mpc.app.moments import moment
 from hsm_mpc.app.shares import at_rest
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy.rules import Administrators
-from hsm_mpc.roster import fingerprint_words
+from hsm_mpc.roster import Roster, fingerprint_words
+
+Kind = Literal["create", "destroy", "repair"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -90,16 +94,29 @@ class PlannedEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRepair:
+    """A holder that has lost its share gets it again from others, who learn nothing."""
+
+    scheme: str
+    epoch: int
+    lost: str
+    identity_key: str
+    """Of that holder, in hex."""
+    helpers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ShownPlan:
     """A plan in full. `digest` is what it is called by, and what is consented to."""
 
     digest: str
-    kind: Literal["create", "destroy"]
+    kind: Kind
     wallet: str
     deadline: datetime
     consented: bool
     create: PlannedWallet | None
     destroy: PlannedEnd | None
+    repair: PlannedRepair | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +131,7 @@ class Decided:
     """What became of a plan."""
 
     digest: str
-    kind: Literal["create", "destroy"]
+    kind: Kind
     wallet: str
     consented: bool
     expiry: datetime | None
@@ -168,7 +185,7 @@ def decline(config_path: Path, digest: str, prompt: bool) -> Decided:
 
 def of(consents: Consents) -> Plans:
     """As `waiting`, at a holder that is at work."""
-    return Plans(tuple(_shown(each) for each in consents.waiting()))
+    return Plans(tuple(_shown(each, consents.roster) for each in consents.waiting()))
 
 
 def agreed(consents: Consents, digest: str) -> Decided:
@@ -198,17 +215,24 @@ def _decided(
     return at_rest(config_path, prompt, lambda _, desks: decide(desks.ceremonies.consents, digest))
 
 
-def _shown(each: Waiting) -> ShownPlan:
+def _shown(each: Waiting, roster: Roster) -> ShownPlan:
     asked = each.asked
     return ShownPlan(
         digest=each.digest.hex(),
-        kind="create" if isinstance(asked, Proposal) else "destroy",
+        kind=_kind(asked),
         wallet=each.wallet,
         deadline=moment(asked.deadline),
         consented=each.consented,
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
+        repair=_repair(asked, each.named, roster) if isinstance(asked, RepairOrder) else None,
     )
+
+
+def _kind(asked: Planned) -> Kind:
+    if isinstance(asked, Proposal):
+        return "create"
+    return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
 def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
@@ -244,3 +268,14 @@ def _administrators(administrators: Administrators | None) -> PlannedAdministrat
 def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
     body = EpochBody.from_bytes(encoded)
     return PlannedEnd(body.terms.scheme.name.lower(), body.epoch, order.reason)
+
+
+def _repair(order: RepairOrder, encoded: bytes, roster: Roster) -> PlannedRepair:
+    body = EpochBody.from_bytes(encoded)
+    return PlannedRepair(
+        scheme=body.terms.scheme.name.lower(),
+        epoch=body.epoch,
+        lost=roster.member(order.lost).name,
+        identity_key=order.identity_key.encoded.hex(),
+        helpers=tuple(roster.member(helper).name for helper in order.helpers),
+    )

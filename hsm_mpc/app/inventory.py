@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_mpc.agent.admin import AdminMethod
+from hsm_mpc.agent.repair.offering import Offer
 from hsm_mpc.agent.succession.rewrapping import keys_on_their_way
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.holder import OpenHolder, opened
@@ -80,7 +81,8 @@ def of(holder: OpenHolder) -> Inventory:
     """The inventory of an opened holder."""
     found = listing(holder.token)
     recorded = _recorded(holder)
-    expected = {each.key_name for each in recorded} | _keys_being_made(holder)
+    expected = {each.key_name for each in recorded}
+    expected |= _keys_being_made(holder) | _keys_offered(holder)
     counted = Counter(_shared_name(key) for key in found)
     listed = tuple(_judged(key, expected, counted[_shared_name(key)]) for key in found)
     present = {_named(key) for key in found}
@@ -170,6 +172,17 @@ def _keys_being_made(holder: OpenHolder) -> set[Name]:
         label = keys.wrapping_label(wallet_id)
         being_made |= {(object_class, key_id, label) for object_class in KEY_CLASSES}
     return being_made
+
+
+def _keys_offered(holder: OpenHolder) -> set[Name]:
+    """Wrapping keys that wait for a share to be repaired (step 6.7.2)."""
+    offered: set[Name] = set()
+    for wallet_id in holder.store.wallet_ids():
+        kept = holder.store.repairs(wallet_id).offer()
+        if kept is not None:
+            uri = KeyUri.parse(Offer.from_bytes(kept).kek_uri)
+            offered.add((uri.object_class, uri.key_id, keys.wrapping_label(wallet_id)))
+    return offered
 
 
 def _judged(key: KeyListing, expected: Collection[Name], count: int) -> ListedKey:

@@ -166,7 +166,9 @@ def start_holder(folder: Path, name: str) -> LabReport:
     with lab.locked():
         state = _running(lab, name)
         if name in state.replaced:
-            raise NotReady(f"{name} has a new HSM: it waits for `wallet repair`", [name])
+            raise NotReady(
+                f"{name} has a new HSM, and shares are not repaired onto another one yet", [name]
+            )
         _require_folders(lab, replace(state, holders=(name,)))
         order(state, Order.START, (name,))
         wait_until_ready(lab, state, (name,))

@@ -167,6 +167,17 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
         return _shown(client, client.refresh(name, indices))
 
 
+def repair(config_path: File, name: str, holder: str) -> ShownWallet:
+    """Give a holder its lost share again, then refresh the wallet.
+
+    Raises:
+        BadInput: no such holder.
+        Others: as `WalletClient.repair`.
+    """
+    with connected(config_path) as client:
+        return _shown(client, client.repair(name, client.roster.index_of(holder)))
+
+
 def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
     """Have every holder destroy its keys of a wallet, for ever; as `WalletClient.destroy`."""
     with connected(config_path) as client:

@@ -37,36 +37,37 @@ class Epoch:
         made = holders.made_key()
         holders.close()
         self.commitments = tuple(map(bytes, made.commitments))
-        self._shares = made.shares
-        self._deliveries = {index: arena.take(suite.group.scalar_length) for index in made.shares}
-        for delivery in self._deliveries.values():
-            self._draw(delivery)
-        self._keys = [
-            bytes(suite.group.public_point(delivery)) for delivery in self._deliveries.values()
+        self.shares = made.shares
+        self.deliveries = {index: arena.take(suite.group.scalar_length) for index in made.shares}
+        for delivery in self.deliveries.values():
+            self.draw(delivery)
+        self.keys = [
+            bytes(suite.group.public_point(delivery)) for delivery in self.deliveries.values()
         ]
 
     def close(self) -> None:
         """Wipe shares and delivery keys."""
-        release_all([*self._shares.values(), *self._deliveries.values()])
+        release_all([*self.shares.values(), *self.deliveries.values()])
 
     def renew(self) -> dict[int, refresh.Renewed]:
         """All steps at all holders, each message parsed by everybody; the shares are wiped."""
         session = os.urandom(32)
         keeps, messages = {}, {}
-        for index, delivery in self._deliveries.items():
+        for index, delivery in self.deliveries.items():
             setup = RefreshSetup.of(
-                self._suite, session, tuple(self._deliveries), self._keys, self.commitments
+                self._suite, session, tuple(self.deliveries), self.keys, self.commitments
             )
-            keeps[index], outbox = refresh.deal(setup, index, delivery, self._draw)
+            keeps[index], outbox = refresh.deal(setup, index, delivery, self.draw)
             messages[index] = outbox.to_all
         renewed = {}
         for index, keep in keeps.items():
-            delivery, share = self._deliveries[index], self._shares[index]
+            delivery, share = self.deliveries[index], self.shares[index]
             renewed[index] = advance(refresh.combine, keep, delivery, share, messages)
         release_all([each.share for each in renewed.values()])
         return renewed
 
-    def _draw(self, into: Secret) -> None:
+    def draw(self, into: Secret) -> None:
+        """Fresh scalars (step 1.8.6)."""
         self._suite.group.random_nonzero(into, self._entropy)
 
 

@@ -36,6 +36,8 @@ class Curve:
     """A secret times B."""
     agreed: Needs
     """A secret times a point."""
+    product: Needs
+    """A public scalar times a point."""
     scalars: Callable[[int], Needs]
     """So many random scalars; the second source is asked once for all of them (step 1.8.6)."""
     checked: Needs
@@ -71,6 +73,7 @@ ON_SECP256K1: Final = Curve(
     parsed=((curve.PARSE_POINT, 1),),
     base=((curve.SECRET_TIMES_G, 1), (curve.SERIALIZE_POINT, 1)),
     agreed=((curve.KEY_AGREEMENT, 1),),
+    product=((curve.POINT_PRODUCT, 1), (curve.SERIALIZE_POINT, 1)),
     scalars=lambda count: (
         (op.random_bytes(32), count),
         (op.random_bytes(32 * count), 1),
@@ -109,6 +112,7 @@ ON_ED25519: Final = Curve(
     parsed=((edwards.TEST_POINT, 1),),
     base=((edwards.BASE, 1),),
     agreed=((edwards.PRODUCT, 1),),
+    product=((edwards.PRODUCT, 1),),
     scalars=lambda count: (
         (op.random_bytes(_WIDE), count),
         (op.random_bytes(_WIDE * count), 1),

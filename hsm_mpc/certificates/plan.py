@@ -8,10 +8,14 @@ from enum import IntEnum
 
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
+
+Planned = Proposal | Destroy | RepairOrder
+"""Each has a `deadline`, in seconds since 1970 UTC."""
 
 
 class PlanKind(IntEnum):
@@ -19,6 +23,8 @@ class PlanKind(IntEnum):
 
     PROPOSAL = 1
     """A wallet to be made."""
+    REPAIR = 4
+    """A lost share to be repaired."""
     DESTROY = 7
     """A wallet to be destroyed."""
 
@@ -29,7 +35,7 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of kind 7: DESTROY."""
+    """Of kind 1: PROPOSAL; of kind 4: the terms of ORDER-REPAIR; of kind 7: DESTROY."""
 
     @property
     def digest(self) -> bytes:
@@ -37,16 +43,20 @@ class Plan:
         return hashlib.sha256(self.to_bytes()).digest()
 
     @classmethod
-    def of(cls, asked: Proposal | Destroy) -> Plan:
+    def of(cls, asked: Planned) -> Plan:
         """What an operator consents to before his holder takes part in it."""
+        if isinstance(asked, RepairOrder):
+            return cls(PlanKind.REPAIR, asked.terms)
         kind = PlanKind.PROPOSAL if isinstance(asked, Proposal) else PlanKind.DESTROY
         return cls(kind, asked.to_bytes())
 
     @property
-    def asked(self) -> Proposal | Destroy:
-        """What is asked of holders. Raises: BadEncoding: it is nothing of this kind."""
+    def asked(self) -> Planned:
+        """What is asked of holders. Raises: BadInput: it is nothing of this kind."""
         if self.kind is PlanKind.PROPOSAL:
             return Proposal.from_bytes(self.content)
+        if self.kind is PlanKind.REPAIR:
+            return RepairOrder.from_terms(self.content)
         return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:

@@ -21,10 +21,12 @@ _COLUMNS: Final = 60
 _QUESTIONS: Final = {
     "create": "Shall this holder take part in making wallet {}?",
     "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
+    "repair": "Shall this holder take part in repairing a share of wallet {}?",
 }
 _DECLINED: Final = {
     "create": "declined: wallet {} is not made with this holder",
     "destroy": "declined: this holder keeps its keys of wallet {}",
+    "repair": "declined: this holder takes no part in that repair of wallet {}",
 }
 
 
@@ -98,6 +100,8 @@ def _plan(plan: consents.ShownPlan) -> str:
         lines += _made(plan.wallet, plan.create)
     if plan.destroy is not None:
         lines += _ended(plan.wallet, plan.destroy)
+    if plan.repair is not None:
+        lines += _repaired(plan.wallet, plan.repair)
     until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
     return "\n".join([*lines, f"until        {until}", f"plan         {plan.digest}"])
 
@@ -133,6 +137,14 @@ def _ended(name: str, end: consents.PlannedEnd) -> list[str]:
         *(f"reason       {part}" for part in _parts(end.reason)),
         f"destroy      wallet {name}: {end.scheme}, in epoch {end.epoch}; its wrapping keys go "
         "from this HSM, and nobody brings them back",
+    ]
+
+
+def _repaired(name: str, repair: consents.PlannedRepair) -> list[str]:
+    return [
+        f"holder       {repair.lost}  {repair.identity_key}",
+        f"repair       the share of {repair.lost} in wallet {name}: {repair.scheme}, in epoch "
+        f"{repair.epoch}; helped by {', '.join(repair.helpers)}",
     ]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hsm_mpc.app import wallet
 
 verbs = typer.Typer(
-    help="Wallets: made, listed, shown, refreshed, destroyed.", no_args_is_help=True
+    help="Wallets: made, listed, shown, refreshed, repaired, destroyed.", no_args_is_help=True
 )
 
 
@@ -83,6 +83,22 @@ def refresh(
     output: Output = context.obj
     renewed = wallet.refresh(output.wanted_config(), name, list_of(absent) or ())
     output.answer(renewed, _shown)
+
+
+@verbs.command()
+def repair(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    holder: Annotated[str, typer.Option(help="Whose share does not open any more.")],
+) -> None:
+    """Give a holder its lost share again, from others who learn nothing; then refresh."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    output.answer(wallet.repair(output.wanted_config(), name, holder), _shown)
 
 
 @verbs.command()

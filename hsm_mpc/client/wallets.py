@@ -46,6 +46,7 @@ SIGN_SECONDS: Final = 60.0
 SHOW_SECONDS: Final = 90.0
 REFRESH_SECONDS: Final = 180.0
 DESTROY_SECONDS: Final = 180.0
+REPAIR_SECONDS: Final = 240.0
 _MOST_EPOCHS: Final = 20_000
 """One each hour for two years."""
 LARGEST_CHAIN: Final = 1 << 29
@@ -140,6 +141,24 @@ class WalletClient:
         carried_on = unfinished and wallet.body == before.body
         newer = wallet.body.epoch > before.body.epoch
         if wallet.certificate != before.certificate or not (newer or carried_on):
+            raise Tampered(f"what came back is no newer epoch of {name!r}")
+        return wallet
+
+    def repair(self, name: str, lost: int) -> VerifiedWallet:
+        """Have the share of holder `lost` in the wallet called `name` repaired; a refresh follows.
+
+        Raises:
+            NotReady: operators have not consented yet; it names their holders.
+            Others: as `refresh`.
+        """
+        before = self.show(name)
+        encoded = name.encode("ascii")
+        parts = self._called(
+            CoordinatorMethod.REPAIR, [encoded, indices_to_bytes((lost,))], REPAIR_SECONDS
+        )
+        wallet = self._verified(Shown.from_parts(parts))
+        newer = wallet.body.epoch > before.body.epoch
+        if wallet.certificate != before.certificate or not newer:
             raise Tampered(f"what came back is no newer epoch of {name!r}")
         return wallet
 

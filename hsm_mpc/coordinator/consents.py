@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from hsm_mpc.certificates.destruction import Destroy
-from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.plan import Plan, Planned
 from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.errors import BadInput, NotReady
 
@@ -16,7 +17,7 @@ PLAN_SECONDS: Final = 24 * 3600
 _LONGEST_CEREMONY: Final = 180
 """Seconds before its deadline after which a plan is not begun any more."""
 
-_Asked = TypeVar("_Asked", Proposal, Destroy)
+_Asked = TypeVar("_Asked", Proposal, Destroy, RepairOrder)
 
 
 class WaitingPlans:
@@ -26,9 +27,9 @@ class WaitingPlans:
         self._registry = registry
         self._clock = clock
 
-    def of(self, wallet: str) -> list[Proposal | Destroy]:
+    def of(self, wallet: str) -> list[Planned]:
         """All about the wallet of this name that may still be begun."""
-        now, found = self._clock(), []
+        now, found = self._clock(), list[Planned]()
         for kept in self._registry.plans(wallet):
             try:
                 asked = Plan.from_bytes(kept).asked
@@ -48,7 +49,7 @@ class WaitingPlans:
                 return same
         return None
 
-    def keep(self, wallet: str, asked: Proposal | Destroy) -> None:
+    def keep(self, wallet: str, asked: Planned) -> None:
         """Operators were asked: ask about the same plan again.
 
         Raises:
@@ -58,7 +59,7 @@ class WaitingPlans:
         plan = Plan.of(asked).to_bytes()
         self._registry.keep_plan(wallet, plan, asked.deadline, self._clock())
 
-    def drop(self, asked: Proposal | Destroy) -> None:
+    def drop(self, asked: Planned) -> None:
         """It is carried out, or will never be. Raises: BackendError."""
         self._registry.drop_plan(Plan.of(asked).to_bytes())
 

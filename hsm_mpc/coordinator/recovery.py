@@ -20,6 +20,7 @@ from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.propose import done_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
@@ -28,6 +29,7 @@ from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.holdings import Holding
+from hsm_mpc.wire.rounds import REPAIR_DONE
 
 _SECONDS: Final = 10.0
 """How long one holder may take for one page."""
@@ -111,6 +113,7 @@ class Recovery:
             self._take_end(holding)
         elif before is not None:
             self._take_successor(holding, before)
+        self._take_repaired(holding)
 
     def _take_first(self, holding: Holding) -> None:
         known = self._registry.with_id(holding.wallet_id)
@@ -128,6 +131,17 @@ class Recovery:
                 self._registry.confirm(terms.wallet_id, dones)
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
+
+    def _take_repaired(self, holding: Holding) -> None:
+        """What a holder said once its share of this epoch was repaired (step 6.7.5)."""
+        wallet = self._registry.with_id(holding.wallet_id)
+        if wallet is None or not _is_of_repair(holding.done):
+            return
+        sender = parse_envelope(holding.done).address.sender
+        done = done_in(holding.done, sender, first_body(wallet.certificate), self._keys)
+        h = holding.epoch_hash
+        if done.epoch_hash == h and (h, sender) not in self._registry.repaired(wallet.wallet_id):
+            self._registry.keep_repaired(wallet.wallet_id, h, sender, holding.done)
 
     def _take_end(self, holding: Holding) -> None:
         """Who has destroyed the wallet (section 6.10)."""
@@ -155,7 +169,8 @@ class Recovery:
             certificate.verify(replaced, self._keys)
             known = Succession.of(holding.wallet_id, certificate)
         told, h = known, known.body.hash
-        if holding.done and adoption_in(holding.done, replaced, self._keys).epoch_hash == h:
+        is_vote = holding.done and not _is_of_repair(holding.done)
+        if is_vote and adoption_in(holding.done, replaced, self._keys).epoch_hash == h:
             told = told.with_done(holding.done)
         if retirement and not told.retirement:
             told = replace(told, retirement=retirement)
@@ -178,3 +193,7 @@ class Recovery:
         if holding.dones:
             check_all_done(self._keys, certificate, holding.dones, self._clock())
         return holding.dones
+
+
+def _is_of_repair(done: bytes) -> bool:
+    return bool(done) and parse_envelope(done).kind is REPAIR_DONE

@@ -82,7 +82,8 @@ class Refresher:
     def epochs(self, wallet: Registered) -> Epochs:
         """What is registered of a wallet."""
         successions = self._registry.successions(wallet.wallet_id)
-        return Epochs(first_body(wallet.certificate), wallet.dones, successions)
+        repaired = self._registry.repaired(wallet.wallet_id)
+        return Epochs(first_body(wallet.certificate), wallet.dones, successions, repaired)
 
     def newest(self, wallet: Registered) -> tuple[EpochBody, Succession | None]:
         """The last epoch that is certified, adopted or not, and how it came; None: it is the first.

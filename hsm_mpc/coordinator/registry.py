@@ -54,6 +54,13 @@ CREATE TABLE IF NOT EXISTS plans (
     plan BLOB NOT NULL,
     deadline INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE IF NOT EXISTS repaired (
+    wallet_id BLOB NOT NULL,
+    epoch_hash BLOB NOT NULL,
+    holder INTEGER NOT NULL,
+    done BLOB NOT NULL,
+    PRIMARY KEY (wallet_id, epoch_hash, holder)
+) STRICT;
 CREATE TABLE IF NOT EXISTS ends (
     wallet_id BLOB NOT NULL,
     holder INTEGER NOT NULL,
@@ -241,6 +248,22 @@ class Registry:
             self._database.execute(
                 "DELETE FROM plans WHERE digest = ?", (hashlib.sha256(plan).digest(),)
             )
+
+    def repaired(self, wallet_id: WalletId) -> dict[tuple[EpochHash, int], bytes]:
+        """By epoch and holder: the DONE message of each whose share of it was repaired."""
+        with self._lock:
+            rows = self._database.execute(
+                "SELECT epoch_hash, holder, done FROM repaired WHERE wallet_id = ?", (wallet_id,)
+            ).fetchall()
+        return {(EpochHash(bytes(h)), holder): bytes(done) for h, holder, done in rows}
+
+    def keep_repaired(
+        self, wallet_id: WalletId, epoch_hash: EpochHash, holder: int, done: bytes
+    ) -> None:
+        """What a holder said once it had its share again. Raises: BackendError, as `add`."""
+        row = (wallet_id, epoch_hash, holder, done)
+        with self._writing(), step("registry.repaired"), self._database:
+            self._database.execute("INSERT OR REPLACE INTO repaired VALUES (?, ?, ?, ?)", row)
 
     def destroyed(self, wallet_id: WalletId) -> dict[int, bytes]:
         """The DESTROYED message of each holder that has destroyed a wallet's keys, ascending."""

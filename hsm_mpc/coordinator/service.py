@@ -28,6 +28,7 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.repair import Repairer
 from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
 from hsm_mpc.encoding import Reader
@@ -80,6 +81,7 @@ class CoordinatorService:
         channels: AnnouncedChannels,
         refresher: Refresher,
         destroyer: Destroyer,
+        repairer: Repairer,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -90,6 +92,7 @@ class CoordinatorService:
         self._channels = channels
         self._refresher = refresher
         self._destroyer = destroyer
+        self._repairer = repairer
         self._plans = WaitingPlans(registry, clock)
         self._recovery = recovery
         self._evidence = evidence
@@ -105,6 +108,7 @@ class CoordinatorService:
             CoordinatorMethod.REFRESH: self._refresh,
             CoordinatorMethod.SUCCESSIONS: self._successions,
             CoordinatorMethod.DESTROY: self._destroy,
+            CoordinatorMethod.REPAIR: self._repair,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -161,6 +165,17 @@ class CoordinatorService:
             if sum(map(len, page)) >= _PAGE_BYTES:
                 break
         return tuple(page)
+
+    def _repair(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, whose share is lost] → the wallet, refreshed after the repair."""
+        encoded, whose = _exactly(parts, 2)
+        indices = indices_from_bytes(whose)
+        if len(indices) != 1 or indices[0] not in self._links.indices:
+            raise BadInput("a repair is of the share of one holder of the roster")
+        wallet = self._named(encoded)
+        self._confirmed(wallet)
+        confirmed = self._named(encoded)
+        return self._shown(confirmed, self._repairer.repair(confirmed, indices[0]))
 
     def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, reason] → the wallet, with what every holder says that has destroyed it. It need

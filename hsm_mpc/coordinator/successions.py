@@ -11,7 +11,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.encoding import Reader
-from hsm_mpc.ids import WalletId
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import ShownSuccession
@@ -95,6 +95,8 @@ class Epochs:
     """Of the key generation."""
     first_dones: tuple[bytes, ...]
     successions: tuple[Succession, ...]
+    repaired: Mapping[tuple[EpochHash, int], bytes] = field(default_factory=dict)
+    """By epoch and holder: the DONE message of each whose share of it was repaired."""
 
     @property
     def newest(self) -> Succession | None:
@@ -126,6 +128,9 @@ class Epochs:
 
     def newest_done(self, index: int, epoch: int) -> bytes:
         """What a holder said last when this epoch was the newest."""
+        repaired = self.repaired.get((self.body(epoch).hash, index))
+        if repaired is not None:
+            return repaired
         for succession in reversed(self.successions[:epoch]):
             if index in succession.dones:
                 return succession.dones[index]

@@ -116,6 +116,7 @@ class ContextLabel(bytes, Enum):
 
     KEY_GENERATION = b"COCKTAIL-DKG-CONTEXT"
     REFRESH = b"HSM-MPC-REFRESH-CONTEXT"
+    REPAIR = b"HSM-MPC-REPAIR-CONTEXT"
 
 
 def context_of(
@@ -127,7 +128,7 @@ def context_of(
     """What every signature and pad of the session `session` (sid) is bound to, HL bytes.
 
     `keys` are those that the pads join: P_1..P_n of a key generation (step 2.4.2), V_1..V_n of a
-    refresh (step 6.4.1).
+    refresh (step 6.4.1) or a repair (step 6.7.2).
     """
     return suite.hash(
         label.value
@@ -138,8 +139,3 @@ def context_of(
         + u32le(len(keys))
         + b"".join(keys)
     )
-
-
-def refresh_context(suite: PublicSuite, session: bytes, delivery_keys: Sequence[bytes]) -> bytes:
-    """context_R of the refresh `session` (sid), HL bytes (step 6.4.1)."""
-    return context_of(suite, session, delivery_keys, ContextLabel.REFRESH)

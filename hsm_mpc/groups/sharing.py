@@ -1,11 +1,13 @@
 """Shamir sharing with Feldman's commitments (sections 1.2 and 1.8): f(x) = Σ a_k·x^k, C_k = a_k·B.
 
-The x-coordinate of a holder is its index, 1..n; the secret stands at 0.
+The x-coordinate of a holder is its index, 1..n; the secret stands at 0. Only a repair shares by
+summands (section 6.7).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Protocol
 
@@ -96,13 +98,13 @@ def share_is_committed(group: Group, share: int, commitments: Sequence[bytes], i
 
 
 class Sharing(Protocol):
-    """Which polynomials are dealt. An `int` called a share is the address of one, secret."""
+    """How a dealer shares out. An `int` called a share is the address of one, secret."""
 
-    def drawn(self, threshold: int) -> int:
-        """How many coefficients a dealer draws."""
+    def committed(self, threshold: int) -> int:
+        """How many scalars a dealer commits to."""
 
     def share_at(self, group: Group, coefficients: int, count: int, index: int, out: int) -> None:
-        """The share of a holder at `out`; `count` drawn coefficients stand at `coefficients`."""
+        """The share of a holder at `out`; `count` committed scalars stand at `coefficients`."""
 
     def is_committed(
         self, group: Group, share: int, commitments: Sequence[bytes], index: int, scratch: int
@@ -115,7 +117,7 @@ class SecretSharing:
 
     __slots__ = ()
 
-    def drawn(self, threshold: int) -> int:
+    def committed(self, threshold: int) -> int:
         """t: a_0..a_{t−1}."""
         return threshold
 
@@ -139,7 +141,7 @@ class ZeroSharing:
 
     __slots__ = ()
 
-    def drawn(self, threshold: int) -> int:
+    def committed(self, threshold: int) -> int:
         """t − 1: b_1..b_{t−1}."""
         return threshold - 1
 
@@ -158,6 +160,29 @@ class ZeroSharing:
         move_bytes(scratch, share, group.scalar_length)
         group.multiply_public_at(scratch, pow(index, -1, group.order))
         return share_is_committed(group, scratch, commitments, index)
+
+
+@dataclass(frozen=True, slots=True)
+class AdditiveSharing:
+    """ζ = Σ δ_k: the share of a helper in a repair is its summand (step 6.7.3)."""
+
+    receivers: tuple[int, ...]
+    """H, ascending, t of them."""
+
+    def committed(self, threshold: int) -> int:
+        """t: every summand, although the last follows from ζ and the others."""
+        return threshold
+
+    def share_at(self, group: Group, coefficients: int, count: int, index: int, out: int) -> None:
+        """The summand in the place of `index`."""
+        summand = coefficients + self.receivers.index(index) * group.scalar_length
+        move_bytes(out, summand, group.scalar_length)
+
+    def is_committed(
+        self, group: Group, share: int, commitments: Sequence[bytes], index: int, scratch: int
+    ) -> bool:
+        """Whether δ·B = D (step 6.7.4); it needs no scratch."""
+        return group.public_point_at(share) == commitments[self.receivers.index(index)]
 
 
 SECRET_SHARING: Final = SecretSharing()

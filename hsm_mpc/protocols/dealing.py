@@ -1,14 +1,14 @@
-"""A dealing: a random polynomial, committed to and dealt to all holders under pads.
+"""A dealing: scalars, committed to and dealt to holders under pads.
 
 Key generation deals polynomials of a random secret (section 2.5), a refresh those of 0 (section
-6.4). This is the dealer's side of both, and the message.
+6.4), a repair the summands of a share (section 6.7). This is the dealer's side, and the message.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self, TypeVar
+from typing import ClassVar, Protocol, Self, TypeVar
 
 from hsm_mpc.encoding import Reader
 from hsm_mpc.groups.proofs import signature_length
@@ -39,15 +39,15 @@ class Session(Protocol):
 
     @property
     def sharing(self) -> Sharing:
-        """Which polynomials are dealt."""
+        """What is dealt."""
 
     @property
     def threshold(self) -> int:
         """t."""
 
     @property
-    def holders(self) -> int:
-        """n."""
+    def receivers(self) -> Sequence[int]:
+        """To whom each dealer deals, in this order; the dealers are among them."""
 
     def key_of(self, index: int) -> bytes:
         """The key of a holder that pads join."""
@@ -57,14 +57,17 @@ class Session(Protocol):
 class Dealing:
     """What a dealer sends to all."""
 
+    proven: ClassVar[int] = 0
+    """The place of the point whose logarithm PoP proves, among C ‖ E."""
+
     commitments: tuple[bytes, ...]
-    """To the drawn coefficients, that of the lowest power first."""
+    """C: to the dealt scalars, of coefficients that of the lowest power first."""
     possession: bytes
-    """PoP: knowledge of the first of these coefficients."""
+    """PoP: knowledge of the logarithm of one of these points."""
     ephemeral: bytes
     """E."""
     sealed: tuple[bytes, ...]
-    """The share of each holder, under its pad."""
+    """The share of each receiver, under its pad."""
 
     def to_bytes(self) -> bytes:
         """C ‖ PoP ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
@@ -73,39 +76,44 @@ class Dealing:
 
     @classmethod
     def from_bytes(cls, encoded: bytes, session: Session) -> Self:
-        """Exactly the points that `session` wants, a signature, a point and n frames of a share.
+        """Exactly the points that `session` wants, a signature, a point, a frame for each receiver.
 
         Raises:
-            BadEncoding: anything else, or a point that is none (steps 2.5.5 and 6.4.3).
+            BadEncoding: anything else, or a point that is none (steps 2.5.5, 6.4.3 and 6.7.4).
         """
         suite, group = session.suite, session.suite.group
         reader = Reader(encoded, "a dealing")
         width = group.point_length
         dealing = cls(
-            group.parse_points(reader.take(width * session.sharing.drawn(session.threshold))),
+            group.parse_points(reader.take(width * session.sharing.committed(session.threshold))),
             reader.take(signature_length(suite)),
             group.parse_point(reader.take(width)),
-            read_frames(reader, session.holders, sealed_length(suite)),
+            read_frames(reader, len(session.receivers), sealed_length(suite)),
         )
         reader.end()
         return dealing
+
+    @property
+    def proven_key(self) -> bytes:
+        """The point whose logarithm PoP proves."""
+        return (*self.commitments, self.ephemeral)[self.proven]
 
 
 AnyDealing = TypeVar("AnyDealing", bound=Dealing)
 
 
 def possession_message(session: Session, commitments: Sequence[bytes], ephemeral: bytes) -> bytes:
-    """What PoP signs: context ‖ C ‖ E (steps 2.5.2 and 6.4.2)."""
+    """What PoP signs: context ‖ C ‖ E (steps 2.5.2, 6.4.2 and 6.7.3)."""
     return session.context + b"".join(commitments) + ephemeral
 
 
 def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
-    """S^d with each holder in turn; `own` is the secret of the own key.
+    """S^d with each receiver in turn; `own` is the secret of the own key.
 
     Each is half of the pads of both directions of a pair.
     """
-    keys = [session.key_of(index) for index in range(1, session.holders + 1)]
-    halves = take(session.suite.group.point_length * session.holders)
+    keys = [session.key_of(index) for index in session.receivers]
+    halves = take(session.suite.group.point_length * len(keys))
     with own.open() as secret, halves.open() as half:
         static_halves(session.suite, secret, keys, half)
     return halves
@@ -114,7 +122,7 @@ def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
 def deal(
     kind: type[AnyDealing], session: Session, me: int, halves: Secret, draw: DrawScalars
 ) -> AnyDealing:
-    """A fresh polynomial of ours to all. Nothing of it is kept (steps 2.5.4 and 6.4.2).
+    """Fresh scalars of ours to all. Nothing of them is kept (steps 2.5.4 and 6.4.2).
 
     Args:
         halves: of `halves_with_all`.
@@ -122,26 +130,38 @@ def deal(
     Raises:
         ProtocolAbort: a value is degenerate; no culprit.
     """
-    suite, group, arena = session.suite, session.suite.group, halves.arena
-    count = session.sharing.drawn(session.threshold)
-    with arena.scope() as take:
-        scalars = take(group.scalar_length * (count + 1))  # the coefficients ‖ e
+    count = session.sharing.committed(session.threshold)
+    with halves.arena.scope() as take:
+        scalars = take(session.suite.group.scalar_length * (count + 1))
         draw(scalars)  # steps 2.5.1 and 6.4.2
-        with scalars.open() as first:
-            *commitments, ephemeral = (
-                group.public_point_at(first + offset)
-                for offset in range(0, scalars.size, group.scalar_length)
-            )
-            signed = possession_message(session, commitments, ephemeral)
-            possession = schnorr.sign(suite, arena, first, commitments[0], signed)  # step 2.5.2
-        sealed = _sealed(session, me, scalars, count, ephemeral, halves)
+        return dealt(kind, session, me, scalars, halves)
+
+
+def dealt(
+    kind: type[AnyDealing], session: Session, me: int, scalars: Secret, halves: Secret
+) -> AnyDealing:
+    """The dealing of the committed scalars ‖ e in `scalars`, which are the caller's to wipe.
+
+    Raises:
+        ProtocolAbort: a value is degenerate; no culprit.
+    """
+    suite, group = session.suite, session.suite.group
+    width = group.scalar_length
+    with scalars.open() as first:
+        points = [group.public_point_at(first + at) for at in range(0, scalars.size, width)]
+        *commitments, ephemeral = points
+        signed = possession_message(session, commitments, ephemeral)
+        secret = first + kind.proven % len(points) * width
+        key = points[kind.proven]
+        possession = schnorr.sign(suite, scalars.arena, secret, key, signed)  # step 2.5.2
+    sealed = _sealed(session, me, scalars, len(commitments), ephemeral, halves)
     return kind(tuple(commitments), possession, ephemeral, sealed)
 
 
 def _sealed(
     session: Session, me: int, scalars: Secret, count: int, ephemeral: bytes, halves: Secret
 ) -> tuple[bytes, ...]:
-    """The polynomial at every index, also the own, each under its pad (step 2.5.3)."""
+    """The share of every receiver, also the own, each under its pad (steps 2.5.3 and 6.7.3)."""
     group, sharing, sealed = session.suite.group, session.sharing, []
     with (
         session_pads(session.suite, session.context, scalars.arena) as pads,
@@ -149,7 +169,7 @@ def _sealed(
         halves.open() as half,
     ):
         secret = coefficients + count * group.scalar_length
-        for index in range(1, session.holders + 1):
+        for index in session.receivers:
             sharing.share_at(group, coefficients, count, index, pads.share)
             route = Route(ephemeral, session.key_of(me), session.key_of(index))
             sealed.append(pads.seal(secret, half, route, pads.share, group.scalar_length))

@@ -1,48 +1,52 @@
-"""What a receiver checks of dealings, and whom it names for what (sections 2.5 and 6.4).
+"""What a receiver checks of dealings, and whom it names for what (sections 2.5, 6.4 and 6.7).
 
 Each function adds to `faults`; the round raises once, when all of them have run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.groups import proofs
-from hsm_mpc.protocols.dealing import AnyDealing, Dealing, Session, possession_message
-from hsm_mpc.protocols.pads import Route, session_pads, static_halves
+from hsm_mpc.groups.base import Group
+from hsm_mpc.protocols.dealing import Dealing, Session, possession_message
+from hsm_mpc.protocols.delivered import Delivered
+from hsm_mpc.protocols.pads import Route, session_pads
 from hsm_mpc.protocols.rounds import Faults
 from hsm_mpc.secure.arena import Secret
 
+_Message = TypeVar("_Message")
 
-def require_one_of_each(received: Mapping[int, bytes], dealers: Sequence[int]) -> None:
-    """`received` is one message of each of `dealers`, which are ascending, else `BadInput`."""
-    if sorted(received) != list(dealers):
-        raise BadInput(f"messages of holders {sorted(received)}, not of {list(dealers)}")
+
+def require_one_of_each(received: Mapping[int, bytes], senders: Sequence[int]) -> None:
+    """`received` is one message of each of `senders`, which are ascending, else `BadInput`."""
+    if sorted(received) != list(senders):
+        raise BadInput(f"messages of holders {sorted(received)}, not of {list(senders)}")
 
 
 def parsed(
-    kind: type[AnyDealing],
-    session: Session,
+    parse: Callable[[bytes], _Message],
     received: Mapping[int, bytes],
-    known: Mapping[int, AnyDealing],
+    known: Mapping[int, _Message],
     faults: Faults,
-) -> dict[int, AnyDealing]:
-    """What parses, in index order (steps 2.5.5 and 6.4.3); `known` are parsed already."""
-    dealings = {}
+) -> dict[int, _Message]:
+    """What parses, in index order (steps 2.5.5, 6.4.3 and 6.7.4); `known` are parsed already."""
+    messages = {}
     for j in sorted(received):
         try:
-            dealings[j] = known.get(j) or kind.from_bytes(received[j], session)
+            messages[j] = known.get(j) or parse(received[j])
         except BadEncoding as malformed:
             faults.blame(j, str(malformed))
-    return dealings
+    return messages
 
 
 def blame_unproven(
     session: Session, dealings: Mapping[int, Dealing], known: Container[int], faults: Faults
 ) -> None:
-    """Proofs of possession (steps 2.5.6 and 6.4.3); `known` are those that we made."""
+    """Proofs of possession (steps 2.5.6, 6.4.3 and 6.7.4); `known` are those that we made."""
     for j, dealing in dealings.items():
         if j not in known:
             try:
@@ -52,9 +56,30 @@ def blame_unproven(
 
 
 def verify_possession(session: Session, dealing: Dealing) -> None:
-    """Raises `InvalidSignature`: PoP does not verify under the first commitment."""
+    """Raises `InvalidSignature`: PoP does not verify under the point that it is to prove."""
     signed = possession_message(session, dealing.commitments, dealing.ephemeral)
-    proofs.verify(session.suite, dealing.possession, dealing.commitments[0], signed)
+    proofs.verify(session.suite, dealing.possession, dealing.proven_key, signed)
+
+
+def blame_opened(
+    group: Group,
+    sender: int,
+    opened: bool,
+    share: int,
+    is_committed: Callable[[], bool],
+    faults: Faults,
+) -> None:
+    """Name `sender` if the share for us did not open, is no scalar, or is not the committed one.
+
+    Args:
+        share: the address of what was opened.
+    """
+    if not opened:  # steps 2.5.7, 6.4.3 and 6.7.4
+        faults.blame(sender, "the ciphertext for us does not open")
+    elif not group.is_canonical_nonzero_at(share):  # step 1.8.7
+        faults.blame(sender, "the share is no scalar or 0")
+    elif not is_committed():  # steps 2.5.8, 6.4.3 and 6.7.4
+        faults.blame(sender, "the share is not the committed one")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +97,18 @@ class Receiver:
 
     def ciphertext(self, dealing: Dealing) -> bytes:
         """Of our share."""
-        return dealing.sealed[self.index - 1]
+        return dealing.sealed[self.session.receivers.index(self.index)]
 
     def blame_share(
         self, dealer: int, dealing: Dealing, opened: bool, share: int, scratch: int
     ) -> None:
-        """Name `dealer` if our share did not open, is no scalar, or is not the committed one."""
+        """Name `dealer` if our share is not the one it committed to."""
         group, sharing = self.session.suite.group, self.session.sharing
-        if not opened:  # steps 2.5.7 and 6.4.3
-            self.faults.blame(dealer, "the ciphertext for us does not open")
-        elif not group.is_canonical_nonzero_at(share):  # step 1.8.7
-            self.faults.blame(dealer, "the share is no scalar or 0")
-        elif not sharing.is_committed(group, share, dealing.commitments, self.index, scratch):
-            self.faults.blame(dealer, "the share is not the committed one")  # steps 2.5.8 and 6.4.3
+
+        def is_committed() -> bool:
+            return sharing.is_committed(group, share, dealing.commitments, self.index, scratch)
+
+        blame_opened(group, dealer, opened, share, is_committed, self.faults)
 
 
 def blame_shares(
@@ -94,45 +118,46 @@ def blame_shares(
 
     Args:
         own: the secret of the own key.
-        halves: S^d with holder j at place j − 1.
-        shares: the address of n + 1 scalars; the share of holder j goes to place j − 1, and the
-            last is scratch.
+        halves: S^d with each receiver in its place.
+        shares: the address of a scalar for each receiver, where the share that it dealt goes, and
+            of one more as scratch.
     """
     session, group = receiver.session, receiver.session.suite.group
-    scratch = shares + session.holders * group.scalar_length
+    scratch = shares + len(session.receivers) * group.scalar_length
     with (
         session_pads(session.suite, session.context, own.arena) as pads,
         own.open() as secret,
         halves.open() as first_half,
     ):
         for j, dealing in dealings.items():
-            share = shares + (j - 1) * group.scalar_length
-            half = first_half + (j - 1) * group.point_length
+            place = session.receivers.index(j)
+            share = shares + place * group.scalar_length
+            half = first_half + place * group.point_length
             route, ciphertext = receiver.route(j, dealing), receiver.ciphertext(dealing)
             opened = pads.open(secret, half, route, ciphertext, share)
             receiver.blame_share(j, dealing, opened, share, scratch)
 
 
-def dealt_soundly(session: Session, me: int, own: Secret, dealer: int, dealing: Dealing) -> bool:
-    """The same for one dealing: whether `dealer` sealed the committed share for holder `me`.
+def share_in(session: Session, receiver: int, dealer: int, dealing: Dealing) -> Delivered:
+    """The share of `receiver` in a dealing of `dealer`: of it a complaint may be made."""
 
-    It decides who lied (steps 2.6.9 and 6.4.8).
+    def is_sound(opened: bool, share: int) -> bool:
+        faults = Faults()
+        scratch = share + session.suite.group.scalar_length
+        Receiver(session, receiver, faults).blame_share(dealer, dealing, opened, share, scratch)
+        return dealer not in faults
+
+    holder = Receiver(session, receiver, Faults())
+    route, ciphertext = holder.route(dealer, dealing), holder.ciphertext(dealing)
+    return Delivered(session.suite, session.context, route, ciphertext, is_sound)
+
+
+def dealt_soundly(session: Session, me: int, own: Secret, dealer: int, dealing: Dealing) -> bool:
+    """Whether `dealer` sealed the committed share for holder `me` (step 2.6.9).
+
+    `own` is the secret of the own key. It decides who lied.
     """
-    suite, group, arena = session.suite, session.suite.group, own.arena
-    receiver = Receiver(session, me, Faults())
-    with (
-        arena.open(),
-        arena.scope() as take,
-        session_pads(suite, session.context, arena) as pads,
-        own.open() as secret,
-        take(group.point_length).open() as half,
-        take(2 * group.scalar_length).open() as share,
-    ):
-        static_halves(suite, secret, [session.key_of(dealer)], half)
-        route, ciphertext = receiver.route(dealer, dealing), receiver.ciphertext(dealing)
-        opened = pads.open(secret, half, route, ciphertext, share)
-        receiver.blame_share(dealer, dealing, opened, share, share + group.scalar_length)
-    return dealer not in receiver.faults
+    return share_in(session, me, dealer, dealing).opens_soundly(own)
 
 
 def blame_pairs(dealings: Mapping[int, Dealing], first: str, faults: Faults) -> None:

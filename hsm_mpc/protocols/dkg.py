@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hsm_mpc.errors import InvalidSignature, ProtocolAbort
 from hsm_mpc.groups import proofs
@@ -102,7 +103,8 @@ def exchange(keep: Keep1to2, static: Secret, received: Mapping[int, bytes]) -> K
     if received[setup.me] != keep.own.to_bytes():
         raise ProtocolAbort("the own dealing came back altered")
     faults, known = Faults(), {setup.me: keep.own}
-    dealings = parsed(Dealing1, setup, received, known, faults)  # step 2.5.5
+    parse = partial(Dealing1.from_bytes, session=setup)
+    dealings = parsed(parse, received, known, faults)  # step 2.5.5
     blame_unproven(setup, dealings, known, faults)  # step 2.5.6
     with arena.open(), kept(arena) as slots, arena.scope() as take:
         shares = take(group.scalar_length * (setup.holders + 1))

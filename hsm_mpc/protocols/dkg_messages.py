@@ -37,6 +37,11 @@ class Setup:
         """n."""
         return len(self.static_keys)
 
+    @property
+    def receivers(self) -> Sequence[int]:
+        """All holders."""
+        return range(1, self.holders + 1)
+
     def key_of(self, index: int) -> bytes:
         """P_index."""
         return self.static_keys[index - 1]

@@ -13,14 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from hsm_mpc.errors import BadInput, ProtocolAbort
-from hsm_mpc.groups.sharing import (
-    DrawScalars,
-    evaluate_public,
-    require_index,
-    sum_of_commitments,
-)
+from hsm_mpc.groups.sharing import DrawScalars, evaluate_public, sum_of_commitments
 from hsm_mpc.protocols.dealing import deal as deal_to_all
 from hsm_mpc.protocols.dealing import halves_with_all
 from hsm_mpc.protocols.dealing_checks import (
@@ -31,6 +27,7 @@ from hsm_mpc.protocols.dealing_checks import (
     parsed,
     require_one_of_each,
 )
+from hsm_mpc.protocols.epoch_session import require_own_key
 from hsm_mpc.protocols.pads import static_halves
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.rounds import Faults, Outbox, kept
@@ -78,18 +75,6 @@ def deal(
         halves = halves_with_all(setup, delivery, keep)
         own = deal_to_all(ZeroDealing, setup, me, halves, draw)
     return KeepDealt(setup, me, own, halves), Outbox(own.to_bytes())  # step 6.4.2
-
-
-def require_own_key(setup: RefreshSetup, me: int, delivery: Secret) -> None:
-    """With another key nothing would open, and all honest dealers would be named.
-
-    Raises:
-        BadInput: `me` is no index.
-        ProtocolAbort: `delivery` is not v of holder `me`.
-    """
-    require_index(me, setup.holders)
-    if setup.suite.group.public_point(delivery) != setup.key_of(me):
-        raise ProtocolAbort(f"the own delivery key does not stand at the own index {me}")
 
 
 def combine(
@@ -144,7 +129,8 @@ def _renewed(
 ) -> Renewed:
     """Step 6.4.3; `own` is a dealing that we made ourselves and still know."""
     faults, known = Faults(), {} if own is None else {me: own}
-    dealings = parsed(ZeroDealing, setup, received, known, faults)
+    parse = partial(ZeroDealing.from_bytes, session=setup)
+    dealings = parsed(parse, received, known, faults)
     blame_unproven(setup, dealings, known, faults)
     arena = delivery.arena
     with arena.open(), arena.scope() as take:

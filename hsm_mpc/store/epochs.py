@@ -69,6 +69,7 @@ STEPS = (
     *files.steps_of_new("blob"),
     *files.steps_of_replace("record"),
     *(step for document in EpochDocument for step in names.steps_of_keep(document.step_name)),
+    *files.steps_of_replace("epoch-renewed"),
     *files.steps_of_remove("unnamed"),
     *files.steps_of_remove("record-without-share"),
     *files.steps_of_remove_folder("epoch-folder"),
@@ -181,6 +182,11 @@ class Epochs:
         """Write a public document of epoch `h`; what is once kept never changes."""
         self._make_folder(h)
         names.keep(self._path(h) / document.value, content, document.step_name)
+
+    def renew(self, h: EpochHash, document: EpochDocument, content: bytes) -> None:
+        """Put a document into the place of the one before: after a repair, another DONE."""
+        self._make_folder(h)
+        files.replace(self._path(h) / document.value, content, "epoch-renewed")
 
     def kept(self, h: EpochHash, document: EpochDocument) -> bytes | None:
         """What `keep` was given, or None."""

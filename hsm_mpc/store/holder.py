@@ -9,7 +9,8 @@
         proposals/<ph>/      store/proposals.py
         ended/               store/ended.py
         evidence/            store/evidence.py
-        wallets/<wallet_id>/ store/epochs.py, store/attempts.py, store/destruction.py
+        wallets/<wallet_id>/ store/epochs.py, store/attempts.py, store/repairs.py,
+                             store/destruction.py
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hsm_mpc.store import (
     plans,
     proposals,
     refused_pin,
+    repairs,
 )
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.audit_log import AuditLog
@@ -46,6 +48,7 @@ from hsm_mpc.store.plans import Plans
 from hsm_mpc.store.proposals import Proposals
 from hsm_mpc.store.record import Sign, Verify
 from hsm_mpc.store.refused_pin import RefusedPin
+from hsm_mpc.store.repairs import Repairs
 
 STEPS = (
     files.SWEEP_STEP,
@@ -66,6 +69,7 @@ ALL_STEPS = (
     *evidence.STEPS,
     *epochs.STEPS,
     *attempts.STEPS,
+    *repairs.STEPS,
     *destruction.STEPS,
     *refused_pin.STEPS,
 )
@@ -197,6 +201,10 @@ class HolderStore:
     def attempts(self, wallet_id: WalletId) -> Attempts:
         """The attempts to replace an epoch of one wallet."""
         return Attempts(self._folder / "wallets" / wallet_id.hex())
+
+    def repairs(self, wallet_id: WalletId) -> Repairs:
+        """The repairs of shares of one wallet."""
+        return Repairs(self._folder / "wallets" / wallet_id.hex())
 
     def destruction(self, wallet_id: WalletId) -> Destruction:
         """The end of one wallet, if it has one."""

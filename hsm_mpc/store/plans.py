@@ -1,8 +1,8 @@
 """Plans that an operator was asked to agree to, and his consents (step 1.6.7).
 
     plans/<SHA-256(PLAN) hex>/plan       PLAN
-                              named      what it names: the policy file of a wallet to be made, the
-                                         body of the epoch of one to be destroyed
+                              named      what it names: the policy file of a wallet to be made, else
+                                         the body of the epoch that it is about
                               consent    once he has agreed
                               declined   empty, once he has declined
 
@@ -77,7 +77,9 @@ class Plans:
         return files.read(self._path(digest) / "named", names.DOCUMENT_CAP)
 
     def consent(self, digest: bytes) -> bytes | None:
-        """What `agree` was given, or None."""
+        """What `agree` was given, or None; of a plan that is declined there is none."""
+        if self.is_declined(digest):
+            return None
         return files.read_if_present(self._path(digest) / "consent", names.DOCUMENT_CAP)
 
     def agree(self, digest: bytes, consent: bytes) -> None:

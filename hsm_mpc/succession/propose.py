@@ -23,7 +23,7 @@ from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
-from hsm_mpc.wire.rounds import ADOPTION, DONE, JOIN, PROPOSE
+from hsm_mpc.wire.rounds import ADOPTION, DONE, JOIN, PROPOSE, REPAIR_DONE
 
 _NONE = EpochHash(bytes(32))
 
@@ -183,14 +183,14 @@ def _delivery_keys(dones: Sequence[bytes], replaced: Replaced, keys: KeyBook) ->
 
 
 def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
-    """What holder `index` said in a DONE of this wallet, of whichever epoch.
+    """What holder `index` said in a DONE of this wallet, of whichever epoch, also after a repair.
 
     Raises:
         BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
     """
     message = parse_envelope(source)
     address = message.address
-    if message.kind not in (DONE, ADOPTION) or address.sender != index:
+    if message.kind not in (DONE, ADOPTION, REPAIR_DONE) or address.sender != index:
         raise BadInput(f"propose: the DONE of holder {index} is of another one")
     if address.wallet_id != replaced.terms.wallet_id:
         raise BadInput(f"propose: the DONE of holder {index} is of another wallet")

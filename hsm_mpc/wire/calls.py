@@ -62,6 +62,12 @@ class HolderMethod(IntEnum):
     TRANSCRIPT = 16
     CONSIDER = 17
     DESTROY = 18
+    DOCUMENTS = 19
+    OFFER = 20
+    COUNTERSIGN = 21
+    SPLIT = 22
+    COLLECT = 23
+    RECOVER = 24
 
 
 class CoordinatorMethod(IntEnum):
@@ -75,6 +81,7 @@ class CoordinatorMethod(IntEnum):
     REFRESH = 6
     SUCCESSIONS = 7
     DESTROY = 8
+    REPAIR = 9
 
 
 @dataclass(frozen=True, slots=True)

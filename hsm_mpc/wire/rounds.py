@@ -30,6 +30,7 @@ class Protocol(IntEnum):
     KEY_GENERATION = 1
     SIGNING = 2
     SUCCESSION = 3
+    REPAIR = 4
     ADMINISTRATION = 6
 
 
@@ -77,6 +78,14 @@ ADOPTION: Final = _kind("DONE", _SUCCESSION, 7, _KIB, Key.IDENTITY)
 RETIRE: Final = _kind("RETIRE", _SUCCESSION, 8, _MIB, Key.CHANNEL, Key.COORDINATOR)
 DESTROYED: Final = _kind("DESTROYED", _SUCCESSION, 10, _KIB, Key.IDENTITY)
 
+ORDER_REPAIR: Final = _kind(
+    "ORDER-REPAIR", Protocol.REPAIR, 1, 64 * _KIB, Key.CHANNEL, Key.COORDINATOR
+)
+SPLIT: Final = _kind("R1", Protocol.REPAIR, 2, 64 * _KIB, Key.IDENTITY)
+SUM: Final = _kind("R2", Protocol.REPAIR, 3, _KIB, Key.IDENTITY)
+REPAIR_ACK: Final = _kind("ACK", Protocol.REPAIR, 4, _KIB, Key.IDENTITY)
+REPAIR_DONE: Final = _kind("DONE", Protocol.REPAIR, 5, _KIB, Key.IDENTITY)
+
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
@@ -105,6 +114,11 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         ADOPTION,
         RETIRE,
         DESTROYED,
+        ORDER_REPAIR,
+        SPLIT,
+        SUM,
+        REPAIR_ACK,
+        REPAIR_DONE,
         CHANNEL,
         DESTROY,
         WALLET_DESTROYED,

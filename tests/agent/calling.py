@@ -40,6 +40,7 @@ def dispatch_of(party: Party) -> Dispatch:
         party.desk,
         party.successions,
         party.destructions,
+        party.repairs,
     )
     return Dispatch(desk.methods(), fail)
 

@@ -17,6 +17,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.destruction import Destructions
+from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
@@ -79,6 +80,7 @@ class Party:
     desk: SigningDesk
     successions: Successions
     destructions: Destructions
+    repairs: RepairDesk
 
 
 @dataclass
@@ -169,10 +171,12 @@ class World:
         pace = JoinPace(self.ticks, self.seconds_between_refreshes)
         successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace)
         destructions = Destructions(acting, ceremonies, successions, desk.forget_epoch)
+        repairs = RepairDesk(acting, wallets, ceremonies.consents, successions, suites())
         destructions.recover()
         ceremonies.recover()
         successions.recover()
-        return Party(acting, wallets, ceremonies, desk, successions, destructions)
+        repairs.settle()
+        return Party(acting, wallets, ceremonies, desk, successions, destructions, repairs)
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""

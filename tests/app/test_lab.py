@@ -124,7 +124,7 @@ def test_a_lab_that_is_down_has_nothing_to_stop_or_start(
 
 def test_a_replaced_holder_waits_for_repair(up: LabFolder) -> None:
     up.save(replace(STATE, replaced=("h2",)))
-    with pytest.raises(NotReady, match="wallet repair") as waiting:
+    with pytest.raises(NotReady, match="new HSM") as waiting:
         lab_app.start_holder(up.path, "h2")
     assert waiting.value.waiting_for == ("h2",)
 

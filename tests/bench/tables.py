@@ -10,6 +10,7 @@ from hsm_mpc.bench.operations import window
 from hsm_mpc.bench.schemes import MeasuredScheme
 from hsm_mpc.bench.tables_dkg import key_generation
 from hsm_mpc.bench.tables_refresh import refreshed
+from hsm_mpc.bench.tables_repair import repaired
 from hsm_mpc.secure.arena import Arena
 
 STAND_IN = Operation("stand-in", "nothing", lambda: lambda repeats: None)
@@ -28,6 +29,7 @@ def all_tables(arena: Arena) -> list[tuple[str, tuple[Count, ...]]]:
             found.append((f"{scheme.name}.sign {t}", scheme.signature(t, 32, opened)))
             found.append((f"{scheme.name}.dkg {t}", generation(scheme, t, n, opened)))
             found.append((f"{scheme.name}.refresh {t}", refreshed(scheme.curve, t, n, opened)))
+            found.append((f"{scheme.name}.repair {t}", repaired(scheme.curve, t, n, opened)))
     return found
 
 

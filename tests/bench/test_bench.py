@@ -70,13 +70,15 @@ def test_the_rows_of_a_signer(run: Run) -> None:
         pytest.param("ed25519.dkg", marks=pytest.mark.long),
         pytest.param("taproot.refresh", marks=pytest.mark.long),
         pytest.param("ed25519.refresh", marks=pytest.mark.long),
+        pytest.param("taproot.repair", marks=pytest.mark.long),
+        pytest.param("ed25519.repair", marks=pytest.mark.long),
     ],
 )
 def test_a_row_for_each_size(run: Run, name: str) -> None:
     found = rows(run, name)
     assert [(row["name"], row["t"], row["n"]) for row in found] == [(name, *s) for s in SIZES]
     for row in found:
-        if name.endswith(".refresh"):
+        if name.endswith((".refresh", ".repair")):
             assert row["peers"] == {}, "the peer has no such thing"
         elif peers._FROST is None:
             assert row["peers"] == {}

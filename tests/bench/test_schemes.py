@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from hsm_mpc.bench import peers, refresh, schemes, sign
+from hsm_mpc.bench import peers, refresh, repair, schemes, sign
 from hsm_mpc.bench.dkg import Holders
 from hsm_mpc.bench.measure import side_by_side
 from hsm_mpc.bench.refresh import Epoch
+from hsm_mpc.bench.repair import Loss
 from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
 from hsm_mpc.bench.sign import Signers
 from hsm_mpc.errors import HsmMpcError
@@ -44,6 +45,9 @@ def test_nothing_secret_is_left_behind(scheme: MeasuredScheme, arena: Arena) -> 
     epoch = Epoch(scheme.suite, 2, 3, arena)
     epoch.renew()
     epoch.close()
+    loss = Loss(scheme.suite, 2, 3, arena)
+    loss.repair()
+    loss.close()
     assert arena.free_bytes == free
 
 
@@ -66,6 +70,16 @@ def test_the_measured_refresh_renews_every_share_and_keeps_the_key(
 def test_a_refresh_has_a_row_with_its_floor(scheme: MeasuredScheme, arena: Arena) -> None:
     row = refresh.row(scheme, 2, 3, arena, rounds=1)
     assert (row.name, row.t, row.n) == (f"{scheme.name}.refresh", 2, 3)
+    assert row.floor_us == pytest.approx(sum(line.us for line in row.floor), abs=0.1)
+    assert row.cpu_us and row.floor_us and row.cpu_us > row.floor_us
+    assert "target 1.3" in row.note
+
+
+@pytest.mark.long
+@each_scheme
+def test_a_repair_has_a_row_with_its_floor(scheme: MeasuredScheme, arena: Arena) -> None:
+    row = repair.row(scheme, 2, 3, arena, rounds=1)
+    assert (row.name, row.t, row.n) == (f"{scheme.name}.repair", 2, 3)
     assert row.floor_us == pytest.approx(sum(line.us for line in row.floor), abs=0.1)
     assert row.cpu_us and row.floor_us and row.cpu_us > row.floor_us
     assert "target 1.3" in row.note

@@ -12,10 +12,13 @@ from hsm_mpc.bench.dkg import Holders, ext_bytes
 from hsm_mpc.bench.floor import Count
 from hsm_mpc.bench.operation import Operation
 from hsm_mpc.bench.refresh import Epoch
+from hsm_mpc.bench.repair import Loss
 from hsm_mpc.bench.schemes import ED25519, TAPROOT, MeasuredScheme
 from hsm_mpc.bench.sign import Signers
 from hsm_mpc.bench.tables_dkg import transcript_bytes
 from hsm_mpc.bench.tables_refresh import refreshed
+from hsm_mpc.bench.tables_repair import repaired
+from hsm_mpc.groups.sharing import lagrange
 from hsm_mpc.secure import sodium_ed25519
 from hsm_mpc.secure.arena import Arena
 from tests.bench.tables import SIZES, STAND_IN, all_tables, generation
@@ -161,6 +164,35 @@ def test_a_refresh_on_ed25519_does_no_more_than_its_floor_counts(
     table = refreshed(ED25519.curve, t, n, STAND_IN)
     called[edwards.BASE] -= n  # each holder makes sure that its delivery key is its own
     assert called == {operation: n * times(table, operation) for operation in called}
+    assert set(called) == {*COSTLY.values(), edwards.SUM}
+
+
+@pytest.mark.parametrize(("t", "n"), SIZES)
+def test_a_repair_checks_each_delta_and_each_sum(t: int, n: int) -> None:
+    table = repaired(TAPROOT.curve, t, n, STAND_IN)
+    # t deltas are dealt to each of t helpers, and each is checked there
+    assert times(table, curve.SECRET_TIMES_G, "6.7.4") == t * t
+    # every party multiplies the public share of each helper by its factor
+    assert times(table, curve.POINT_PRODUCT) == (t + 1) * t
+    assert times(table, curve.KEY_AGREEMENT) == t * (3 * t + 2) + 2 * t
+    assert times(table, curve.TWO_PRODUCTS) == t * (t - 1) + 2 * t
+
+
+@pytest.mark.parametrize(("t", "n"), [(2, 3), (3, 5), pytest.param(11, 16, marks=pytest.mark.long)])
+def test_a_repair_on_ed25519_does_no_more_than_its_floor_counts(
+    t: int, n: int, arena: Arena, called: Counter[Operation]
+) -> None:
+    loss = Loss(ED25519.suite, t, n, arena)
+    called.clear()
+    loss.repair()
+    loss.close()
+    table = repaired(ED25519.curve, t, n, STAND_IN)
+    called[edwards.BASE] -= t + 1  # each party makes sure that its delivery key is its own
+    order, helpers = ED25519.suite.group.order, range(1, t + 1)
+    factors = [lagrange(helper, helpers, order, n) for helper in helpers]
+    signs = sum(factor in (1, order - 1) for factor in factors)  # need no product
+    called[edwards.PRODUCT] += (t + 1) * signs
+    assert called == {operation: times(table, operation) for operation in called}
     assert set(called) == {*COSTLY.values(), edwards.SUM}
 
 

@@ -32,12 +32,12 @@ def create(policy: str = "version: 1\n", digest: str = DIGEST) -> consents.Shown
         administrators=consents.PlannedAdministrators(1, ("77" * 32,)),
         clients=(consents.PlannedClient("desk", "66" * 32),),
     )
-    return consents.ShownPlan(digest, "create", "treasury", UNTIL, False, wallet, None)
+    return consents.ShownPlan(digest, "create", "treasury", UNTIL, False, wallet, None, None)
 
 
 def destroy(reason: str = "we move") -> consents.ShownPlan:
     end = consents.PlannedEnd("taproot", 7, reason)
-    return consents.ShownPlan(DIGEST, "destroy", "treasury", UNTIL, True, None, end)
+    return consents.ShownPlan(DIGEST, "destroy", "treasury", UNTIL, True, None, end, None)
 
 
 def rows(text: str) -> list[str]:

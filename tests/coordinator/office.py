@@ -19,6 +19,7 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.repair import Repairer
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BackendError
 from hsm_mpc.ids import Scheme
@@ -135,6 +136,14 @@ class Office:
             refresher=refresher,
             destroyer=Destroyer(
                 holders, registry, FIRST_COORDINATOR, world.coordinator.sign, world.clock
+            ),
+            repairer=Repairer(
+                holders,
+                registry,
+                refresher,
+                FIRST_COORDINATOR,
+                world.coordinator.sign,
+                world.clock,
             ),
         )
         transport = LocalCoordinator(service)

@@ -66,7 +66,7 @@ OF_ONE_STEP = {
     *("seed.write", "case.write"),
     *("registry.open", "registry.add", "registry.confirm"),
     *("registry.age", "registry.attempt", "registry.succession"),
-    *("registry.plan", "registry.drop-plan", "registry.destroyed"),
+    *("registry.plan", "registry.drop-plan", "registry.destroyed", "registry.repaired"),
 }
 """Files of clients and coordinators: a seed, evidence, a database (test_files_of_one_step.py)."""
 

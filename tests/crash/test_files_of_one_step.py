@@ -82,9 +82,10 @@ SUCCESSION = Succession(WALLET.wallet_id, 1, b"propose", b"certificate", b"trans
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("number", range(9))
+@pytest.mark.parametrize("number", range(10))
 def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment: Moment) -> None:
-    """Its steps: open, add, confirm, attempt, succession, age, plan, drop-plan, destroyed."""
+    """Its steps: open, add, confirm, attempt, succession, age, plan, drop-plan, destroyed,
+    repaired."""
     path = tmp_path / "registry"
 
     def register() -> None:
@@ -97,6 +98,7 @@ def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment
         registry.keep_plan("savings", b"plan", 9, 7)
         registry.drop_plan(b"plan")
         registry.keep_destroyed(WALLET.wallet_id, 2, b"destroyed")
+        registry.keep_repaired(WALLET.wallet_id, H, 2, b"done")
 
     def look() -> None:
         kept = Registry(path)
@@ -107,7 +109,8 @@ def test_a_registry_is_as_before_or_as_after(tmp_path: Path, number: int, moment
         assert kept.since(WALLET.wallet_id, H, 9) == (7 if reached > 5 else 9)
         assert kept.next_counter(WALLET.wallet_id, 7) == (8 if reached > 3 else 7)
         assert kept.plans("savings") == ((b"plan",) if reached == 7 else ())
-        destroyed = {2: b"destroyed"} if reached == 9 else {}
+        destroyed = {2: b"destroyed"} if reached > 8 else {}
+        assert kept.repaired(WALLET.wallet_id) == ({(H, 2): b"done"} if reached > 9 else {})
         assert kept.destroyed(WALLET.wallet_id) == destroyed
         assert bool(kept.living()) == (reached > 1 and not destroyed)
 

@@ -7,7 +7,6 @@ from hsm_mpc.groups.proofs import (
     COCKTAIL_SECP256K1,
     ContextLabel,
     context_of,
-    refresh_context,
     signature_length,
     verify,
 )
@@ -65,13 +64,10 @@ def test_pop_under_other_context_or_key_is_refused() -> None:
 
 
 def test_no_two_kinds_of_session_share_a_context() -> None:
-    """Steps 2.4.2 and 6.4.1."""
+    """Steps 2.4.2, 6.4.1 and 6.7.2."""
     keys, session = [PUBLIC, COMMITMENT], b"sid".ljust(32, b".")
     contexts = {context_of(COCKTAIL_SECP256K1, session, keys, label) for label in ContextLabel}
     assert len(contexts) == len(ContextLabel)
-    assert refresh_context(COCKTAIL_SECP256K1, session, keys) == context_of(
-        COCKTAIL_SECP256K1, session, keys, ContextLabel.REFRESH
-    )
     assert all(
         label.value.isascii() and label.value.endswith(b"-CONTEXT") for label in ContextLabel
     )

@@ -13,6 +13,7 @@ from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1, Point
 from hsm_mpc.groups.sharing import (
     SECRET_SHARING,
     ZERO_SHARING,
+    AdditiveSharing,
     Sharing,
     evaluate_public,
     lagrange,
@@ -144,19 +145,19 @@ def test_feldman_accepts_the_committed_share_and_no_other(
 
 
 @pytest.mark.parametrize(
-    ("sharing", "lowest", "drawn"), [(SECRET_SHARING, 0, 3), (ZERO_SHARING, 1, 2)]
+    ("sharing", "lowest", "committed"), [(SECRET_SHARING, 0, 3), (ZERO_SHARING, 1, 2)]
 )
 @given(coefficients=st.lists(scalars, min_size=1, max_size=4), index=st.integers(1, 255))
 def test_what_is_dealt_is_what_was_committed_and_nothing_else(
     group_arena: Arena,
     sharing: Sharing,
     lowest: int,
-    drawn: int,
+    committed: int,
     coefficients: list[int],
     index: int,
 ) -> None:
     """Steps 2.5.1, 2.5.8, 6.4.2 and 6.4.3: f begins with a constant, g with b_1·x."""
-    assert sharing.drawn(3) == drawn
+    assert sharing.committed(3) == committed
     sums = accumulate(reversed(coefficients), lambda total, a: total * index + a)
     assume(all(total % ORDER for total in sums))  # the library refuses a sum of 0 (step 1.8.4)
     value = sum(a * index**k for k, a in enumerate(coefficients, lowest)) % ORDER
@@ -170,6 +171,24 @@ def test_what_is_dealt_is_what_was_committed_and_nothing_else(
         assert at(share, 32) == value.to_bytes(32, "big"), "it is only read"
         with filled(take(32), (value % (ORDER - 1) + 1).to_bytes(32, "big")).open() as wrong:
             assert not sharing.is_committed(SECP256K1, wrong, points, index, share + 32)
+
+
+def test_a_summand_is_committed_to_for_one_receiver_and_no_other(group_arena: Arena) -> None:
+    """Steps 6.7.3 and 6.7.4: each receiver is dealt the one in its place."""
+    sharing, summands = AdditiveSharing((2, 3, 7)), (11, 12, 13)
+    assert sharing.committed(3) == 3
+    points = commit(*summands)
+    with group_arena.scope() as take, take(64).open() as share:
+        written = b"".join(each.to_bytes(32, "big") for each in summands)
+        with filled(take(len(written)), written).open() as first:
+            for receiver, summand in zip(sharing.receivers, summands, strict=True):
+                sharing.share_at(SECP256K1, first, 3, receiver, share)
+                assert at(share, 32) == summand.to_bytes(32, "big")
+                fits = [
+                    sharing.is_committed(SECP256K1, share, points, each, share + 32)
+                    for each in sharing.receivers
+                ]
+                assert fits == [each == receiver for each in sharing.receivers]
 
 
 def test_a_sum_of_higher_commitments_names_the_coefficient() -> None:

@@ -337,6 +337,26 @@ def destroyed_after_consent(lab: Lab, of_h1: Callable[..., Answer]) -> None:
     assert "asked" not in str(of_h1("share", "list").document)
 
 
+def test_a_holder_that_lost_its_store_gets_its_share_again(battered: Lab, message: Path) -> None:
+    folder = battered.folder / "h2"
+    before = battered.well("wallet", "show", "treasury")
+    battered.lab("stop-holder", "h2")
+    shutil.rmtree(folder / "store")
+    made = battered.ran("--config", str(folder / "holder.yaml"), "holder", "init")
+    assert made.code == 0
+    battered.lab("start-holder", "h2")
+    only_h2 = ("sign", "treasury", "--message", str(message), "--signers", "h1,h2")
+    assert battered.client(*only_h2).code == 3
+    after = battered.well("wallet", "repair", "treasury", "--holder", "h2")
+    assert after["epoch"] == before["epoch"] + 1
+    assert after["public_key"] == before["public_key"]
+    assert after["retired"]["state"] == "done"
+    sign(battered, message, "--signers", "h1,h2")
+    again = battered.client("wallet", "repair", "treasury", "--holder", "h2")
+    assert (again.code, again.error["rule"]) == (3, "share-opens")
+    assert battered.well("wallet", "history", "treasury")["epochs"]
+
+
 @pytest.mark.long
 def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> None:
     lab = battered
@@ -373,6 +393,8 @@ def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path)
     lab.lab("up")
     sign(lab, message)
     for each in wallet.every(lab.client_config).wallets:
+        if each.destroyed:
+            continue
         wallet.sign(lab.client_config, each.name, bytes(32), digest=True, signers=(), path="m/0/0")
 
 

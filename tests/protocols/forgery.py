@@ -44,11 +44,11 @@ def forged_dealing(
     suite, arena = session.suite, own.arena
     commitments = tuple(times_base(suite, a) for a in coefficients.values())
     key, width = shown or times_base(suite, ephemeral), suite.group.point_length
-    keys = [session.key_of(index) for index in range(1, session.holders + 1)]
+    keys = [session.key_of(index) for index in session.receivers]
     with arena.scope() as take:
         first = filled(take(32), encoded(suite, next(iter(coefficients.values()))))
         secret = filled(take(32), encoded(suite, ephemeral))
-        halves, plaintext = take(width * session.holders), take(32)
+        halves, plaintext = take(width * len(keys)), take(32)
         with first.open() as signing, own.open() as static, halves.open() as half:
             signed = possession_message(session, commitments, key)
             possession = schnorr.sign(suite, arena, signing, commitments[0], signed)

@@ -62,9 +62,11 @@ class Curve:
     def order(self) -> int:
         return self.group.order
 
-    def context(self, session: bytes, keys: Sequence[bytes]) -> bytes:
-        """Step 6.4.1."""
-        written = b"HSM-MPC-REFRESH-CONTEXT" + big(len(session)) + session
+    def context(
+        self, session: bytes, keys: Sequence[bytes], label: bytes = b"HSM-MPC-REFRESH-CONTEXT"
+    ) -> bytes:
+        """Steps 6.4.1 and 6.7.2."""
+        written = label + big(len(session)) + session
         written += big(len(self.suite_id)) + self.suite_id
         written += len(keys).to_bytes(4, "little") + b"".join(keys)
         return (hashlib.sha256 if self.on_secp256k1 else hashlib.sha512)(written).digest()

@@ -9,9 +9,10 @@ import pytest
 
 from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
 from hsm_mpc.protocols import equal_logs, refresh
+from hsm_mpc.protocols.complaint import Complaint
 from hsm_mpc.protocols.equal_logs import Bases
 from hsm_mpc.protocols.pads import Pads
-from hsm_mpc.protocols.refresh_complaint import Complaint, accuse, judge
+from hsm_mpc.protocols.refresh_complaint import accuse, judge
 from hsm_mpc.protocols.refresh_messages import ZeroDealing
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Take
@@ -126,7 +127,7 @@ def test_a_complaint_belongs_to_its_attempt_accuser_and_dealing(
         (at_work.setup, ACCUSER, honest),
     ):
         assert judge(setup, accuser, complaint, dealing, protocol_arena) == accuser
-    third = replace(complaint, dealer=3)
+    third = replace(complaint, accused=3)
     assert judge(at_work.setup, ACCUSER, third, false, protocol_arena) == ACCUSER
 
 
@@ -162,7 +163,7 @@ def test_only_a_holder_complains_and_only_of_another_dealer(
     delivery, draws = at_work.delivery(ACCUSER), random_draws(at_work.suite, 7)
     with pytest.raises(BadInput, match=r"complains of|indices run"):
         accuse(at_work.setup, accuser, delivery, dealer, false, draws)
-    complaint = replace(complained(at_work, false), dealer=dealer)
+    complaint = replace(complained(at_work, false), accused=dealer)
     with pytest.raises(BadInput, match=r"complains of|indices run"):
         judge(at_work.setup, accuser, complaint, false, protocol_arena)
 

@@ -8,7 +8,7 @@ import pytest
 
 from hsm_mpc.encoding import u32le, u64be
 from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
-from hsm_mpc.groups.proofs import context_of, refresh_context
+from hsm_mpc.groups.proofs import context_of
 from hsm_mpc.groups.sharing import MAX_HOLDERS
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.suite import Suite
@@ -98,7 +98,7 @@ def test_a_context_names_its_kind_its_session_and_the_delivery_keys(
     written += u64be(len(any_suite.suite_id)) + any_suite.suite_id + u32le(3) + b"".join(keys)
     assert setup_of(any_suite, keys).context == any_suite.hash(written)
     contexts = {
-        refresh_context(any_suite, SESSION, keys),
+        setup_of(any_suite, keys).context,
         context_of(any_suite, SESSION, keys),
         setup_of(any_suite, keys, session=b"another").context,
         setup_of(any_suite, [keys[0], keys[2], keys[1]]).context,

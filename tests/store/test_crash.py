@@ -29,6 +29,7 @@ from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.holder import ALL_STEPS, HolderStore
 from hsm_mpc.store.proposals import SessionDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.crash.deaths import MOMENTS, Moment, killing_at
 from tests.named_steps import observed
@@ -77,6 +78,10 @@ def keep_epoch_document(document: EpochDocument) -> Operation:
 
 def keep_attempt_document(document: AttemptDocument) -> Operation:
     return in_store(lambda store: store.attempts(WALLET).keep(ALPHA, document, b"content"))
+
+
+def keep_of_repair(document: RepairDocument) -> Operation:
+    return in_store(lambda store: store.repairs(WALLET).keep(PH, document, b"content"))
 
 
 def keep_of_destruction(document: DestructionDocument) -> Operation:
@@ -193,6 +198,17 @@ SCENARIOS = {
         ),
         (in_wallet(lambda e: e.drop(H2)),),
     ),
+    "a repair": Scenario(
+        (create, in_wallet(lambda e: e.seal(record(EpochState.ACTIVE), BLOB))),
+        (
+            in_store(lambda s: s.repairs(WALLET).put_offer(b"a key")),
+            in_store(lambda s: s.repairs(WALLET).put_offer(b"a key and more")),
+            *(keep_of_repair(document) for document in RepairDocument),
+            in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done")),
+            in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done again")),
+            in_store(lambda s: s.repairs(WALLET).remove_offer()),
+        ),
+    ),
     "a wallet's end": Scenario(
         (
             create,
@@ -275,6 +291,7 @@ def state_of(place: Path) -> State | None:
                 ]
                 for i in wallets
             },
+            "repairs": {i: (store.repairs(i).orders(), store.repairs(i).offer()) for i in wallets},
             "ends": {
                 i: [store.destruction(i).kept(d) for d in DestructionDocument] for i in wallets
             },
@@ -291,10 +308,12 @@ def state_of(place: Path) -> State | None:
             for one in epochs.records()
             if _is_going(store, one)
         }
+        if any(store.plans.is_declined(d) for d in store.plans.digests()):
+            noise.add("consent")  # which counts for nothing any more
         file, floor = audit_log.open_to_read(place / "audit")
         with file:
             assert len(audit.last_lines(file, 1000, floor)) == store.audit.tail.seq
-    lazily_made = {"attempts", "plans"}
+    lazily_made = {"attempts", "plans", "repairs"}
     files = (path for path in place.rglob("*") if path.is_file() or not lazily_made & {*path.parts})
     state["files"] = sorted(
         str(file.relative_to(place)) for file in files if file.name not in noise

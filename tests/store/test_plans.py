@@ -79,3 +79,11 @@ def test_a_plan_that_cannot_be_kept_leaves_nothing(plans: Plans, folder: Path, n
         plans.offer(PLAN, b"named")
     assert plans.digests() == ()
     assert list((folder / "plans").iterdir()) == []
+
+
+def test_declining_what_nobody_has_agreed_to_removes_nothing(plans: Plans) -> None:
+    plans.offer(PLAN, b"named")
+    steps: list[str] = []
+    with observed(lambda when, name: steps.append(name)):
+        plans.decline(DIGEST)
+    assert "consent.unlink" not in steps

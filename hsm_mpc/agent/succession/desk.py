@@ -123,6 +123,12 @@ class Successions:
             return self._wallets.find(wallet_id, record.epoch_hash)
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """No succession goes on while the body runs."""
+        with self._lock:
+            yield
+
+    @contextmanager
     def newest(self, wallet_id: WalletId) -> Iterator[HeldEpoch]:
         """The newest epoch that this holder has adopted; nothing takes its place meanwhile.
 
@@ -159,6 +165,7 @@ class Successions:
         return live
 
     def _newest(self, wallet_id: WalletId) -> HeldEpoch:
+        self._wallets.require_not_destroyed(wallet_id)
         certified = [
             held
             for held in self._wallets.of(wallet_id)
@@ -168,8 +175,12 @@ class Successions:
             return certified[0]
         live = self._settled(wallet_id)
         adopted = live.register.adopted
-        voted = None if adopted is None else live.successor(adopted.epoch_hash)
-        return voted or live.held
+        if adopted is None:
+            return live.held
+        voted = live.successor(adopted.epoch_hash)
+        if voted is None:
+            raise Tampered("the store has no share of the successor that this holder has adopted")
+        return voted
 
     def _finished(self, wallet_id: WalletId) -> tuple[bytes, LiveEpoch]:
         """The own DESTROYED of the epoch that retires, and the one that is live after it."""

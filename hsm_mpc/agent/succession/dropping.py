@@ -17,6 +17,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 
 MOST_STAGED: Final = 4
@@ -83,7 +84,11 @@ def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:
 def made_in(epochs: Epochs, h: EpochHash) -> Attempt:
     """The attempt whose PROPOSE made the successor `h`. Raises: Tampered."""
     transcript = epochs.kept(h, EpochDocument.TRANSCRIPT)
-    if transcript is None:
+    certificate = epochs.kept(h, EpochDocument.CERTIFICATE)
+    if transcript is not None:
+        propose = parse_envelope(unbundled(transcript)[0])
+    elif certificate is not None:  # of a share that was repaired
+        propose = parse_envelope(SuccessorCertificate.from_bytes(certificate).propose)
+    else:
         raise Tampered("the transcript of a successor is missing")
-    propose = parse_envelope(unbundled(transcript)[0])
     return Attempt.read(Reader(propose.payload, "propose"))

@@ -175,10 +175,12 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
 
 
 def _retired_at(live: LiveEpoch) -> int:
-    """When the own key of the epoch before was destroyed, in seconds since 1970 UTC."""
+    """When the own key of the epoch before was destroyed, in seconds since 1970 UTC; 0: a holder
+    that has lost its store does not know it.
+    """
     said = live.epochs.kept(live.body.prev_hash, EpochDocument.DESTROYED)
     if said is None:
-        raise Tampered("the own word on the end of the epoch before is missing in the store")
+        return 0
     return Destroyed.from_bytes(parse_envelope(said).payload).at
 
 

@@ -1,0 +1,226 @@
+"""All repairs of one holder: what coordinators ask of it, one at a time (section 6.7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.holdings import newest_done
+from hsm_mpc.agent.repair import helping, offering, receiving
+from hsm_mpc.agent.repair.chain import known_wallet
+from hsm_mpc.agent.repair.orders import (
+    order_in,
+    policy_of,
+    require_consent,
+    require_possible,
+    require_signed,
+)
+from hsm_mpc.agent.repair.register import require_registered
+from hsm_mpc.agent.succession.desk import Successions
+from hsm_mpc.agent.succession.live import opened_share
+from hsm_mpc.agent.wallets import HeldWallets, body_of
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.errors import BadInput, Refused, Tampered
+from hsm_mpc.ids import EpochHash, Scheme, WalletId
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.repairs import RepairDocument
+from hsm_mpc.tags import Tag
+
+
+class RepairDesk:
+    """Safe to use from threads. Every method raises what its function in this package raises."""
+
+    def __init__(
+        self,
+        holder: ActingHolder,
+        wallets: HeldWallets,
+        consents: Consents,
+        successions: Successions,
+        suites: Mapping[Scheme, Suite],
+    ) -> None:
+        self._holder = holder
+        self._wallets = wallets
+        self._consents = consents
+        self._successions = successions
+        self._suites = suites
+
+    def settle(self) -> None:
+        """At start: finish what a crash interrupted. What does not fit is said aloud, and stays.
+
+        Raises:
+            BackendError: HSM or disk.
+        """
+        for wallet_id in self._holder.store.wallet_ids():
+            try:
+                receiving.settle(self._holder, wallet_id)
+            except (BadInput, Tampered) as damaged:
+                named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
+                self._holder.audit("alarm", named)
+
+    def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes]:
+        """Policy file and client list of the newest epoch, if it is `h` and the own share of it
+        opens; and the own newest DONE.
+
+        Raises:
+            Refused: `unknown-wallet`, `wallet-destroyed` or `other-epoch`.
+        """
+        with self._successions.newest(wallet_id) as newest:
+            if newest.body.hash != h:
+                raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
+            epochs = self._holder.epochs(wallet_id)
+            with opened_share(self._holder, newest.body):  # else this holder is of no help
+                pass
+            policy = epochs.kept(h, EpochDocument.POLICY)
+            clients = epochs.kept(h, EpochDocument.CLIENTS)
+            done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, newest.body)
+        if policy is None or clients is None or done is None:
+            raise Tampered("the policy, the client list or the DONE of an epoch is missing")
+        return policy, clients, done
+
+    def offer(
+        self, chain: bytes, policy_file: bytes, clients: bytes
+    ) -> tuple[bytes, bytes, bytes, bytes]:
+        """What is public of a wallet → the own identity key, V_r and kek_digest_r for a repair, and
+        the own signature of these.
+
+        Raises:
+            Refused: `share-opens`: there is nothing to repair; `unknown-wallet`: this holder's HSM
+                knows no such wallet; `other-epoch`: or another epoch of it; `wallet-destroyed`.
+        """
+        wallet = known_wallet(self._holder, chain, policy_file, clients)
+        wallet_id = wallet.body.terms.wallet_id
+        with self._successions.alone():
+            receiving.settle(self._holder, wallet_id)
+            self._wallets.forget(wallet_id)
+            self._wallets.require_not_destroyed(wallet_id)
+            wallet.keep(self._holder.epochs(wallet_id))
+            self._require_lost(wallet.body)
+            made = offering.offer(self._holder, wallet)
+            digest = offering.kek_digest_in(self._holder, wallet_id, made)
+        key = self._holder.identity.key.to_bytes()
+        return key, made.delivery_key, digest, made.signature
+
+    def consider(self, source: bytes) -> bool:
+        """ORDER-REPAIR, unsigned → whether this holder would take part now; False: its operator is
+        asked.
+        """
+        with self._concerned(source) as (order, body):
+            self._require_helpers_order(body)
+            if self._has_begun(order):
+                return True
+            try:
+                require_consent(self._holder, self._consents, order, body)
+            except Refused as refused:
+                if refused.rule == "consent":
+                    return False
+                raise
+        return True
+
+    def countersign(self, source: bytes) -> bytes:
+        """ORDER-REPAIR, unsigned → the own signature, as a helper: the policy names nobody else.
+
+        Raises:
+            Refused: `no-helper`, or `administrators`: those whom the policy names sign it.
+        """
+        with self._concerned(source) as (order, body):
+            holder = self._holder
+            if holder.me not in order.helpers:
+                raise Refused("no-helper", "this holder is none of the helpers of that repair")
+            self._require_helpers_order(body)
+            if not self._has_begun(order):
+                require_consent(holder, self._consents, order, body)
+            signature = holder.identity.sign(Tag.REPAIR_ORDER, order.terms)
+            algorithm = holder.identity.key.algorithm
+            return OrderSignature(holder.me, algorithm, signature).to_bytes()
+
+    def split(self, source: bytes, dones: Sequence[bytes]) -> bytes:
+        """ORDER-REPAIR, the DONEs that it is about → the own R1."""
+        with self._ordered(source) as (order, body):
+            return helping.split(self._holder, self._suite(body), order, body, dones)
+
+    def collect(self, source: bytes, splits: Sequence[bytes]) -> bytes:
+        """ORDER-REPAIR, R1 of all helpers → the own R2."""
+        with self._ordered(source) as (order, body):
+            return helping.collect(self._holder, self._suite(body), order, body, splits)
+
+    def recover(
+        self,
+        source: bytes,
+        dones: Sequence[bytes],
+        splits: Sequence[bytes],
+        sums: Sequence[bytes],
+    ) -> tuple[bytes, bytes]:
+        """ORDER-REPAIR, the DONEs, R1 and R2 of all helpers → the own ACK and DONE."""
+        with self._ordered(source) as (order, body):
+            if self._holder.me != order.lost:
+                raise Refused("not-lost", "that repair is of another holder's share")
+            messages = (dones, splits, sums)
+            said = receiving.recover(self._holder, self._suite(body), order, body, messages)
+            self._wallets.forget(order.wallet_id)
+            return said
+
+    @contextmanager
+    def _ordered(self, source: bytes) -> Iterator[tuple[RepairOrder, EpochBody]]:
+        """A repair that is signed and consented to; the consent has served once it goes on."""
+        with self._concerned(source) as (order, body), self._consents.serving(Plan.of(order)):
+            if not self._has_begun(order):
+                require_consent(self._holder, self._consents, order, body)
+            require_signed(self._holder, order, policy_of(self._holder, body))
+            yield order, body
+
+    @contextmanager
+    def _concerned(self, source: bytes) -> Iterator[tuple[RepairOrder, EpochBody]]:
+        """An order that this holder has a part in, and the body of its epoch."""
+        order = order_in(self._holder, source)
+        if self._holder.me == order.lost:
+            with self._successions.alone():
+                body = self._lost_body(order)
+                require_possible(self._holder, order, body)
+                yield order, body
+        else:
+            with self._successions.newest(order.wallet_id) as newest:
+                require_possible(self._holder, order, newest.body)
+                yield order, newest.body
+
+    def _require_lost(self, body: EpochBody) -> None:
+        """The HSM knows this epoch as the one that lives, and its share does not open."""
+        require_registered(self._holder, body)
+        try:
+            with opened_share(self._holder, body):
+                pass
+        except Tampered:
+            return
+        except Refused as refused:
+            if refused.rule == "not-sealed":  # a repair was interrupted
+                return
+            raise
+        raise Refused("share-opens", "the share of this holder opens: there is nothing to repair")
+
+    def _require_helpers_order(self, body: EpochBody) -> None:
+        """Raises: Refused: `administrators`: those whom the policy names order a repair."""
+        if policy_of(self._holder, body).administrators is not None:
+            raise Refused("administrators", "the wallet's administrators sign that order")
+
+    def _lost_body(self, order: RepairOrder) -> EpochBody:
+        """Of the epoch whose share is to be repaired here: it was told of before."""
+        encoded = self._holder.epochs(order.wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
+        if encoded is None:
+            raise Refused("other-order", "this holder has prepared no repair of that wallet")
+        body = body_of(order.epoch_hash, encoded)
+        self._wallets.require_not_destroyed(order.wallet_id)
+        require_registered(self._holder, body)
+        return body
+
+    def _has_begun(self, order: RepairOrder) -> bool:
+        """Whether this holder has answered in this very repair: its consent has served."""
+        repairs = self._holder.store.repairs(order.wallet_id)
+        split = repairs.kept(order.session_id, RepairDocument.SPLIT)
+        return split is not None or receiving.is_done(self._holder, order)
+
+    def _suite(self, body: EpochBody) -> Suite:
+        return self._suites[body.terms.scheme]

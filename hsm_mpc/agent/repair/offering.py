@@ -1,0 +1,173 @@
+"""What a holder that has lost its share prepares: a wrapping key and v_r for the repaired one.
+
+Both outlive a restart, for people may take a day to consent: v_r lies sealed under that key, in the
+place of x, too, until x is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
+from hsm_mpc.agent.repair.chain import KnownWallet
+from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.repair_order import offer_message
+from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
+from hsm_mpc.encoding import u32be
+from hsm_mpc.errors import BadInput, Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.sealing.cms import SHARE_BYTES
+from hsm_mpc.sealing.sealed import SealedShare, seal, unseal
+from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import bundle, unbundled
+from hsm_mpc.wrapping.token_keys import made_key
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A wrapping key for the repaired share of an epoch, and v_r under it; all of it public."""
+
+    epoch_hash: EpochHash
+    key_generation: int
+    """g of step 6.2.2."""
+    kek_uri: str
+    delivery_key: bytes
+    """V_r; empty while the key is being made."""
+    blob: bytes
+    """v_r ‖ v_r, sealed."""
+    signature: bytes
+    """The own one over `offer_message`: made once, so that a plan with it stays the same."""
+
+    def to_bytes(self) -> bytes:
+        """As it lies on disk."""
+        generation, uri = u32be(self.key_generation), self.kek_uri.encode()
+        made = [self.delivery_key, self.blob, self.signature]
+        return bundle([self.epoch_hash, generation, uri, *made])
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> Offer:
+        """Inverse of `to_bytes`. Raises: Tampered: the file is damaged."""
+        try:
+            h, generation, uri, *made = unbundled(source)
+            number = int.from_bytes(generation, "big")
+            delivery_key, blob, signature = made
+            return cls(EpochHash(h), number, uri.decode(), delivery_key, blob, signature)
+        except ValueError as damaged:
+            raise Tampered("the offer of a repair is damaged") from damaged
+
+
+def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
+    """The one that waits for this epoch, or a new one: then nothing of an older one is left.
+
+    Raises:
+        Tampered: a key is in another token.
+        BackendError: HSM or disk; to be called again.
+    """
+    wallet_id = wallet.body.terms.wallet_id
+    repairs = holder.store.repairs(wallet_id)
+    kept, records = kept_offer(holder, wallet_id), holder.epochs(wallet_id).records()
+    if kept is not None:
+        if kept.epoch_hash == wallet.body.hash and _opens(holder, wallet.body, kept):
+            return kept
+        if not any(kept.kek_uri in (each.kek_uri, *each.extra_uris) for each in records):
+            destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
+    used = [each.key_generation for each in records if each.epoch_hash == wallet.body.hash]
+    generation, uri = _next_key(holder, wallet, max([*used, kept.key_generation if kept else 0]))
+    begun = Offer(wallet.body.hash, generation, uri, b"", b"", b"")
+    repairs.put_offer(begun.to_bytes())
+    made = _made(holder, wallet.body, begun)
+    repairs.put_offer(made.to_bytes())
+    return made
+
+
+def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
+    """The one that waits for a repair of this wallet; a damaged one is none."""
+    kept = holder.store.repairs(wallet_id).offer()
+    with suppress(Tampered):
+        return None if kept is None else Offer.from_bytes(kept)
+    return None
+
+
+def kek_digest_in(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> bytes:
+    """Of its wrapping key. Raises: Tampered: the token does not have it."""
+    key = find_wrapping_key(holder.token, kept.kek_uri, wallet_id)
+    return kek_digest_of(holder.token, key)
+
+
+@contextmanager
+def opened_offer(holder: ActingHolder, body: EpochBody, kept: Offer) -> Iterator[Secret]:
+    """v_r, unsealed for the length of the body.
+
+    Raises:
+        Tampered: blob, key and V_r do not belong together, or one is missing.
+        BackendError: the HSM does not answer.
+    """
+    group = body.terms.group
+    key = find_wrapping_key(holder.token, kept.kek_uri, body.terms.wallet_id)
+    digest = hashlib.sha256(kept.blob).digest()
+    with holder.arena.open(), holder.arena.scope() as take:
+        content, delivery = take(SHARE_BYTES), take(group.scalar_length)
+        try:
+            unseal(SealedShare.parse(kept.blob), key, context_of(holder, body), digest, content)
+        except BadInput as damaged:
+            raise Tampered(f"the offer of a repair: {damaged}") from damaged
+        with content.open() as source, delivery.open() as v:
+            move_bytes(v, source + group.scalar_length, group.scalar_length)
+        content.wipe()
+        if not group.is_canonical_nonzero(delivery):
+            raise Tampered("the offer of a repair holds no scalar")
+        if group.public_point(delivery) != kept.delivery_key:
+            raise Tampered("the offer of a repair holds another delivery key")
+        yield delivery
+
+
+def _opens(holder: ActingHolder, body: EpochBody, kept: Offer) -> bool:
+    try:
+        with opened_offer(holder, body, kept):
+            return True
+    except Tampered:
+        return False
+
+
+def _next_key(holder: ActingHolder, wallet: KnownWallet, used: int) -> tuple[int, str]:
+    """g, higher than any that was `used`, and the URI of a key that the token does not have yet
+    (step 6.2.2).
+    """
+    body, generation = wallet.body, used
+    wallet_id = body.terms.wallet_id
+    replaced = body.hash if body.epoch == 0 else body.prev_hash
+    present = set(keys.wrapping_key_ids(holder.token, keys.wrapping_label(wallet_id)))
+    while True:
+        generation += 1
+        key_id = wrapping_key_id(wallet_id, holder.me, replaced, wallet.made_in, generation)
+        if key_id not in present:
+            return generation, keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
+
+
+def _made(holder: ActingHolder, body: EpochBody, begun: Offer) -> Offer:
+    wallet_id, group = body.terms.wallet_id, body.terms.group
+    width, key_id = group.scalar_length, key_id_in(holder.token, begun.kek_uri)
+    label = keys.wrapping_label(wallet_id)
+    generated = keys.generate_wrapping_key(holder.token, key_id, label, holder.wrapping)
+    key = made_key(holder.token, generated, holder.wrapping)
+    with holder.arena.open(), holder.arena.scope() as take:
+        content, delivery = take(2 * width), take(width)
+        group.random_nonzero(delivery, holder.entropy)
+        with content.open() as at, delivery.open() as v:
+            move_bytes(at, v, width)
+            move_bytes(at + width, v, width)
+        shown = group.public_point(delivery)
+        blob = seal(content, context_of(holder, body), [key], holder.entropy, holder.clock())
+    digest = kek_digest_of(holder.token, key)
+    offered = offer_message(wallet_id, body.hash, holder.me, shown, digest)
+    signature = holder.identity.sign(Tag.REPAIR_OFFER, offered)
+    return replace(begun, delivery_key=shown, blob=blob, signature=signature)

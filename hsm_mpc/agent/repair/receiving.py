@@ -1,0 +1,239 @@
+"""R1 and R2 → the own share again, sealed, opened and said to be there (step 6.7.5).
+
+Order: a record → blob → the record that names it, whose rename is the commit → DONE → keys that
+no record names go → the register → the offer goes. What a crash interrupts, the same call finishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
+from hsm_mpc.agent.refusals import refusals_recorded
+from hsm_mpc.agent.repair.helping import named, received_splits
+from hsm_mpc.agent.repair.offering import Offer, kek_digest_in, kept_offer, opened_offer
+from hsm_mpc.agent.repair.orders import setup_of
+from hsm_mpc.agent.repair.register import catch_up
+from hsm_mpc.agent.succession.live import opened_share
+from hsm_mpc.agent.wallets import body_of, context_of
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.certificates.done import Done, ack_message
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.errors import BadEncoding, Refused, Tampered
+from hsm_mpc.hsm import keys
+from hsm_mpc.ids import WalletId
+from hsm_mpc.protocols import repair, repair_checks
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.sealing.sealed import seal
+from hsm_mpc.secure import sodium
+from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.store.repairs import RepairDocument
+from hsm_mpc.succession.repairing import address_in_repair, expected_in_repair
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
+from hsm_mpc.wire.rounds import REPAIR_ACK, REPAIR_DONE, SUM
+
+
+def recover(
+    holder: ActingHolder,
+    suite: Suite,
+    order: RepairOrder,
+    body: EpochBody,
+    messages: tuple[Sequence[bytes], Sequence[bytes], Sequence[bytes]],
+) -> tuple[bytes, bytes]:
+    """The own ACK and DONE messages, once the share is there.
+
+    Args:
+        messages: the DONEs of the order; R1 and R2 of all helpers, ascending.
+
+    Raises:
+        Refused: `other-order`: it is not about what this holder has prepared.
+        ProtocolAbort: naming every helper whose message is bad, with evidence on disk; or nobody.
+        Tampered, BackendError: HSM or disk; to be called again.
+        BadEncoding, InvalidSignature: a message is not what is waited for.
+    """
+    said = _done_in(holder, order)
+    if said is not None:
+        return _acknowledged(holder, order, body), said
+    offered = kept_offer(holder, order.wallet_id)
+    if offered is None:
+        raise Refused("other-order", "this holder has prepared no repair of that wallet")
+    digest = kek_digest_in(holder, order.wallet_id, offered)
+    if (order.delivery_key, order.kek_digest) != (offered.delivery_key, digest):
+        raise Refused("other-order", "that order is about another key than this holder's")
+    if not _is_sealed(holder, body, offered):
+        dones, splits, sums = messages
+        setup = setup_of(holder, suite, order, body, dones)
+        holder.store.repairs(order.wallet_id).keep(
+            order.session_id, RepairDocument.ORDER, bundle([order.terms, *dones])
+        )
+        with refusals_recorded(holder, named(order, body), (*splits, *sums)):
+            checked = repair_checks.verify(setup, received_splits(holder, order, splits))
+            received = _received_sums(holder, order, sums)
+            with opened_offer(holder, body, offered) as delivery:
+                share = repair.recover(checked, delivery, received)
+                try:
+                    _seal(holder, order, body, offered, share, delivery)
+                finally:
+                    share.release()
+    done = _finished(holder, order, body)
+    return _acknowledged(holder, order, body), done
+
+
+def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """Finish what a crash interrupted once the share was sealed.
+
+    Raises:
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    offered = kept_offer(holder, wallet_id)
+    if offered is None:
+        return
+    repairs = holder.store.repairs(wallet_id)
+    for kept in repairs.orders():
+        order = RepairOrder.from_terms(unbundled(kept)[0])
+        if (order.lost, order.delivery_key) == (holder.me, offered.delivery_key):
+            encoded = holder.epochs(wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
+            body = body_of(order.epoch_hash, encoded or b"")
+            if _is_sealed(holder, body, offered):
+                _finished(holder, order, body)
+                return
+
+
+def is_done(holder: ActingHolder, order: RepairOrder) -> bool:
+    """Whether this very repair was finished here."""
+    return _done_in(holder, order) is not None
+
+
+def _done_in(holder: ActingHolder, order: RepairOrder) -> bytes | None:
+    """The own DONE of this very repair."""
+    said = holder.epochs(order.wallet_id).kept(order.epoch_hash, EpochDocument.DONE)
+    if said is None:
+        return None
+    message = parse_envelope(said)
+    ours = message.kind is REPAIR_DONE and message.address.session_id == order.session_id
+    return said if ours else None
+
+
+def _received_sums(
+    holder: ActingHolder, order: RepairOrder, sources: Sequence[bytes]
+) -> Mapping[int, bytes]:
+    """R2 of each helper. Raises: BadEncoding, InvalidSignature: it is not that."""
+    if len(sources) != len(order.helpers):
+        raise BadEncoding(f"{len(sources)} messages R2 of {len(order.helpers)} helpers")
+    inbox, received = holder.inbox(), {}
+    for helper, source in zip(order.helpers, sources, strict=True):
+        expected = expected_in_repair(SUM, order, (helper,), holder.me)
+        received[helper] = inbox.receive(source, expected, holder.clock()).payload
+    return received
+
+
+def _is_sealed(holder: ActingHolder, body: EpochBody, offered: Offer) -> bool:
+    """Whether the record names this key already, and the share opens with it."""
+    for record in holder.epochs(body.terms.wallet_id).records():
+        if record.epoch_hash != body.hash or record.blob_digest == NOT_SEALED:
+            continue
+        if record.kek_uri == offered.kek_uri:
+            with suppress(Tampered), opened_share(holder, body):
+                return True
+    return False
+
+
+def _seal(
+    holder: ActingHolder,
+    order: RepairOrder,
+    body: EpochBody,
+    offered: Offer,
+    share: Secret,
+    delivery: Secret,
+) -> None:
+    """x_r ‖ v_r under the new key, opened again and compared."""
+    width, key = share.size, find_wrapping_key(holder.token, offered.kek_uri, order.wallet_id)
+    with holder.arena.open(), holder.arena.scope() as take:
+        content = take(2 * width)
+        with content.open() as at, share.open() as x, delivery.open() as v:
+            move_bytes(at, x, width)
+            move_bytes(at + width, v, width)
+        blob = seal(content, context_of(holder, body), [key], holder.entropy, holder.clock())
+        holder.audit("share-repaired", named(order, body))
+        holder.epochs(order.wallet_id).seal(_reserved(holder, body, offered), blob)
+        with opened_share(holder, body) as again:
+            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
+                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
+            if not same:
+                raise Tampered("the sealed share opens to something else")
+
+
+def _reserved(holder: ActingHolder, body: EpochBody, offered: Offer) -> EpochRecord:
+    """The record that was there, with another key; or a new one of an epoch that lives, on disk
+    before its blob is.
+    """
+    epochs = holder.epochs(body.terms.wallet_id)
+    for record in epochs.records():
+        if record.epoch_hash == body.hash:
+            certified = record.state is EpochState.CERTIFIED  # and all have confirmed it since
+            return replace(
+                record,
+                state=EpochState.ACTIVE if certified else record.state,
+                kek_uri=offered.kek_uri,
+                extra_uris=(),
+                key_generation=offered.key_generation,
+            )
+    clients = ClientList.from_bytes(epochs.kept(body.hash, EpochDocument.CLIENTS) or b"")
+    reserved = EpochRecord(
+        state=EpochState.ACTIVE,
+        epoch_hash=body.hash,
+        blob_digest=NOT_SEALED,
+        kek_uri=offered.kek_uri,
+        extra_uris=(),
+        key_generation=offered.key_generation,
+        clients_version=clients.version,
+        clients_hash=clients.hash,
+        pairs=(),
+    )
+    epochs.reserve(reserved)
+    return reserved
+
+
+def _finished(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> bytes:
+    """DONE goes to disk in the place of the one before: the next succession names V_r by it. Then
+    what is not needed any more goes.
+    """
+    epochs = holder.epochs(order.wallet_id)
+    digest = epochs.record(body.hash).blob_digest
+    done = Done(Attempt.NONE, body.hash, order.delivery_key, order.kek_digest, digest)
+    address = address_in_repair(order, holder.me)
+    said = holder.signed_by_identity(REPAIR_DONE, address, done.to_bytes())
+    epochs.renew(body.hash, EpochDocument.DONE, said)
+    _destroy_unnamed(holder, order.wallet_id)
+    catch_up(holder, body)
+    holder.store.repairs(order.wallet_id).remove_offer()
+    return said
+
+
+def _acknowledged(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> bytes:
+    """ACK: the share is sealed under that key, and opens."""
+    with opened_share(holder, body):
+        digest = holder.epochs(order.wallet_id).record(body.hash).blob_digest
+    signed = ack_message(body.hash, holder.me, order.kek_digest, digest)
+    ack = Acknowledgement(order.kek_digest, digest, holder.identity.sign(Tag.ACK, signed))
+    address = address_in_repair(order, holder.me)
+    return holder.signed_by_identity(REPAIR_ACK, address, body.hash + ack.to_bytes())
+
+
+def _destroy_unnamed(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """No wrapping key of the wallet is left that no record names: what it opened is lost."""
+    named_ids = {
+        key_id_in(holder.token, uri)
+        for record in holder.epochs(wallet_id).records()
+        for uri in (record.kek_uri, *record.extra_uris)
+    }
+    keys.destroy_labelled(holder.token, keys.wrapping_label(wallet_id), named_ids)

@@ -1,0 +1,109 @@
+"""The HSM's register of a wallet whose share is repaired (steps 6.2.1 and 6.6.1).
+
+It names the epoch, or one before it: who has lost its store while others refreshed has not seen the
+end of that one. The proof of that end is on disk by now, and counts as if it had come in time.
+"""
+
+from __future__ import annotations
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.wallets import body_of
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.hsm.register import Register
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.addresses import address_in
+from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import DESTROYED
+
+_UNKNOWN = bytes(32)
+"""kek_digest of a key that nobody remembers: it is gone with all that no record names."""
+
+
+def require_registered(holder: ActingHolder, body: EpochBody) -> None:
+    """The HSM wins over what anybody tells: it knows this epoch, or one that has ended for it.
+
+    Raises:
+        Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted a successor;
+            `epoch-retiring`.
+        Tampered: the store is damaged.
+    """
+    register = holder.registers.read(body.terms.wallet_id)
+    if register is None:
+        raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
+    records = holder.epochs(body.terms.wallet_id).records()
+    states = {record.epoch_hash: record.state for record in records}
+    if register.epoch_hash != body.hash:
+        if register.epoch_hash in states:  # its end comes by RETIRE, which destroys its key
+            raise Refused("other-epoch", "this holder is at another epoch, and catches up with it")
+        if not _is_ancestor(holder, register, body):
+            raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
+        return
+    if register.adopted is not None:  # it takes the place of this one, or another adoption does
+        raise Refused("voted", "this holder has adopted a successor of that epoch")
+    if states.get(body.hash) is EpochState.RETIRING:
+        raise Refused("epoch-retiring", "the end of that epoch is decided here")
+
+
+def catch_up(holder: ActingHolder, body: EpochBody) -> None:
+    """The register names this epoch; and DESTROYED of the one before is there for those who ask.
+
+    Only once no wrapping key of the wallet is left but that of this epoch.
+
+    Raises:
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    wallet_id = body.terms.wallet_id
+    if body.epoch:
+        _say_destroyed(holder, body)
+    register = holder.registers.read(wallet_id)
+    if register is None or register.epoch_hash != body.hash:
+        holder.registers.write(wallet_id, Register(body.hash))
+
+
+def _is_ancestor(holder: ActingHolder, register: Register, body: EpochBody) -> bool:
+    """Whether the registered epoch has ended, step by step, for the sake of this one."""
+    epochs = holder.epochs(body.terms.wallet_id)
+    while body.epoch:
+        before = body_of(body.prev_hash, epochs.kept(body.prev_hash, EpochDocument.BODY) or b"")
+        if _retired_for(holder, before) != body.hash:
+            return False
+        if register.epoch_hash == before.hash:
+            return True
+        body = before
+    return False
+
+
+def _retired_for(holder: ActingHolder, before: EpochBody) -> bytes | None:
+    """The successor for which an epoch has ended, as its kept proof says."""
+    kept = holder.epochs(before.terms.wallet_id).kept(before.hash, EpochDocument.RETIREMENT)
+    if kept is None:
+        return None
+    try:
+        return Retirement.from_bytes(kept).check(before, holder.keys).successor
+    except (BadInput, InvalidSignature) as broken:
+        raise Tampered(f"the kept retirement: {broken}") from broken
+
+
+def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
+    """What this holder would have said, had the proof come in time."""
+    epochs, h = holder.epochs(body.terms.wallet_id), body.prev_hash
+    if epochs.kept(h, EpochDocument.DESTROYED) is not None:
+        return
+    before = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
+    proof = Retirement.from_bytes(epochs.kept(h, EpochDocument.RETIREMENT) or b"")
+    attempt = proof.check(before, holder.keys).attempt
+    said = epochs.kept(h, EpochDocument.DONE)
+    group = before.terms.group
+    own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)
+    digest = _UNKNOWN if own is None else own.kek_digest
+    destroyed = Destroyed(attempt, h, body.hash, digest, holder.clock())
+    named = {"wallet_id": body.terms.wallet_id.hex(), "epoch_hash": h.hex()}
+    holder.audit("epoch-destroyed", {**named, "kek_digest": digest.hex(), "at": destroyed.at})
+    address = address_in(before, attempt, holder.me)
+    message = holder.signed_by_identity(DESTROYED, address, destroyed.to_bytes())
+    epochs.keep(h, EpochDocument.DESTROYED, message)

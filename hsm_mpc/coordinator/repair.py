@@ -1,0 +1,315 @@
+"""Repair at the relay: it carries signed messages, and sees no secret (section 6.7)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, not_consented
+from hsm_mpc.coordinator.keygen import CoSign
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.refresh import Refresher
+from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Epochs, Succession
+from hsm_mpc.encoding import Reader, u8
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    NotReady,
+    QuorumUnreachable,
+    Refused,
+)
+from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.repairing import (
+    address_in_repair,
+    check_terms,
+    digest_of_keys,
+    expected_in_repair,
+)
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
+from hsm_mpc.wire.inbox import Inbox
+from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
+from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
+
+_NO_CLOCK: Final = 0
+"""Identity keys have no validity to be judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """What a holder without its share has prepared."""
+
+    identity_key: VerifyingKey
+    delivery_key: bytes
+    kek_digest: bytes
+    signature: bytes
+    """Of that holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a holder tells of an epoch of which it has a share."""
+
+    policy: bytes
+    clients: bytes
+    done: bytes
+    """Its own newest DONE message."""
+
+
+class Repairer:
+    """Gives holders their lost shares again; used by several threads."""
+
+    def __init__(
+        self,
+        links: HolderLinks,
+        registry: Registry,
+        refresher: Refresher,
+        number: int,
+        sign: CoSign,
+        clock: Callable[[], int],
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._refresher = refresher
+        self._number = number
+        self._sign = sign
+        self._clock = clock
+        self._keys = KeyBook(links.roster, {})
+        self._plans = WaitingPlans(registry, clock)
+
+    def repair(self, wallet: Registered, lost: int) -> Epochs:
+        """The share of holder `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
+
+        Raises:
+            NotReady: the epoch before is not retired yet; or operators have not consented yet: it
+                names their holders.
+            QuorumUnreachable: fewer than t other holders answer.
+            Refused, ProtocolAbort, BackendError: what the holders say.
+        """
+        epochs = self._refresher.advance(wallet)
+        self._require_retired(epochs)
+        body = epochs.newest_body
+        told = self._documents(wallet, body, lost)
+        if lost in told:  # an answer of it was lost: it has its share again
+            done = told[lost].done
+            if parse_envelope(done).kind is not REPAIR_DONE:
+                raise Refused(
+                    "share-opens",
+                    f"holder {self._links.name(lost)}: its share of {wallet.name} opens",
+                )
+        else:
+            done = self._repaired_by(wallet, epochs, lost, told)
+        self._registry.keep_repaired(wallet.wallet_id, body.hash, lost, done)
+        try:
+            return self._refresher.refresh(wallet, ())
+        except Refused as refused:
+            raise Refused(
+                refused.rule, f"the share is repaired, and not refreshed yet: {refused}"
+            ) from refused
+
+    def _repaired_by(
+        self, wallet: Registered, epochs: Epochs, lost: int, told: Mapping[int, _Told]
+    ) -> bytes:
+        """The DONE of holder `lost`, after the first t of those that have told something."""
+        body = epochs.newest_body
+        helpers = tuple(told)[: body.terms.sizes.t]
+        dones = [
+            b"" if index == lost else self._newest_done(epochs, told, index)
+            for index in self._links.indices
+        ]
+        first = told[helpers[0]]
+        offered = self._offered(wallet, epochs, lost, first.policy, first.clients)
+        order = self._agreed(wallet, body, lost, helpers, dones, offered)
+        done = self._repaired(order, body, dones)
+        self._plans.drop(order.signed(()))
+        return done
+
+    def _newest_done(self, epochs: Epochs, told: Mapping[int, _Told], index: int) -> bytes:
+        if index in told:
+            return told[index].done
+        return epochs.newest_done(index, epochs.newest_body.epoch)
+
+    def _require_retired(self, epochs: Epochs) -> None:
+        """In this version a share is repaired in an epoch that alone is left (step 6.7.1)."""
+        newest = epochs.newest
+        if newest is not None and not newest.retirement:
+            missing = newest.waiting_for(self._links.indices)
+            raise NotReady(
+                f"epoch {newest.epoch - 1} is not retired yet",
+                [self._links.name(index) for index in missing],
+            )
+
+    def _documents(self, wallet: Registered, body: EpochBody, lost: int) -> Mapping[int, _Told]:
+        """What each holder tells of the newest epoch, as far as it is true.
+
+        Raises:
+            QuorumUnreachable: fewer than t of the others do.
+        """
+        asked = [body.terms.wallet_id, body.hash]
+        answers = self._links.ask_each(HolderMethod.DOCUMENTS, asked)
+        told = {
+            index: _Told(*answer)
+            for index, answer in answers.items()
+            if not isinstance(answer, HsmMpcError) and self._is_true(wallet, body, index, answer)
+        }
+        others = [index for index in self._links.indices if index != lost]
+        there, wanted = [index for index in others if index in told], body.terms.sizes.t
+        if len(there) < wanted:
+            raise QuorumUnreachable(
+                f"{len(there)} of {wanted} needed helpers answer",
+                [self._links.name(index) for index in others if index not in told],
+            )
+        return told
+
+    def _is_true(
+        self, wallet: Registered, body: EpochBody, index: int, answer: tuple[bytes, ...]
+    ) -> bool:
+        if len(answer) != 3:
+            return False
+        told = _Told(*answer)
+        certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
+        try:
+            clients = ClientList.from_bytes(told.clients).hash
+            done = done_in(told.done, index, body, self._keys)
+        except (BadInput, InvalidSignature):
+            return False
+        policy = hashlib.sha256(told.policy).digest()
+        wanted = (body.terms.policy_hash, certified, body.hash)
+        return (policy, clients, done.epoch_hash) == wanted
+
+    def _offered(
+        self, wallet: Registered, epochs: Epochs, lost: int, policy: bytes, clients: bytes
+    ) -> _Offered:
+        shown = tuple(_shown_to(lost, succession) for succession in epochs.successions)
+        chain = Chain(wallet.certificate, epochs.first_dones, shown).to_bytes()
+        parts = self._links.ask(lost, HolderMethod.OFFER, [chain, policy, clients])
+        if len(parts) != 4:
+            raise BadEncoding(f"holder {self._links.name(lost)} offers {len(parts)} parts")
+        reader = Reader(parts[0], "identity key")
+        key = VerifyingKey.read(reader)
+        reader.end()
+        return _Offered(key, parts[1], parts[2], parts[3])
+
+    def _agreed(
+        self,
+        wallet: Registered,
+        body: EpochBody,
+        lost: int,
+        helpers: tuple[int, ...],
+        dones: Sequence[bytes],
+        offered: _Offered,
+    ) -> RepairOrder:
+        """An order that every helper has signed, and to which every operator has consented."""
+        keys = [
+            done_in(source, index, body, self._keys).delivery_key
+            if source
+            else offered.delivery_key
+            for index, source in enumerate(dones, 1)
+        ]
+
+        def wished(nonce: bytes, deadline: int) -> RepairOrder:
+            return RepairOrder(
+                wallet_id=wallet.wallet_id,
+                epoch_hash=body.hash,
+                lost=lost,
+                identity_key=offered.identity_key,
+                delivery_key=offered.delivery_key,
+                kek_digest=offered.kek_digest,
+                offer_signature=offered.signature,
+                helpers=helpers,
+                keys_digest=digest_of_keys(keys),
+                deadline=deadline,
+                nonce=nonce,
+            )
+
+        planned = self._plans.like(wallet.name, wished)
+        order = planned or wished(os.urandom(32), self._clock() + PLAN_SECONDS)
+        check_terms(order, body, self._links.roster)
+        self._require_consents(wallet, order)
+        signed = self._each(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
+        return order.signed(tuple(map(_signature_in, signed.values())))
+
+    def _require_consents(self, wallet: Registered, order: RepairOrder) -> None:
+        concerned = sorted([*order.helpers, order.lost])
+        try:
+            answers = self._each(concerned, HolderMethod.CONSIDER, [self._said(order)])
+        except Refused:
+            self._plans.drop(order)
+            raise
+        except BackendError:
+            self._plans.keep(wallet.name, order)
+            raise
+        asked = [self._links.name(index) for index, answer in answers.items() if answer != u8(1)]
+        if asked:
+            self._plans.keep(wallet.name, order)
+            raise not_consented(Plan.of(order), asked)
+
+    def _repaired(self, order: RepairOrder, body: EpochBody, dones: Sequence[bytes]) -> bytes:
+        """R1, R2, and what r says then: its DONE."""
+        message = self._said(order)
+        splits = self._each(order.helpers, HolderMethod.SPLIT, [message, *dones])
+        sums = self._each(order.helpers, HolderMethod.COLLECT, [message, *splits.values()])
+        parts = [message, *dones, *splits.values(), *sums.values()]
+        answer = self._links.ask_some([order.lost], HolderMethod.RECOVER, parts)[order.lost]
+        if len(answer) != 2:
+            raise BadEncoding(f"holder {self._links.name(order.lost)} answers with {len(answer)}")
+        expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
+        said = Inbox(self._keys).receive(answer[1], expected, _NO_CLOCK)
+        done = Done.from_bytes(said.payload, body.terms.group)
+        if (done.epoch_hash, done.delivery_key) != (order.epoch_hash, order.delivery_key):
+            raise BadInput(f"holder {self._links.name(order.lost)} has repaired another share")
+        return answer[1]
+
+    def _each(
+        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes]
+    ) -> Mapping[int, bytes]:
+        """One message of each of these holders."""
+        answers = self._links.ask_some(among, method, parts)
+        for index, answer in answers.items():
+            if len(answer) != 1:
+                raise BadEncoding(
+                    f"holder {self._links.name(index)} answers {method.name} "
+                    f"with {len(answer)} parts"
+                )
+        return {index: answer[0] for index, answer in answers.items()}
+
+    def _said(self, order: RepairOrder) -> bytes:
+        address = address_in_repair(order, self._number)
+        payload = order.to_bytes()
+        return seal_envelope(ORDER_REPAIR, address, payload, Key.COORDINATOR, self._sign).to_bytes()
+
+
+def _shown_to(holder: int, succession: Succession) -> ShownSuccession:
+    """What proves a succession, and what this holder has said in it."""
+
+    def own(messages: Mapping[int, bytes]) -> tuple[bytes, ...]:
+        return tuple(message for index, message in messages.items() if index == holder)
+
+    return ShownSuccession(
+        succession.certificate,
+        own(succession.dones),
+        succession.retirement,
+        own(succession.destroyed),
+    )
+
+
+def _signature_in(encoded: bytes) -> OrderSignature:
+    reader = Reader(encoded, "signature of an order")
+    signature = OrderSignature.read(reader)
+    reader.end()
+    return signature

@@ -1,0 +1,114 @@
+"""Who may order a repair, and where its messages belong (step 6.7.2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.errors import BadInput, InvalidSignature
+from hsm_mpc.groups.sharing import require_ascending
+from hsm_mpc.policy.rules import Policy
+from hsm_mpc.roster import Roster
+from hsm_mpc.succession.propose import done_in
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import Address
+from hsm_mpc.wire.inbox import Expected
+from hsm_mpc.wire.rounds import EVERYBODY, MessageKind
+
+
+def address_in_repair(order: RepairOrder, sender: int, receiver: int = EVERYBODY) -> Address:
+    """Of every message of a repair."""
+    return Address(order.wallet_id, order.session_id, order.epoch_hash, sender, receiver)
+
+
+def expected_in_repair(
+    kind: MessageKind,
+    order: RepairOrder,
+    senders: Collection[int] | None,
+    receiver: int = EVERYBODY,
+) -> Expected:
+    """What is waited for in a repair; `senders` None: a coordinator of the own list."""
+    session_id = order.session_id
+    return Expected(kind, order.wallet_id, session_id, order.epoch_hash, senders, receiver)
+
+
+def check_terms(order: RepairOrder, body: EpochBody, roster: Roster) -> None:
+    """Whether such a repair of this epoch is possible; nobody need have signed it yet.
+
+    In this version r has the identity key that the roster says: its store is lost, not its HSM.
+
+    Raises:
+        BadInput: it is not.
+    """
+    sizes = body.terms.sizes
+    if (order.wallet_id, order.epoch_hash) != (body.terms.wallet_id, body.hash):
+        raise BadInput("order: of another wallet or epoch")
+    require_ascending(order.helpers, sizes.n)
+    if len(order.helpers) != sizes.t or order.lost in order.helpers:
+        raise BadInput(f"order: {sizes.t} helpers are wanted, and the lost one is none of them")
+    if order.identity_key != roster.member(order.lost).key:
+        raise BadInput("order: another identity key than the roster's")
+    body.terms.group.parse_point(order.delivery_key)
+    try:
+        order.identity_key.verify(Tag.REPAIR_OFFER, order.offer_message, order.offer_signature)
+    except InvalidSignature as forged:
+        raise BadInput("order: the delivery key is not one that the lost holder offers") from forged
+
+
+def check_signatures(order: RepairOrder, roster: Roster, policy: Policy) -> None:
+    """As many administrators have signed as the policy wants; where it names none, every helper.
+
+    Raises:
+        InvalidSignature: they have not.
+    """
+    administrators = policy.administrators
+    if administrators is None:
+        keys = {helper: roster.member(helper).key for helper in order.helpers}
+        wanted = len(keys)
+    else:
+        keys = dict(enumerate(administrators.keys))
+        wanted = administrators.threshold
+    signers = [signature.admin for signature in order.signatures]
+    if len(signers) < wanted or sorted(set(signers)) != signers:
+        raise InvalidSignature(f"order: {wanted} different signatures are wanted, ascending")
+    for signature in order.signatures:
+        key = keys.get(signature.admin)
+        if key is None or key.algorithm is not signature.algorithm:
+            raise InvalidSignature(f"order: {signature.admin} may not sign it")
+        key.verify(Tag.REPAIR_ORDER, order.terms, signature.signature)
+
+
+def delivery_keys_in(
+    order: RepairOrder, dones: Sequence[bytes], body: EpochBody, keys: KeyBook
+) -> tuple[bytes, ...]:
+    """V_1..V_n: by the newest DONE of each holder of this epoch, of r by the order.
+
+    Args:
+        dones: in roster order; that of r is empty.
+
+    Raises:
+        BadInput, InvalidSignature: a DONE is none of its holder for this epoch, or together they
+            are not those that the order is about.
+    """
+    if len(dones) != body.terms.sizes.n or dones[order.lost - 1]:
+        raise BadInput(f"order: a DONE of each holder but {order.lost} is wanted")
+    found = []
+    for index, source in enumerate(dones, 1):
+        if index == order.lost:
+            found.append(order.delivery_key)
+            continue
+        done = done_in(source, index, body, keys)
+        if done.epoch_hash != body.hash:
+            raise BadInput(f"order: the DONE of holder {index} is of another epoch")
+        found.append(done.delivery_key)
+    if digest_of_keys(found) != order.keys_digest:
+        raise BadInput("order: it is about other delivery keys")
+    return tuple(found)
+
+
+def digest_of_keys(delivery_keys: Sequence[bytes]) -> bytes:
+    """SHA-256(V_1 ‖ … ‖ V_n); all have one length."""
+    return hashlib.sha256(b"".join(delivery_keys)).digest()

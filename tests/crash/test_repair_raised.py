@@ -1,0 +1,106 @@
+"""A holder dies at any step of a repair, and the state is reopened from folder and token.
+
+After each death the same calls finish it: the share is there once, under one key; no helper says
+two things in one repair.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hsm_mpc.store.record import NOT_SEALED
+from tests.agent.making import Making
+from tests.agent.repairing import Repairing
+from tests.agent.rounds import Round
+from tests.agent.simulate import World, Worlds
+from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
+from tests.crash.phoenix import Phoenix
+from tests.named_steps import nothing_happens
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+LOST = 3
+HELPERS = (1, 2)
+AT_WHAT = pytest.mark.parametrize(
+    "moment", ["before", pytest.param("after", marks=pytest.mark.long)], ids=MOMENTS
+)
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(3)
+
+
+def repaired(repairing: Repairing, nonces: Iterator[int]) -> None:
+    """From the offer on, by an order of its own."""
+    repairing.ordered(nonce=next(nonces).to_bytes(32, "big"))
+    repairing.summed().recover()
+
+
+@AT_WHAT
+def test_the_one_that_lost_its_share_dies_at_any_change(
+    world: World, moment: Moment, report_line: Callable[[str], None]
+) -> None:
+    making = Making.of(world)
+    making.active()
+    phoenix, nonces = Phoenix(world, LOST), itertools.count()
+    for count in itertools.count():
+        for wallet in (phoenix.folder / "wallets").iterdir():
+            shutil.rmtree(wallet)
+        phoenix.restart()
+        repairing = Repairing(world, making, LOST, HELPERS)
+        death = Death.at(moment, count)
+        phoenix.watch = death.observer
+        try:
+            repaired(repairing, nonces)
+        except DeathError:
+            phoenix.restart()
+        phoenix.watch = nothing_happens
+        held = phoenix.party.wallets.all()
+        if not held or held[0].record.blob_digest == NOT_SEALED:
+            repaired(repairing, nonces)
+        remains = phoenix.remains()
+        assert (len(remains.keks), list(remains.states.values())) == (1, ["active"])
+        assert phoenix.party.acting.store.repairs(making.wallet_id).offer() is None
+        if not death.has_come:
+            break
+    assert count > 20
+    Round(world, making.certificate(), b"after all of them").commit(1, LOST).sign(LOST)
+    report_line(f"repair: who is repaired died {moment} each of {count} changes")
+
+
+@AT_WHAT
+def test_a_helper_dies_at_any_change(
+    world: World, moment: Moment, report_line: Callable[[str], None]
+) -> None:
+    making = Making.of(world)
+    making.active()
+    for wallet in (world.parties[LOST].acting.store._folder / "wallets").iterdir():
+        shutil.rmtree(wallet)
+    world.restarted(LOST)
+    phoenix = Phoenix(world, 1)
+    repairing = Repairing(world, making, LOST, HELPERS)
+    for count in itertools.count():
+        repairing.ordered(nonce=count.to_bytes(32, "big"))
+        death = Death.at(moment, count)
+        phoenix.watch = death.observer
+        said = []
+        for asks in (repairing.split, lambda index: repairing.summed().collect(index)):
+            try:
+                said.append(asks(1))
+            except DeathError:
+                phoenix.restart()
+                phoenix.watch = nothing_happens
+                said.append(asks(1))
+        phoenix.watch = nothing_happens
+        assert said == [repairing.split(1), repairing.collect(1)]
+        phoenix.remains()
+        if not death.has_come:
+            break
+    assert count > 8
+    repairing.recover()
+    report_line(f"repair: a helper died {moment} each of {count} changes")
