@@ -91,7 +91,8 @@ def test_envelopes_are_counted_apart(run: Run) -> None:
 
 @pytest.mark.long
 def test_a_whole_lab(run: Run) -> None:
-    found = rows(run, "lab")
+    *found, refreshed = rows(run, "lab")
+    assert (refreshed["name"], refreshed["failed"]) == ("lab.refresh", 0)
     asked = [(row["scheme"], row["in_flight"]) for row in found]
     assert asked == [("taproot", 1), ("taproot", 8), ("ed25519", 1), ("ed25519", 8)]
     for row in found:
