@@ -83,6 +83,7 @@ class Recovery:
                     if before is not None and before.epoch < holding.epoch:
                         older = before
                     self._take(holding, older)
+                    self._take_repaired(holding, index)
                     before = holding
                 answered.add(index)
             except (HsmMpcError, ValueError) as failure:
@@ -113,7 +114,6 @@ class Recovery:
             self._take_end(holding)
         elif before is not None:
             self._take_successor(holding, before)
-        self._take_repaired(holding)
 
     def _take_first(self, holding: Holding) -> None:
         known = self._registry.with_id(holding.wallet_id)
@@ -132,16 +132,18 @@ class Recovery:
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
 
-    def _take_repaired(self, holding: Holding) -> None:
-        """What a holder said once its share of this epoch was repaired (step 6.7.5)."""
+    def _take_repaired(self, holding: Holding, index: int) -> None:
+        """What this holder said once its own share of this epoch was repaired, the last time that
+        it was (step 6.7.5): nobody else knows which time was the last.
+        """
         wallet = self._registry.with_id(holding.wallet_id)
         if wallet is None or not _is_of_repair(holding.done):
             return
-        sender = parse_envelope(holding.done).address.sender
-        done = done_in(holding.done, sender, first_body(wallet.certificate), self._keys)
+        done = done_in(holding.done, index, first_body(wallet.certificate), self._keys)
         h = holding.epoch_hash
-        if done.epoch_hash == h and (h, sender) not in self._registry.repaired(wallet.wallet_id):
-            self._registry.keep_repaired(wallet.wallet_id, h, sender, holding.done)
+        known = self._registry.repaired(wallet.wallet_id).get((h, index))
+        if done.epoch_hash == h and known != holding.done:
+            self._registry.keep_repaired(wallet.wallet_id, h, index, holding.done)
 
     def _take_end(self, holding: Holding) -> None:
         """Who has destroyed the wallet (section 6.10)."""

@@ -77,7 +77,7 @@ class Refresher:
         self._clock = clock
         self._keys = KeyBook(links.roster, {})
         self._lock = threading.Lock()
-        self._wallets: dict[WalletId, threading.Lock] = {}
+        self._wallets: dict[WalletId, threading.RLock] = {}
 
     def epochs(self, wallet: Registered) -> Epochs:
         """What is registered of a wallet."""
@@ -125,7 +125,7 @@ class Refresher:
                 f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
                 f"{sizes.join}"
             )
-        with self._alone_with(wallet.wallet_id):
+        with self.alone_with(wallet.wallet_id):
             epochs = self.epochs(wallet)
             if replacing not in (None, epochs.newest_body.hash):
                 return epochs
@@ -139,8 +139,16 @@ class Refresher:
 
     def advance(self, wallet: Registered) -> Epochs:
         """Ask those whose part of the newest succession is missing; what there is now."""
-        with self._alone_with(wallet.wallet_id):
+        with self.alone_with(wallet.wallet_id):
             return self._advanced(self.epochs(wallet))[0]
+
+    @contextmanager
+    def alone_with(self, wallet_id: WalletId) -> Iterator[None]:
+        """One succession of a wallet at a time, or one repair and the refresh that follows it."""
+        with self._lock:
+            mine = self._wallets.setdefault(wallet_id, threading.RLock())
+        with mine:
+            yield
 
     # One attempt
 
@@ -403,14 +411,6 @@ class Refresher:
                     yield said
             except (BadInput, InvalidSignature):
                 continue  # it is asked again
-
-    @contextmanager
-    def _alone_with(self, wallet_id: WalletId) -> Iterator[None]:
-        """One succession of a wallet at a time."""
-        with self._lock:
-            mine = self._wallets.setdefault(wallet_id, threading.Lock())
-        with mine:
-            yield
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -28,10 +29,12 @@ from hsm_mpc.errors import (
     HsmMpcError,
     InvalidSignature,
     NotReady,
+    ProtocolAbort,
     QuorumUnreachable,
     Refused,
 )
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import WalletId
 from hsm_mpc.succession.propose import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
@@ -46,6 +49,7 @@ from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
+_REPAIRED: Final = "the share is repaired, and not refreshed yet"
 _NO_CLOCK: Final = 0
 """Identity keys have no validity to be judged."""
 
@@ -91,6 +95,8 @@ class Repairer:
         self._clock = clock
         self._keys = KeyBook(links.roster, {})
         self._plans = WaitingPlans(registry, clock)
+        self._failed = Counter[tuple[WalletId, int]]()
+        """How often a holder was among helpers of whom one lied or declined."""
 
     def repair(self, wallet: Registered, lost: int) -> Epochs:
         """The share of holder `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
@@ -101,6 +107,10 @@ class Repairer:
             QuorumUnreachable: fewer than t other holders answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
+        with self._refresher.alone_with(wallet.wallet_id):
+            return self._repair(wallet, lost)
+
+    def _repair(self, wallet: Registered, lost: int) -> Epochs:
         epochs = self._refresher.advance(wallet)
         self._require_retired(epochs)
         body = epochs.newest_body
@@ -118,16 +128,16 @@ class Repairer:
         try:
             return self._refresher.refresh(wallet, ())
         except Refused as refused:
-            raise Refused(
-                refused.rule, f"the share is repaired, and not refreshed yet: {refused}"
-            ) from refused
+            raise Refused(refused.rule, f"{_REPAIRED}: {refused}") from refused
+        except NotReady as waits:
+            raise NotReady(f"{_REPAIRED}: {waits}", waits.waiting_for) from waits
 
     def _repaired_by(
         self, wallet: Registered, epochs: Epochs, lost: int, told: Mapping[int, _Told]
     ) -> bytes:
-        """The DONE of holder `lost`, after the first t of those that have told something."""
+        """The DONE of holder `lost`, with the help of t of those that have told something."""
         body = epochs.newest_body
-        helpers = tuple(told)[: body.terms.sizes.t]
+        helpers = self._helpers(wallet, told, body.terms.sizes.t)
         dones = [
             b"" if index == lost else self._newest_done(epochs, told, index)
             for index in self._links.indices
@@ -135,9 +145,25 @@ class Repairer:
         first = told[helpers[0]]
         offered = self._offered(wallet, epochs, lost, first.policy, first.clients)
         order = self._agreed(wallet, body, lost, helpers, dones, offered)
-        done = self._repaired(order, body, dones)
+        try:
+            done = self._repaired(order, body, dones)
+        except ProtocolAbort:
+            self._pass_over(order)
+            raise
         self._plans.drop(order.signed(()))
         return done
+
+    def _helpers(
+        self, wallet: Registered, told: Mapping[int, _Told], wanted: int
+    ) -> tuple[int, ...]:
+        """The first ones, after a failure others: nobody's word is taken for who was to blame."""
+        by_failures = sorted(told, key=lambda index: (self._failed[wallet.wallet_id, index], index))
+        return tuple(sorted(by_failures[:wanted]))
+
+    def _pass_over(self, order: RepairOrder) -> None:
+        """That repair is dead: the next one has another order, and other helpers first."""
+        self._plans.drop(order.signed(()))
+        self._failed.update((order.wallet_id, helper) for helper in order.helpers)
 
     def _newest_done(self, epochs: Epochs, told: Mapping[int, _Told], index: int) -> bytes:
         if index in told:
@@ -249,7 +275,7 @@ class Repairer:
         try:
             answers = self._each(concerned, HolderMethod.CONSIDER, [self._said(order)])
         except Refused:
-            self._plans.drop(order)
+            self._pass_over(order)
             raise
         except BackendError:
             self._plans.keep(wallet.name, order)

@@ -86,12 +86,15 @@ def delivery_keys_in(
 ) -> tuple[bytes, ...]:
     """V_1..V_n: by the newest DONE of each holder of this epoch, of r by the order.
 
+    Who does not help, and was away, may have said none of this epoch yet: any of the wallet will
+    do, for nothing is sealed to it.
+
     Args:
         dones: in roster order; that of r is empty.
 
     Raises:
-        BadInput, InvalidSignature: a DONE is none of its holder for this epoch, or together they
-            are not those that the order is about.
+        BadInput, InvalidSignature: a DONE is none of its holder, or of a helper none for this
+            epoch; or together they are not those that the order is about.
     """
     if len(dones) != body.terms.sizes.n or dones[order.lost - 1]:
         raise BadInput(f"order: a DONE of each holder but {order.lost} is wanted")
@@ -101,7 +104,7 @@ def delivery_keys_in(
             found.append(order.delivery_key)
             continue
         done = done_in(source, index, body, keys)
-        if done.epoch_hash != body.hash:
+        if index in order.helpers and done.epoch_hash != body.hash:
             raise BadInput(f"order: the DONE of holder {index} is of another epoch")
         found.append(done.delivery_key)
     if digest_of_keys(found) != order.keys_digest:

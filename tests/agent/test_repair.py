@@ -411,3 +411,16 @@ def test_what_is_public_of_the_wallet_is_in_the_store_again(repairing: Repairing
     epochs = party(repairing).acting.epochs(repairing.body.terms.wallet_id)
     for document in (EpochDocument.BODY, EpochDocument.CERTIFICATE, EpochDocument.CLIENTS):
         assert epochs.kept(repairing.body.hash, document) is not None
+
+
+def test_it_goes_on_with_another_copy_of_what_was_told_at_first(repairing: Repairing) -> None:
+    """Who confirms a key again signs anew: the order is about the keys."""
+    repairing.summed()
+    one, two = repairing.sums
+    lie = resigned(repairing.world, two, parse_envelope(two).payload[:-1] + bytes(1))
+    with pytest.raises(ProtocolAbort):
+        repairing.recover([one, lie])
+    told = repairing.dones[0]
+    repairing.dones[0] = resigned(repairing.world, told, parse_envelope(told).payload)
+    assert repairing.dones[0] != told
+    repairing.recover()

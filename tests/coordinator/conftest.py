@@ -32,6 +32,17 @@ def office(world: World, tmp_path: Path) -> Iterator[Office]:
         yield office
 
 
+@pytest.fixture
+def four(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
+    """A 2-of-4 wallet, which three that adopt retire: W = 3."""
+    with (
+        World.made(hsm_module, pin_arena, tmp_path, 4) as world,
+        Office.opened(world, tmp_path / "coordinator") as office,
+    ):
+        office.made()
+        yield office
+
+
 @pytest.fixture(scope="module")
 def shared_world(
     hsm_module: Module, pin_arena: Arena, tmp_path_factory: pytest.TempPathFactory

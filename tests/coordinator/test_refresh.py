@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -238,17 +238,6 @@ def test_a_holder_that_tells_of_what_it_has_not_adopted_is_named(
     assert blamed.value.names == ("h3",)
     assert office.client.show("treasury").body == renewed.body
     assert signed_in(office, renewed, (1, 2)) == renewed.body.hash
-
-
-@pytest.fixture
-def four(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
-    """A 2-of-4 wallet, which three that adopt retire: W = 3."""
-    with (
-        World.made(hsm_module, pin_arena, tmp_path, 4) as world,
-        Office.opened(world, tmp_path / "coordinator") as office,
-    ):
-        office.made()
-        yield office
 
 
 @pytest.mark.parametrize("told", ["garbage", "unsigned", "another epoch"])

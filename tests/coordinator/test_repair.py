@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
+from hsm_mpc.agent.repair import receiving
+from hsm_mpc.certificates.done import Done
 from hsm_mpc.errors import (
     BackendError,
     BadInput,
     Declined,
     NotReady,
+    ProtocolAbort,
     QuorumUnreachable,
     Refused,
 )
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
-from tests.agent.making import keks
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.wallet_calls import Chain
+from tests.agent.making import keks, resigned
+from tests.agent.simulate import World
 from tests.coordinator.office import Office, Parts
 from tests.coordinator.test_destruction import Honest, failing_at
+
+
+@pytest.fixture
+def five(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
+    """A 2-of-5 wallet, which three that adopt retire: W = 3."""
+    with (
+        World.made(hsm_module, pin_arena, tmp_path, 5) as world,
+        Office.opened(world, tmp_path / "coordinator") as office,
+    ):
+        office.made()
+        yield office
 
 
 def lose_store(office: Office, index: int) -> None:
@@ -40,6 +65,25 @@ def lose_keys(office: Office, index: int) -> None:
         for handle in objects.matching(party.acting.token, {Attribute.ID: key_id}):
             objects.destroy(party.acting.token, handle)
     run_shielded(partial(office.world.restarted, index))
+
+
+def lose_blobs(office: Office, index: int) -> None:
+    """The sealed shares are gone from this holder's disk; their wrapping keys are in its HSM."""
+    acting = office.world.parties[index].acting
+    for wallet_id in acting.store.wallet_ids():
+        epochs = acting.epochs(wallet_id)
+        for record in epochs.records():
+            epochs.blob_path(record.epoch_hash).write_bytes(b"noise")
+    run_shielded(partial(office.world.restarted, index))
+
+
+def refreshed_without(office: Office, *away: int) -> None:
+    """These do not answer while it lasts."""
+    for index in away:
+        office.links[index].down = True
+    office.client.refresh("treasury", away)
+    for index in away:
+        office.links[index].down = False
 
 
 def signs_in_every_pair(office: Office, name: str = "treasury") -> None:
@@ -154,17 +198,153 @@ def test_a_repair_is_of_one_holder_of_the_roster(office: Office, whose: bytes) -
         parts_of(office.service.answer(call))
 
 
-def test_who_lost_its_store_before_the_end_of_an_epoch_came_to_it(office: Office) -> None:
+@pytest.mark.parametrize("lose", [lose_store, lose_keys])
+def test_who_lost_its_share_before_the_end_of_an_epoch_came_to_it(
+    office: Office, lose: Callable[[Office, int], None]
+) -> None:
     """The proof of that end is believed when it is told of the wallet, and the old key goes."""
-    office.made()
+    made = office.made()
     office.links[3].tamper = failing_at(HolderMethod.RETIRE)
     office.client.refresh("treasury", ())
-    lose_store(office, 3)
+    lose(office, 3)
     office.links[3].tamper = None
     wallet = office.client.repair("treasury", 3)
     assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (2, ())
     signs_in_every_pair(office)
     assert len(keks(office.world.parties[3])) == 1
+    records = office.world.parties[3].acting.epochs(made.body.terms.wallet_id).records()
+    assert [record.epoch_hash for record in records] == [wallet.body.hash]
+
+
+@pytest.mark.parametrize("lose", [lose_keys, lose_blobs])
+def test_who_was_away_and_has_lost_its_old_share_too(
+    four: Office, lose: Callable[[Office, int], None]
+) -> None:
+    """It cannot make its share from what was dealt, and so take no part in the end of the epoch."""
+    made = four.client.show("treasury")
+    refreshed_without(four, 4)
+    lose(four, 4)
+    wallet = four.client.repair("treasury", 4)
+    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (2, ())
+    party = four.world.parties[4]
+    epochs = party.acting.epochs(made.body.terms.wallet_id)
+    said, done = (
+        epochs.kept(made.body.hash, document) or b""
+        for document in (EpochDocument.DESTROYED, EpochDocument.DONE)
+    )
+    own = Done.from_bytes(parse_envelope(done).payload, made.body.terms.group)
+    assert Destroyed.from_bytes(parse_envelope(said).payload).kek_digest == own.kek_digest
+    assert len(keks(party)) == len(epochs.records()) == 1
+    four.signed(wallet, b"pay", (1, 4))
+
+
+def test_two_that_were_away_and_lost_their_stores_are_repaired_one_after_the_other(
+    five: Office,
+) -> None:
+    """Neither has said a DONE of the epoch that the other one is repaired in."""
+    five.links[4].tamper = failing_at(HolderMethod.ADOPT, HolderMethod.RETIRE)
+    refreshed_without(five, 5)
+    five.links[4].tamper = None
+    lose_store(five, 4)
+    lose_store(five, 5)
+    with pytest.raises(NotReady, match="the share is repaired, and not refreshed yet") as waits:
+        five.client.repair("treasury", 4)
+    assert waits.value.waiting_for == ("h5",)
+    wallet = five.client.repair("treasury", 5)
+    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (2, ())
+    five.signed(wallet, b"pay", (4, 5))
+
+
+def test_a_helper_has_said_a_done_of_the_epoch_that_it_repairs_in(four: Office) -> None:
+    old = four.client.show("treasury")
+    four.client.refresh("treasury", ())
+    lose_store(four, 4)
+
+    def forgetful(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.SPLIT:
+            registered = four.registry.named(old.body.terms.name)
+            assert registered is not None
+            parts = [parts[0], registered.dones[0], *parts[2:]]
+        return honest(parts)
+
+    four.links[1].tamper = forgetful
+    with pytest.raises(ProtocolAbort, match="DONE of holder 1 is of another epoch"):
+        four.client.repair("treasury", 4)
+
+
+def test_an_error_after_the_share_was_sealed_is_mended_by_the_same_command(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No restart is needed, and the keys of the share that was lost are gone then."""
+    office.made()
+    lose_keys(office, 2)
+    with monkeypatch.context() as failing:
+        failing.setattr(receiving, "catch_up", _fails)
+        with pytest.raises(BackendError, match="the HSM fails"):
+            office.client.repair("treasury", 2)
+        with pytest.raises(QuorumUnreachable):
+            office.links[1].down = True
+            office.client.repair("treasury", 2)
+        office.links[1].down = False
+    assert office.client.repair("treasury", 2).body.epoch == 1
+    signs_in_every_pair(office)
+    assert len(keks(office.world.parties[2])) == 1
+
+
+def _fails(*_: object) -> None:
+    raise BackendError("the HSM fails")
+
+
+def test_a_chain_that_is_cut_short_ends_no_repair_that_is_prepared(four: Office) -> None:
+    """Its holder knows by now that the earlier epoch has ended, and is not repaired in it."""
+    office, asked = four, list[Parts]()
+    refreshed_without(office, 4)
+    lose_store(office, 4)
+
+    def listening(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.OFFER:
+            asked.append(parts)
+        return honest(parts)
+
+    office.links[4].tamper = listening
+    office.links[1].tamper = failing_at(HolderMethod.COUNTERSIGN)
+    with pytest.raises(BackendError):
+        office.client.repair("treasury", 4)
+    encoded, *documents = asked[0]
+    party = office.world.parties[4]
+    cut = replace(Chain.from_bytes(encoded), successions=())
+    offers = partial(party.repairs.offer, cut.to_bytes(), *documents)
+    with pytest.raises(Refused) as refused:
+        run_shielded(offers)
+    assert refused.value.rule == "epoch-retiring"
+    office.links[1].tamper = None
+    assert office.client.repair("treasury", 4).body.epoch == 2
+
+
+def test_nothing_else_happens_to_a_wallet_while_a_share_of_it_is_repaired(office: Office) -> None:
+    wallet_id = office.made().body.terms.wallet_id
+    lose_store(office, 2)
+    others = list[bool]()
+
+    def beside() -> None:
+        with office.refresher.alone_with(wallet_id):
+            others.append(True)
+
+    def meanwhile(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.SPLIT:
+            another = threading.Thread(target=beside, daemon=True)
+            another.start()
+            another.join(0.3)
+            assert another.is_alive()
+            waiting.append(another)
+        return honest(parts)
+
+    waiting = list[threading.Thread]()
+    office.links[1].tamper = meanwhile
+    assert office.client.repair("treasury", 2).body.epoch == 1
+    for another in waiting:
+        another.join(10)
+    assert others == [True]
 
 
 def test_who_lost_its_store_before_it_could_say_that_its_key_is_gone(office: Office) -> None:
@@ -236,3 +416,38 @@ def test_a_helper_that_tells_lies_of_the_wallet_is_no_helper(office: Office) -> 
     with pytest.raises(QuorumUnreachable) as few:
         office.client.repair("treasury", 3)
     assert few.value.waiting_for == ("h1",)
+
+
+def test_after_a_lie_others_help(four: Office) -> None:
+    wallet = four.client.show("treasury")
+    lose_store(four, 4)
+
+    def lies(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if method is not HolderMethod.SPLIT:
+            return answer
+        payload = parse_envelope(answer[0]).payload
+        return (resigned(four.world, answer[0], bytes([payload[0] ^ 1]) + payload[1:]),)
+
+    four.links[1].tamper = lies
+    for _ in range(2):
+        with pytest.raises(ProtocolAbort):
+            four.client.repair("treasury", 4)
+    wallet = four.client.repair("treasury", 4)
+    assert wallet.body.epoch == 1
+    four.signed(wallet, b"pay", (1, 4))
+
+
+def test_the_last_repair_of_a_share_is_learnt_from_its_holder(office: Office) -> None:
+    """What an earlier one had confirmed names a key that nobody has any more."""
+    made = office.made()
+    wallet_id, of = made.body.terms.wallet_id, (made.body.hash, 2)
+    confirmed = list[bytes]()
+    for _ in range(2):
+        lose_store(office, 2)
+        with_failing_refresh(office, 2)
+        confirmed.append(office.registry.repaired(wallet_id)[of])
+    assert confirmed[0] != confirmed[1]
+    office.registry.keep_repaired(wallet_id, *of, confirmed[0])
+    office.recovery.from_all()
+    assert office.registry.repaired(wallet_id)[of] == confirmed[1]

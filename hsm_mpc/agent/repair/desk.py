@@ -24,7 +24,7 @@ from hsm_mpc.agent.wallets import HeldWallets, body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
-from hsm_mpc.errors import BadInput, Refused, Tampered
+from hsm_mpc.errors import BackendError, HsmMpcError, Refused, Tampered
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.epochs import EpochDocument
@@ -57,18 +57,22 @@ class RepairDesk:
         """
         for wallet_id in self._holder.store.wallet_ids():
             try:
-                receiving.settle(self._holder, wallet_id)
-            except (BadInput, Tampered) as damaged:
+                self._settle(wallet_id)
+            except BackendError:
+                raise
+            except HsmMpcError as damaged:
                 named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
                 self._holder.audit("alarm", named)
 
     def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes]:
         """Policy file and client list of the newest epoch, if it is `h` and the own share of it
-        opens; and the own newest DONE.
+        opens; and the own newest DONE. A repair that an error interrupted is finished before.
 
         Raises:
             Refused: `unknown-wallet`, `wallet-destroyed` or `other-epoch`.
         """
+        with self._successions.alone():
+            self._settle(wallet_id)
         with self._successions.newest(wallet_id) as newest:
             if newest.body.hash != h:
                 raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
@@ -95,9 +99,8 @@ class RepairDesk:
         wallet = known_wallet(self._holder, chain, policy_file, clients)
         wallet_id = wallet.body.terms.wallet_id
         with self._successions.alone():
-            receiving.settle(self._holder, wallet_id)
+            self._settle(wallet_id)
             self._wallets.forget(wallet_id)
-            self._wallets.require_not_destroyed(wallet_id)
             wallet.keep(self._holder.epochs(wallet_id))
             self._require_lost(wallet.body)
             made = offering.offer(self._holder, wallet)
@@ -160,9 +163,12 @@ class RepairDesk:
             if self._holder.me != order.lost:
                 raise Refused("not-lost", "that repair is of another holder's share")
             messages = (dones, splits, sums)
-            said = receiving.recover(self._holder, self._suite(body), order, body, messages)
-            self._wallets.forget(order.wallet_id)
-            return said
+            try:
+                return receiving.recover(self._holder, self._suite(body), order, body, messages)
+            finally:  # also what fails may have put another key into the record
+                self._wallets.forget(order.wallet_id)
+                if body.epoch:
+                    self._successions.forget(order.wallet_id, body.prev_hash)
 
     @contextmanager
     def _ordered(self, source: bytes) -> Iterator[tuple[RepairOrder, EpochBody]]:
@@ -186,6 +192,11 @@ class RepairDesk:
             with self._successions.newest(order.wallet_id) as newest:
                 require_possible(self._holder, order, newest.body)
                 yield order, newest.body
+
+    def _settle(self, wallet_id: WalletId) -> None:
+        """Nothing is left of a repair that was interrupted, unless the wallet is at its end."""
+        self._wallets.require_not_destroyed(wallet_id)
+        receiving.settle(self._holder, wallet_id)
 
     def _require_lost(self, body: EpochBody) -> None:
         """The HSM knows this epoch as the one that lives, and its share does not open."""

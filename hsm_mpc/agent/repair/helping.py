@@ -93,7 +93,8 @@ def collect(
         summed = advance(repair.collect, keep, open_.delivery, received, draw)
     address = address_in_repair(order, holder.me, order.lost)
     message = holder.signed_by_identity(SUM, address, summed.to_bytes())
-    repairs.keep(sid, RepairDocument.SPLITS, bundle(splits))  # what was added up, should r ask
+    if repairs.kept(sid, RepairDocument.SPLITS) is None:  # what is added up, should r ask
+        repairs.keep(sid, RepairDocument.SPLITS, bundle(splits))
     repairs.keep(sid, RepairDocument.SUM, message)
     return message
 

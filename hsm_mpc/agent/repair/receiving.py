@@ -60,6 +60,7 @@ def recover(
         Tampered, BackendError: HSM or disk; to be called again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
+    settle(holder, order.wallet_id)
     said = _done_in(holder, order)
     if said is not None:
         return _acknowledged(holder, order, body), said
@@ -72,9 +73,10 @@ def recover(
     if not _is_sealed(holder, body, offered):
         dones, splits, sums = messages
         setup = setup_of(holder, suite, order, body, dones)
-        holder.store.repairs(order.wallet_id).keep(
-            order.session_id, RepairDocument.ORDER, bundle([order.terms, *dones])
-        )
+        repairs = holder.store.repairs(order.wallet_id)
+        if repairs.kept(order.session_id, RepairDocument.ORDER) is None:
+            begun = bundle([order.terms, *dones])
+            repairs.keep(order.session_id, RepairDocument.ORDER, begun)
         with refusals_recorded(holder, named(order, body), (*splits, *sums)):
             checked = repair_checks.verify(setup, received_splits(holder, order, splits))
             received = _received_sums(holder, order, sums)
@@ -89,7 +91,7 @@ def recover(
 
 
 def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
-    """Finish what a crash interrupted once the share was sealed.
+    """Finish what a crash or a failing HSM interrupted once the share was sealed.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.

@@ -1,12 +1,17 @@
 """The HSM's register of a wallet whose share is repaired (steps 6.2.1 and 6.6.1).
 
-It names the epoch, or one before it: who has lost its store while others refreshed has not seen the
-end of that one. The proof of that end is on disk by now, and counts as if it had come in time.
+It names the epoch, or one before it: who had no share of the successor while others refreshed could
+not take part in the end of that one. The proof of that end is on disk by now, and counts as if it
+had come in time.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession import retiring
+from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
@@ -29,40 +34,43 @@ def require_registered(holder: ActingHolder, body: EpochBody) -> None:
 
     Raises:
         Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted a successor;
-            `epoch-retiring`.
+            `epoch-retiring`: the end of that epoch is proven here.
         Tampered: the store is damaged.
     """
     register = holder.registers.read(body.terms.wallet_id)
     if register is None:
         raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
-    records = holder.epochs(body.terms.wallet_id).records()
-    states = {record.epoch_hash: record.state for record in records}
     if register.epoch_hash != body.hash:
-        if register.epoch_hash in states:  # its end comes by RETIRE, which destroys its key
-            raise Refused("other-epoch", "this holder is at another epoch, and catches up with it")
         if not _is_ancestor(holder, register, body):
             raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
         return
     if register.adopted is not None:  # it takes the place of this one, or another adoption does
         raise Refused("voted", "this holder has adopted a successor of that epoch")
-    if states.get(body.hash) is EpochState.RETIRING:
+    if _retired_for(holder, body) is not None:
         raise Refused("epoch-retiring", "the end of that epoch is decided here")
 
 
 def catch_up(holder: ActingHolder, body: EpochBody) -> None:
-    """The register names this epoch; and DESTROYED of the one before is there for those who ask.
-
-    Only once no wrapping key of the wallet is left but that of this epoch.
+    """The register names this epoch, whose share is sealed; of the one before no key is left, and
+    DESTROYED of it is there for those who ask.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     wallet_id = body.terms.wallet_id
+    epochs = holder.epochs(wallet_id)
+    register = holder.registers.read(wallet_id)
+    is_behind = register is None or register.epoch_hash != body.hash
+    if is_behind:
+        destroy_all_but(holder, wallet_id, epochs.record(body.hash))
     if body.epoch:
         _say_destroyed(holder, body)
-    register = holder.registers.read(wallet_id)
-    if register is None or register.epoch_hash != body.hash:
+    if is_behind:
         holder.registers.write(wallet_id, Register(body.hash))
+    for record in epochs.records():
+        if record.epoch_hash != body.hash and record.state is EpochState.ACTIVE:
+            epochs.change(replace(record, state=EpochState.RETIRING))
+    retiring.settle(holder, wallet_id, Register(body.hash))
 
 
 def _is_ancestor(holder: ActingHolder, register: Register, body: EpochBody) -> bool:

@@ -122,6 +122,10 @@ class Successions:
             rewrapping.settle(self._holder, wallet_id)
             return self._wallets.find(wallet_id, record.epoch_hash)
 
+    def forget(self, wallet_id: WalletId, h: EpochHash) -> None:
+        """Wipe what waits to sign in this epoch: it has ended, and not by a RETIRE."""
+        self._forget_epoch(wallet_id, h)
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """No succession goes on while the body runs."""
