@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hsm_mpc.agent.repair import receiving
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.errors import (
     BackendError,
@@ -29,6 +30,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope
@@ -75,6 +77,14 @@ def lose_blobs(office: Office, index: int) -> None:
         for record in epochs.records():
             epochs.blob_path(record.epoch_hash).write_bytes(b"noise")
     run_shielded(partial(office.world.restarted, index))
+
+
+def only_one_epoch_is_left(office: Office, index: int, body: EpochBody) -> None:
+    """At this holder: in its store, and in its HSM."""
+    party = office.world.parties[index]
+    records = party.acting.epochs(body.terms.wallet_id).records()
+    assert [(each.epoch_hash, each.state) for each in records] == [(body.hash, EpochState.ACTIVE)]
+    assert len(keks(party)) == 1
 
 
 def refreshed_without(office: Office, *away: int) -> None:
@@ -203,17 +213,18 @@ def test_who_lost_its_share_before_the_end_of_an_epoch_came_to_it(
     office: Office, lose: Callable[[Office, int], None]
 ) -> None:
     """The proof of that end is believed when it is told of the wallet, and the old key goes."""
-    made = office.made()
+    office.made()
     office.links[3].tamper = failing_at(HolderMethod.RETIRE)
     office.client.refresh("treasury", ())
     lose(office, 3)
     office.links[3].tamper = None
-    wallet = office.client.repair("treasury", 3)
-    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (2, ())
+    with_failing_refresh(office, 3)
+    wallet = office.client.show("treasury")
+    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (1, ())
     signs_in_every_pair(office)
-    assert len(keks(office.world.parties[3])) == 1
-    records = office.world.parties[3].acting.epochs(made.body.terms.wallet_id).records()
-    assert [record.epoch_hash for record in records] == [wallet.body.hash]
+    only_one_epoch_is_left(office, 3, wallet.body)
+    assert office.client.repair("treasury", 3).body.epoch == 2
+    signs_in_every_pair(office)
 
 
 @pytest.mark.parametrize("lose", [lose_keys, lose_blobs])
@@ -224,18 +235,19 @@ def test_who_was_away_and_has_lost_its_old_share_too(
     made = four.client.show("treasury")
     refreshed_without(four, 4)
     lose(four, 4)
-    wallet = four.client.repair("treasury", 4)
-    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (2, ())
-    party = four.world.parties[4]
-    epochs = party.acting.epochs(made.body.terms.wallet_id)
+    with_failing_refresh(four, 4)
+    wallet = four.client.show("treasury")
+    assert (wallet.body.epoch, wallet.newest and wallet.newest.waiting_for) == (1, ())
+    only_one_epoch_is_left(four, 4, wallet.body)
+    epochs = four.world.parties[4].acting.epochs(made.body.terms.wallet_id)
     said, done = (
         epochs.kept(made.body.hash, document) or b""
         for document in (EpochDocument.DESTROYED, EpochDocument.DONE)
     )
     own = Done.from_bytes(parse_envelope(done).payload, made.body.terms.group)
     assert Destroyed.from_bytes(parse_envelope(said).payload).kek_digest == own.kek_digest
-    assert len(keks(party)) == len(epochs.records()) == 1
     four.signed(wallet, b"pay", (1, 4))
+    assert four.client.repair("treasury", 4).body.epoch == 2
 
 
 def test_two_that_were_away_and_lost_their_stores_are_repaired_one_after_the_other(
@@ -272,14 +284,15 @@ def test_a_helper_has_said_a_done_of_the_epoch_that_it_repairs_in(four: Office) 
         four.client.repair("treasury", 4)
 
 
+@pytest.mark.parametrize("fails", ["_finished", "catch_up"])
 def test_an_error_after_the_share_was_sealed_is_mended_by_the_same_command(
-    office: Office, monkeypatch: pytest.MonkeyPatch
+    office: Office, monkeypatch: pytest.MonkeyPatch, fails: str
 ) -> None:
     """No restart is needed, and the keys of the share that was lost are gone then."""
     office.made()
     lose_keys(office, 2)
     with monkeypatch.context() as failing:
-        failing.setattr(receiving, "catch_up", _fails)
+        failing.setattr(receiving, fails, _fails)
         with pytest.raises(BackendError, match="the HSM fails"):
             office.client.repair("treasury", 2)
         with pytest.raises(QuorumUnreachable):
