@@ -113,6 +113,7 @@ def test_nothing_of_the_wallet_is_done_any_more(
         lambda: Round(world, making.certificate(), b"after").commit(1),
         lambda: refreshing.join(1),
         lambda: party.successions.rewrap(body.terms.wallet_id),
+        lambda: party.repairs.documents(body.terms.wallet_id, body.hash),
     ):
         with pytest.raises(Refused) as refused:
             action()
@@ -133,6 +134,7 @@ def test_said_again_it_is_the_same_also_after_a_restart_and_to_another_order(
     assert party.destructions.consider(said(world, other))
     assert party.destructions.destroy(said(world, other)) == first
     assert events(party).count("wallet-destroyed") == 1
+    assert "alarm" not in events(party)
 
 
 def test_its_name_stays_taken(world: World, making: Making, party: Party, body: EpochBody) -> None:

@@ -51,13 +51,15 @@ class RepairDesk:
 
     def settle(self) -> None:
         """At start: finish what a crash interrupted. What does not fit is said aloud, and stays.
+        Of a wallet whose end is decided nothing is finished.
 
         Raises:
             BackendError: HSM or disk.
         """
         for wallet_id in self._holder.store.wallet_ids():
             try:
-                self._settle(wallet_id)
+                if not self._holder.store.destruction(wallet_id).is_decided:
+                    receiving.settle(self._holder, wallet_id)
             except BackendError:
                 raise
             except HsmMpcError as damaged:
