@@ -103,7 +103,7 @@ def signs_in_every_pair(office: Office, name: str = "treasury") -> None:
 
 
 @pytest.mark.parametrize("lose", [lose_store, lose_keys])
-@pytest.mark.parametrize("refreshed", [0, 1, 2])
+@pytest.mark.parametrize("refreshed", [0, 1, pytest.param(2, marks=pytest.mark.long)])
 def test_a_lost_share_is_there_again(office: Office, lose: object, refreshed: int) -> None:
     before = office.made()
     for _ in range(refreshed):
