@@ -102,13 +102,29 @@ def signs_in_every_pair(office: Office, name: str = "treasury") -> None:
         office.signed(wallet, b"pay", pair)
 
 
-@pytest.mark.parametrize("lose", [lose_store, lose_keys])
-@pytest.mark.parametrize("refreshed", [0, 1, pytest.param(2, marks=pytest.mark.long)])
-def test_a_lost_share_is_there_again(office: Office, lose: object, refreshed: int) -> None:
+@pytest.mark.parametrize(
+    ("lose", "refreshed"),
+    [
+        (lose_store, 0),
+        (lose_keys, 1),
+        *(
+            pytest.param(lose, refreshed, marks=pytest.mark.long)
+            for lose, refreshed in [
+                (lose_store, 1),
+                (lose_keys, 0),
+                (lose_store, 2),
+                (lose_keys, 2),
+            ]
+        ),
+    ],
+)
+def test_a_lost_share_is_there_again(
+    office: Office, lose: Callable[[Office, int], None], refreshed: int
+) -> None:
     before = office.made()
     for _ in range(refreshed):
         office.client.refresh("treasury", ())
-    lose(office, 2)  # type: ignore[operator]
+    lose(office, 2)
     with pytest.raises((Declined, QuorumUnreachable)):
         office.signed(office.client.show("treasury"), b"pay", (1, 2))
     wallet = office.client.repair("treasury", 2)

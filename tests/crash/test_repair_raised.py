@@ -17,7 +17,7 @@ from tests.agent.making import Making
 from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
-from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
+from tests.crash.deaths import Death, DeathError, Moment
 from tests.crash.phoenix import Phoenix
 from tests.named_steps import nothing_happens
 
@@ -26,8 +26,14 @@ pytestmark = pytest.mark.usefixtures("shielded")
 LOST = 3
 HELPERS = (1, 2)
 AT_WHAT = pytest.mark.parametrize(
-    "moment", ["before", pytest.param("after", marks=pytest.mark.long)], ids=MOMENTS
+    ("moment", "apart"),
+    [
+        pytest.param("before", 6, id="before-some"),
+        pytest.param("before", 1, id="before-each", marks=pytest.mark.long),
+        pytest.param("after", 1, id="after-each", marks=pytest.mark.long),
+    ],
 )
+"""How many changes one death is behind the other: each takes a whole repair."""
 
 
 @pytest.fixture
@@ -43,12 +49,12 @@ def repaired(repairing: Repairing, nonces: Iterator[int]) -> None:
 
 @AT_WHAT
 def test_the_one_that_lost_its_share_dies_at_any_change(
-    world: World, moment: Moment, report_line: Callable[[str], None]
+    world: World, moment: Moment, apart: int, report_line: Callable[[str], None]
 ) -> None:
     making = Making.of(world)
     making.active()
     phoenix, nonces = Phoenix(world, LOST), itertools.count()
-    for count in itertools.count():
+    for count in itertools.count(step=apart):
         for wallet in (phoenix.folder / "wallets").iterdir():
             shutil.rmtree(wallet)
         phoenix.restart()
@@ -70,12 +76,12 @@ def test_the_one_that_lost_its_share_dies_at_any_change(
             break
     assert count > 20
     Round(world, making.certificate(), b"after all of them").commit(1, LOST).sign(LOST)
-    report_line(f"repair: who is repaired died {moment} each of {count} changes")
+    report_line(f"repair: who is repaired died {moment} changes up to {count}, {apart} apart")
 
 
 @AT_WHAT
 def test_a_helper_dies_at_any_change(
-    world: World, moment: Moment, report_line: Callable[[str], None]
+    world: World, moment: Moment, apart: int, report_line: Callable[[str], None]
 ) -> None:
     making = Making.of(world)
     making.active()
@@ -84,7 +90,7 @@ def test_a_helper_dies_at_any_change(
     world.restarted(LOST)
     phoenix = Phoenix(world, 1)
     repairing = Repairing(world, making, LOST, HELPERS)
-    for count in itertools.count():
+    for count in itertools.count(step=apart):
         repairing.ordered(nonce=count.to_bytes(32, "big"))
         death = Death.at(moment, count)
         phoenix.watch = death.observer
@@ -103,4 +109,4 @@ def test_a_helper_dies_at_any_change(
             break
     assert count > 8
     repairing.recover()
-    report_line(f"repair: a helper died {moment} each of {count} changes")
+    report_line(f"repair: a helper died {moment} changes up to {count}, {apart} apart")
