@@ -74,6 +74,10 @@ class ActingHolder:
         moment = datetime.fromtimestamp(self.clock(), UTC)
         self.store.audit.append(event, moment, fields)
 
+    def alarm(self, wallet_id: WalletId, reason: object) -> None:
+        """What does not fit of a wallet is said aloud. Raises: BackendError, as `audit`."""
+        self.audit("alarm", {"wallet_id": wallet_id.hex(), "reason": str(reason)})
+
     def learn_channel(self, index: int, source: bytes) -> None:
         """Take in holder `index`'s CHANNEL message (step 1.7.2).
 

@@ -16,7 +16,7 @@ from hsm_mpc.agent import confirmation, leftovers
 from hsm_mpc.agent.acting import NO_EPOCH, NO_SESSION, ActingHolder
 from hsm_mpc.agent.admission import admit
 from hsm_mpc.agent.blame import accusations, judge
-from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.agent.keygen_files import KeygenFiles
@@ -85,13 +85,7 @@ class Ceremonies:
         with self._reserved.alone_with(proposal.terms.wallet_id):
             if self._under_way(proposal) is not None:
                 return True
-            try:
-                admit(self._holder, self._consents, proposal, policy_file)
-            except Refused as refused:
-                if refused.rule == "consent":
-                    return False
-                raise
-        return True
+            return takes_part(lambda: admit(self._holder, self._consents, proposal, policy_file))
 
     def propose(self, source: bytes, policy_file: bytes) -> bytes:
         """PROPOSAL → HELLO. A repeat is answered with the same bytes.

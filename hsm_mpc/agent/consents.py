@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -26,6 +26,9 @@ FARTHEST_DEADLINE: Final = 7 * 24 * 3600
 """Seconds from now: a consent has an end."""
 
 
+_ASKED: Final = "consent"
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """A plan that this holder was asked to take part in."""
@@ -42,6 +45,21 @@ class Waiting:
         if isinstance(self.asked, Proposal):
             return self.asked.name
         return EpochBody.from_bytes(self.named).terms.name
+
+
+def takes_part(check: Callable[[], None]) -> bool:
+    """Whether a holder would go on now; False: its operator is asked.
+
+    Raises:
+        HsmMpcError: what `check` raises for any other reason.
+    """
+    try:
+        check()
+    except Refused as refused:
+        if refused.rule == _ASKED:
+            return False
+        raise
+    return True
 
 
 class Consents:
@@ -71,7 +89,7 @@ class Consents:
                     raise Refused("too-many-plans", f"{MOST_PLANS} plans wait at this holder")
                 self._plans.offer(plan.to_bytes(), named)
         raise Refused(
-            "consent",
+            _ASKED,
             f"this holder's operator has not consented: hsm-mpc holder admit {digest.hex()}",
         )
 

@@ -12,15 +12,15 @@ from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
+from hsm_mpc.agent.consents import takes_part
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession.desk import ForgetEpoch, Successions
-from hsm_mpc.agent.succession.live import opened_share
+from hsm_mpc.agent.succession.live import require_closed
 from hsm_mpc.agent.wallets import HeldEpoch, body_of
 from hsm_mpc.certificates.destruction import Destroy, DestroyedKey, WalletDestroyed
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.errors import (
-    BackendError,
     BadConfig,
     BadInput,
     InvalidSignature,
@@ -70,8 +70,7 @@ class Destructions:
                 if destruction.is_decided and not destruction.kept(DestructionDocument.DESTROYED):
                     self._finish(wallet_id)
             except (BadInput, Tampered) as damaged:
-                named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
-                self._holder.audit("alarm", named)
+                self._holder.alarm(wallet_id, damaged)
 
     def consider(self, source: bytes) -> bool:
         """DESTROY → whether this holder would obey now; False: its operator is asked.
@@ -82,13 +81,7 @@ class Destructions:
         if self._holder.store.destruction(order.wallet_id).is_decided:
             return True
         with self._successions.newest(order.wallet_id) as newest:
-            try:
-                self._check(order, newest)
-            except Refused as refused:
-                if refused.rule == "consent":
-                    return False
-                raise
-        return True
+            return takes_part(lambda: self._check(order, newest))
 
     def destroy(self, source: bytes) -> bytes:
         """DESTROY → the own DESTROYED message; whatever asks again, the same bytes.
@@ -125,7 +118,7 @@ class Destructions:
         if order.deadline < holder.clock():
             raise Refused("deadline", "the time of that plan is over")
         for record in holder.epochs(order.wallet_id).records():
-            for uri in (record.kek_uri, *record.extra_uris):
+            for uri in record.kek_uris:
                 key_id_in(holder.token, uri)
         if holder.asks_operator or not holder.roster.lab:
             self._consents.require(Plan.of(order), newest.body.to_bytes())
@@ -193,14 +186,7 @@ class Destructions:
         if record.blob_digest == NOT_SEALED:
             return
         body = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
-        try:
-            with opened_share(self._holder, body):
-                pass
-        except Tampered:
-            return
-        raise BackendError(
-            "a wrapping key was destroyed, and its blob still opens", retryable=False
-        )
+        require_closed(self._holder, body)
 
     def _said(self, order: Destroy, kek_digests: tuple[bytes, ...]) -> bytes:
         holder, at = self._holder, self._holder.clock()

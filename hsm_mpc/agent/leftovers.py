@@ -124,7 +124,7 @@ def _look_for_lost_shares(holder: ActingHolder, wallets: HeldWallets) -> None:
         try:
             register = holder.registers.read(wallet_id)
         except Tampered as damaged:
-            holder.audit("alarm", {"wallet_id": wallet_id.hex(), "reason": str(damaged)})
+            holder.alarm(wallet_id, damaged)
             continue
         names = {held.body.hash for held in wallets.of(wallet_id)}
         if register is not None and register.epoch_hash not in names:

@@ -152,7 +152,7 @@ def _recorded(holder: OpenHolder) -> tuple[_RecordedKey, ...]:
         _RecordedKey(wallet_id, KeyUri.parse(uri), uri in keys_on_their_way(epochs, record))
         for wallet_id, epochs in holder.epochs()
         for record in epochs.records()
-        for uri in (record.kek_uri, *record.extra_uris)
+        for uri in record.kek_uris
     ]
     return tuple(sorted(found, key=lambda each: (each.wallet_id, each.uri.key_id)))
 

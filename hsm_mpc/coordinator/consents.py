@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.plan import Plan, Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadInput, NotReady
 
 PLAN_SECONDS: Final = 24 * 3600
 """How long the holders' operators have to consent to a plan."""
+TAKES_PART: Final = u8(1)
+"""What a holder answers CONSIDER without asking its operator."""
 _LONGEST_CEREMONY: Final = 180
 """Seconds before its deadline after which a plan is not begun any more."""
 
@@ -64,10 +68,16 @@ class WaitingPlans:
         self._registry.drop_plan(Plan.of(asked).to_bytes())
 
 
-def not_consented(plan: Plan, holders: Sequence[str]) -> NotReady:
-    """The operators of these holders, by name, are asked, and have not consented yet."""
-    return NotReady(
-        f"{', '.join(holders)}: the operator has not consented yet: "
-        f"hsm-mpc holder admit {plan.digest.hex()}",
-        holders,
-    )
+def require_consented(links: HolderLinks, plan: Plan, answers: Mapping[int, bytes]) -> None:
+    """Every holder would take part now, as it answers CONSIDER.
+
+    Raises:
+        NotReady: the operators of some have not consented yet; it names these holders.
+    """
+    asked = [links.name(index) for index, answer in answers.items() if answer != TAKES_PART]
+    if asked:
+        raise NotReady(
+            f"{', '.join(asked)}: the operator has not consented yet: "
+            f"hsm-mpc holder admit {plan.digest.hex()}",
+            asked,
+        )

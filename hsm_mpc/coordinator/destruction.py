@@ -9,7 +9,7 @@ from typing import Final
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, not_consented
+from hsm_mpc.coordinator.consents import PLAN_SECONDS, TAKES_PART, WaitingPlans, require_consented
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
@@ -19,6 +19,7 @@ from hsm_mpc.errors import (
     BadInput,
     HsmMpcError,
     InvalidSignature,
+    NotReady,
     QuorumUnreachable,
     Refused,
 )
@@ -31,6 +32,7 @@ from hsm_mpc.wire.rounds import DESTROY, Key
 _HAS_NOTHING: Final = "unknown-wallet"
 """What a holder says that was put in the place of a lost one."""
 _DECLINED: Final = "declined"
+_ASKS_OPERATOR: Final = u8(0)
 
 _Answers = Mapping[int, tuple[bytes, ...] | HsmMpcError]
 
@@ -106,11 +108,17 @@ class Destroyer:
             if isinstance(answer, Refused) and answer.rule == _DECLINED:
                 self._plans.drop(order)
                 raise Refused(answer.rule, f"holder {self._links.name(index)}: {answer}")
-        asked = [self._links.name(i) for i, answer in considered.items() if answer == (u8(0),)]
-        if asked:
+        said = {
+            index: answer[0]
+            for index, answer in considered.items()
+            if answer in ((TAKES_PART,), (_ASKS_OPERATOR,))
+        }
+        try:
+            require_consented(self._links, Plan.of(order), said)
+        except NotReady:
             self._plans.keep(wallet.name, order)
-            raise not_consented(Plan.of(order), asked)
-        willing = [index for index, answer in considered.items() if answer == (u8(1),)]
+            raise
+        willing = list(said)
         has_nothing = [
             index
             for index, answer in considered.items()

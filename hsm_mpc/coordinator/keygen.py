@@ -10,10 +10,9 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.coordinator.certifying import assemble
-from hsm_mpc.coordinator.consents import not_consented
+from hsm_mpc.coordinator.consents import require_consented
 from hsm_mpc.coordinator.evidence import EvidenceFolder, NoCertificate
 from hsm_mpc.coordinator.links import HolderLinks
-from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
@@ -45,14 +44,10 @@ class Relay:
             Refused, NameTaken, BackendError: as `certificate`.
         """
         message = self._said(PROPOSAL, proposal.terms.wallet_id, _NO_SESSION, proposal.to_bytes())
-        answers = self._round(HolderMethod.CONSIDER, [message, policy_file])
-        asked = [
-            self.links.name(index)
-            for index, answer in zip(self.links.indices, answers, strict=True)
-            if answer != u8(1)
-        ]
-        if asked:
-            raise not_consented(Plan.of(proposal), asked)
+        answers = self.links.ask_single(
+            self.links.indices, HolderMethod.CONSIDER, [message, policy_file]
+        )
+        require_consented(self.links, Plan.of(proposal), answers)
 
     def certificate(self, proposal: Proposal, policy_file: bytes) -> Certificate:
         """All rounds up to the certificate, each with all holders at once.
@@ -102,16 +97,8 @@ class Relay:
         return self._said(CERTIFICATE, terms.wallet_id, session_id, certificate.to_bytes())
 
     def _round(self, method: HolderMethod, parts: list[bytes]) -> list[bytes]:
-        """One message of each holder."""
-        messages = []
-        for index, answer in enumerate(self.links.ask_all(method, parts), 1):
-            if len(answer) != 1:
-                raise BadEncoding(
-                    f"holder {self.links.name(index)} answers {method.name} "
-                    f"with {len(answer)} parts"
-                )
-            messages.append(answer[0])
-        return messages
+        """One message of each holder, in roster order."""
+        return list(self.links.ask_single(self.links.indices, method, parts).values())
 
     def _said(
         self, kind: MessageKind, wallet_id: WalletId, session_id: bytes, payload: bytes

@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 
 from hsm_mpc.errors import (
     BackendError,
+    BadEncoding,
     HsmMpcError,
     NotReady,
     ProtocolAbort,
@@ -112,6 +113,25 @@ class HolderLinks:
         return {
             index: answer for index, answer in asked.items() if not isinstance(answer, HsmMpcError)
         }
+
+    def ask_parts(
+        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes], count: int
+    ) -> dict[int, tuple[bytes, ...]]:
+        """`ask_some`, where every answer has `count` parts. Raises: BadEncoding: one has not."""
+        answers = self.ask_some(among, method, parts)
+        for index, answer in answers.items():
+            if len(answer) != count:
+                raise BadEncoding(
+                    f"holder {self.name(index)} answers {method.name} with {len(answer)} parts"
+                )
+        return answers
+
+    def ask_single(
+        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes]
+    ) -> dict[int, bytes]:
+        """`ask_parts`, where every answer is one message."""
+        answers = self.ask_parts(among, method, parts, 1)
+        return {index: message for index, (message,) in answers.items()}
 
     def ask_each(
         self,

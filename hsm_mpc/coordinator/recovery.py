@@ -136,8 +136,10 @@ class Recovery:
         """What this holder said once its own share of this epoch was repaired, the last time that
         it was (step 6.7.5): nobody else knows which time was the last.
         """
+        if not _is_of_repair(holding.done):
+            return
         wallet = self._registry.with_id(holding.wallet_id)
-        if wallet is None or not _is_of_repair(holding.done):
+        if wallet is None:
             return
         done = done_in(holding.done, index, first_body(wallet.certificate), self._keys)
         h = holding.epoch_hash

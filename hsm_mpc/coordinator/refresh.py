@@ -28,7 +28,6 @@ from hsm_mpc.coordinator.successions import (
 )
 from hsm_mpc.errors import (
     BackendError,
-    BadEncoding,
     BadInput,
     HsmMpcError,
     InvalidSignature,
@@ -163,7 +162,7 @@ class Refresher:
         deadline = self._clock() + ATTEMPT_SECONDS
         ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
         message = self._said(ASK, replaced, attempt, ask.to_bytes())
-        joined = self._each(present, HolderMethod.JOIN, [message], 4)
+        joined = self._links.ask_parts(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
         certificates = self._shown_certificates(joined)
         highest = highest_adoption(
@@ -247,10 +246,10 @@ class Refresher:
         """DEAL and ACK of all members, and the certificate that they make."""
         proposed = check_propose(parse_envelope(propose), replaced, self._keys)
         members = proposed.members
-        deals = self._single(members, HolderMethod.DEAL, [propose])
+        deals = [*self._links.ask_single(members, HolderMethod.DEAL, [propose]).values()]
         channels = [self._channel(index) for index in members]
-        acks = self._single(members, HolderMethod.STAGE, [*deals, *channels])
-        certificate = assemble(replaced, proposed, deals, acks)
+        acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
+        certificate = assemble(replaced, proposed, deals, [*acks.values()])
         certificate.verify(replaced, self._keys)
         pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
         return Succession(
@@ -366,24 +365,6 @@ class Refresher:
     ) -> bytes:
         address = address_in(replaced, attempt, self._number)
         return seal_envelope(kind, address, payload, Key.COORDINATOR, self._sign).to_bytes()
-
-    def _single(
-        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes]
-    ) -> list[bytes]:
-        """One message of each of these holders."""
-        return [answer[0] for answer in self._each(among, method, parts, 1).values()]
-
-    def _each(
-        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes], count: int
-    ) -> dict[int, tuple[bytes, ...]]:
-        answers = self._links.ask_some(among, method, parts)
-        for index, answer in answers.items():
-            if len(answer) != count:
-                raise BadEncoding(
-                    f"holder {self._links.name(index)} answers {method.name} "
-                    f"with {len(answer)} parts"
-                )
-        return answers
 
     def _channel(self, index: int) -> bytes:
         """The CHANNEL message under which this holder's dealing verifies."""

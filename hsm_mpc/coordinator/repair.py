@@ -15,13 +15,13 @@ from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
-from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, not_consented
+from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.successions import Epochs, Succession
-from hsm_mpc.encoding import Reader, u8
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -188,10 +188,11 @@ class Repairer:
         """
         asked = [body.terms.wallet_id, body.hash]
         answers = self._links.ask_each(HolderMethod.DOCUMENTS, asked)
+        certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
         told = {
             index: _Told(*answer)
             for index, answer in answers.items()
-            if not isinstance(answer, HsmMpcError) and self._is_true(wallet, body, index, answer)
+            if not isinstance(answer, HsmMpcError) and self._is_true(body, certified, index, answer)
         }
         others = [index for index in self._links.indices if index != lost]
         there, wanted = [index for index in others if index in told], body.terms.sizes.t
@@ -203,12 +204,11 @@ class Repairer:
         return told
 
     def _is_true(
-        self, wallet: Registered, body: EpochBody, index: int, answer: tuple[bytes, ...]
+        self, body: EpochBody, certified: bytes, index: int, answer: tuple[bytes, ...]
     ) -> bool:
         if len(answer) != 3:
             return False
         told = _Told(*answer)
-        certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
         try:
             clients = ClientList.from_bytes(told.clients).hash
             done = done_in(told.done, index, body, self._keys)
@@ -267,52 +267,37 @@ class Repairer:
         order = planned or wished(os.urandom(32), self._clock() + PLAN_SECONDS)
         check_terms(order, body, self._links.roster)
         self._require_consents(wallet, order)
-        signed = self._each(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
+        signed = self._links.ask_single(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
         return order.signed(tuple(map(_signature_in, signed.values())))
 
     def _require_consents(self, wallet: Registered, order: RepairOrder) -> None:
         concerned = sorted([*order.helpers, order.lost])
         try:
-            answers = self._each(concerned, HolderMethod.CONSIDER, [self._said(order)])
+            answers = self._links.ask_single(concerned, HolderMethod.CONSIDER, [self._said(order)])
+            require_consented(self._links, Plan.of(order), answers)
         except Refused:
             self._pass_over(order)
             raise
-        except BackendError:
+        except (NotReady, BackendError):
             self._plans.keep(wallet.name, order)
             raise
-        asked = [self._links.name(index) for index, answer in answers.items() if answer != u8(1)]
-        if asked:
-            self._plans.keep(wallet.name, order)
-            raise not_consented(Plan.of(order), asked)
 
     def _repaired(self, order: RepairOrder, body: EpochBody, dones: Sequence[bytes]) -> bytes:
         """R1, R2, and what r says then: its DONE."""
         message = self._said(order)
-        splits = self._each(order.helpers, HolderMethod.SPLIT, [message, *dones])
-        sums = self._each(order.helpers, HolderMethod.COLLECT, [message, *splits.values()])
+        splits = self._links.ask_single(order.helpers, HolderMethod.SPLIT, [message, *dones])
+        sums = self._links.ask_single(
+            order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
+        )
         parts = [message, *dones, *splits.values(), *sums.values()]
-        answer = self._links.ask_some([order.lost], HolderMethod.RECOVER, parts)[order.lost]
-        if len(answer) != 2:
-            raise BadEncoding(f"holder {self._links.name(order.lost)} answers with {len(answer)}")
+        answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
+        _, done_message = answers[order.lost]
         expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
-        said = Inbox(self._keys).receive(answer[1], expected, _NO_CLOCK)
+        said = Inbox(self._keys).receive(done_message, expected, _NO_CLOCK)
         done = Done.from_bytes(said.payload, body.terms.group)
         if (done.epoch_hash, done.delivery_key) != (order.epoch_hash, order.delivery_key):
             raise BadInput(f"holder {self._links.name(order.lost)} has repaired another share")
-        return answer[1]
-
-    def _each(
-        self, among: Sequence[int], method: HolderMethod, parts: Sequence[bytes]
-    ) -> Mapping[int, bytes]:
-        """One message of each of these holders."""
-        answers = self._links.ask_some(among, method, parts)
-        for index, answer in answers.items():
-            if len(answer) != 1:
-                raise BadEncoding(
-                    f"holder {self._links.name(index)} answers {method.name} "
-                    f"with {len(answer)} parts"
-                )
-        return {index: answer[0] for index, answer in answers.items()}
+        return done_message
 
     def _said(self, order: RepairOrder) -> bytes:
         address = address_in_repair(order, self._number)

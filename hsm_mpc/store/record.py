@@ -85,7 +85,7 @@ class EpochRecord:
     def __post_init__(self) -> None:
         if (len(self.epoch_hash), len(self.blob_digest), len(self.clients_hash)) != (32, 32, 32):
             raise BadInput("an epoch record's hashes are 32 bytes long")
-        uris = (self.kek_uri, *self.extra_uris)
+        uris = self.kek_uris
         if len(self.extra_uris) > _EXTRA_CAP or len(set(uris)) != len(uris):
             raise BadInput(
                 f"an epoch record names at most {_EXTRA_CAP} further keys, all different"
@@ -95,6 +95,11 @@ class EpochRecord:
         slots = [(pair.peer, pair.generation) for pair in self.pairs]
         if slots != sorted(set(slots)):
             raise BadInput("an epoch record's pairs are strictly ascending")
+
+    @property
+    def kek_uris(self) -> tuple[str, ...]:
+        """Of every wrapping key that opens the blob."""
+        return self.kek_uri, *self.extra_uris
 
     def to_bytes(self, wallet_id: WalletId, index: HolderIndex, sign: Sign) -> bytes:
         """The signed record of holder `index` of this wallet.

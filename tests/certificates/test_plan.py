@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import pytest
 
@@ -52,6 +53,6 @@ def test_a_consent_of_another_holder_or_to_another_thing_does_not_verify() -> No
 
 
 @pytest.mark.parametrize("change", [lambda b: b[:-1], lambda b: b + b"x", lambda b: b[:10]])
-def test_a_consent_of_another_length_does_not_parse(change: object) -> None:
+def test_a_consent_of_another_length_does_not_parse(change: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadEncoding):
-        Consent.from_bytes(change(signed().to_bytes()))  # type: ignore[operator]
+        Consent.from_bytes(change(signed().to_bytes()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -155,9 +156,9 @@ def test_the_delivery_keys_are_those_of_the_newest_dones_and_of_the_order() -> N
         lambda: [dones()[0], b"", b""],
     ],
 )
-def test_other_dones_are_none_of_the_order(shown: object) -> None:
+def test_other_dones_are_none_of_the_order(shown: Callable[[], Sequence[bytes]]) -> None:
     with pytest.raises((BadInput, InvalidSignature)):
-        delivery_keys_in(order(), shown(), wallet().first, wallet().keys)  # type: ignore[operator]
+        delivery_keys_in(order(), shown(), wallet().first, wallet().keys)
 
 
 def test_a_done_of_another_epoch_is_none_of_the_order() -> None:

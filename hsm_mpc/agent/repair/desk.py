@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.repair import helping, offering, receiving
 from hsm_mpc.agent.repair.chain import known_wallet
@@ -63,8 +63,7 @@ class RepairDesk:
             except BackendError:
                 raise
             except HsmMpcError as damaged:
-                named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
-                self._holder.audit("alarm", named)
+                self._holder.alarm(wallet_id, damaged)
 
     def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes]:
         """Policy file and client list of the newest epoch, if it is `h` and the own share of it
@@ -116,15 +115,9 @@ class RepairDesk:
         """
         with self._concerned(source) as (order, body):
             self._require_helpers_order(body)
-            if self._has_begun(order):
-                return True
-            try:
-                require_consent(self._holder, self._consents, order, body)
-            except Refused as refused:
-                if refused.rule == "consent":
-                    return False
-                raise
-        return True
+            return self._has_begun(order) or takes_part(
+                lambda: require_consent(self._holder, self._consents, order, body)
+            )
 
     def countersign(self, source: bytes) -> bytes:
         """ORDER-REPAIR, unsigned → the own signature, as a helper: the policy names nobody else.

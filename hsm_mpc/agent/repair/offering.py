@@ -78,7 +78,7 @@ def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
     if kept is not None:
         if kept.epoch_hash == wallet.body.hash and _opens(holder, wallet.body, kept):
             return kept
-        if not any(kept.kek_uri in (each.kek_uri, *each.extra_uris) for each in records):
+        if not any(kept.kek_uri in each.kek_uris for each in records):
             destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
     used = [each.key_generation for each in records if each.epoch_hash == wallet.body.hash]
     generation, uri = _next_key(holder, wallet, max([*used, kept.key_generation if kept else 0]))

@@ -11,12 +11,13 @@ from contextlib import suppress
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
+from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair.helping import named, received_splits
 from hsm_mpc.agent.repair.offering import Offer, kek_digest_in, kept_offer, opened_offer
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.register import catch_up
+from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.attempt import Attempt
@@ -26,7 +27,6 @@ from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import Done, ack_message
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.errors import BadEncoding, Refused, Tampered
-from hsm_mpc.hsm import keys
 from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols import repair, repair_checks
 from hsm_mpc.protocols.suite import Suite
@@ -215,7 +215,7 @@ def _finished(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> byte
     address = address_in_repair(order, holder.me)
     said = holder.signed_by_identity(REPAIR_DONE, address, done.to_bytes())
     epochs.renew(body.hash, EpochDocument.DONE, said)
-    _destroy_unnamed(holder, order.wallet_id)
+    destroy_all_but(holder, order.wallet_id, epochs.records())
     catch_up(holder, body)
     holder.store.repairs(order.wallet_id).remove_offer()
     return said
@@ -229,13 +229,3 @@ def _acknowledged(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> 
     ack = Acknowledgement(order.kek_digest, digest, holder.identity.sign(Tag.ACK, signed))
     address = address_in_repair(order, holder.me)
     return holder.signed_by_identity(REPAIR_ACK, address, body.hash + ack.to_bytes())
-
-
-def _destroy_unnamed(holder: ActingHolder, wallet_id: WalletId) -> None:
-    """No wrapping key of the wallet is left that no record names: what it opened is lost."""
-    named_ids = {
-        key_id_in(holder.token, uri)
-        for record in holder.epochs(wallet_id).records()
-        for uri in (record.kek_uri, *record.extra_uris)
-    }
-    keys.destroy_labelled(holder.token, keys.wrapping_label(wallet_id), named_ids)

@@ -62,7 +62,7 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     register = holder.registers.read(wallet_id)
     is_behind = register is None or register.epoch_hash != body.hash
     if is_behind:
-        destroy_all_but(holder, wallet_id, epochs.record(body.hash))
+        destroy_all_but(holder, wallet_id, [epochs.record(body.hash)])
     if body.epoch:
         _say_destroyed(holder, body)
     if is_behind:

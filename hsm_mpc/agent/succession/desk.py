@@ -53,8 +53,7 @@ class Successions:
                 except (NotReady, Refused):
                     continue  # no epoch of it was ever active here
                 except Tampered as damaged:
-                    named = {"wallet_id": wallet_id.hex(), "reason": str(damaged)}
-                    self._holder.audit("alarm", named)
+                    self._holder.alarm(wallet_id, damaged)
 
     def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -47,19 +48,20 @@ def destroy_keys(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord)
         Tampered: a key is in another token.
         BackendError: the token does not answer.
     """
-    for uri in (record.kek_uri, *record.extra_uris):
+    for uri in record.kek_uris:
         destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, uri))
 
 
-def destroy_all_but(holder: ActingHolder, wallet_id: WalletId, kept: EpochRecord) -> None:
-    """No wrapping key of the wallet is left but those of one epoch, also none that no record names:
-    a disk that was restored has forgotten what it staged, and an old copy of it has not (6.5.7).
+def destroy_all_but(holder: ActingHolder, wallet_id: WalletId, kept: Iterable[EpochRecord]) -> None:
+    """No wrapping key of the wallet is left but those of these epochs, also none that no record
+    names: a disk that was restored has forgotten what it staged, and an old copy of it has not
+    (6.5.7).
 
     Raises:
-        Tampered: a key of that epoch is in another token.
+        Tampered: a key of these epochs is in another token.
         BackendError: the token does not answer.
     """
-    named = {key_id_in(holder.token, uri) for uri in (kept.kek_uri, *kept.extra_uris)}
+    named = {key_id_in(holder.token, uri) for record in kept for uri in record.kek_uris}
     keys.destroy_labelled(holder.token, keys.wrapping_label(wallet_id), named)
 
 

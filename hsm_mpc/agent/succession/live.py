@@ -12,7 +12,7 @@ from hsm_mpc.agent.opener import OpenableShare
 from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets, context_of
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import NotReady, Refused, Tampered
+from hsm_mpc.errors import BackendError, NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
@@ -148,6 +148,20 @@ def opened_share(holder: ActingHolder, body: EpochBody) -> Iterator[OpenShare]:
         if group.public_point(share) != body.public_share(holder.me):
             raise Tampered("the sealed share is not that of this index")
         yield OpenShare(share, delivery)
+
+
+def require_closed(holder: ActingHolder, body: EpochBody) -> None:
+    """The blob of an epoch whose wrapping keys were destroyed opens no more (steps 6.5.7, 6.10).
+
+    Raises:
+        BackendError: it does.
+    """
+    try:
+        with opened_share(holder, body):
+            pass
+    except Tampered:
+        return
+    raise BackendError("a wrapping key was destroyed, and its blob still opens", retryable=False)
 
 
 def wallet_in(source: bytes) -> WalletId:

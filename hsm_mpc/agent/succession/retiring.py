@@ -13,14 +13,13 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
-from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share
+from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
-    BackendError,
     BadInput,
     InvalidSignature,
     NotReady,
@@ -88,8 +87,8 @@ def finish(live: LiveEpoch) -> bytes:
     overtaken = [each.record for each in live.successors if each is not successor]
     for record in (live.held.record, *overtaken):
         destroy_keys(live.holder, live.wallet_id, record)
-    destroy_all_but(live.holder, live.wallet_id, successor.record)
-    _require_closed(live)
+    destroy_all_but(live.holder, live.wallet_id, [successor.record])
+    require_closed(live.holder, live.body)
     message = _destroyed_message(live, retired)
     _keep_own_done(live, retired, successor)
     live.holder.registers.write(live.wallet_id, Register(successor.body.hash))
@@ -154,16 +153,6 @@ def _kept_retirement(live: LiveEpoch) -> Retired:
         return Retirement.from_bytes(payload).check(live.body, live.holder.keys)
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
-
-
-def _require_closed(live: LiveEpoch) -> None:
-    """The old blob does not open any more (step 6.5.7)."""
-    try:
-        with live.opened():
-            pass
-    except Tampered:
-        return
-    raise BackendError("a wrapping key was destroyed, and its blob still opens", retryable=False)
 
 
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
