@@ -109,6 +109,16 @@ class Roster:
                 return HolderIndex(position + 1)
         raise BadInput(f"no holder of the roster is called {name!r}")
 
+    def with_key(self, index: int, key: VerifyingKey) -> Roster:
+        """The next version, in which the holder at `index` has another identity key (step 6.7.2).
+
+        Raises:
+            BadInput: there is no such holder, or another one has this key.
+        """
+        members = list(self.members)
+        members[require_index(index, self.n) - 1] = Member(self.member(index).name, key)
+        return Roster(self.lab, self.version + 1, self.hash, tuple(members))
+
     def check_succeeds(self, old: Roster) -> None:
         """This is the version right after `old` and says so (step 1.6.3).
 

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.audit import Json
-from hsm_mpc.errors import BadEncoding
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.terms import WalletTerms
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.register import Registers
@@ -22,8 +24,9 @@ from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.channels import KeyBook, channel_address
-from hsm_mpc.wire.envelope import Address, Message, seal_envelope
+from hsm_mpc.wire.envelope import Address, Message, bundle, seal_envelope, unbundled
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key, MessageKind
 
@@ -53,6 +56,7 @@ class ActingHolder:
     store: HolderStore
     channel: ChannelKeys
     keys: KeyBook
+    """Under the pinned roster; of a wallet whose roster was amended since, `keys_of`."""
     parse_policy: Callable[[bytes], Policy]
     clock: Callable[[], int]
     """Seconds since 1970 UTC."""
@@ -64,6 +68,33 @@ class ActingHolder:
     def attempts(self, wallet_id: WalletId) -> Attempts:
         """This holder's attempts to replace an epoch of one wallet."""
         return self.store.attempts(wallet_id)
+
+    def lineage(self, terms: WalletTerms) -> Lineage:
+        """Every roster of a wallet, from the pinned one to the one in force (step 6.7.2).
+
+        Raises:
+            Tampered: what is kept of it does not hold.
+        """
+        kept = self.store.repairs(terms.wallet_id).amendments()
+        try:
+            return Lineage.of(unbundled(kept or b""), terms, self.keys)
+        except (BadInput, InvalidSignature) as broken:
+            raise Tampered(f"wallet {terms.name}: its roster's amendments: {broken}") from broken
+
+    def keep_lineage(self, wallet_id: WalletId, lineage: Lineage) -> None:
+        """What amends the roster of a wallet, on disk."""
+        self.store.repairs(wallet_id).put_amendments(bundle(lineage.amendments))
+
+    def keys_of(self, body: EpochBody) -> KeyBook:
+        """The others' keys under the roster that an epoch names: what made it verifies under them.
+
+        Raises:
+            Tampered: the epoch is of another roster than the pinned one and those it led to.
+        """
+        try:
+            return self.lineage(body.terms).book(body.terms.roster_hash)
+        except BadInput as foreign:
+            raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line, before what it tells of takes effect (step 3.4.15).
@@ -97,9 +128,9 @@ class ActingHolder:
         """The indices of all holders."""
         return tuple(range(1, self.roster.n + 1))
 
-    def inbox(self) -> Inbox:
+    def inbox(self, keys: KeyBook | None = None) -> Inbox:
         """A fresh memory of what one session received."""
-        return Inbox(self.keys)
+        return Inbox(self.keys if keys is None else keys)
 
     def identity_message(
         self, kind: MessageKind, wallet_id: WalletId, session_id: bytes, payload: bytes

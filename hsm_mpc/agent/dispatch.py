@@ -102,6 +102,7 @@ class HolderDesk:
             HolderMethod.SPLIT: self._split,
             HolderMethod.COLLECT: self._collect,
             HolderMethod.RECOVER: self._recover,
+            HolderMethod.AMEND: self._amend,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -208,7 +209,7 @@ class HolderDesk:
         return (self._destructions.destroy(order),)
 
     def _documents(self, parts: Parts) -> Sequence[bytes]:
-        """wallet_id, h → policy file and client list of that epoch, own newest DONE."""
+        """wallet_id, h → policy file and client list of that epoch, own newest DONE, AMENDMENTs."""
         wallet_id, h = _exactly(2, parts)
         return self._repairs.documents(WalletId(wallet_id), EpochHash(h))
 
@@ -240,6 +241,12 @@ class HolderDesk:
         order, *rest = _exactly(1 + n + 2 * max(helpers, 1), parts)
         dones, messages = rest[:n], rest[n:]
         return self._repairs.recover(order, dones, messages[:helpers], messages[helpers:])
+
+    def _amend(self, parts: Parts) -> Sequence[bytes]:
+        """wallet_id, AMENDMENT → nothing: it is kept."""
+        wallet_id, amendment = _exactly(2, parts)
+        self._repairs.amend(WalletId(wallet_id), amendment)
+        return ()
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

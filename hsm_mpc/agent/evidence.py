@@ -71,7 +71,7 @@ def keep_evidence(
     parsed = [parse_envelope(message) for message in messages]
     signers = sorted({each.address.sender for each in parsed if each.key is Key.CHANNEL})
     channels = [
-        (signer, channel.to_bytes()) for signer in signers for channel in keys.channels(signer)
+        (signer, channel.to_bytes()) for signer in signers for channel in keys.channels_ever(signer)
     ]
     name = store.keep(Case(reason, tuple(messages), tuple(channels)).to_bytes())
     return {} if name is None else {"evidence": name}

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from hsm_mpc.agent.acting import NO_SESSION, ActingHolder
@@ -79,7 +80,8 @@ class SigningDesk:
             self._leases.make_room(wallet.wallet_id, now)  # step 3.3.1
             lease = self._committed(task, request, wallet)
             self._leases.add(lease, self._ticks())  # opening a share takes as long as its HSM
-        self._asked.remember(request, client, wallet, self._holder.inbox, now)
+        received = partial(self._holder.inbox, wallet.keys)
+        self._asked.remember(request, client, wallet, received, now)
         return (lease.commit,)
 
     def sign(self, source: bytes, channels: Sequence[bytes]) -> tuple[bytes, ...]:
@@ -106,7 +108,7 @@ class SigningDesk:
         if repeated is not None:
             return (repeated,)
         for channel in channels:
-            self._holder.keys.learn_message(channel, self._holder.clock())
+            wallet.keys.learn_message(channel, self._holder.clock())
         named = _named(wallet.wallet_id, wallet.epoch_hash, asked.request.id)
         named["list"] = signers.digest.hex()
         with refusals_recorded(self._holder, named, signers.payload.commits):
@@ -114,11 +116,11 @@ class SigningDesk:
             lease = self._leases.take(own, signers.digest, self._ticks())
             try:
                 self._holder.audit("lease-used", _of_lease(lease, signers))
-                partial = self._partial(asked, signers, lease)
+                answer = self._partial(asked, signers, lease)
             finally:
                 lease.secret_nonce.release()
-        self._leases.answered(own, partial)
-        return (partial,)
+        self._leases.answered(own, answer)
+        return (answer,)
 
     def forget(self) -> None:
         """Wipe every open lease: the signer ends."""
@@ -187,7 +189,7 @@ class SigningDesk:
         payload = PartialPayload(lease.lease_id, signers.digest, signature).to_bytes()
         asking = signers.message.address
         address = self._address(wallet, asking.session_id, asking.sender)
-        partial = self._holder.channel_message(PARTIAL, address, payload).to_bytes()
+        answer = self._holder.channel_message(PARTIAL, address, payload).to_bytes()
         signed = {
             **_of_lease(lease, signers),
             "client": asked.client.name,
@@ -195,7 +197,7 @@ class SigningDesk:
             "set": [commitment.index for commitment in commitments],
         }
         self._holder.audit("partial-released", signed)
-        return partial
+        return answer
 
     def _address(self, wallet: SigningWallet, session_id: bytes, receiver: int) -> Address:
         return Address(wallet.wallet_id, session_id, wallet.epoch_hash, self._holder.me, receiver)

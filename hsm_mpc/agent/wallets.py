@@ -47,6 +47,8 @@ class SigningWallet:
         self.policy = _policy(holder, body, epochs.kept(h, EpochDocument.POLICY))
         self.clients = _clients(held, epochs.kept(h, EpochDocument.CLIENTS))
         self.key = wallet_key_of(body, first_epoch(epochs, body))
+        self.keys = holder.lineage(body.terms).newest
+        """Of the other signers."""
         self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
 
 

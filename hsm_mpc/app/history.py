@@ -41,6 +41,8 @@ class ToldEpoch:
     """Who has confirmed a share of it."""
     retired: bool
     destroyed: tuple[Destruction, ...]
+    replaced: tuple[str, ...] = ()
+    """Who stands on another HSM since this epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,4 +118,5 @@ def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
         destroyed=tuple(
             Destruction(named(index), moment(at)) for index, at in sorted(link.destroyed.items())
         ),
+        replaced=tuple(named(index) for index in link.replaced),
     )

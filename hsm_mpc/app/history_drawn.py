@@ -107,6 +107,9 @@ def _sentences(epoch: ToldEpoch, told: ToldHistory) -> list[str]:
     everybody = set(told.holders)
     made = f"epoch {epoch.epoch}: {'made' if epoch.epoch == 0 else 'new shares'} by "
     lines = [made + ", ".join(epoch.made_by)]
+    lines += [
+        f"  {name} has another HSM since, with another identity key" for name in epoch.replaced
+    ]
     without = sorted(everybody - set(epoch.holders))
     if without:
         lines.append(f"  not confirmed by {', '.join(without)}")

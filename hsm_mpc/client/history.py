@@ -16,6 +16,7 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -39,6 +40,8 @@ class Link:
     """So many have adopted the next one that it may be destroyed."""
     destroyed: Mapping[int, int] = field(default_factory=dict)
     """Whose HSM has destroyed the key of its share, and when: seconds since 1970 UTC."""
+    replaced: tuple[int, ...] = ()
+    """Who stands on another HSM since, with another identity key (step 6.7.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class History:
 
     @property
     def terms(self) -> WalletTerms:
-        """They never change."""
+        """Of the first: they never change, but for the roster's hash."""
         return self.links[0].body.terms
 
 
@@ -70,21 +73,23 @@ def verified_history(chain: Chain, keys: KeyBook, now: int) -> History:
         if not chain.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
         check_all_done(keys, certificate, chain.dones, now)
+        lineage = Lineage.of(chain.amendments, certificate.body.terms, keys)
     everybody = tuple(range(1, keys.roster.n + 1))
     links = [Link(certificate.body, Attempt.NONE, everybody, everybody)]
     for succession in chain.successions:
         with _verifying(len(links)):
             if len(links) > 1 and not links[-2].retired:
                 raise Tampered("the epoch before it has not ended the one before that")
-            links[-1:] = _linked(links[-1], succession, keys)
+            links[-1:] = _linked(links[-1], succession, lineage)
     return History(tuple(links))
 
 
-def _linked(before: Link, shown: ShownSuccession, keys: KeyBook) -> tuple[Link, Link]:
+def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Link, Link]:
     """The epoch before, with its end, and the one that replaces it. Raises: HsmMpcError."""
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
-    proposed = certificate.verify(before.body, keys)
     replaced, body = before.body, certificate.body
+    proposed = certificate.verify(replaced, lineage.book(replaced.terms.roster_hash))
+    keys = proposed.keys
     adopters, destroyed = set[int](), dict[int, int]()
     for source in shown.dones:
         if adoption_in(source, replaced, keys).epoch_hash != body.hash:
@@ -101,8 +106,15 @@ def _linked(before: Link, shown: ShownSuccession, keys: KeyBook) -> tuple[Link, 
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
     ended = replace(before, retired=bool(shown.retirement), destroyed=destroyed)
-    made_in = proposed.content.attempt
-    return ended, Link(body, made_in, proposed.members, tuple(sorted(adopters)))
+    made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
+    return ended, replace(made, replaced=_replaced(proposed.lineage))
+
+
+def _replaced(lineage: Lineage) -> tuple[int, ...]:
+    first, last = lineage.books[0].roster, lineage.newest.roster
+    return tuple(
+        index for index in range(1, first.n + 1) if first.member(index) != last.member(index)
+    )
 
 
 @contextmanager

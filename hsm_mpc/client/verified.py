@@ -14,6 +14,7 @@ from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
@@ -119,10 +120,11 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
         if not shown.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
         check_all_done(keys, certificate, shown.dones, now)
+        lineage = Lineage.of(shown.amendments, certificate.body.terms, keys)
         newest = None
         if shown.succession is not None:
-            newest = _verified_succession(shown.succession, certificate.body, keys)
-        end = _verified_end(certificate.body, shown.destroyed, keys)
+            newest = _verified_succession(shown.succession, certificate.body, lineage)
+        end = _verified_end(certificate.body, shown.destroyed, lineage.newest)
     except NotReady:
         raise
     except HsmMpcError as forged:
@@ -139,7 +141,8 @@ def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
     try:
         certificate = Certificate.from_bytes(shown.certificate)
         certificate.verify(keys.roster)
-        return _verified_end(certificate.body, shown.destroyed, keys)
+        lineage = Lineage.of(shown.amendments, certificate.body.terms, keys)
+        return _verified_end(certificate.body, shown.destroyed, lineage.newest)
     except HsmMpcError as forged:
         raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
 
@@ -154,12 +157,12 @@ def _verified_end(body: EpochBody, messages: Sequence[bytes], keys: KeyBook) -> 
 
 
 def _verified_succession(
-    shown: ShownSuccession, first: EpochBody, keys: KeyBook
+    shown: ShownSuccession, first: EpochBody, lineage: Lineage
 ) -> VerifiedSuccession:
     """Raises: HsmMpcError: it does not hold."""
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
-    made_in = certificate.verify_for(first, keys).content.attempt
-    body = certificate.body
+    proposed = certificate.verify_for(first, lineage)
+    body, keys = certificate.body, proposed.keys
     before = Predecessor(body.terms, body.prev_hash)
     adopted = {
         parse_envelope(source).address.sender
@@ -178,4 +181,5 @@ def _verified_succession(
             if destroyed_in(source, before, keys).successor == body.hash
         }
     missing = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
-    return VerifiedSuccession(certificate, made_in.counter, bool(shown.retirement), missing)
+    since = proposed.content.attempt.counter
+    return VerifiedSuccession(certificate, since, bool(shown.retirement), missing)

@@ -211,7 +211,8 @@ class WalletClient:
             if room < 0:
                 raise BadEncoding(f"the coordinator tells more than {LARGEST_CHAIN} bytes")
             if not parts:
-                return Chain(shown.certificate, shown.dones, tuple(successions))
+                epochs = tuple(successions)
+                return Chain(shown.certificate, shown.dones, epochs, shown.amendments)
             successions += successions_from_parts(parts)
 
     def names(self) -> tuple[str, ...]:

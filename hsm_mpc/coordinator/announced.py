@@ -23,17 +23,22 @@ class AnnouncedChannels:
         self._lock = threading.Lock()
         self._messages: dict[int, bytes] = {}
         self.keys: Final = KeyBook(links.roster, {})
+        """Under the configured roster; the channels are those of every roster (`KeyBook.under`)."""
 
-    def learn(self, index: int) -> bool:
-        """Ask holder `index` anew: it may have started again. False: no valid answer."""
+    def learn(self, index: int, keys: KeyBook) -> bool:
+        """Ask holder `index` anew: it may have started again. False: no valid answer.
+
+        Args:
+            keys: `keys`, or under the roster of a wallet.
+        """
         try:
             (source,) = self._links.ask(index, HolderMethod.CHANNEL, [])
             message = parse_envelope(source)
             if message.kind is not CHANNEL or message.address.sender != index:
                 raise BadEncoding("not the channel of this holder")
             with self._lock:
-                self.keys.learn(index, message.payload, self._clock())
-                self.keys.verify(message, self._clock())
+                keys.learn(index, message.payload, self._clock())
+                keys.verify(message, self._clock())
                 self._messages[index] = source
         except (HsmMpcError, ValueError):
             return False

@@ -13,6 +13,8 @@ from hsm_mpc.coordinator.consents import PLAN_SECONDS, TAKES_PART, WaitingPlans,
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.rosters import Rosters
+from hsm_mpc.coordinator.successions import first_body
 from hsm_mpc.encoding import u8
 from hsm_mpc.errors import (
     BackendError,
@@ -53,7 +55,7 @@ class Destroyer:
         self._number = number
         self._sign = sign
         self._clock = clock
-        self._keys = KeyBook(links.roster, {})
+        self._rosters = Rosters(KeyBook(links.roster, {}), registry)
         self._plans = WaitingPlans(registry, clock)
 
     def destroy(self, wallet: Registered, newest: EpochBody, reason: str) -> None:
@@ -148,7 +150,8 @@ class Destroyer:
         if len(answer) != 1:
             return False
         try:
-            wallet_destroyed_in(answer[0], wallet.wallet_id, self._keys)
+            keys = self._rosters.newest(first_body(wallet.certificate).terms)
+            wallet_destroyed_in(answer[0], wallet.wallet_id, keys)
             return parse_envelope(answer[0]).address.sender == index
         except (BadInput, InvalidSignature):
             return False

@@ -16,11 +16,11 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
-from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
@@ -47,6 +47,7 @@ class Recovery:
         self._registry = registry
         self._clock = clock
         self._keys = KeyBook(links.roster, {})
+        self._rosters = Rosters(self._keys, registry)
         self._ending = threading.Event()
 
     def begin(self) -> None:
@@ -111,6 +112,7 @@ class Recovery:
             return
         if holding.epoch == 0:
             self._take_first(holding)
+            self._take_amendments(holding)
             self._take_end(holding)
         elif before is not None:
             self._take_successor(holding, before)
@@ -132,6 +134,12 @@ class Recovery:
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
 
+    def _take_amendments(self, holding: Holding) -> None:
+        """What has amended the wallet's roster (step 6.7.2)."""
+        wallet = self._registry.with_id(holding.wallet_id)
+        if holding.amendments and wallet is not None:
+            self._rosters.learn(first_body(wallet.certificate).terms, holding.amendments)
+
     def _take_repaired(self, holding: Holding, index: int) -> None:
         """What this holder said once its own share of this epoch was repaired, the last time that
         it was (step 6.7.5): nobody else knows which time was the last.
@@ -141,7 +149,8 @@ class Recovery:
         wallet = self._registry.with_id(holding.wallet_id)
         if wallet is None:
             return
-        done = done_in(holding.done, index, first_body(wallet.certificate), self._keys)
+        first = first_body(wallet.certificate)
+        done = done_in(holding.done, index, first, self._rosters.newest(first.terms))
         h = holding.epoch_hash
         known = self._registry.repaired(wallet.wallet_id).get((h, index))
         if done.epoch_hash == h and known != holding.done:
@@ -149,8 +158,10 @@ class Recovery:
 
     def _take_end(self, holding: Holding) -> None:
         """Who has destroyed the wallet (section 6.10)."""
-        if holding.ended:
-            wallet_destroyed_in(holding.ended, holding.wallet_id, self._keys)
+        wallet = self._registry.with_id(holding.wallet_id)
+        if holding.ended and wallet is not None:
+            keys = self._rosters.newest(first_body(wallet.certificate).terms)
+            wallet_destroyed_in(holding.ended, holding.wallet_id, keys)
             sender = parse_envelope(holding.ended).address.sender
             if sender not in self._registry.destroyed(holding.wallet_id):
                 self._registry.keep_destroyed(holding.wallet_id, sender, holding.ended)
@@ -170,15 +181,16 @@ class Recovery:
             return
         if known is None or rival:
             certificate = SuccessorCertificate.from_bytes(holding.certificate)
-            certificate.verify(replaced, self._keys)
+            certificate.verify(replaced, self._rosters.keys_of(replaced))
             known = Succession.of(holding.wallet_id, certificate)
         told, h = known, known.body.hash
+        keys = self._rosters.keys_of(known.body)
         is_vote = holding.done and not _is_of_repair(holding.done)
-        if is_vote and adoption_in(holding.done, replaced, self._keys).epoch_hash == h:
+        if is_vote and adoption_in(holding.done, replaced, keys).epoch_hash == h:
             told = told.with_done(holding.done)
         if retirement and not told.retirement:
             told = replace(told, retirement=retirement)
-        if before.destroyed and self._destroyed_for(before, replaced) == h:
+        if before.destroyed and destroyed_in(before.destroyed, replaced, keys).successor == h:
             told = told.with_destroyed(before.destroyed)
         if told != known or rival or holding.epoch > len(successions):
             self._registry.keep(told)
@@ -187,11 +199,12 @@ class Recovery:
         """What proves that the epoch before went for the sake of this one; empty: nothing."""
         if not before.retirement:
             return b""
-        retired = Retirement.from_bytes(before.retirement).check(replaced, self._keys)
-        return before.retirement if retired.successor == holding.epoch_hash else b""
-
-    def _destroyed_for(self, before: Holding, replaced: EpochBody) -> EpochHash:
-        return destroyed_in(before.destroyed, replaced, self._keys).successor
+        retirement = Retirement.from_bytes(before.retirement)
+        if retirement.successor_in(replaced) != holding.epoch_hash:
+            return b""
+        body = SuccessorCertificate.from_bytes(holding.certificate).body
+        retirement.check(replaced, self._rosters.keys_of(body))
+        return before.retirement
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:
         if holding.dones:

@@ -19,6 +19,7 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import (
     Epochs,
     Succession,
@@ -74,7 +75,7 @@ class Refresher:
         self._number = number
         self._sign = sign
         self._clock = clock
-        self._keys = KeyBook(links.roster, {})
+        self._rosters = Rosters(channels.keys, registry)
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
 
@@ -157,6 +158,7 @@ class Refresher:
         if epochs.newest is not None and not epochs.newest.retirement:
             epoch -= 1
         replaced = epochs.body(epoch)
+        lineage = self._rosters.lineage(replaced.terms)
         self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
         attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
         deadline = self._clock() + ATTEMPT_SECONDS
@@ -172,6 +174,15 @@ class Refresher:
             joined[index][1] if index in joined else epochs.newest_done(index, epoch)
             for index in self._links.indices
         ]
+        amendments = (
+            lineage.since(replaced.terms.roster_hash)
+            if highest is None
+            else next(
+                SuccessorCertificate.from_bytes(each).amendments
+                for each in certificates
+                if _digest(each) == highest.certificate_digest
+            )
+        )
         content = Propose(
             attempt,
             ask.digest,
@@ -179,6 +190,7 @@ class Refresher:
             tuple(joins.values()),
             tuple(sorted(certificates, key=_digest)),
             tuple(dones),
+            amendments,
         )
         propose = self._said(PROPOSE, replaced, attempt, content.to_bytes())
         if highest is None:
@@ -223,7 +235,8 @@ class Refresher:
         Raises:
             ProtocolAbort: it cannot have been adopted there; naming who says so.
         """
-        proposed = check_propose(parse_envelope(propose), replaced, self._keys)
+        keys = self._rosters.keys_of(replaced)
+        proposed = check_propose(parse_envelope(propose), replaced, keys)
         claimed = (highest.attempt, highest.epoch_hash)
         culprits = []
         for index, (join, _, source, history) in joined.items():
@@ -232,10 +245,10 @@ class Refresher:
                 continue
             try:
                 certificate = SuccessorCertificate.from_bytes(source)
-                made = certificate.verify(replaced, self._keys).content.attempt
+                made_in = certificate.verify(replaced, keys)
                 if certificate.body.hash != highest.epoch_hash:
                     raise BadInput("the certificate is of another successor")
-                check_carried(proposed, made, unbundled(history), replaced, self._keys)
+                check_carried(proposed, made_in, unbundled(history), replaced, keys)
             except (BadInput, InvalidSignature, Tampered):
                 culprits.append(index)
             else:
@@ -244,13 +257,14 @@ class Refresher:
 
     def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
         """DEAL and ACK of all members, and the certificate that they make."""
-        proposed = check_propose(parse_envelope(propose), replaced, self._keys)
+        keys = self._rosters.keys_of(replaced)
+        proposed = check_propose(parse_envelope(propose), replaced, keys)
         members = proposed.members
         deals = [*self._links.ask_single(members, HolderMethod.DEAL, [propose]).values()]
-        channels = [self._channel(index) for index in members]
+        channels = [self._channel(index, proposed.keys) for index in members]
         acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
         certificate = assemble(replaced, proposed, deals, [*acks.values()])
-        certificate.verify(replaced, self._keys)
+        certificate.verify(replaced, keys)
         pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
         return Succession(
             wallet_id,
@@ -297,10 +311,10 @@ class Refresher:
         parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        vote = (attempt, newest.body.hash)
+        vote, keys = (attempt, newest.body.hash), self._rosters.keys_of(newest.body)
 
         def adopts(source: bytes) -> bool:
-            done = adoption_in(source, replaced, self._keys)
+            done = adoption_in(source, replaced, keys)
             return (done.attempt, done.epoch_hash) == vote
 
         for source in self._messages(answers, adopts):
@@ -308,7 +322,7 @@ class Refresher:
         votes = newest.votes
         if len(votes) >= replaced.terms.sizes.adopt:
             dones = Retirement(tuple(votes[index] for index in sorted(votes)))
-            dones.check(replaced, self._keys)
+            dones.check(replaced, keys)
             newest = replace(newest, retirement=dones.to_bytes())
         self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())
@@ -322,14 +336,14 @@ class Refresher:
         ]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        h = newest.body.hash
+        h, keys = newest.body.hash, self._rosters.keys_of(newest.body)
 
         def destroyed(source: bytes) -> bool:
-            return destroyed_in(source, replaced, self._keys).successor == h
+            return destroyed_in(source, replaced, keys).successor == h
 
         def holds(source: bytes) -> bool:
             """A holder that was away says only now, by what key the next epoch reaches it."""
-            return adoption_in(source, replaced, self._keys).epoch_hash == h
+            return adoption_in(source, replaced, keys).epoch_hash == h
 
         for source in self._messages(answers, destroyed, 0, of=2):
             newest = newest.with_destroyed(source)
@@ -339,11 +353,16 @@ class Refresher:
         return newest
 
     def _require_retired(self, epochs: Epochs) -> None:
-        """A new succession begins only when the last one has ended (step 6.1.4)."""
+        """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
+        had before, nobody destroys any more.
+        """
         newest = epochs.newest
-        if newest is None or (newest.retirement and len(newest.destroyed) == self._links.roster.n):
+        if newest is None:
             return
-        missing = newest.waiting_for(self._links.indices)
+        lost = self._rosters.replaced_since(newest.body) if newest.retirement else ()
+        missing = [i for i in newest.waiting_for(self._links.indices) if i not in lost]
+        if not missing:
+            return
         raise NotReady(
             f"epoch {newest.epoch - 1} is not retired yet",
             [self._links.name(index) for index in missing],
@@ -366,9 +385,9 @@ class Refresher:
         address = address_in(replaced, attempt, self._number)
         return seal_envelope(kind, address, payload, Key.COORDINATOR, self._sign).to_bytes()
 
-    def _channel(self, index: int) -> bytes:
+    def _channel(self, index: int, keys: KeyBook) -> bytes:
         """The CHANNEL message under which this holder's dealing verifies."""
-        message = self._channels.message(index) if self._channels.learn(index) else None
+        message = self._channels.message(index) if self._channels.learn(index, keys) else None
         if message is None:
             raise BackendError(f"holder {self._links.name(index)} does not show its channel")
         return message

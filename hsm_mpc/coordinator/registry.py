@@ -61,6 +61,10 @@ CREATE TABLE IF NOT EXISTS repaired (
     done BLOB NOT NULL,
     PRIMARY KEY (wallet_id, epoch_hash, holder)
 ) STRICT;
+CREATE TABLE IF NOT EXISTS amendments (
+    wallet_id BLOB PRIMARY KEY,
+    amendments BLOB NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS ends (
     wallet_id BLOB NOT NULL,
     holder INTEGER NOT NULL,
@@ -264,6 +268,21 @@ class Registry:
         row = (wallet_id, epoch_hash, holder, done)
         with self._writing(), step("registry.repaired"), self._database:
             self._database.execute("INSERT OR REPLACE INTO repaired VALUES (?, ?, ?, ?)", row)
+
+    def amendments(self, wallet_id: WalletId) -> tuple[bytes, ...]:
+        """What has amended the roster of a wallet, in its order."""
+        with self._lock:
+            row = self._database.execute(
+                "SELECT amendments FROM amendments WHERE wallet_id = ?", (wallet_id,)
+            ).fetchone()
+        return () if row is None else _split(row[0])
+
+    def keep_amendments(self, wallet_id: WalletId, amendments: Sequence[bytes]) -> None:
+        """All that have amended the roster of a wallet. Raises: BackendError, as `add`."""
+        with self._writing(), step("registry.amendments"), self._database:
+            self._database.execute(
+                "INSERT OR REPLACE INTO amendments VALUES (?, ?)", (wallet_id, _joined(amendments))
+            )
 
     def destroyed(self, wallet_id: WalletId) -> dict[int, bytes]:
         """The DESTROYED message of each holder that has destroyed a wallet's keys, ascending."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +21,7 @@ from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
@@ -35,7 +37,8 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import WalletId
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
     check_terms,
@@ -44,7 +47,7 @@ from hsm_mpc.succession.repairing import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
+from hsm_mpc.wire.envelope import parse_envelope, seal_envelope, unbundled
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
@@ -93,7 +96,7 @@ class Repairer:
         self._number = number
         self._sign = sign
         self._clock = clock
-        self._keys = KeyBook(links.roster, {})
+        self._rosters = Rosters(KeyBook(links.roster, {}), registry)
         self._plans = WaitingPlans(registry, clock)
         self._failed = Counter[tuple[WalletId, int]]()
         """How often a holder was among helpers of whom one lied or declined."""
@@ -125,6 +128,7 @@ class Repairer:
         else:
             done = self._repaired_by(wallet, epochs, lost, told)
         self._registry.keep_repaired(wallet.wallet_id, body.hash, lost, done)
+        self._tell_of_amendments(body)
         try:
             return self._refresher.refresh(wallet, ())
         except Refused as refused:
@@ -152,6 +156,11 @@ class Repairer:
             raise
         self._plans.drop(order.signed(()))
         return done
+
+    def _tell_of_amendments(self, body: EpochBody) -> None:
+        """Who does not hear of another identity key now learns it from the next PROPOSE."""
+        for amendment in self._rosters.lineage(body.terms).since(body.terms.roster_hash):
+            self._links.ask_each(HolderMethod.AMEND, [body.terms.wallet_id, amendment])
 
     def _helpers(
         self, wallet: Registered, told: Mapping[int, _Told], wanted: int
@@ -188,9 +197,13 @@ class Repairer:
         """
         asked = [body.terms.wallet_id, body.hash]
         answers = self._links.ask_each(HolderMethod.DOCUMENTS, asked)
+        for answer in answers.values():
+            if not isinstance(answer, HsmMpcError) and len(answer) == 4:
+                with suppress(BadEncoding):
+                    self._rosters.learn(body.terms, unbundled(answer[3]))
         certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
         told = {
-            index: _Told(*answer)
+            index: _Told(*answer[:3])
             for index, answer in answers.items()
             if not isinstance(answer, HsmMpcError) and self._is_true(body, certified, index, answer)
         }
@@ -206,12 +219,12 @@ class Repairer:
     def _is_true(
         self, body: EpochBody, certified: bytes, index: int, answer: tuple[bytes, ...]
     ) -> bool:
-        if len(answer) != 3:
+        if len(answer) != 4:
             return False
-        told = _Told(*answer)
+        told = _Told(*answer[:3])
         try:
             clients = ClientList.from_bytes(told.clients).hash
-            done = done_in(told.done, index, body, self._keys)
+            done = done_in(told.done, index, body, self._rosters.newest(body.terms))
         except (BadInput, InvalidSignature):
             return False
         policy = hashlib.sha256(told.policy).digest()
@@ -222,7 +235,8 @@ class Repairer:
         self, wallet: Registered, epochs: Epochs, lost: int, policy: bytes, clients: bytes
     ) -> _Offered:
         shown = tuple(_shown_to(lost, succession) for succession in epochs.successions)
-        chain = Chain(wallet.certificate, epochs.first_dones, shown).to_bytes()
+        amendments = self._registry.amendments(wallet.wallet_id)
+        chain = Chain(wallet.certificate, epochs.first_dones, shown, amendments).to_bytes()
         parts = self._links.ask(lost, HolderMethod.OFFER, [chain, policy, clients])
         if len(parts) != 4:
             raise BadEncoding(f"holder {self._links.name(lost)} offers {len(parts)} parts")
@@ -241,10 +255,9 @@ class Repairer:
         offered: _Offered,
     ) -> RepairOrder:
         """An order that every helper has signed, and to which every operator has consented."""
+        book = self._rosters.newest(body.terms)
         keys = [
-            done_in(source, index, body, self._keys).delivery_key
-            if source
-            else offered.delivery_key
+            done_in(source, index, body, book).delivery_key if source else offered.delivery_key
             for index, source in enumerate(dones, 1)
         ]
 
@@ -252,6 +265,7 @@ class Repairer:
             return RepairOrder(
                 wallet_id=wallet.wallet_id,
                 epoch_hash=body.hash,
+                roster_hash=book.roster.hash,
                 lost=lost,
                 identity_key=offered.identity_key,
                 delivery_key=offered.delivery_key,
@@ -265,7 +279,7 @@ class Repairer:
 
         planned = self._plans.like(wallet.name, wished)
         order = planned or wished(os.urandom(32), self._clock() + PLAN_SECONDS)
-        check_terms(order, body, self._links.roster)
+        check_terms(order, body, book.roster)
         self._require_consents(wallet, order)
         signed = self._links.ask_single(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
         return order.signed(tuple(map(_signature_in, signed.values())))
@@ -291,13 +305,28 @@ class Repairer:
         )
         parts = [message, *dones, *splits.values(), *sums.values()]
         answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
-        _, done_message = answers[order.lost]
+        ack, done_message = answers[order.lost]
+        keys = self._amended(order, body, ack)
         expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
-        said = Inbox(self._keys).receive(done_message, expected, _NO_CLOCK)
+        said = Inbox(keys).receive(done_message, expected, _NO_CLOCK)
         done = Done.from_bytes(said.payload, body.terms.group)
         if (done.epoch_hash, done.delivery_key) != (order.epoch_hash, order.delivery_key):
             raise BadInput(f"holder {self._links.name(order.lost)} has repaired another share")
         return done_message
+
+    def _amended(self, order: RepairOrder, body: EpochBody, ack: bytes) -> KeyBook:
+        """The keys once the repaired holder has said ACK; its HSM may be another one.
+
+        Raises:
+            BadInput, InvalidSignature: it has not.
+        """
+        lineage = self._rosters.lineage(body.terms)
+        if order.identity_key == lineage.newest.roster.member(order.lost).key:
+            return lineage.newest
+        amendment = Amendment(order, ack)
+        amendment.applied(body.terms, lineage.newest)
+        self._rosters.learn(body.terms, [*lineage.amendments, amendment.to_bytes()])
+        return self._rosters.newest(body.terms)
 
     def _said(self, order: RepairOrder) -> bytes:
         address = address_in_repair(order, self._number)

@@ -29,6 +29,7 @@ from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.repair import Repairer
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
 from hsm_mpc.encoding import Reader
@@ -90,6 +91,7 @@ class CoordinatorService:
         self._clock = clock
         self._relay = Relay(links, number, sign, evidence)
         self._channels = channels
+        self._rosters = Rosters(channels.keys, registry)
         self._refresher = refresher
         self._destroyer = destroyer
         self._repairer = repairer
@@ -221,8 +223,14 @@ class CoordinatorService:
 
     def _shown(self, wallet: Registered, epochs: Epochs) -> tuple[bytes, ...]:
         """A wallet for a client, in the newest epoch that a quorum has adopted."""
-        destroyed = tuple(self._registry.destroyed(wallet.wallet_id).values())
-        return Shown(wallet.certificate, wallet.dones, destroyed, epochs.shown()).to_parts()
+        shown = Shown(
+            wallet.certificate,
+            wallet.dones,
+            tuple(self._registry.destroyed(wallet.wallet_id).values()),
+            epochs.shown(),
+            self._registry.amendments(wallet.wallet_id),
+        )
+        return shown.to_parts()
 
     def _found(self, look: Callable[[], Registered | None]) -> Registered | None:
         """What `look` finds in the registry, after a second look at what holders have."""
@@ -331,6 +339,7 @@ class CoordinatorService:
             request=encoded,
             remind=self._reminder(wallet),
             report=self._evidence.keep,
+            keys=self._rosters.newest(body.terms),
         )
         message = facts_of(request, body.terms.scheme).message
         path = request.content.paths[0]

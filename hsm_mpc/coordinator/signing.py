@@ -39,6 +39,7 @@ from hsm_mpc.protocols.signing_messages import (
 from hsm_mpc.protocols.wallet_key import Aggregation
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address, Message, seal_envelope
 from hsm_mpc.wire.inbox import Equivocation, Expected, Inbox
 from hsm_mpc.wire.rounds import COMMIT, EVERYBODY, PARTIAL, REQUEST, SIGN, Key, MessageKind
@@ -106,6 +107,8 @@ class SigningRun:
     """Tell a holder that the wallet is active, which it has missed."""
     report: Callable[[Exclude | Suspect], None]
     """Somebody cheated: keep the evidence."""
+    keys: KeyBook
+    """Under the wallet's roster in force."""
     _events: queue.SimpleQueue[_Event] = field(default_factory=queue.SimpleQueue)
     _calls: dict[int, list[Future[Received]]] = field(default_factory=dict)
     """What is under way, by holder."""
@@ -133,7 +136,7 @@ class SigningRun:
             ProtocolAbort: so many were proven to cheat that no quorum is left.
             QuorumUnreachable: too few of them answer within `seconds`.
         """
-        inbox = Inbox(self.channels.keys)
+        inbox = Inbox(self.keys)
         n = self.links.roster.n
         machine = Quorum(t, n, _FIRST_SIGNATURE, signing, lambda _: True, candidates)
         began = time.monotonic()
@@ -257,7 +260,7 @@ class SigningRun:
         try:
             return inbox.receive(source, expected, self.clock()), source
         except (InvalidSignature, BackendError, Refused) as unknown:
-            if not self.channels.learn(index):  # it may have started again
+            if not self.channels.learn(index, self.keys):  # it may have started again
                 raise InvalidSignature("the channel of this holder is not known") from unknown
             return inbox.receive(source, expected, self.clock()), source
 

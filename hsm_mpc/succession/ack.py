@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.encoding import Reader
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.roster import Roster
+from hsm_mpc.tags import Tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +32,13 @@ class Ack:
         ack = cls(Attempt.read(reader), EpochHash(reader.take(32)), Acknowledgement.read(reader))
         reader.end()
         return ack
+
+
+def check_acknowledgement(h: EpochHash, index: int, ack: Acknowledgement, roster: Roster) -> None:
+    """The HSM of holder `index` signed that its share of epoch `h` is sealed and opens.
+
+    Raises:
+        InvalidSignature: it did not.
+    """
+    message = ack_message(h, index, ack.kek_digest, ack.blob_digest)
+    roster.member(index).key.verify(Tag.ACK, message, ack.signature)

@@ -30,7 +30,8 @@ def assemble(
     """
     digests = tuple(hashlib.sha256(deal).digest() for deal in deals)
     commitments = refreshed_commitments(replaced, deals)
-    body = successor_body(replaced, commitments, proposed.transcript_hash(digests))
+    transcript_hash = proposed.transcript_hash(digests)
+    body = successor_body(replaced, commitments, transcript_hash, proposed.keys.roster)
     acknowledgements = []
     for index, source in zip(proposed.members, acks, strict=True):
         ack = Ack.from_bytes(parse_envelope(source).payload)

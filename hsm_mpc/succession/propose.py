@@ -1,9 +1,11 @@
 """PROPOSE (M3): who takes part in an attempt, and whether it makes a successor or carries one on.
 
     α ‖ SHA-256(ASK)[32] ‖ u8(0 new, 1 carry on) ‖ h'[32] ‖ u16be(#S) ‖ Σ LV32(JOIN)
-    ‖ u16be(count) ‖ Σ LV32(CERT payload) ‖ Σ_{i=1..n} LV32(newest DONE_i) ‖ u16be(0)
+    ‖ u16be(count) ‖ Σ LV32(CERT payload) ‖ Σ_{i=1..n} LV32(newest DONE_i)
+    ‖ u16be(count) ‖ Σ LV32(AMENDMENT)
 
-h' is zeros for a new one. The last number counts amendments of the roster, and there are none.
+h' is zeros for a new one. The amendments lead from the roster of the epoch that is replaced to the
+one in force, under which every message of the attempt verifies, and which h' names.
 """
 
 from __future__ import annotations
@@ -13,17 +15,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.done import Done
 from hsm_mpc.encoding import Reader, lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.addresses import Replaced, expected_in, session_of, signed_by_identity
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
-from hsm_mpc.wire.rounds import ADOPTION, DONE, JOIN, PROPOSE, REPAIR_DONE
+from hsm_mpc.wire.rounds import JOIN, PROPOSE
 
 _NONE = EpochHash(bytes(32))
 
@@ -42,6 +45,8 @@ class Propose:
     """The CERT payload of every adoption that a JOIN tells of, ascending by SHA-256."""
     dones: tuple[bytes, ...]
     """The newest DONE of each holder, in roster order: it has the delivery key V_i."""
+    amendments: tuple[bytes, ...] = ()
+    """What the roster of the epoch to be replaced has not seen, in their order."""
 
     def to_bytes(self) -> bytes:
         """The payload."""
@@ -53,7 +58,7 @@ class Propose:
             + _list(self.joins)
             + _list(self.adopted)
             + b"".join(lv32(done) for done in self.dones)
-            + u16be(0)
+            + _list(self.amendments)
         )
 
     @classmethod
@@ -66,10 +71,10 @@ class Propose:
             raise BadEncoding("propose: it says neither a new successor nor one to carry on")
         joins, adopted = _read_list(reader), _read_list(reader)
         dones = tuple(reader.lv32() for _ in range(holders))
-        if reader.u16be():
-            raise BadEncoding("propose: amendments of a roster are unknown")
+        amendments = _read_list(reader)
         reader.end()
-        return cls(attempt, ask_digest, successor if form else None, joins, adopted, dones)
+        carried_on = successor if form else None
+        return cls(attempt, ask_digest, carried_on, joins, adopted, dones, amendments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,13 @@ class Proposed:
     """S, ascending."""
     delivery_keys: tuple[bytes, ...]
     """V_1..V_n."""
+    lineage: Lineage
+    """From the roster of the epoch that is replaced to the one in force."""
+
+    @property
+    def keys(self) -> KeyBook:
+        """Under which every message of the attempt verifies."""
+        return self.lineage.newest
 
     @property
     def session_id(self) -> bytes:
@@ -106,10 +118,11 @@ def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Propos
     """
     content = Propose.from_bytes(message.payload, replaced.terms.sizes.n)
     _check_address(message, content.attempt, replaced)
-    members, joins = _members(content, replaced, keys)
+    lineage = Lineage.of(content.amendments, replaced.terms, keys)
+    members, joins = _members(content, replaced, lineage.newest)
     _check_choice(content, joins)
-    delivery_keys = _delivery_keys(content.dones, replaced, keys)
-    return Proposed(message.to_bytes(), content, members, delivery_keys)
+    delivery_keys = _delivery_keys(content.dones, replaced, lineage.newest)
+    return Proposed(message.to_bytes(), content, members, delivery_keys, lineage)
 
 
 def highest_adoption(joins: Iterable[Join]) -> Adoption | None:
@@ -180,22 +193,6 @@ def _delivery_keys(dones: Sequence[bytes], replaced: Replaced, keys: KeyBook) ->
     if len(set(found)) != len(found):
         raise BadInput("propose: two holders have one delivery key")
     return tuple(found)
-
-
-def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
-    """What holder `index` said in a DONE of this wallet, of whichever epoch, also after a repair.
-
-    Raises:
-        BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
-    """
-    message = parse_envelope(source)
-    address = message.address
-    if message.kind not in (DONE, ADOPTION, REPAIR_DONE) or address.sender != index:
-        raise BadInput(f"propose: the DONE of holder {index} is of another one")
-    if address.wallet_id != replaced.terms.wallet_id:
-        raise BadInput(f"propose: the DONE of holder {index} is of another wallet")
-    keys.verify(message, 0)
-    return Done.from_bytes(message.payload, replaced.terms.group)
 
 
 def _list(parts: Sequence[bytes]) -> bytes:

@@ -4,19 +4,44 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.groups.sharing import require_ascending
-from hsm_mpc.policy.rules import Policy
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.addresses import Replaced
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address
 from hsm_mpc.wire.inbox import Expected
 from hsm_mpc.wire.rounds import EVERYBODY, MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class RepairAck:
+    """Payload of ACK in a repair: the share is sealed again, and opens."""
+
+    epoch_hash: EpochHash
+    acknowledgement: Acknowledgement
+
+    def to_bytes(self) -> bytes:
+        """`h ‖ kek_digest ‖ blob_digest ‖ LV16(signature)`."""
+        return self.epoch_hash + self.acknowledgement.to_bytes()
+
+    @classmethod
+    def from_bytes(cls, source: bytes) -> RepairAck:
+        """Inverse of `to_bytes`; `BadEncoding` for anything else. It checks no signature."""
+        reader = Reader(source, "ack")
+        ack = cls(EpochHash(reader.take(32)), Acknowledgement.read(reader))
+        reader.end()
+        return ack
 
 
 def address_in_repair(order: RepairOrder, sender: int, receiver: int = EVERYBODY) -> Address:
@@ -35,36 +60,40 @@ def expected_in_repair(
     return Expected(kind, order.wallet_id, session_id, order.epoch_hash, senders, receiver)
 
 
-def check_terms(order: RepairOrder, body: EpochBody, roster: Roster) -> None:
+def check_terms(order: RepairOrder, epoch: Replaced, roster: Roster) -> None:
     """Whether such a repair of this epoch is possible; nobody need have signed it yet.
 
-    In this version r has the identity key that the roster says: its store is lost, not its HSM.
+    Args:
+        roster: the one in force.
 
     Raises:
         BadInput: it is not.
     """
-    sizes = body.terms.sizes
-    if (order.wallet_id, order.epoch_hash) != (body.terms.wallet_id, body.hash):
+    sizes = epoch.terms.sizes
+    if (order.wallet_id, order.epoch_hash) != (epoch.terms.wallet_id, epoch.hash):
         raise BadInput("order: of another wallet or epoch")
+    if order.roster_hash != roster.hash:
+        raise BadInput("order: of another roster than the one in force")
     require_ascending(order.helpers, sizes.n)
     if len(order.helpers) != sizes.t or order.lost in order.helpers:
         raise BadInput(f"order: {sizes.t} helpers are wanted, and the lost one is none of them")
     if order.identity_key != roster.member(order.lost).key:
-        raise BadInput("order: another identity key than the roster's")
-    body.terms.group.parse_point(order.delivery_key)
+        roster.with_key(order.lost, order.identity_key)  # no other holder has it
+    epoch.terms.group.parse_point(order.delivery_key)
     try:
         order.identity_key.verify(Tag.REPAIR_OFFER, order.offer_message, order.offer_signature)
     except InvalidSignature as forged:
         raise BadInput("order: the delivery key is not one that the lost holder offers") from forged
 
 
-def check_signatures(order: RepairOrder, roster: Roster, policy: Policy) -> None:
+def check_signatures(
+    order: RepairOrder, roster: Roster, administrators: Administrators | None
+) -> None:
     """As many administrators have signed as the policy wants; where it names none, every helper.
 
     Raises:
         InvalidSignature: they have not.
     """
-    administrators = policy.administrators
     if administrators is None:
         keys = {helper: roster.member(helper).key for helper in order.helpers}
         wanted = len(keys)

@@ -53,8 +53,22 @@ class Retirement:
         reader.end()
         return retirement
 
+    def successor_in(self, replaced: Replaced) -> EpochHash:
+        """For the sake of which epoch, as the first DONE says; nothing is checked yet.
+
+        Raises:
+            BadInput: no DONE says so.
+        """
+        if not self.dones:
+            raise BadInput("retire: nobody has adopted anything")
+        payload = parse_envelope(self.dones[0]).payload
+        return Done.from_bytes(payload, replaced.terms.group).epoch_hash
+
     def check(self, replaced: Replaced, keys: KeyBook) -> Retired:
-        """W holders of the roster of `replaced` have adopted one successor (step 6.5.7).
+        """W holders have adopted one successor of `replaced` (step 6.5.7).
+
+        Args:
+            keys: of the roster that the successor names.
 
         Raises:
             BadInput, InvalidSignature: they have not.

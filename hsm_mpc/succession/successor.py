@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 
 from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.certificate import Acknowledgement
-from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.encoding import Reader, decoding, lv32
-from hsm_mpc.errors import HsmMpcError, InvalidSignature, Tampered
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, Tampered
+from hsm_mpc.roster import Roster
+from hsm_mpc.succession.ack import check_acknowledgement
 from hsm_mpc.succession.addresses import Predecessor, Replaced
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.propose import Propose, Proposed, check_propose
-from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -39,6 +39,12 @@ class SuccessorCertificate:
     def digest(self) -> bytes:
         """SHA-256 of the payload: JOINs name the certificate by it."""
         return hashlib.sha256(self.to_bytes()).digest()
+
+    @property
+    def amendments(self) -> tuple[bytes, ...]:
+        """Of the roster, as that PROPOSE carries them."""
+        payload = parse_envelope(self.propose).payload
+        return Propose.from_bytes(payload, self.body.terms.sizes.n).amendments
 
     def to_bytes(self) -> bytes:
         """The payload."""
@@ -67,30 +73,40 @@ class SuccessorCertificate:
         """Everything that makes it the certificate of a successor of `replaced` (step 6.5.4).
 
         Args:
-            keys: of the roster of `replaced`, which must be the pinned one.
+            keys: of the roster of `replaced`.
 
         Raises:
             Tampered: anything does not hold. Whose fault that is, the certificate does not say.
         """
         proposed = self._checked_messages(replaced, keys)
-        _check_body(self.body, replaced, proposed.transcript_hash(self.deal_digests))
+        transcript_hash = proposed.transcript_hash(self.deal_digests)
+        _check_body(self.body, replaced, transcript_hash, proposed.keys.roster)
         return proposed
 
-    def verify_for(self, first: EpochBody, keys: KeyBook) -> Proposed:
+    def verify_for(self, first: EpochBody, lineage: Lineage) -> Proposed:
         """That it certifies shares of the same key as `first`, the wallet's first epoch.
 
         The epochs between are not looked at: J holders have seen them, of whom at least one is
         honest (step 6.1.3), and their HSMs signed for this body.
 
+        Args:
+            lineage: every roster of the wallet.
+
         Raises:
             Tampered: it does not.
         """
-        before = Predecessor(self.body.terms, self.body.prev_hash)
-        proposed = self._checked_messages(before, keys)
+        roster_hash = self.body.terms.roster_hash
+        try:
+            keys = lineage.book_before(roster_hash, len(self.amendments))
+        except BadInput as foreign:
+            raise Tampered(f"certificate: {foreign}") from foreign
+        terms = replace(first.terms, roster_hash=keys.roster.hash)
+        proposed = self._checked_messages(Predecessor(terms, self.body.prev_hash), keys)
         transcript_hash = proposed.transcript_hash(self.deal_digests)
         _require(self.body.transcript_hash == transcript_hash, "it names other messages")
         _require(self.body.kind is EpochKind.REFRESH, "it is of no refresh")
-        _require(self.body.terms == first.terms, "the wallet's terms have changed")
+        terms = replace(terms, roster_hash=proposed.keys.roster.hash)
+        _require(self.body.terms == terms, "the wallet's terms have changed")
         _require(self.body.group_key == first.group_key, "it changes the public key")
         return proposed
 
@@ -102,17 +118,22 @@ class SuccessorCertificate:
         except HsmMpcError as broken:
             raise Tampered(f"certificate: {broken}") from broken
         _require(proposed.content.successor is None, "its attempt made nothing new")
-        _check_acknowledgements(self, proposed.members, keys)
+        _check_acknowledgements(self, proposed.members, proposed.keys.roster)
         return proposed
 
 
 def successor_body(
-    replaced: EpochBody, commitments: Iterable[bytes], transcript_hash: bytes
+    replaced: EpochBody, commitments: Iterable[bytes], transcript_hash: bytes, roster: Roster
 ) -> EpochBody:
-    """body' of a refresh: one epoch later, other shares of the same key (step 6.4.5)."""
+    """body' of a refresh: one epoch later, other shares of the same key (step 6.4.5).
+
+    Args:
+        roster: the one in force, of the same holders.
+    """
     return replace(
         replaced,
         kind=EpochKind.REFRESH,
+        terms=replace(replaced.terms, roster_hash=roster.hash),
         epoch=replaced.epoch + 1,
         prev_hash=replaced.hash,
         commitments=tuple(commitments),
@@ -120,8 +141,10 @@ def successor_body(
     )
 
 
-def _check_body(body: EpochBody, replaced: EpochBody, transcript_hash: bytes) -> None:
-    wanted = successor_body(replaced, body.commitments, transcript_hash)
+def _check_body(
+    body: EpochBody, replaced: EpochBody, transcript_hash: bytes, roster: Roster
+) -> None:
+    wanted = successor_body(replaced, body.commitments, transcript_hash, roster)
     _require(body == wanted, "the body does not follow the epoch before, or its messages")
     _require(body.group_key == replaced.group_key, "it changes the public key")
     try:
@@ -132,26 +155,16 @@ def _check_body(body: EpochBody, replaced: EpochBody, transcript_hash: bytes) ->
 
 
 def _check_acknowledgements(
-    certificate: SuccessorCertificate, members: tuple[int, ...], keys: KeyBook
+    certificate: SuccessorCertificate, members: tuple[int, ...], roster: Roster
 ) -> None:
     h = certificate.body.hash
     for index, ack in zip(members, certificate.acknowledgements, strict=True):
         try:
-            check_acknowledgement(h, index, ack, keys)
+            check_acknowledgement(h, index, ack, roster)
         except InvalidSignature as error:
             raise Tampered(
                 f"certificate: the acknowledgement of holder {index} does not verify"
             ) from error
-
-
-def check_acknowledgement(h: EpochHash, index: int, ack: Acknowledgement, keys: KeyBook) -> None:
-    """The HSM of holder `index` signed that its share of epoch `h` is sealed and opens.
-
-    Raises:
-        InvalidSignature: it did not.
-    """
-    message = ack_message(h, index, ack.kek_digest, ack.blob_digest)
-    keys.roster.member(index).key.verify(Tag.ACK, message, ack.signature)
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -68,6 +68,7 @@ class HolderMethod(IntEnum):
     SPLIT = 22
     COLLECT = 23
     RECOVER = 24
+    AMEND = 25
 
 
 class CoordinatorMethod(IntEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from hsm_mpc.certificates.channel import Channel
@@ -26,6 +27,19 @@ def channel_address(sender: int) -> Address:
     return Address(_NO_WALLET, _NO_SESSION, _NO_EPOCH, sender, EVERYBODY)
 
 
+@dataclass(slots=True)
+class _Channels:
+    """The channels that were learned, of every roster of a lineage; a holder with another HSM has
+    others than before.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    known: dict[tuple[int, VerifyingKey], tuple[Channel, ...]] = field(default_factory=dict)
+    """By holder and identity key, the newest first."""
+    announced: dict[bytes, tuple[int, Channel]] = field(default_factory=dict)
+    """CHANNEL messages that were verified, of the channels that are kept."""
+
+
 class KeyBook:
     """Checks the signature of a message under the keys of one roster and a list of coordinators.
 
@@ -35,10 +49,15 @@ class KeyBook:
     def __init__(self, roster: Roster, coordinators: Mapping[int, VerifyingKey]) -> None:
         self.roster: Final = roster
         self._coordinators = dict(coordinators)
-        self._lock = threading.Lock()
-        self._channels: dict[int, tuple[Channel, ...]] = {}
-        self._announced: dict[bytes, tuple[int, Channel]] = {}
-        """CHANNEL messages that were verified, of the channels that are kept."""
+        self._channels = _Channels()
+
+    def under(self, roster: Roster) -> KeyBook:
+        """The same coordinators, and what was learned of channels, under another roster."""
+        if roster == self.roster:
+            return self
+        book = KeyBook(roster, self._coordinators)
+        book._channels = self._channels
+        return book
 
     def learn_message(self, source: bytes, now: int) -> int:
         """Take in a CHANNEL message; whose it is.
@@ -47,8 +66,8 @@ class KeyBook:
             BadEncoding, BadInput, InvalidSignature: no CHANNEL message of a holder.
             Refused: its channel is not valid at `now`.
         """
-        known = self._announced.get(source)
-        if known is not None:
+        known = self._channels.announced.get(source)
+        if known is not None and known[1].identity == self.roster.member(known[0]).key:
             known[1].check_validity(now)
             return known[0]
         message = parse_envelope(source)
@@ -57,12 +76,13 @@ class KeyBook:
             raise BadEncoding("not a CHANNEL message")
         channel = self.learn(sender, message.payload, now)
         channel.verify(Tag.ENVELOPE, message.signed_part, message.signature)
-        with self._lock:
-            announced = {**self._announced, source: (sender, channel)}
-            self._announced = {
+        shared = self._channels
+        with shared.lock:
+            announced = {**shared.announced, source: (sender, channel)}
+            shared.announced = {
                 each: (whose, its)
                 for each, (whose, its) in announced.items()
-                if its in self._channels[whose]
+                if its in shared.known[whose, its.identity]
             }
         return sender
 
@@ -78,17 +98,24 @@ class KeyBook:
         known = {each.to_bytes(): each for each in self.channels(sender)}
         channel = known.get(encoded) or Channel.from_bytes(encoded, identity)
         channel.check_validity(now)
-        with self._lock:
-            others = [each for each in self._channels.get(sender, ()) if each != channel]
+        with self._channels.lock:
+            others = [each for each in self.channels(sender) if each != channel]
             newest = sorted(  # of equally old ones the last that was learned comes first
                 [channel, *others], key=lambda each: each.content.not_before, reverse=True
             )
-            self._channels[sender] = tuple(newest[:_KEPT_PER_SENDER])
+            self._channels.known[sender, identity] = tuple(newest[:_KEPT_PER_SENDER])
         return channel
 
     def channels(self, sender: int) -> tuple[Channel, ...]:
         """The channels of a holder that are known, the newest first."""
-        return self._channels.get(sender, ())
+        if not 1 <= sender <= self.roster.n:
+            return ()
+        return self._channels.known.get((sender, self.roster.member(sender).key), ())
+
+    def channels_ever(self, sender: int) -> tuple[Channel, ...]:
+        """Those too that a holder had under other identity keys: evidence may be older."""
+        known = self._channels.known
+        return tuple(each for key in list(known) if key[0] == sender for each in known[key])
 
     def knows_coordinator(self, number: int) -> bool:
         """Whether this coordinator stands in the own list."""

@@ -10,7 +10,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.encoding import Reader
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import address_in_repair, digest_of_keys
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import seal_envelope
@@ -46,7 +46,7 @@ class Repairing:
 
     def documents(self) -> tuple[bytes, bytes]:
         wallet_id, h = self.body.terms.wallet_id, self.body.hash
-        policy, clients, _ = self.desk(self.helpers[0]).documents(wallet_id, h)
+        policy, clients, *_ = self.desk(self.helpers[0]).documents(wallet_id, h)
         return policy, clients
 
     def offer(self) -> tuple[bytes, bytes, bytes, bytes]:
@@ -64,6 +64,7 @@ class Repairing:
         order = RepairOrder(
             wallet_id=self.body.terms.wallet_id,
             epoch_hash=self.body.hash,
+            roster_hash=self.world.roster.hash,
             lost=self.lost,
             identity_key=VerifyingKey.read(Reader(self.offered[0], "key")),
             delivery_key=self.offered[1],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -187,6 +188,18 @@ class World:
         old.channel.wipe()
         store = HolderStore.open(old.store._folder)
         self.parties[index] = self.party(index, old.token, old.identity, store, old.arena)
+
+    def replaced(self, index: int, token: Token) -> None:
+        """This holder has lost its HSM and its host: a new token, another identity key, no file."""
+        old = self.parties[index]
+        old.acting.store.close()
+        old.desk.forget()
+        old.acting.channel.wipe()
+        folder = old.acting.store._folder
+        shutil.rmtree(folder)
+        identity = Identity(token, keys.generate_identity_key(token, _found_to_do(token).identity))
+        store = HolderStore.create(folder)
+        self.parties[index] = self.party(index, token, identity, store, old.acting.arena)
 
     def clock(self) -> int:
         return self.now[0]

@@ -274,7 +274,7 @@ def test_without_the_channel_there_is_no_accusation(
         other = filled(take(32), (7).to_bytes(32, "big"))
         monkeypatch.setattr(session, "accusable", lambda: (setup, other))
         assert len(accusations(party, session, [3])) == 1
-        party.keys._channels.clear()
+        party.keys._channels.known.clear()
         with pytest.raises(ProtocolAbort, match="not known any more"):
             accusations(party, session, [3])
 

@@ -16,7 +16,7 @@ from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.wallet_calls import Chain

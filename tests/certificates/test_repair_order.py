@@ -18,6 +18,7 @@ KEY = p256_key(3).public
 ORDER = RepairOrder(
     wallet_id=WalletId(b"w" * 16),
     epoch_hash=EpochHash(b"h" * 32),
+    roster_hash=b"r" * 32,
     lost=3,
     identity_key=KEY,
     delivery_key=b"V" * 33,
@@ -31,6 +32,7 @@ ORDER = RepairOrder(
 TERMS = (
     b"w" * 16
     + b"h" * 32
+    + b"r" * 32
     + b"\0\3"
     + b"\1\0\x41"
     + KEY.encoded

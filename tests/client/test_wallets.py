@@ -92,7 +92,7 @@ def test_a_wallet_that_not_all_have_confirmed_is_not_shown(
     shared_office: Office, kept: int
 ) -> None:
     """Step 2.6.8: certificate_without_n_done_is_not_shown."""
-    lies(shared_office, lambda parts: (parts[0], bundle(unbundled(parts[1])[:kept]), b""))
+    lies(shared_office, lambda parts: (parts[0], bundle(unbundled(parts[1])[:kept]), b"", b""))
     with pytest.raises(NotReady if kept == 0 else Tampered):
         shown(shared_office)
 
@@ -100,7 +100,7 @@ def test_a_wallet_that_not_all_have_confirmed_is_not_shown(
 def test_confirmations_of_the_wrong_holders_are_refused(shared_office: Office) -> None:
     def twice_the_first(parts: Parts) -> Parts:
         first, _, third = unbundled(parts[1])
-        return parts[0], bundle([first, first, third]), b""
+        return parts[0], bundle([first, first, third]), b"", b""
 
     lies(shared_office, twice_the_first)
     with pytest.raises(Tampered):

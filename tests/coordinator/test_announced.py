@@ -20,7 +20,7 @@ def channels(shared_office: Office) -> AnnouncedChannels:
 
 def test_a_channel_is_learned_and_shown(shared_office: Office, channels: AnnouncedChannels) -> None:
     assert channels.message(1) is None
-    assert channels.learn(1)
+    assert channels.learn(1, channels.keys)
     assert channels.message(1) == shared_office.links[1]._honest(HolderMethod.CHANNEL, [])[0]
 
 
@@ -28,7 +28,7 @@ def test_a_holder_that_is_down_has_no_channel(
     shared_office: Office, channels: AnnouncedChannels
 ) -> None:
     shared_office.links[1].down = True
-    assert not channels.learn(1)
+    assert not channels.learn(1, channels.keys)
     assert channels.message(1) is None
 
 
@@ -50,5 +50,5 @@ def test_what_is_not_the_holders_own_channel_is_not_kept(
 ) -> None:
     (other,) = shared_office.links[2]._honest(HolderMethod.CHANNEL, [])
     shared_office.links[1].tamper = lambda method, parts, honest: lie(honest(parts)[0], other)
-    assert not channels.learn(1)
+    assert not channels.learn(1, channels.keys)
     assert channels.message(1) is None

@@ -165,6 +165,7 @@ class Desk:
             request=request.to_bytes(),
             remind=lambda _: None,
             report=report,
+            keys=self.channels.keys,
             link=self.links[LIAR],
         )
         return run, message

@@ -39,10 +39,17 @@ class Link(Refresh):
         return [CERTIFICATE]
 
 
+class Maker(Refresh):
+    """The attempt that made it."""
+
+    counter = MADE
+
+
 def carried(top: Refresh, *history: Refresh) -> None:
+    made_in = Maker()
     check_carried(
         check_propose(top.proposed(), top.first, top.keys),
-        Attempt(MADE, COORDINATOR),
+        check_propose(made_in.proposed(), made_in.first, made_in.keys),
         [each.propose() for each in history],
         top.first,
         top.keys,

@@ -55,10 +55,15 @@ def test_bytes_missing_or_left_over_are_refused(cut: bytes) -> None:
         Propose.from_bytes(payload + cut if cut else payload[:-1], 3)
 
 
-def test_amendments_and_other_choices_are_unknown() -> None:
+def test_amendments_come_last() -> None:
     payload = Refresh().propose_payload()
-    with pytest.raises(BadEncoding, match="amendments"):
-        Propose.from_bytes(payload[:-2] + u16be(1), 3)
+    amended = payload[:-2] + u16be(2) + lv32(b"one") + lv32(b"two")
+    assert Propose.from_bytes(amended, 3).amendments == (b"one", b"two")
+    assert Propose.from_bytes(amended, 3).to_bytes() == amended
+
+
+def test_other_choices_are_unknown() -> None:
+    payload = Refresh().propose_payload()
     for choice in (u8(2) + bytes(32), u8(0) + bytes(31) + b"\1"):
         with pytest.raises(BadEncoding, match="neither"):
             Propose.from_bytes(payload[:42] + choice + payload[75:], 3)

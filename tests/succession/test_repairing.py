@@ -14,8 +14,8 @@ from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.policy.rules import Administrators, Policy
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.policy.rules import Administrators
+from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
     check_signatures,
@@ -32,7 +32,7 @@ from tests.certificates.ceremony import point
 from tests.software_identity import p256_key
 from tests.succession.making import Refresh
 
-NOBODY = Policy(frozenset())
+NOBODY = None
 LOST = 3
 FRESH = point(77)
 
@@ -53,6 +53,7 @@ def order(**changes: object) -> RepairOrder:
     wanted = RepairOrder(
         wallet_id=body.terms.wallet_id,
         epoch_hash=body.hash,
+        roster_hash=wallet().ceremony.roster.hash,
         lost=LOST,
         identity_key=wallet().identity(LOST).public,
         delivery_key=FRESH,
@@ -82,6 +83,7 @@ def test_such_a_repair_is_possible() -> None:
     [
         {"wallet_id": WalletId(b"o" * 16)},
         {"epoch_hash": EpochHash(b"o" * 32)},
+        {"roster_hash": b"o" * 32},
         {"lost": 0},
         {"lost": 4},
         {"helpers": (2, 1)},
@@ -126,17 +128,17 @@ def test_every_helper_signs_it_where_the_policy_names_nobody() -> None:
 def test_so_many_administrators_sign_it_where_the_policy_names_them() -> None:
     wanted, roster = order(), wallet().ceremony.roster
     keys = [p256_key(50 + number) for number in range(3)]
-    policy = Policy(frozenset(), Administrators(2, tuple(key.public for key in keys)))
+    named = Administrators(2, tuple(key.public for key in keys))
     signed = [
         OrderSignature(number, Algorithm.P256, key.sign(Tag.REPAIR_ORDER, wanted.terms))
         for number, key in enumerate(keys)
     ]
-    check_signatures(wanted.signed(signed), roster, policy)
-    check_signatures(wanted.signed([signed[0], signed[2]]), roster, policy)
+    check_signatures(wanted.signed(signed), roster, named)
+    check_signatures(wanted.signed([signed[0], signed[2]]), roster, named)
     by_helpers = [signature(wanted, index) for index in (1, 2)]
     for signatures in ([signed[1]], by_helpers, [signed[0], replace(signed[1], admin=3)]):
         with pytest.raises(InvalidSignature):
-            check_signatures(wanted.signed(signatures), roster, policy)
+            check_signatures(wanted.signed(signatures), roster, named)
 
 
 def test_the_delivery_keys_are_those_of_the_newest_dones_and_of_the_order() -> None:

@@ -20,6 +20,7 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.succession.assembling import assemble
 from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -35,6 +36,11 @@ from tests.succession.making import COORDINATOR, Refresh
 def honest() -> tuple[Refresh, SuccessorCertificate]:
     attempt = Refresh()
     return attempt, attempt.certificate()
+
+
+def lineage(attempt: Refresh) -> Lineage:
+    """Of a roster that nothing has amended."""
+    return Lineage.of((), attempt.first.terms, attempt.keys)
 
 
 def refusal_of(attempt: Refresh) -> str:
@@ -62,7 +68,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 def test_one_that_holds_verifies_from_the_epoch_before_and_from_the_first() -> None:
     attempt, certificate = honest()
     assert certificate.verify(attempt.first, attempt.keys).members == (1, 2)
-    certificate.verify_for(attempt.first, attempt.keys)
+    certificate.verify_for(attempt.first, lineage(attempt))
 
 
 def test_the_relay_puts_the_same_certificate_together() -> None:
@@ -145,7 +151,7 @@ def test_the_public_key_stays() -> None:
     assert "changes the public key" in refusal_of(attempt)
     certificate = attempt.certificate()
     with pytest.raises(Tampered, match="changes the public key"):
-        certificate.verify_for(attempt.first, attempt.keys)
+        certificate.verify_for(attempt.first, lineage(attempt))
 
 
 def test_no_public_share_is_the_identity() -> None:
@@ -170,7 +176,7 @@ def test_a_client_sees_the_same_key_terms_and_messages(
 ) -> None:
     attempt = Changed(changes)
     with pytest.raises(Tampered, match=reason):
-        attempt.certificate().verify_for(attempt.first, attempt.keys)
+        attempt.certificate().verify_for(attempt.first, lineage(attempt))
 
 
 def test_the_roster_is_the_pinned_one() -> None:
@@ -224,7 +230,7 @@ def test_every_member_has_acknowledged() -> None:
 
     assert "acknowledgement of holder 2" in refusal_of(Forged())
     with pytest.raises(Tampered, match="acknowledgement of holder 2"):
-        Forged().certificate().verify_for(Forged().first, Forged().keys)
+        Forged().certificate().verify_for(Forged().first, lineage(Forged()))
 
 
 # DONE and RETIRE

@@ -188,7 +188,7 @@ def test_what_is_remembered_does_not_grow(book: Book) -> None:
     holder = book.holders[2]
     for age in range(20, 0, -1):
         book.keys.learn_message(holder.announced(holder.channel(NOW - age)), NOW)
-    assert len(book.keys._announced) == 2
+    assert len(book.keys._channels.announced) == 2
 
 
 def test_threads_lose_no_channel(book: Book) -> None:

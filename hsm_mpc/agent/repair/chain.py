@@ -12,12 +12,15 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Tampered
-from hsm_mpc.ids import EpochHash
-from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.ids import EpochHash, HolderIndex
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.propose import done_in
+from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
@@ -36,14 +39,18 @@ class KnownWallet:
     clients: ClientList
     own_messages: Mapping[EpochHash, Mapping[EpochDocument, bytes]]
     """What this holder has said of epochs that are gone, as far as others have kept it."""
+    lineage: Lineage
 
     @property
     def body(self) -> EpochBody:
         """Of the epoch that lives."""
         return self.bodies[-1]
 
-    def keep(self, epochs: Epochs) -> None:
+    def keep(self, holder: ActingHolder) -> None:
         """Write all that is public of it; what is there already stays."""
+        wallet_id, epochs = self.body.terms.wallet_id, holder.epochs(self.body.terms.wallet_id)
+        if self.lineage.amendments:
+            holder.keep_lineage(wallet_id, self.lineage)
         for h, document, content in self._documents():
             if epochs.kept(h, document) is None:
                 epochs.keep(h, document, content)
@@ -87,45 +94,56 @@ def _verified(
     """Raises: HsmMpcError: anything does not hold."""
     certificate = Certificate.from_bytes(chain.certificate)
     certificate.verify(holder.roster)
+    lineage = Lineage.of(chain.amendments, certificate.body.terms, holder.keys)
     check_all_done(holder.keys, certificate, chain.dones, holder.clock())
     bodies, made_in = [certificate.body], Attempt.NONE
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
     for succession in chain.successions:
-        said[bodies[-1].hash] = _said_by(holder, bodies[-1], dones, succession.destroyed)
-        dones = succession.dones
-        body, made_in = _succeeding(holder, bodies[-1], succession)
+        before, keys = bodies[-1], lineage.book(bodies[-1].terms.roster_hash)
+        proposed, body = _succeeding(before, succession, keys)
+        said[before.hash] = {
+            **_own_done(holder.me, before, dones, keys),
+            **_own_destroyed(holder.me, before, succession.destroyed, proposed.keys),
+        }
+        dones, made_in = succession.dones, proposed.content.attempt
         bodies.append(body)
     clients = ClientList.from_bytes(encoded_clients)
     if clients.hash != certificate.extension.clients_hash:
         raise Tampered("the client list is not the certified one")
     if hashlib.sha256(policy_file).digest() != bodies[-1].terms.policy_hash:
         raise Tampered("the policy is not the certified one")
-    return KnownWallet(chain, tuple(bodies), made_in, policy_file, clients, said)
+    return KnownWallet(chain, tuple(bodies), made_in, policy_file, clients, said, lineage)
 
 
 def _succeeding(
-    holder: ActingHolder, before: EpochBody, succession: ShownSuccession
-) -> tuple[EpochBody, Attempt]:
+    before: EpochBody, succession: ShownSuccession, keys: KeyBook
+) -> tuple[Proposed, EpochBody]:
     certificate = SuccessorCertificate.from_bytes(succession.certificate)
-    made_in = certificate.verify(before, holder.keys).content.attempt
-    retired = Retirement.from_bytes(succession.retirement).check(before, holder.keys)
+    proposed = certificate.verify(before, keys)
+    retired = Retirement.from_bytes(succession.retirement).check(before, proposed.keys)
     if retired.successor != certificate.body.hash:
         raise Tampered("an epoch was retired for another one")
-    return certificate.body, made_in
+    return proposed, certificate.body
 
 
-def _said_by(
-    holder: ActingHolder, body: EpochBody, dones: Sequence[bytes], destroyed: Sequence[bytes]
+def _own_done(
+    me: HolderIndex, body: EpochBody, dones: Sequence[bytes], keys: KeyBook
 ) -> dict[EpochDocument, bytes]:
-    """The own DONE and DESTROYED of an epoch, those that are there."""
-    said = {}
+    """The own DONE of an epoch, if it is there."""
     for message in dones:
-        is_own = parse_envelope(message).address.sender == holder.me
-        if is_own and done_in(message, holder.me, body, holder.keys).epoch_hash == body.hash:
-            said[EpochDocument.DONE] = message
+        is_own = parse_envelope(message).address.sender == me
+        if is_own and done_in(message, me, body, keys).epoch_hash == body.hash:
+            return {EpochDocument.DONE: message}
+    return {}
+
+
+def _own_destroyed(
+    me: HolderIndex, body: EpochBody, destroyed: Sequence[bytes], keys: KeyBook
+) -> dict[EpochDocument, bytes]:
+    """The own DESTROYED of an epoch, if it is there."""
     for message in destroyed:
-        if parse_envelope(message).address.sender == holder.me:
-            destroyed_in(message, body, holder.keys)
-            said[EpochDocument.DESTROYED] = message
-    return said
+        if parse_envelope(message).address.sender == me:
+            destroyed_in(message, body, keys)
+            return {EpochDocument.DESTROYED: message}
+    return {}

@@ -9,6 +9,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.repair import helping, offering, receiving
+from hsm_mpc.agent.repair.amending import amend
 from hsm_mpc.agent.repair.chain import known_wallet
 from hsm_mpc.agent.repair.orders import (
     order_in,
@@ -30,6 +31,7 @@ from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import bundle
 
 
 class RepairDesk:
@@ -65,9 +67,10 @@ class RepairDesk:
             except HsmMpcError as damaged:
                 self._holder.alarm(wallet_id, damaged)
 
-    def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes]:
+    def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes, bytes]:
         """Policy file and client list of the newest epoch, if it is `h` and the own share of it
-        opens; and the own newest DONE. A repair that an error interrupted is finished before.
+        opens; the own newest DONE, and the amendments of the roster. A repair that an error
+        interrupted is finished before.
 
         Raises:
             Refused: `unknown-wallet`, `wallet-destroyed` or `other-epoch`.
@@ -83,9 +86,24 @@ class RepairDesk:
             policy = epochs.kept(h, EpochDocument.POLICY)
             clients = epochs.kept(h, EpochDocument.CLIENTS)
             done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, newest.body)
+            amendments = self._holder.lineage(newest.body.terms).amendments
         if policy is None or clients is None or done is None:
             raise Tampered("the policy, the client list or the DONE of an epoch is missing")
-        return policy, clients, done
+        return policy, clients, done, bundle(amendments)
+
+    def amend(self, wallet_id: WalletId, source: bytes) -> None:
+        """AMENDMENT → kept: the wallet's roster has another identity key of one holder.
+
+        Raises:
+            Refused: `other-roster`: it is not of the roster in force here; `administrators`;
+                `unknown-wallet`, or `wallet-destroyed`.
+            ProtocolAbort: it does not hold. No holder is to blame.
+        """
+        with self._successions.alone():
+            self._settle(wallet_id)
+        with self._successions.newest(wallet_id) as newest:
+            amend(self._holder, newest.body, source)
+            self._wallets.forget(wallet_id)
 
     def offer(
         self, chain: bytes, policy_file: bytes, clients: bytes
@@ -102,7 +120,7 @@ class RepairDesk:
         with self._successions.alone():
             self._settle(wallet_id)
             self._wallets.forget(wallet_id)
-            wallet.keep(self._holder.epochs(wallet_id))
+            wallet.keep(self._holder)
             self._require_lost(wallet.body)
             made = offering.offer(self._holder, wallet)
             digest = offering.kek_digest_in(self._holder, wallet_id, made)
@@ -171,7 +189,7 @@ class RepairDesk:
         with self._concerned(source) as (order, body), self._consents.serving(Plan.of(order)):
             if not self._has_begun(order):
                 require_consent(self._holder, self._consents, order, body)
-            require_signed(self._holder, order, policy_of(self._holder, body))
+            require_signed(self._holder, order, body)
             yield order, body
 
     @contextmanager

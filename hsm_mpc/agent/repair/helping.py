@@ -81,7 +81,7 @@ def collect(
     if own is None or begun is None:
         raise Refused("no-helper", "this holder has split nothing for that repair")
     setup = setup_of(holder, suite, order, body, unbundled(begun)[1:])
-    received = received_splits(holder, order, splits)
+    received = received_splits(holder, order, body, splits)
     if splits[order.helpers.index(holder.me)] != own:
         raise ProtocolAbort("the own deltas came back altered")
 
@@ -100,7 +100,7 @@ def collect(
 
 
 def received_splits(
-    holder: ActingHolder, order: RepairOrder, sources: Sequence[bytes]
+    holder: ActingHolder, order: RepairOrder, body: EpochBody, sources: Sequence[bytes]
 ) -> Mapping[int, bytes]:
     """R1 of each helper, ascending, its signature checked.
 
@@ -109,7 +109,7 @@ def received_splits(
     """
     if len(sources) != len(order.helpers):
         raise BadEncoding(f"{len(sources)} messages R1 of {len(order.helpers)} helpers")
-    inbox, received = holder.inbox(), {}
+    inbox, received = holder.inbox(holder.lineage(body.terms).newest), {}
     for helper, source in zip(order.helpers, sources, strict=True):
         expected = expected_in_repair(SPLIT, order, (helper,))
         received[helper] = inbox.receive(source, expected, holder.clock()).payload
@@ -124,6 +124,7 @@ def named(order: RepairOrder, body: EpochBody) -> dict[str, Json]:
         "epoch_hash": order.epoch_hash.hex(),
         "lost": order.lost,
         "helpers": list(order.helpers),
+        "identity_key": order.identity_key.encoded.hex(),
         "delivery_key": order.delivery_key.hex(),
         "repair": order.session_id.hex(),
     }

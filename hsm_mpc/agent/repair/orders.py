@@ -14,6 +14,7 @@ from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, T
 from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.repair_messages import RepairSetup
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.roster import Roster
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.repairing import (
     check_signatures,
@@ -41,16 +42,19 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
     """Such a repair of the epoch `body` can be, and in time.
 
     Raises:
-        Refused: `other-epoch`, `other-order` or `deadline`.
+        Refused: `other-epoch`, `other-order`, `deadline`, or `administrators`.
     """
     if order.epoch_hash != body.hash:
         raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
     try:
-        check_terms(order, body, holder.roster)
+        check_terms(order, body, roster_of(holder, body))
     except BadInput as wrong:
         raise Refused("other-order", f"no such repair is possible: {wrong}") from wrong
     if order.deadline < holder.clock():
         raise Refused("deadline", "the time of that plan is over")
+    amends = order.identity_key != roster_of(holder, body).member(order.lost).key
+    if amends and policy_of(holder, body).administrators is not None:
+        raise Refused("administrators", "they amend no roster in this version")
 
 
 def require_consent(
@@ -61,14 +65,15 @@ def require_consent(
         consents.require(Plan.of(order), body.to_bytes())
 
 
-def require_signed(holder: ActingHolder, order: RepairOrder, policy: Policy) -> None:
+def require_signed(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
     """Those whom the policy names have ordered it.
 
     Raises:
         Refused: `not-ordered`.
     """
+    policy = policy_of(holder, body)
     try:
-        check_signatures(order, holder.roster, policy)
+        check_signatures(order, roster_of(holder, body), policy.administrators)
     except InvalidSignature as unsigned:
         raise Refused("not-ordered", str(unsigned)) from unsigned
 
@@ -82,12 +87,18 @@ def setup_of(
         ProtocolAbort: the DONEs are not those that the order is about. No holder is to blame.
     """
     try:
-        keys = delivery_keys_in(order, dones, body, holder.keys)
+        book = holder.lineage(body.terms).newest
+        keys = delivery_keys_in(order, dones, body, book)
         return RepairSetup.of(
             suite, order.session_id, order.lost, order.helpers, keys, body.commitments
         )
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a repair that does not hold: {broken}") from broken
+
+
+def roster_of(holder: ActingHolder, body: EpochBody) -> Roster:
+    """The wallet's roster in force. Raises: Tampered."""
+    return holder.lineage(body.terms).newest.roster
 
 
 def policy_of(holder: ActingHolder, body: EpochBody) -> Policy:

@@ -16,7 +16,7 @@ from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair.helping import named, received_splits
 from hsm_mpc.agent.repair.offering import Offer, kek_digest_in, kept_offer, opened_offer
 from hsm_mpc.agent.repair.orders import setup_of
-from hsm_mpc.agent.repair.register import catch_up
+from hsm_mpc.agent.repair.register import catch_up, is_in_roster
 from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of, context_of
@@ -36,7 +36,9 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.store.repairs import RepairDocument
-from hsm_mpc.succession.repairing import address_in_repair, expected_in_repair
+from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.repairing import RepairAck, address_in_repair, expected_in_repair
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import REPAIR_ACK, REPAIR_DONE, SUM
@@ -77,9 +79,11 @@ def recover(
         if repairs.kept(order.session_id, RepairDocument.ORDER) is None:
             begun = bundle([order.terms, *dones])
             repairs.keep(order.session_id, RepairDocument.ORDER, begun)
+        if repairs.kept(order.session_id, RepairDocument.SIGNED) is None:
+            repairs.keep(order.session_id, RepairDocument.SIGNED, order.to_bytes())
         with refusals_recorded(holder, named(order, body), (*splits, *sums)):
-            checked = repair_checks.verify(setup, received_splits(holder, order, splits))
-            received = _received_sums(holder, order, sums)
+            checked = repair_checks.verify(setup, received_splits(holder, order, body, splits))
+            received = _received_sums(holder, order, body, sums)
             with opened_offer(holder, body, offered) as delivery:
                 share = repair.recover(checked, delivery, received)
                 try:
@@ -126,12 +130,12 @@ def _done_in(holder: ActingHolder, order: RepairOrder) -> bytes | None:
 
 
 def _received_sums(
-    holder: ActingHolder, order: RepairOrder, sources: Sequence[bytes]
+    holder: ActingHolder, order: RepairOrder, body: EpochBody, sources: Sequence[bytes]
 ) -> Mapping[int, bytes]:
     """R2 of each helper. Raises: BadEncoding, InvalidSignature: it is not that."""
     if len(sources) != len(order.helpers):
         raise BadEncoding(f"{len(sources)} messages R2 of {len(order.helpers)} helpers")
-    inbox, received = holder.inbox(), {}
+    inbox, received = holder.inbox(holder.lineage(body.terms).newest), {}
     for helper, source in zip(order.helpers, sources, strict=True):
         expected = expected_in_repair(SUM, order, (helper,), holder.me)
         received[helper] = inbox.receive(source, expected, holder.clock()).payload
@@ -217,8 +221,21 @@ def _finished(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> byte
     epochs.renew(body.hash, EpochDocument.DONE, said)
     destroy_all_but(holder, order.wallet_id, epochs.records())
     catch_up(holder, body)
+    if not is_in_roster(holder, body):
+        _amend(holder, order, body)
     holder.store.repairs(order.wallet_id).remove_offer()
     return said
+
+
+def _amend(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
+    """This holder's HSM is another one than before: what proves it to the others goes to disk."""
+    signed = holder.store.repairs(order.wallet_id).kept(order.session_id, RepairDocument.SIGNED)
+    known = holder.lineage(body.terms).amendments
+    ack = _acknowledged(holder, order, body)
+    amendment = Amendment(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
+    lineage = Lineage.of([*known, amendment], body.terms, holder.keys)
+    holder.audit("roster-amended", {**named(order, body), "roster_hash": lineage.hashes[-1].hex()})
+    holder.keep_lineage(order.wallet_id, lineage)
 
 
 def _acknowledged(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> bytes:
@@ -228,4 +245,5 @@ def _acknowledged(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> 
     signed = ack_message(body.hash, holder.me, order.kek_digest, digest)
     ack = Acknowledgement(order.kek_digest, digest, holder.identity.sign(Tag.ACK, signed))
     address = address_in_repair(order, holder.me)
-    return holder.signed_by_identity(REPAIR_ACK, address, body.hash + ack.to_bytes())
+    payload = RepairAck(body.hash, ack).to_bytes()
+    return holder.signed_by_identity(REPAIR_ACK, address, payload)

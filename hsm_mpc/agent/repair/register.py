@@ -29,8 +29,16 @@ _UNKNOWN = bytes(32)
 """kek_digest of a key that nobody remembers: it is gone with all that no record names."""
 
 
+def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether the wallet's roster has this holder with the identity key of its HSM; else its HSM
+    is another one than it was when the wallet was made.
+    """
+    return holder.lineage(body.terms).newest.roster.member(holder.me).key == holder.identity.key
+
+
 def require_registered(holder: ActingHolder, body: EpochBody) -> None:
-    """The HSM wins over what anybody tells: it knows this epoch, or one that has ended for it.
+    """The HSM wins over what anybody tells: it knows this epoch, or one that has ended for it. One
+    that the roster does not know has seen nothing, and takes what is proven.
 
     Raises:
         Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted a successor;
@@ -38,6 +46,8 @@ def require_registered(holder: ActingHolder, body: EpochBody) -> None:
         Tampered: the store is damaged.
     """
     register = holder.registers.read(body.terms.wallet_id)
+    if register is None and not is_in_roster(holder, body):
+        return
     if register is None:
         raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
     if register.epoch_hash != body.hash:
@@ -63,7 +73,7 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     is_behind = register is None or register.epoch_hash != body.hash
     if is_behind:
         destroy_all_but(holder, wallet_id, [epochs.record(body.hash)])
-    if body.epoch:
+    if body.epoch and _was_in(holder, body):
         _say_destroyed(holder, body)
     if is_behind:
         holder.registers.write(wallet_id, Register(body.hash))
@@ -92,9 +102,16 @@ def _retired_for(holder: ActingHolder, before: EpochBody) -> bytes | None:
     if kept is None:
         return None
     try:
-        return Retirement.from_bytes(kept).check(before, holder.keys).successor
+        return retiring.kept_retirement(holder, before, kept).successor
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
+
+
+def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether this very HSM was there when the epoch was made: of keys that a lost one had before,
+    another one has nothing to say.
+    """
+    return holder.keys_of(body).roster.member(holder.me).key == holder.identity.key
 
 
 def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
@@ -104,7 +121,7 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
         return
     before = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
     proof = Retirement.from_bytes(epochs.kept(h, EpochDocument.RETIREMENT) or b"")
-    attempt = proof.check(before, holder.keys).attempt
+    attempt = proof.check(before, holder.keys_of(body)).attempt
     said = epochs.kept(h, EpochDocument.DONE)
     group = before.terms.group
     own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)

@@ -76,6 +76,7 @@ def adopt(
         return kept
     live.require_not_retiring()
     voted = vote_for(live.register, attempt, h)
+    live.learn(made_in.lineage)
     record = share_of(live, suite, certificate, made_in, transcript)
     done = done_of(live, attempt, certificate.body, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
@@ -99,7 +100,7 @@ def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificat
         BadEncoding, Tampered: it is none.
     """
     certificate = SuccessorCertificate.from_bytes(payload)
-    return certificate, certificate.verify(live.body, live.holder.keys)
+    return certificate, certificate.verify(live.body, live.keys)
 
 
 def senders_of(live: LiveEpoch, message: Message) -> Collection[int] | None:
@@ -157,9 +158,8 @@ def _carried(
         return None
     if proposed.content.successor != certificate.body.hash:
         raise Refused("other-successor", "the attempt is not for the certified successor")
-    made, keys = made_in.content.attempt, live.holder.keys
     try:
-        check_carried(proposed, made, unbundled(history), live.body, keys)
+        check_carried(proposed, made_in, unbundled(history), live.body, live.keys)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"what is carried on is not proven: {broken}") from broken
     return proposed

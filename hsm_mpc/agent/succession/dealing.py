@@ -32,7 +32,7 @@ def proposed_in(live: LiveEpoch, source: bytes) -> Proposed:
     expected = expected_in(PROPOSE, live.body, attempt, None)
     live.holder.inbox().accept(message, expected, live.holder.clock())
     try:
-        return check_propose(message, live.body, live.holder.keys)
+        return check_propose(message, live.body, live.keys)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(
             f"coordinator {message.address.sender} proposes what does not hold: {broken}"
@@ -43,8 +43,8 @@ def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
     """The own DEAL message; a repeat is answered with the same bytes.
 
     Raises:
-        Refused: `not-joined`, `attempt-overtaken`, `carried-on`, `other-proposal`, `no-member`
-            or `old-confirmation`.
+        Refused: `not-joined`, `attempt-overtaken`, `carried-on`, `other-proposal`, `no-member`,
+            `old-confirmation` or `other-roster`.
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `proposed_in`.
     """
@@ -57,6 +57,7 @@ def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
     if answer is not None:
         return answer
     _check_membership(live, proposed)
+    live.learn(proposed.lineage)
     live.attempts.keep(alpha, AttemptDocument.PROPOSE, source)
 
     def draw(into: Secret) -> None:
@@ -102,3 +103,5 @@ def _check_membership(live: LiveEpoch, proposed: Proposed) -> None:
         raise ProtocolAbort("the own join came back altered")
     if proposed.content.dones[me - 1] != live.own_done():
         raise Refused("old-confirmation", "the proposal names an older confirmation of this holder")
+    if live.lineage.hashes[-1] not in proposed.lineage.hashes:  # else a lost HSM has a vote
+        raise Refused("other-roster", "the proposal lacks an amendment of the roster")

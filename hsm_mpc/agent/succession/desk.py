@@ -67,7 +67,9 @@ class Successions:
     def deal(self, source: bytes) -> bytes:
         """PROPOSE → the own DEAL."""
         with self._live(source) as (live, suite):
-            return dealing.deal(live, suite, source)
+            deal = dealing.deal(live, suite, source)
+            self._wallets.forget(live.wallet_id)  # the roster may be another one
+            return deal
 
     def stage(self, deals: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
         """DEALs of all members → the own ACK."""

@@ -20,6 +20,8 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 
 SUCCESSOR_STATES: Final = (EpochState.STAGED, EpochState.ACKED, EpochState.ADOPTED)
@@ -82,6 +84,24 @@ class LiveEpoch:
     def attempts(self) -> Attempts:
         """To replace it, on disk."""
         return self.holder.attempts(self.wallet_id)
+
+    @property
+    def keys(self) -> KeyBook:
+        """The others' keys under the roster that this epoch names. Raises: Tampered."""
+        return self.holder.keys_of(self.body)
+
+    @property
+    def lineage(self) -> Lineage:
+        """Every roster of this wallet. Raises: Tampered."""
+        return self.holder.lineage(self.body.terms)
+
+    def learn(self, lineage: Lineage) -> None:
+        """What a proposal adds to the rosters of this wallet, on disk."""
+        known = self.lineage
+        joined = known.joined(lineage)
+        if joined is not known:
+            self.audit("roster-amended", {"roster_hash": joined.hashes[-1].hex()})
+            self.holder.keep_lineage(self.wallet_id, joined)
 
     def successor(self, h: EpochHash) -> HeldEpoch | None:
         """What was staged as `h`, if it was."""

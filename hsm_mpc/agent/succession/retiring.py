@@ -14,7 +14,7 @@ from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
-from hsm_mpc.agent.wallets import HeldEpoch
+from hsm_mpc.agent.wallets import HeldEpoch, body_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
@@ -35,6 +35,7 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.retirement import Retired, Retirement
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
@@ -56,7 +57,7 @@ def begin(
         BackendError: HSM or disk; to be called again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
-    retired, payload = _retired_in(live, source)
+    retired, payload = _retired_in(live, source, certificate)
     _take_successor(live, suite, retired, certificate, transcript)
     live.audit(
         "epoch-retiring",
@@ -117,16 +118,26 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
             attempts.forget(attempt)
 
 
-def _retired_in(live: LiveEpoch, source: bytes) -> tuple[Retired, bytes]:
+def _retired_in(live: LiveEpoch, source: bytes, certificate: bytes) -> tuple[Retired, bytes]:
     message = parse_envelope(source)
     retirement = decoded(message, Retirement.from_bytes)
     try:
-        retired = retirement.check(live.body, live.holder.keys)
+        keys = _keys_of_successor(live, retirement.successor_in(live.body), certificate)
+        retired = retirement.check(live.body, keys)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
     expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
     live.holder.inbox().accept(message, expected, live.holder.clock())
     return retired, message.payload
+
+
+def _keys_of_successor(live: LiveEpoch, h: EpochHash, certificate: bytes) -> KeyBook:
+    """Under the roster that the successor `h` names, as far as it is known here."""
+    known = live.epochs.kept(h, EpochDocument.CERTIFICATE)
+    if known is None and not certificate:
+        return live.lineage.newest
+    payload = known if known is not None else parse_envelope(certificate).payload
+    return certificate_in(live, payload)[1].keys
 
 
 def _take_successor(
@@ -140,6 +151,7 @@ def _take_successor(
     certified, made_in = certificate_in(live, payload)
     if certified.body.hash != retired.successor:
         raise BadInput("the certificate of another successor than the retirement's")
+    live.learn(made_in.lineage)
     share_of(live, suite, certified, made_in, transcript)
     if known is None:
         live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, payload)
@@ -150,9 +162,22 @@ def _kept_retirement(live: LiveEpoch) -> Retired:
     if payload is None:
         raise Tampered("the proof of a retirement is missing: nothing is destroyed")
     try:
-        return Retirement.from_bytes(payload).check(live.body, live.holder.keys)
+        return kept_retirement(live.holder, live.body, payload)
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
+
+
+def kept_retirement(holder: ActingHolder, replaced: EpochBody, payload: bytes) -> Retired:
+    """What a RETIRE in the store proves, under the roster that the successor names.
+
+    Raises:
+        BadInput, InvalidSignature: nothing.
+        Tampered: the store does not have the successor.
+    """
+    retirement = Retirement.from_bytes(payload)
+    h = retirement.successor_in(replaced)
+    encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
+    return retirement.check(replaced, holder.keys_of(body_of(h, encoded or b"")))
 
 
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:

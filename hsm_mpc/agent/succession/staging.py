@@ -127,7 +127,7 @@ def received_dealings(
     members, attempt = proposed.members, proposed.content.attempt
     if len(deals) != len(members) or len(channels) != len(members):
         raise BadEncoding(f"{len(deals)} dealings of {len(members)} members")
-    book = KeyBook(live.holder.roster, {})
+    book = KeyBook(proposed.keys.roster, {})
     messages = []
     for index, source, channel in zip(members, deals, channels, strict=True):
         if book.learn_message(channel, attempt.counter) != index:
@@ -164,8 +164,9 @@ def successor_made(
 
 
 def _successor_of(live: LiveEpoch, dealings: Dealings, commitments: Iterable[bytes]) -> Successor:
-    transcript_hash = dealings.proposed.transcript_hash(dealings.digests)
-    body = successor_body(live.body, commitments, transcript_hash)
+    proposed = dealings.proposed
+    transcript_hash = proposed.transcript_hash(dealings.digests)
+    body = successor_body(live.body, commitments, transcript_hash, proposed.keys.roster)
     return Successor(body, dealings.proposed.content.attempt, dealings.transcript)
 
 

@@ -1,0 +1,31 @@
+"""The newest DONE of a holder: whoever deals or repairs reaches it by the key that it names."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.errors import BadInput
+from hsm_mpc.succession.addresses import Replaced
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import ADOPTION, DONE, REPAIR_DONE
+
+_NO_CLOCK: Final = 0
+"""Identity keys have no validity to be judged."""
+
+
+def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
+    """What holder `index` said in a DONE of this wallet, of whichever epoch, also after a repair.
+
+    Raises:
+        BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
+    """
+    message = parse_envelope(source)
+    address = message.address
+    if message.kind not in (DONE, ADOPTION, REPAIR_DONE) or address.sender != index:
+        raise BadInput(f"the DONE of holder {index} is of another one")
+    if address.wallet_id != replaced.terms.wallet_id:
+        raise BadInput(f"the DONE of holder {index} is of another wallet")
+    keys.verify(message, _NO_CLOCK)
+    return Done.from_bytes(message.payload, replaced.terms.group)
