@@ -14,6 +14,7 @@ from hsm_mpc.audit import Json
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Consent, Plan, Planned, consent_message
 from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
@@ -109,10 +110,9 @@ class Consents:
             with self._lock:
                 self._served.discard(digest)
 
-    @property
-    def roster(self) -> Roster:
-        """In which the holders have their names."""
-        return self._holder.roster
+    def roster_of(self, terms: WalletTerms) -> Roster:
+        """The roster in force of a wallet. Raises: Tampered."""
+        return self._holder.lineage(terms).newest.roster
 
     def waiting(self) -> Sequence[Waiting]:
         """All plans that wait, those whose time is over first."""

@@ -26,7 +26,7 @@ from hsm_mpc.app import checkpoint, consents, doctor, inventory, shares, status
 from hsm_mpc.app.acting import Desks, at_work
 from hsm_mpc.app.admin import answering, ticket
 from hsm_mpc.app.audit_log import Checkpoint
-from hsm_mpc.app.holder import OpenHolder, now, opened, shielded
+from hsm_mpc.app.holder import NEW_HSM, OpenHolder, now, opened, shielded
 from hsm_mpc.config import FrontConfig, HolderConfig, load_holder
 from hsm_mpc.errors import BackendError, BadConfig, PinRefused
 from hsm_mpc.hsm.pin import PinSource
@@ -65,6 +65,8 @@ def run(config_path: Path, *, prompt: bool, ready: Callable[[Running], None]) ->
     with opened(config_path, prompt=prompt) as holder:
         watch_signals()
         with _at_work(holder) as desks:
+            if holder.is_replaced():
+                _log(f"the roster has another identity key of {config.name}: {NEW_HSM}")
             return _serve(holder, desks, place, ready)
 
 

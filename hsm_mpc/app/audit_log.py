@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from hsm_mpc import audit
+from hsm_mpc.app.holder import own_index
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.card import Card
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BackendError, BadInput, HsmMpcError, NotReady, Tampered
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.store import files
+from hsm_mpc.roster import Roster
+from hsm_mpc.store import files, names
 from hsm_mpc.store.audit_log import open_to_read
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import unbundled
 
 _CARD_CAP = 64 << 10
 _Result = TypeVar("_Result")
@@ -115,7 +121,7 @@ def _identity_key(config_path: Path) -> VerifyingKey:
     """The key in the card, which must be the roster's where there is one.
 
     Raises:
-        Tampered: the card is damaged, or not that of the roster.
+        Tampered: the card is damaged, or not that of the roster, nor of one that it led to.
         NotReady: there is no card yet.
     """
     config = load_holder(config_path)
@@ -129,9 +135,22 @@ def _identity_key(config_path: Path) -> VerifyingKey:
         raise Tampered(f"{path}: {broken}") from broken
     if config.roster is not None and config.roster.exists():
         roster = pinned_roster(config.roster)
-        if key not in [member.key for member in roster.members if member.name == config.name]:
+        index = own_index(config.roster, config.name)
+        known = {roster.member(index).key, *_amended_keys(config.store / "wallets", roster, index)}
+        if key not in known:
             raise Tampered(f"{path}: its key is not that of {config.name} in the roster")
     return key
+
+
+def _amended_keys(wallets: Path, roster: Roster, index: int) -> Iterator[VerifyingKey]:
+    """Those of a holder in rosters of its wallets that were amended since (step 6.7.2)."""
+    for amendments in wallets.glob("*/amendments"):
+        for body in amendments.parent.glob("epochs/*/body"):
+            terms = EpochBody.from_bytes(files.read(body, names.DOCUMENT_CAP)).terms
+            listed = unbundled(files.read(amendments, names.DOCUMENT_CAP))
+            lineage = Lineage.of(listed, terms, KeyBook(roster, {}))
+            yield lineage.newest.roster.member(index).key
+            break
 
 
 def _shown(verified: audit.Verified) -> Verified:

@@ -22,7 +22,7 @@ from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy.rules import Administrators
-from hsm_mpc.roster import Roster, fingerprint_words
+from hsm_mpc.roster import fingerprint_words
 
 Kind = Literal["create", "destroy", "repair"]
 
@@ -102,6 +102,8 @@ class PlannedRepair:
     lost: str
     identity_key: str
     """Of that holder, in hex."""
+    known_key: str
+    """The one that it has in this wallet now; another one: it has lost its HSM, too."""
     helpers: tuple[str, ...]
 
 
@@ -185,7 +187,7 @@ def decline(config_path: Path, digest: str, prompt: bool) -> Decided:
 
 def of(consents: Consents) -> Plans:
     """As `waiting`, at a holder that is at work."""
-    return Plans(tuple(_shown(each, consents.roster) for each in consents.waiting()))
+    return Plans(tuple(_shown(each, consents) for each in consents.waiting()))
 
 
 def agreed(consents: Consents, digest: str) -> Decided:
@@ -215,7 +217,7 @@ def _decided(
     return at_rest(config_path, prompt, lambda _, desks: decide(desks.ceremonies.consents, digest))
 
 
-def _shown(each: Waiting, roster: Roster) -> ShownPlan:
+def _shown(each: Waiting, consents: Consents) -> ShownPlan:
     asked = each.asked
     return ShownPlan(
         digest=each.digest.hex(),
@@ -225,7 +227,7 @@ def _shown(each: Waiting, roster: Roster) -> ShownPlan:
         consented=each.consented,
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
-        repair=_repair(asked, each.named, roster) if isinstance(asked, RepairOrder) else None,
+        repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
     )
 
 
@@ -270,12 +272,14 @@ def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
     return PlannedEnd(body.terms.scheme.name.lower(), body.epoch, order.reason)
 
 
-def _repair(order: RepairOrder, encoded: bytes, roster: Roster) -> PlannedRepair:
+def _repair(order: RepairOrder, encoded: bytes, consents: Consents) -> PlannedRepair:
     body = EpochBody.from_bytes(encoded)
+    roster = consents.roster_of(body.terms)
     return PlannedRepair(
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,
         lost=roster.member(order.lost).name,
         identity_key=order.identity_key.encoded.hex(),
+        known_key=roster.member(order.lost).key.encoded.hex(),
         helpers=tuple(roster.member(helper).name for helper in order.helpers),
     )

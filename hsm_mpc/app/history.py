@@ -42,7 +42,9 @@ class ToldEpoch:
     retired: bool
     destroyed: tuple[Destruction, ...]
     replaced: tuple[str, ...] = ()
-    """Who stands on another HSM since this epoch."""
+    """Who has another HSM since this epoch."""
+    lost: tuple[str, ...] = ()
+    """Whose HSM was lost while it lived: whoever finds that one may open one share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +121,5 @@ def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
             Destruction(named(index), moment(at)) for index, at in sorted(link.destroyed.items())
         ),
         replaced=tuple(named(index) for index in link.replaced),
+        lost=tuple(named(index) for index in link.lost),
     )

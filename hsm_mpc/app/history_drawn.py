@@ -17,6 +17,7 @@ class Mark(Enum):
 
     SEALED = ("●", "#2f855a", "has a share, sealed under a key in its HSM")
     DESTROYED = ("×", "#cbd5e0", "its key is destroyed: every copy of the share is noise")
+    LOST = ("?", "#d69e2e", "its HSM was lost, which may have the key of its share still")
     NOTHING = ("·", "#ffffff", "has not confirmed a share")
 
     def __init__(self, character: str, colour: str, meaning: str) -> None:
@@ -27,6 +28,8 @@ class Mark(Enum):
     @classmethod
     def of(cls, epoch: ToldEpoch, holder: str) -> Mark:
         """Of one holder in one epoch."""
+        if holder in epoch.lost:
+            return cls.LOST
         if any(each.holder == holder for each in epoch.destroyed):
             return cls.DESTROYED
         return cls.SEALED if holder in epoch.holders else cls.NOTHING
@@ -117,6 +120,7 @@ def _sentences(epoch: ToldEpoch, told: ToldHistory) -> list[str]:
         f"  key of {each.holder} destroyed at {each.at:%Y-%m-%dT%H:%M:%SZ}"
         for each in epoch.destroyed
     ]
+    lines += [f"  the lost HSM of {name} may have its key still" for name in epoch.lost]
     left = sorted(everybody - {each.holder for each in epoch.destroyed})
     if epoch.retired and left:
         lines.append(f"  retired; not destroyed yet by {', '.join(left)}")

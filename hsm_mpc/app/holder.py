@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.app.protection import protect
@@ -32,7 +32,6 @@ from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.recovery import HESITATION
 from hsm_mpc.hsm.selftest import require_capabilities
 from hsm_mpc.hsm.token import Token
-from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import HolderIndex, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
@@ -65,6 +64,10 @@ class Created:
     card: Path
 
 
+NEW_HSM: Final = "this HSM takes part in a wallet once `wallet repair` has given it a share"
+"""What follows where a roster has another identity key of a holder."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A token that took its PIN."""
@@ -88,9 +91,18 @@ class OpenHolder:
 
         Raises:
             NotReady: no roster is configured.
-            BadConfig: this holder's name and key are not in it.
+            BadConfig: this holder's name is not in it.
         """
-        return own_index(self._roster_file(), self.config.name, self.identity().key)
+        return own_index(self._roster_file(), self.config.name)
+
+    def is_replaced(self) -> bool:
+        """Whether that roster has another identity key of this holder: its HSM was lost, and this
+        is a new one. It has a part in the wallets that are repaired onto it (step 6.7.2).
+
+        Raises:
+            As `index` and `identity`.
+        """
+        return self.roster().member(self.index()).key != self.identity().key
 
     def roster(self) -> Roster:
         """The roster that this holder's operator trusts.
@@ -252,20 +264,17 @@ def opened(config_path: Path, *, prompt: bool, create: bool = False) -> Iterator
         yield OpenHolder(config, arena, Entropy(token.fill_random), token, store)
 
 
-def own_index(roster_file: Path, name: str, key: VerifyingKey) -> HolderIndex:
-    """The index of the holder `name` with identity key `key` in a roster file.
+def own_index(roster_file: Path, name: str) -> HolderIndex:
+    """The index of the holder `name` in a roster file.
 
     Raises:
         BadConfig: the file cannot be read, is no roster, or has no such holder.
     """
     roster = pinned_roster(roster_file)
     try:
-        index = roster.index_of(name)
+        return roster.index_of(name)
     except BadInput as absent:
         raise BadConfig(f"roster {roster_file}: {absent}") from absent
-    if roster.member(index).key != key:
-        raise BadConfig(f"roster {roster_file}: {name} has another identity key there")
-    return index
 
 
 def init(config_path: Path, prompt: bool) -> Created:

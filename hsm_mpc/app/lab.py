@@ -17,6 +17,7 @@ from hsm_mpc.app.lab_running import (
     start_all,
     stop,
     wait_until_ready,
+    write_settings,
 )
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.errors import BackendError, BadInput, NotReady, Tampered
@@ -91,7 +92,7 @@ def up(folder: Path, holders: int | None, say: Say, hsm: Sequence[str] | None = 
             state = _made(lab, state, say)
         _require_folders(lab, state)
         state = start_all(lab, state, say)
-        wait_until_ready(lab, state, state.working)
+        wait_until_ready(lab, state, state.holders)
         return report(lab, state)
 
 
@@ -159,16 +160,12 @@ def start_holder(folder: Path, name: str) -> LabReport:
 
     Raises:
         BadInput: no lab's folder, or no such holder.
-        NotReady: the lab is down, or the holder's HSM is new.
+        NotReady: the lab is down.
         BackendError: it does not start.
     """
     lab = LabFolder(folder.absolute())
     with lab.locked():
         state = _running(lab, name)
-        if name in state.replaced:
-            raise NotReady(
-                f"{name} has a new HSM, and shares are not repaired onto another one yet", [name]
-            )
         _require_folders(lab, replace(state, holders=(name,)))
         order(state, Order.START, (name,))
         wait_until_ready(lab, state, (name,))
@@ -176,21 +173,25 @@ def start_holder(folder: Path, name: str) -> LabReport:
 
 
 def replace_holder(folder: Path, name: str) -> LabReport:
-    """A new empty token and folder for a holder, as if its host had burnt down.
+    """A new empty token and folder for a holder, as if its host had burnt down; where the lab runs,
+    it is started. It has no share before `wallet repair` gives it one.
 
     Raises:
         BadInput: no lab's folder, or no such holder.
-        BackendError: the new one cannot be made.
+        BackendError: the new one cannot be made, or does not start.
     """
     lab = LabFolder(folder.absolute())
     with lab.locked():
         state = _known(lab, name)
-        if RunningProcess.remembered(lab.supervisor) is not None:
+        runs = RunningProcess.remembered(lab.supervisor) is not None
+        if runs:
             stop(state, name)
-        state = replace(state, replaced=tuple(sorted({*state.replaced, name})))
-        lab.save(state)
         making.make_holders(lab, {name: state.kind(name)})
         shutil.copyfile(lab.roster, lab.holder(name) / "roster")
+        if runs:
+            write_settings(lab, state)
+            order(state, Order.START, (name,))
+            wait_until_ready(lab, state, (name,))
         return report(lab, state)
 
 

@@ -28,8 +28,7 @@ class CoordinatorReport:
 class HolderReport:
     """One holder; pids are null while it does not run.
 
-    `state`: "ready" (its front listens), "starting", "stopped", "down" (with the lab), "replaced"
-    (a new HSM, which the roster does not know: it waits for `wallet repair`).
+    `state`: "ready" (its front listens), "starting", "stopped", "down" (with the lab).
     """
 
     name: str
@@ -76,9 +75,7 @@ def report(lab: LabFolder, state: LabState) -> LabReport:
 def _holder(lab: LabFolder, state: LabState, name: str, kept: Kept | None) -> HolderReport:
     config = load_holder(lab.holder_config(name))
     running = _signer(config) if kept is not None and kept.pid is not None else None
-    if name in state.replaced:
-        word = "replaced"
-    elif kept is None:
+    if kept is None:
         word = "down"
     elif not kept.wanted:
         word = "stopped"

@@ -55,7 +55,7 @@ def start_all(lab: LabFolder, state: LabState, say: Callable[[str], None]) -> La
             say("starting signers, fronts and the coordinator")
             state = _supervised(lab, state)
         try:
-            order(state, Order.START, (COORDINATOR, *state.working))
+            order(state, Order.START, (COORDINATOR, *state.holders))
         except BackendError:
             if time.monotonic() > until:
                 raise

@@ -42,6 +42,8 @@ class Retired:
     state: Literal["done", "waiting"]
     waiting_for: tuple[str, ...]
     """Whose confirmation of the new epoch is missing, or of the destruction of the old key."""
+    lost: tuple[str, ...]
+    """Whose HSM was lost while it lived: that one may have its key still."""
     until: None = None
     """When a key is destroyed that a service keeps for some time: none of this version does."""
 
@@ -299,7 +301,8 @@ def _retired(client: WalletClient, wallet: VerifiedWallet) -> Retired | None:
         return None
     missing = _names(client, newest.waiting_for)
     done = newest.retired and not missing
-    return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing)
+    lost = _names(client, newest.replaced)
+    return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing, lost)
 
 
 def _names(client: WalletClient, indices: Sequence[int]) -> tuple[str, ...]:

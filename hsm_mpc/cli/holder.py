@@ -142,9 +142,23 @@ def _ended(name: str, end: consents.PlannedEnd) -> list[str]:
 
 def _repaired(name: str, repair: consents.PlannedRepair) -> list[str]:
     return [
+        *_other_key(repair),
         f"holder       {repair.lost}  {repair.identity_key}",
         f"repair       the share of {repair.lost} in wallet {name}: {repair.scheme}, in epoch "
         f"{repair.epoch}; helped by {', '.join(repair.helpers)}",
+    ]
+
+
+def _other_key(repair: consents.PlannedRepair) -> list[str]:
+    """Who helps a stranger gives it the share: it cannot be taken back."""
+    if repair.identity_key == repair.known_key:
+        return []
+    return [
+        f"another HSM  {repair.lost} has this identity key in the wallet now:",
+        f"             {repair.known_key}",
+        "             and shall have the next one. Whoever owns that one gets the share: ask",
+        f"             the operator of {repair.lost}, by another way, whether it is his. His",
+        "             `hsm-mpc holder init` and `hsm-mpc doctor` say it.",
     ]
 
 

@@ -186,6 +186,9 @@ def _epoch(shown: wallet.ShownWallet) -> str:
 
 
 def _retired(retired: wallet.Retired) -> str:
+    if retired.state == "done" and retired.lost:
+        lost = ", ".join(retired.lost)
+        return f"retired: its keys are destroyed; the lost HSM of {lost} may have one still"
     if retired.state == "done":
         return "retired: its keys are destroyed in every HSM"
     return f"not retired yet: it waits for {', '.join(retired.waiting_for)}"

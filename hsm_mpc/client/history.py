@@ -41,7 +41,9 @@ class Link:
     destroyed: Mapping[int, int] = field(default_factory=dict)
     """Whose HSM has destroyed the key of its share, and when: seconds since 1970 UTC."""
     replaced: tuple[int, ...] = ()
-    """Who stands on another HSM since, with another identity key (step 6.7.2)."""
+    """Who has another HSM since, with another identity key (step 6.7.2)."""
+    lost: tuple[int, ...] = ()
+    """Whose HSM was lost while this epoch lived: it may have a key of it still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,12 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         if not shown.retirement or said.successor != body.hash:
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
-    ended = replace(before, retired=bool(shown.retirement), destroyed=destroyed)
-    made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
-    return ended, replace(made, replaced=_replaced(proposed.lineage))
-
-
-def _replaced(lineage: Lineage) -> tuple[int, ...]:
-    first, last = lineage.books[0].roster, lineage.newest.roster
-    return tuple(
-        index for index in range(1, first.n + 1) if first.member(index) != last.member(index)
+    replaced_by_then = proposed.lineage.replaced()
+    ended = replace(
+        before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
     )
+    made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
+    return ended, replace(made, replaced=replaced_by_then)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ class VerifiedSuccession:
     """Whether so many have adopted it that the epoch before may go."""
     waiting_for: tuple[int, ...]
     """Whose DONE is missing, or once it is retired whose DESTROYED."""
+    replaced: tuple[int, ...]
+    """Whose HSM was lost while the epoch before lived: it may have a key of that one still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,5 +183,10 @@ def _verified_succession(
             if destroyed_in(source, before, keys).successor == body.hash
         }
     missing = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
-    since = proposed.content.attempt.counter
-    return VerifiedSuccession(certificate, since, bool(shown.retirement), missing)
+    return VerifiedSuccession(
+        certificate,
+        proposed.content.attempt.counter,
+        bool(shown.retirement),
+        missing,
+        proposed.lineage.replaced(),
+    )

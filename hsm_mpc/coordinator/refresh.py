@@ -6,16 +6,14 @@ made, and whose old key is gone, is asked again and again until it is everybody.
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final
 
-from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.attempt_relay import AttemptRelay
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
@@ -28,33 +26,18 @@ from hsm_mpc.coordinator.successions import (
     signing_body,
 )
 from hsm_mpc.errors import (
-    BackendError,
     BadInput,
     HsmMpcError,
     InvalidSignature,
     NotReady,
-    ProtocolAbort,
     Refused,
-    Tampered,
 )
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.succession.addresses import address_in
-from hsm_mpc.succession.ask import Ask
-from hsm_mpc.succession.assembling import assemble
-from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.join import Adoption, Join
-from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
 from hsm_mpc.succession.retirement import Retirement, adoption_in
-from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
-from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key, MessageKind
-
-ATTEMPT_SECONDS: Final = 180
-"""How long an attempt is good for, as people are told."""
-REASON: Final = "refresh"
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import RETIRE, SUCCESSOR
 
 
 class Refresher:
@@ -71,11 +54,8 @@ class Refresher:
     ) -> None:
         self._links = links
         self._registry = registry
-        self._channels = channels
-        self._number = number
-        self._sign = sign
-        self._clock = clock
         self._rosters = Rosters(channels.keys, registry)
+        self._relay = AttemptRelay(links, registry, channels, self._rosters, number, sign, clock)
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
 
@@ -132,7 +112,7 @@ class Refresher:
             epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
-            self._registry.keep(self._attempt(wallet.wallet_id, epochs, present))
+            self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present))
             epochs = self._advanced(self.epochs(wallet))[0]
             self._require_adopted(epochs)
             return epochs
@@ -150,141 +130,6 @@ class Refresher:
         with mine:
             yield
 
-    # One attempt
-
-    def _attempt(self, wallet_id: WalletId, epochs: Epochs, present: Sequence[int]) -> Succession:
-        """ASK to CERT. What was adopted before is carried on (step 6.5.2)."""
-        epoch = len(epochs.successions)
-        if epochs.newest is not None and not epochs.newest.retirement:
-            epoch -= 1
-        replaced = epochs.body(epoch)
-        lineage = self._rosters.lineage(replaced.terms)
-        self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
-        attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
-        deadline = self._clock() + ATTEMPT_SECONDS
-        ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
-        message = self._said(ASK, replaced, attempt, ask.to_bytes())
-        joined = self._links.ask_parts(present, HolderMethod.JOIN, [message], 4)
-        joins = {index: parts[0] for index, parts in joined.items()}
-        certificates = self._shown_certificates(joined)
-        highest = highest_adoption(
-            Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
-        )
-        dones = [
-            joined[index][1] if index in joined else epochs.newest_done(index, epoch)
-            for index in self._links.indices
-        ]
-        amendments = (
-            lineage.since(replaced.terms.roster_hash)
-            if highest is None
-            else next(
-                SuccessorCertificate.from_bytes(each).amendments
-                for each in certificates
-                if _digest(each) == highest.certificate_digest
-            )
-        )
-        content = Propose(
-            attempt,
-            ask.digest,
-            None if highest is None else highest.epoch_hash,
-            tuple(joins.values()),
-            tuple(sorted(certificates, key=_digest)),
-            tuple(dones),
-            amendments,
-        )
-        propose = self._said(PROPOSE, replaced, attempt, content.to_bytes())
-        if highest is None:
-            return self._made(wallet_id, replaced, propose)
-        certificate, history = self._carried(replaced, propose, joined, highest)
-        transcript = self._transcript_of(wallet_id, certificate.body)
-        return Succession(
-            wallet_id,
-            certificate.body.epoch,
-            propose,
-            certificate.to_bytes(),
-            transcript,
-            {},
-            history,
-        )
-
-    def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
-        """What certifies each adoption that a JOIN tells of, from whoever tells of it.
-
-        Raises:
-            ProtocolAbort: naming who shows another one, or none.
-        """
-        culprits = []
-        for index, (join, _, certificate, _) in joined.items():
-            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
-            wanted = None if adopted is None else adopted.certificate_digest
-            if wanted != (_digest(certificate) if certificate else None):
-                culprits.append(index)
-        if culprits:
-            raise ProtocolAbort("an adoption is told of and not shown", culprits)
-        return {parts[2] for parts in joined.values() if parts[2]}
-
-    def _carried(
-        self,
-        replaced: EpochBody,
-        propose: bytes,
-        joined: Mapping[int, tuple[bytes, ...]],
-        highest: Adoption,
-    ) -> tuple[SuccessorCertificate, bytes]:
-        """What the highest adoption is of, verified, and the PROPOSEs since that was made.
-
-        Raises:
-            ProtocolAbort: it cannot have been adopted there; naming who says so.
-        """
-        keys = self._rosters.keys_of(replaced)
-        proposed = check_propose(parse_envelope(propose), replaced, keys)
-        claimed = (highest.attempt, highest.epoch_hash)
-        culprits = []
-        for index, (join, _, source, history) in joined.items():
-            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
-            if adopted is None or (adopted.attempt, adopted.epoch_hash) != claimed:
-                continue
-            try:
-                certificate = SuccessorCertificate.from_bytes(source)
-                made_in = certificate.verify(replaced, keys)
-                if certificate.body.hash != highest.epoch_hash:
-                    raise BadInput("the certificate is of another successor")
-                check_carried(proposed, made_in, unbundled(history), replaced, keys)
-            except (BadInput, InvalidSignature, Tampered):
-                culprits.append(index)
-            else:
-                return certificate, history
-        raise ProtocolAbort("an adoption is told of that is not proven", culprits)
-
-    def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
-        """DEAL and ACK of all members, and the certificate that they make."""
-        keys = self._rosters.keys_of(replaced)
-        proposed = check_propose(parse_envelope(propose), replaced, keys)
-        members = proposed.members
-        deals = [*self._links.ask_single(members, HolderMethod.DEAL, [propose]).values()]
-        channels = [self._channel(index, proposed.keys) for index in members]
-        acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
-        certificate = assemble(replaced, proposed, deals, [*acks.values()])
-        certificate.verify(replaced, keys)
-        pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
-        return Succession(
-            wallet_id,
-            certificate.body.epoch,
-            propose,
-            certificate.to_bytes(),
-            bundle([propose, *pairs]),
-            {},
-        )
-
-    def _transcript_of(self, wallet_id: WalletId, body: EpochBody) -> bytes:
-        """What made an epoch, from the first holder that has it; empty: nobody has, now."""
-        for index in self._links.indices:
-            try:
-                (found,) = self._links.ask(index, HolderMethod.TRANSCRIPT, [wallet_id, body.hash])
-            except (HsmMpcError, ValueError):
-                continue  # it does not answer, or was not there: the others were
-            return found
-        return b""
-
     # Until everybody is done
 
     def _advanced(self, epochs: Epochs) -> tuple[Epochs, bool]:
@@ -298,7 +143,9 @@ class Refresher:
             return epochs, False
         replaced, overtaken = epochs.body(newest.epoch - 1), False
         if not newest.transcript:
-            newest = replace(newest, transcript=self._transcript_of(newest.wallet_id, newest.body))
+            newest = replace(
+                newest, transcript=self._relay.transcript_of(newest.wallet_id, newest.body)
+            )
         if not newest.retirement:
             newest, overtaken = self._adopted(newest, replaced)
         if newest.retirement:
@@ -307,7 +154,7 @@ class Refresher:
 
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
         attempt = attempt_in(newest.propose)
-        certificate = self._said(SUCCESSOR, replaced, attempt, newest.certificate)
+        certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
         parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
@@ -330,8 +177,8 @@ class Refresher:
     def _retired(self, newest: Succession, replaced: EpochBody) -> Succession:
         attempt = attempt_in(newest.propose)
         parts = [
-            self._said(RETIRE, replaced, attempt, newest.retirement),
-            self._said(SUCCESSOR, replaced, attempt, newest.certificate),
+            self._relay.said(RETIRE, replaced, attempt, newest.retirement),
+            self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
             newest.transcript,
         ]
         waiting = newest.waiting_for(self._links.indices)
@@ -377,21 +224,6 @@ class Refresher:
                 [self._links.name(index) for index in newest.waiting_for(self._links.indices)],
             )
 
-    # Saying and asking
-
-    def _said(
-        self, kind: MessageKind, replaced: EpochBody, attempt: Attempt, payload: bytes
-    ) -> bytes:
-        address = address_in(replaced, attempt, self._number)
-        return seal_envelope(kind, address, payload, Key.COORDINATOR, self._sign).to_bytes()
-
-    def _channel(self, index: int, keys: KeyBook) -> bytes:
-        """The CHANNEL message under which this holder's dealing verifies."""
-        message = self._channels.message(index) if self._channels.learn(index, keys) else None
-        if message is None:
-            raise BackendError(f"holder {self._links.name(index)} does not show its channel")
-        return message
-
     def _messages(
         self,
         answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
@@ -415,7 +247,3 @@ class Refresher:
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
     return isinstance(answer, Refused) and answer.rule == "attempt-overtaken"
-
-
-def _digest(payload: bytes) -> bytes:
-    return hashlib.sha256(payload).digest()

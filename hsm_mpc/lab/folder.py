@@ -39,13 +39,6 @@ class LabState:
     """The short private folder where everybody listens; it is gone while the lab is down."""
     kinds: tuple[str, ...] = (DEFAULT,)
     """Kinds of tokens, in turn: the first holder stands on the first one."""
-    replaced: tuple[str, ...] = ()
-    """Holders with a new HSM, which the roster does not know: they wait for `wallet repair`."""
-
-    @property
-    def working(self) -> tuple[str, ...]:
-        """Holders that can be started."""
-        return tuple(name for name in self.holders if name not in self.replaced)
 
     def kind(self, name: str) -> Kind:
         """The kind of token of one holder."""
@@ -124,7 +117,6 @@ class LabFolder:
                 made=bool(document["made"]),
                 sockets=str(document["sockets"]),
                 kinds=tuple(checked_kind(name).name for name in document.get("kinds", [DEFAULT])),
-                replaced=tuple(document["replaced"]),
             )
         except (KeyError, TypeError, AttributeError, BadInput) as damaged:
             raise Tampered(f"{self._mark} is damaged") from damaged

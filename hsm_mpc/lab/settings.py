@@ -41,7 +41,7 @@ def write_all(
             "roster": str(lab.roster),
             "registry": "registry.sqlite",
             "listen": str(sockets.coordinator(place)),
-            "holders": {name: str(sockets.front(place, name)) for name in state.working},
+            "holders": {name: str(sockets.front(place, name)) for name in state.holders},
         },
     )
     _write(

@@ -64,6 +64,12 @@ class Lineage:
         """What has amended the roster of this hash. Raises: BadInput, as `book`."""
         return self.amendments[self._place(roster_hash) :]
 
+    def replaced(self) -> tuple[int, ...]:
+        """Who has another identity key at the end than at the beginning, ascending."""
+        first, last = self.books[0].roster, self.newest.roster
+        indices = range(1, first.n + 1)
+        return tuple(index for index in indices if first.member(index) != last.member(index))
+
     def joined(self, other: Lineage) -> Lineage:
         """With what `other` adds, whose first roster is one of these. Where they part, `other`
         counts: a certificate has it.

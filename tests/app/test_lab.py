@@ -122,13 +122,6 @@ def test_a_lab_that_is_down_has_nothing_to_stop_or_start(
         verb(lab.path, "h1")
 
 
-def test_a_replaced_holder_waits_for_repair(up: LabFolder) -> None:
-    up.save(replace(STATE, replaced=("h2",)))
-    with pytest.raises(NotReady, match="new HSM") as waiting:
-        lab_app.start_holder(up.path, "h2")
-    assert waiting.value.waiting_for == ("h2",)
-
-
 def test_a_folder_that_cannot_be_deleted_is_said(
     lab: LabFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsm_mpc import steps
-from hsm_mpc.hsm import objects
+from hsm_mpc.hsm import keys, objects
 from hsm_mpc.hsm.cryptoki import Attribute
 from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
 from hsm_mpc.hsm.register_objects import NAME_PREFIX
@@ -59,6 +59,19 @@ class Phoenix:
         shutil.rmtree(self.folder)
         HolderStore.create(self.folder).close()
         self.restart()
+
+    def on_another_hsm(self) -> None:
+        """Its token has nothing but a new identity key, and its folder is empty."""
+        clear(self.party)
+        token = self.party.acting.token
+        identity = keys.find_identity_key(token)
+        assert identity is not None
+        for half in (identity.private, identity.public):
+            keys.destroy(token, half)
+        self.world.parties[self.index] = self.party
+        self.world.replaced(self.index, token)
+        self.party = self.world.parties[self.index]
+        self.world.parties[self.index] = _Watched(self, self.party)  # type: ignore[assignment]
 
     def remains(self) -> Remains:
         """What is on its disk and in its HSM now, which must be whole."""

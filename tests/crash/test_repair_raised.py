@@ -110,3 +110,40 @@ def test_a_helper_dies_at_any_change(
     assert count > 8
     repairing.recover()
     report_line(f"repair: a helper died {moment} changes up to {count}, {apart} apart")
+
+
+@AT_WHAT
+def test_the_one_that_is_repaired_onto_another_hsm_dies_at_any_change(
+    world: World, moment: Moment, apart: int, report_line: Callable[[str], None]
+) -> None:
+    making = Making.of(world)
+    making.active()
+    phoenix, nonces = Phoenix(world, LOST), itertools.count()
+    for count in itertools.count(step=apart):
+        phoenix.on_another_hsm()
+        for helper in HELPERS:  # it is the first time, once more
+            world.parties[helper].acting.store.repairs(making.wallet_id).put_amendments(b"")
+        repairing = Repairing(world, making, LOST, HELPERS)
+        death = Death.at(moment, count)
+        phoenix.watch = death.observer
+        try:
+            repaired(repairing, nonces)
+        except DeathError:
+            phoenix.restart()
+        phoenix.watch = nothing_happens
+        held = phoenix.party.wallets.all()
+        if not held or held[0].record.blob_digest == NOT_SEALED:
+            repaired(repairing, nonces)
+        remains = phoenix.remains()
+        assert (len(remains.keks), list(remains.states.values())) == (1, ["active"])
+        acting = phoenix.party.acting
+        assert acting.store.repairs(making.wallet_id).offer() is None
+        lineage = acting.lineage(repairing.body.terms)
+        assert lineage.newest.roster.member(LOST).key == acting.identity.key
+        for helper in HELPERS:  # what proves it is there, whenever it has died
+            world.parties[helper].repairs.amend(making.wallet_id, lineage.amendments[0])
+        if not death.has_come:
+            break
+    assert count > 20
+    Round(world, making.certificate(), b"after all of them").commit(1, LOST).sign(LOST)
+    report_line(f"repair: who has another HSM died {moment} changes up to {count}, {apart} apart")

@@ -12,7 +12,7 @@ import pytest
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.lab.folder import LabFolder, LabState, write_private
 
-STATE = LabState(("h1", "h2"), made=True, sockets="/tmp/x", replaced=("h2",))
+STATE = LabState(("h1", "h2"), made=True, sockets="/tmp/x")
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
@@ -21,7 +21,6 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     lab.save(STATE)
     assert lab.is_lab()
     assert lab.load() == STATE
-    assert STATE.working == ("h1",)
 
 
 def test_another_folder_is_no_lab(tmp_path: Path) -> None:
@@ -35,9 +34,9 @@ def test_another_folder_is_no_lab(tmp_path: Path) -> None:
         "",
         "[]",
         "{}",
-        json.dumps({"version": 1, "holders": ["../x"], "made": 1, "sockets": "", "replaced": []}),
-        json.dumps({"version": 1, "holders": [1], "made": True, "sockets": "", "replaced": []}),
-        json.dumps({"version": 2, "holders": [], "made": True, "sockets": "", "replaced": []}),
+        json.dumps({"version": 1, "holders": ["../x"], "made": 1, "sockets": ""}),
+        json.dumps({"version": 1, "holders": [1], "made": True, "sockets": ""}),
+        json.dumps({"version": 2, "holders": [], "made": True, "sockets": ""}),
     ],
 )
 def test_a_damaged_mark_is_said(tmp_path: Path, content: str) -> None:

@@ -206,6 +206,7 @@ SCENARIOS = {
             *(keep_of_repair(document) for document in RepairDocument),
             in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done")),
             in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done again")),
+            in_store(lambda s: s.repairs(WALLET).put_amendments(b"another key")),
             in_store(lambda s: s.repairs(WALLET).remove_offer()),
         ),
     ),
@@ -291,7 +292,14 @@ def state_of(place: Path) -> State | None:
                 ]
                 for i in wallets
             },
-            "repairs": {i: (store.repairs(i).orders(), store.repairs(i).offer()) for i in wallets},
+            "repairs": {
+                i: (
+                    store.repairs(i).orders(),
+                    store.repairs(i).offer(),
+                    store.repairs(i).amendments(),
+                )
+                for i in wallets
+            },
             "ends": {
                 i: [store.destruction(i).kept(d) for d in DestructionDocument] for i in wallets
             },

@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.app.doctor.findings import Finding, fail, failed, ok, warn
-from hsm_mpc.app.holder import OpenHolder, kept_card, kept_identity
+from hsm_mpc.app.holder import NEW_HSM, OpenHolder, kept_card, kept_identity
 from hsm_mpc.card import UnsignedCard
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
@@ -34,7 +35,8 @@ def card(holder: OpenHolder) -> list[Finding]:
     if kept.content != UnsignedCard(config.lab, config.name, identity.key, config.address):
         mend = "hsm-mpc holder init, then give the new card to whoever makes the roster"
         return [fail("card", "it has another name, address or lab mark than holder.yaml", mend)]
-    return [ok("card", f"{config.name}, {identity.key.algorithm.name}; it has no end")]
+    key = f"{identity.key.algorithm.name} {identity.key.encoded.hex()}"
+    return [ok("card", f"{config.name}, {key}; it has no end")]
 
 
 def roster(holder: OpenHolder) -> list[Finding]:
@@ -51,6 +53,10 @@ def roster(holder: OpenHolder) -> list[Finding]:
     except HsmMpcError as failure:
         return [failed("roster", failure, f"put the right roster there; {_COMPARE}")]
     place = f"version {found.version}, {found.n} holders, this is number {index}"
+    if holder.is_replaced():
+        said = f"{place}, with another identity key: {NEW_HSM}"
+        mend = f"hsm-mpc wallet repair WALLET --holder {holder.config.name}, for each wallet"
+        return [warn("roster", said, mend)]
     return [ok("roster", f"{place}; fingerprint {found.hash.hex()}")]
 
 
@@ -84,7 +90,7 @@ def agreement(holder: OpenHolder, channels: Mapping[str, Channel] | None) -> lis
 
 
 def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
-    """Of every epoch that has one.
+    """Of the first epoch of every wallet: those after it name rosters that it has led to.
 
     Raises:
         Tampered: a file of the store does not parse.
@@ -92,11 +98,12 @@ def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
     for _, epochs in holder.epochs():
         for h in epochs.hashes():
             encoded = epochs.kept(h, EpochDocument.CERTIFICATE)
-            if encoded is not None:
-                try:
-                    yield Certificate.from_bytes(encoded)
-                except BadInput as broken:
-                    raise Tampered(f"certificate of epoch {h.hex()}: {broken}") from broken
+            if encoded is None or body_of(h, epochs.kept(h, EpochDocument.BODY) or b"").epoch:
+                continue
+            try:
+                yield Certificate.from_bytes(encoded)
+            except BadInput as broken:
+                raise Tampered(f"certificate of epoch {h.hex()}: {broken}") from broken
 
 
 def _heard(name: str, channels: Mapping[str, Channel] | None) -> str:

@@ -1,0 +1,214 @@
+"""One attempt to replace an epoch, at the relay: from ASK to CERT (steps 6.5.1 to 6.5.4)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.keygen import CoSign
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.rosters import Rosters
+from hsm_mpc.coordinator.successions import Epochs, Succession
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    ProtocolAbort,
+    Tampered,
+)
+from hsm_mpc.ids import WalletId
+from hsm_mpc.succession.addresses import address_in
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.carrying import check_carried
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
+from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
+from hsm_mpc.wire.rounds import ASK, PROPOSE, Key, MessageKind
+
+ATTEMPT_SECONDS: Final = 180
+"""How long an attempt is good for, as people are told."""
+REASON: Final = "refresh"
+
+
+class AttemptRelay:
+    """Carries the signed messages of attempts; used by several threads."""
+
+    def __init__(
+        self,
+        links: HolderLinks,
+        registry: Registry,
+        channels: AnnouncedChannels,
+        rosters: Rosters,
+        number: int,
+        sign: CoSign,
+        clock: Callable[[], int],
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._channels = channels
+        self._rosters = rosters
+        self._number = number
+        self._sign = sign
+        self._clock = clock
+
+    def attempt(self, wallet_id: WalletId, epochs: Epochs, present: Sequence[int]) -> Succession:
+        """ASK to CERT. What was adopted before is carried on (step 6.5.2)."""
+        epoch = len(epochs.successions)
+        if epochs.newest is not None and not epochs.newest.retirement:
+            epoch -= 1
+        replaced = epochs.body(epoch)
+        self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
+        attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
+        deadline = self._clock() + ATTEMPT_SECONDS
+        ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
+        message = self.said(ASK, replaced, attempt, ask.to_bytes())
+        joined = self._links.ask_parts(present, HolderMethod.JOIN, [message], 4)
+        joins = {index: parts[0] for index, parts in joined.items()}
+        certificates = self._shown_certificates(joined)
+        highest = highest_adoption(
+            Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
+        )
+        dones = [
+            joined[index][1] if index in joined else epochs.newest_done(index, epoch)
+            for index in self._links.indices
+        ]
+        content = Propose(
+            attempt,
+            ask.digest,
+            None if highest is None else highest.epoch_hash,
+            tuple(joins.values()),
+            tuple(sorted(certificates, key=_digest)),
+            tuple(dones),
+            self._amendments(replaced, certificates, highest),
+        )
+        propose = self.said(PROPOSE, replaced, attempt, content.to_bytes())
+        if highest is None:
+            return self._made(wallet_id, replaced, propose)
+        certificate, history = self._carried(replaced, propose, joined, highest)
+        transcript = self.transcript_of(wallet_id, certificate.body)
+        return Succession(
+            wallet_id,
+            certificate.body.epoch,
+            propose,
+            certificate.to_bytes(),
+            transcript,
+            {},
+            history,
+        )
+
+    def _amendments(
+        self, replaced: EpochBody, certificates: Collection[bytes], highest: Adoption | None
+    ) -> tuple[bytes, ...]:
+        """What has amended the roster of the epoch since; what is carried on, has its own."""
+        for each in certificates:
+            if highest is not None and _digest(each) == highest.certificate_digest:
+                with suppress(BadEncoding):  # who shows it is named later
+                    return SuccessorCertificate.from_bytes(each).amendments
+        return self._rosters.lineage(replaced.terms).since(replaced.terms.roster_hash)
+
+    def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
+        """What certifies each adoption that a JOIN tells of, from whoever tells of it.
+
+        Raises:
+            ProtocolAbort: naming who shows another one, or none.
+        """
+        culprits = []
+        for index, (join, _, certificate, _) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            wanted = None if adopted is None else adopted.certificate_digest
+            if wanted != (_digest(certificate) if certificate else None):
+                culprits.append(index)
+        if culprits:
+            raise ProtocolAbort("an adoption is told of and not shown", culprits)
+        return {parts[2] for parts in joined.values() if parts[2]}
+
+    def _carried(
+        self,
+        replaced: EpochBody,
+        propose: bytes,
+        joined: Mapping[int, tuple[bytes, ...]],
+        highest: Adoption,
+    ) -> tuple[SuccessorCertificate, bytes]:
+        """What the highest adoption is of, verified, and the PROPOSEs since that was made.
+
+        Raises:
+            ProtocolAbort: it cannot have been adopted there; naming who says so.
+        """
+        keys = self._rosters.keys_of(replaced)
+        proposed = check_propose(parse_envelope(propose), replaced, keys)
+        claimed = (highest.attempt, highest.epoch_hash)
+        culprits = []
+        for index, (join, _, source, history) in joined.items():
+            adopted = Join.from_bytes(parse_envelope(join).payload).adopted
+            if adopted is None or (adopted.attempt, adopted.epoch_hash) != claimed:
+                continue
+            try:
+                certificate = SuccessorCertificate.from_bytes(source)
+                made_in = certificate.verify(replaced, keys)
+                if certificate.body.hash != highest.epoch_hash:
+                    raise BadInput("the certificate is of another successor")
+                check_carried(proposed, made_in, unbundled(history), replaced, keys)
+            except (BadInput, InvalidSignature, Tampered):
+                culprits.append(index)
+            else:
+                return certificate, history
+        raise ProtocolAbort("an adoption is told of that is not proven", culprits)
+
+    def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
+        """DEAL and ACK of all members, and the certificate that they make."""
+        keys = self._rosters.keys_of(replaced)
+        proposed = check_propose(parse_envelope(propose), replaced, keys)
+        members = proposed.members
+        deals = [*self._links.ask_single(members, HolderMethod.DEAL, [propose]).values()]
+        channels = [self._channel(index, proposed.keys) for index in members]
+        acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
+        certificate = assemble(replaced, proposed, deals, [*acks.values()])
+        certificate.verify(replaced, keys)
+        pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
+        return Succession(
+            wallet_id,
+            certificate.body.epoch,
+            propose,
+            certificate.to_bytes(),
+            bundle([propose, *pairs]),
+            {},
+        )
+
+    def transcript_of(self, wallet_id: WalletId, body: EpochBody) -> bytes:
+        """What made an epoch, from the first holder that has it; empty: nobody has, now."""
+        for index in self._links.indices:
+            try:
+                (found,) = self._links.ask(index, HolderMethod.TRANSCRIPT, [wallet_id, body.hash])
+            except (HsmMpcError, ValueError):
+                continue  # it does not answer, or was not there: the others were
+            return found
+        return b""
+
+    def said(
+        self, kind: MessageKind, replaced: EpochBody, attempt: Attempt, payload: bytes
+    ) -> bytes:
+        address = address_in(replaced, attempt, self._number)
+        return seal_envelope(kind, address, payload, Key.COORDINATOR, self._sign).to_bytes()
+
+    def _channel(self, index: int, keys: KeyBook) -> bytes:
+        """The CHANNEL message under which this holder's dealing verifies."""
+        message = self._channels.message(index) if self._channels.learn(index, keys) else None
+        if message is None:
+            raise BackendError(f"holder {self._links.name(index)} does not show its channel")
+        return message
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
