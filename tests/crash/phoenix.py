@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hsm_mpc import steps
-from hsm_mpc.hsm import keys, objects
-from hsm_mpc.hsm.cryptoki import Attribute
-from hsm_mpc.hsm.keys import WRAPPING_LABEL_PREFIX
-from hsm_mpc.hsm.register_objects import NAME_PREFIX
 from hsm_mpc.store.holder import HolderStore
+from tests.agent.tokens import empty, forget_wallets
 from tests.crash.invariants import Remains
 from tests.named_steps import nothing_happens, observed
 
@@ -53,7 +50,7 @@ class Phoenix:
 
     def renew(self) -> None:
         """Nothing ever happened here: a log of a thousand wallets would be long to read."""
-        clear(self.party)
+        forget_wallets(self.party.acting.token)
         self.party.acting.store.close()
         self._store_is_open = False
         shutil.rmtree(self.folder)
@@ -62,12 +59,8 @@ class Phoenix:
 
     def on_another_hsm(self) -> None:
         """Its token has nothing but a new identity key, and its folder is empty."""
-        clear(self.party)
         token = self.party.acting.token
-        identity = keys.find_identity_key(token)
-        assert identity is not None
-        for half in (identity.private, identity.public):
-            keys.destroy(token, half)
+        empty(token)
         self.world.parties[self.index] = self.party
         self.world.replaced(self.index, token)
         self.party = self.world.parties[self.index]
@@ -82,12 +75,7 @@ class Phoenix:
 
 def clear(party: Party) -> None:
     """No wallet was ever made here: a test that makes a hundred would grow slow."""
-    token = party.acting.token
-    for handle in objects.matching(token, {Attribute.TOKEN: objects.TRUE}):
-        with token.session() as session:
-            label = objects.read_attribute(token, session, handle, Attribute.LABEL) or b""
-        if label.startswith((WRAPPING_LABEL_PREFIX.encode(), NAME_PREFIX.encode())):
-            objects.destroy(token, handle)
+    forget_wallets(party.acting.token)
     for wallet in (party.acting.store._folder / "wallets").iterdir():
         shutil.rmtree(wallet)
 

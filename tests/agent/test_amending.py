@@ -1,0 +1,302 @@
+"""A holder on another HSM, and what the others believe of it (step 6.7.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.errors import InvalidSignature, ProtocolAbort, Refused, Tampered
+from hsm_mpc.hsm.register import Register
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.propose import check_propose
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import PROPOSE
+from hsm_mpc.wire.wallet_calls import Chain
+from tests.agent.making import Making, events
+from tests.agent.refreshing import Refreshing
+from tests.agent.repairing import Repairing
+from tests.agent.rounds import Round
+from tests.agent.simulate import Party, World, Worlds
+from tests.agent.tokens import empty
+from tests.software_identity import SoftwareKey, p256_key
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+LOST = 3
+HELPERS = (1, 2)
+STRANGER = p256_key(9)
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(3)
+
+
+@pytest.fixture
+def making(world: World) -> Making:
+    """A 2-of-3 wallet whose third holder has lost its HSM and its disk."""
+    making = Making.of(world)
+    making.active()
+    lose(world, LOST)
+    return making
+
+
+@pytest.fixture
+def repairing(making: Making) -> Repairing:
+    return Repairing(making.world, making, LOST, HELPERS)
+
+
+def lose(world: World, index: int) -> None:
+    token = world.parties[index].acting.token
+    empty(token)
+    world.replaced(index, token)
+
+
+def party(repairing: Repairing, index: int = LOST) -> Party:
+    return repairing.world.parties[index]
+
+
+def roster_of(repairing: Repairing, index: int) -> bytes:
+    """The roster in force, as this holder has it."""
+    return party(repairing, index).acting.lineage(repairing.body.terms).hashes[-1]
+
+
+def amendment(repairing: Repairing) -> bytes:
+    """What amends the roster, once the share is there."""
+    ack, _ = repairing.summed().recover()
+    return Amendment(repairing.order, ack).to_bytes()
+
+
+def amend(repairing: Repairing, index: int, source: bytes) -> None:
+    repairing.desk(index).amend(repairing.body.terms.wallet_id, source)
+
+
+def rule_of(action: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        action()
+    return refused.value.rule
+
+
+def test_the_others_take_the_new_key_from_what_proves_it(repairing: Repairing) -> None:
+    source, first = amendment(repairing), repairing.world.roster.hash
+    assert roster_of(repairing, LOST) != first
+    for helper in HELPERS:
+        assert roster_of(repairing, helper) == first
+        amend(repairing, helper, source)
+        amend(repairing, helper, source)
+        assert roster_of(repairing, helper) == roster_of(repairing, LOST)
+        assert events(party(repairing, helper)).count("roster-amended") == 1
+    amend(repairing, LOST, source)
+    assert events(party(repairing)).count("roster-amended") == 1
+    for index in (1, 2, 3):
+        repairing.world.restarted(index)
+    for pair in ((1, 3), (2, 3)):
+        round_ = Round(repairing.world, repairing.making.certificate(), b"pay").commit(*pair)
+        assert len({round_.sign(index) for index in pair}) == 2
+
+
+def test_who_has_not_heard_of_it_signs_with_nobody_unknown(repairing: Repairing) -> None:
+    amendment(repairing)
+    round_ = Round(repairing.world, repairing.making.certificate(), b"pay").commit(1, LOST)
+    with pytest.raises(InvalidSignature):
+        round_.sign(1)
+
+
+def test_what_amends_nothing_changes_nothing(repairing: Repairing) -> None:
+    source = Amendment.from_bytes(amendment(repairing))
+    forged = replace(source.order, signatures=source.order.signatures[:1])
+    for wrong in (
+        b"",
+        b"no amendment",
+        replace(source, order=forged).to_bytes(),
+        replace(source, ack=source.ack[:-1] + bytes([source.ack[-1] ^ 1])).to_bytes(),
+        replace(source, order=replace(source.order, roster_hash=b"o" * 32)).to_bytes(),
+    ):
+        with pytest.raises(ProtocolAbort) as aborted:
+            amend(repairing, 1, wrong)
+        assert aborted.value.culprits == ()
+    assert roster_of(repairing, 1) == repairing.world.roster.hash
+    unknown = WalletId(b"u" * 16)
+    assert rule_of(lambda: repairing.desk(1).amend(unknown, source.to_bytes())) == "unknown-wallet"
+
+
+def test_of_two_amendments_of_one_roster_the_first_counts(
+    world: World, making: Making, repairing: Repairing
+) -> None:
+    """A coordinator that keeps one back does not have the other put into its place."""
+    first = amendment(repairing)
+    lose(world, LOST)
+    again = Repairing(world, making, LOST, HELPERS)
+    again.ordered(nonce=b"2" * 32)
+    second = amendment(again)
+    amend(repairing, 1, first)
+    assert rule_of(lambda: amend(repairing, 1, second)) == "other-roster"
+
+
+def test_an_order_is_of_the_roster_in_force(
+    world: World, making: Making, repairing: Repairing
+) -> None:
+    source = amendment(repairing)
+    for helper in HELPERS:
+        amend(repairing, helper, source)
+    lose(world, LOST)
+    again = Repairing(world, making, LOST, HELPERS)
+    again.offer()
+    old = again.wished(nonce=b"2" * 32)
+    assert rule_of(lambda: again.desk(1).consider(again.said(old))) == "other-order"
+    chain = Chain.from_bytes(again.chain())
+    known = replace(chain, amendments=(source,)).to_bytes()
+    again.offered = again.desk(LOST).offer(known, *again.documents())
+    again.order = again.countersigned(
+        again.wished(nonce=b"2" * 32, roster_hash=roster_of(repairing, 1))
+    )
+    second = amendment(again)
+    for index in (1, 2, LOST):
+        amend(again, index, second)
+    assert len({roster_of(again, index) for index in (1, 2, 3)}) == 1
+    Round(world, making.certificate(), b"pay").commit(1, LOST).sign(LOST)
+
+
+# A coordinator alone
+
+
+def stranger_in(repairing: Repairing, key: SoftwareKey) -> RepairOrder:
+    """An order that puts a key of the coordinator's own into the place of the holder's."""
+    wanted = replace(repairing.wished(), identity_key=key.public)
+    return replace(wanted, offer_signature=key.sign(Tag.REPAIR_OFFER, wanted.offer_message))
+
+
+def test_a_coordinator_alone_obtains_no_repair_to_an_identity_of_its_own(
+    world: World, making: Making
+) -> None:
+    world.asking = frozenset({1, 2, 3})
+    for index in (1, 2, 3):
+        world.restarted(index)
+    repairing = Repairing(world, making, LOST, HELPERS)
+    repairing.offer()
+    order = stranger_in(repairing, STRANGER)
+    for helper in HELPERS:
+        desk, message = repairing.desk(helper), repairing.said(order)
+        assert not desk.consider(message)
+        assert rule_of(partial(desk.countersign, message)) == "consent"
+        forged = order.signed(
+            [
+                OrderSignature(each, STRANGER.public.algorithm, signed)
+                for each in HELPERS
+                for signed in [STRANGER.sign(Tag.REPAIR_ORDER, order.terms)]
+            ]
+        )
+        said = repairing.said(forged)
+        assert rule_of(partial(desk.split, said, repairing.dones)) == "consent"
+        (plan,) = world.parties[helper].ceremonies.consents.waiting()
+        world.parties[helper].ceremonies.consents.agree(plan.digest)
+        assert rule_of(partial(desk.split, said, repairing.dones)) == "not-ordered"
+
+
+def test_no_other_holders_key_takes_the_place_of_the_lost_one(repairing: Repairing) -> None:
+    repairing.offer()
+    helper = party(repairing, 2).acting.identity
+    wanted = replace(repairing.wished(), identity_key=helper.key)
+    signed = helper.sign(Tag.REPAIR_OFFER, wanted.offer_message)
+    order = replace(wanted, offer_signature=signed)
+    assert rule_of(lambda: repairing.desk(1).consider(repairing.said(order))) == "other-order"
+
+
+def test_administrators_amend_no_roster(worlds: Worlds) -> None:
+    administrator = p256_key(50)
+    policy = (
+        b"version: 1\npermissions: [message]\nadministrators:\n  threshold: 1\n  keys:\n"
+        + f"    - {{alg: 1, key: {administrator.public.encoded.hex()}}}\n".encode()
+    )
+    making = Making.of(worlds(3), policy=policy)
+    making.active()
+    lose(making.world, LOST)
+    repairing = Repairing(making.world, making, LOST, HELPERS)
+    repairing.offer()
+    order = repairing.wished()
+    signed = administrator.sign(Tag.REPAIR_ORDER, order.terms)
+    repairing.order = order.signed([OrderSignature(0, administrator.public.algorithm, signed)])
+    assert rule_of(lambda: repairing.split(1)) == "administrators"
+
+
+# The epoch that comes after
+
+
+@pytest.fixture
+def refreshing(making: Making, repairing: Repairing) -> Refreshing:
+    """Holders 1 and 2 are asked to replace the epoch in which the third was repaired; holder 1 has
+    heard of that.
+    """
+    amend(repairing, 1, amendment(repairing))
+    return Refreshing(making.world, repairing.body, HELPERS, making.dones)
+
+
+def test_the_key_in_a_lost_hsm_has_no_vote_any_more(refreshing: Refreshing) -> None:
+    """Its old confirmation names a delivery key that only the lost one has."""
+    refreshing.joined()
+    assert refreshing.deal(2)  # who has heard of nothing
+    assert rule_of(lambda: refreshing.deal(1)) == "other-roster"
+
+
+def test_a_proposal_is_of_one_roster(refreshing: Refreshing, repairing: Repairing) -> None:
+    """Of the new one, the old key signs nothing; of the old one, the new key does not."""
+    refreshing.members = (1, LOST)
+    refreshing.joined()
+    lineage = party(repairing, 1).acting.lineage(repairing.body.terms)
+    content = refreshing.proposal()
+    with pytest.raises(InvalidSignature):
+        check_propose(parse_envelope(refreshing.propose), refreshing.replaced, refreshing.keys)
+    amended = replace(content, amendments=lineage.amendments)
+    message = refreshing.said(PROPOSE, amended.to_bytes())
+    proposed = check_propose(parse_envelope(message), refreshing.replaced, refreshing.keys)
+    assert proposed.keys.roster.hash == lineage.hashes[-1]
+    old = replace(amended, dones=tuple(refreshing.first_dones))
+    with pytest.raises(InvalidSignature):
+        message = refreshing.said(PROPOSE, old.to_bytes())
+        check_propose(parse_envelope(message), refreshing.replaced, refreshing.keys)
+
+
+# The one that was repaired
+
+
+def test_another_hsm_takes_what_is_proven_and_its_register_begins_there(
+    repairing: Repairing,
+) -> None:
+    acting, wallet_id = party(repairing).acting, repairing.body.terms.wallet_id
+    assert acting.registers.read(wallet_id) is None
+    amendment(repairing)
+    assert acting.registers.read(wallet_id) == Register(repairing.body.hash)
+
+
+def test_who_stands_in_the_roster_is_not_taken_for_another_hsm(
+    world: World, making: Making
+) -> None:
+    """Its register is gone, and its key is not: a wallet that it has destroyed, say."""
+    repairing = Repairing(world, making, LOST, HELPERS)
+    amendment(repairing)
+    acting = party(repairing).acting
+    acting.registers.destroy(making.wallet_id)
+    acting.epochs(making.wallet_id).renew(repairing.body.hash, EpochDocument.DONE, b"")
+    assert rule_of(repairing.offer) == "unknown-wallet"
+
+
+def test_amendments_that_do_not_hold_are_tampered_with(repairing: Repairing) -> None:
+    acting = party(repairing, 1).acting
+    acting.store.repairs(repairing.body.terms.wallet_id).put_amendments(b"\0\0\0\1x")
+    with pytest.raises(Tampered, match="amendments"):
+        acting.keys_of(repairing.body)
+
+
+def test_an_epoch_of_a_foreign_roster_is_tampered_with(repairing: Repairing) -> None:
+    body = repairing.body
+    foreign = replace(body, terms=replace(body.terms, roster_hash=b"f" * 32))
+    with pytest.raises(Tampered, match="did not come from the pinned one"):
+        party(repairing, 1).acting.keys_of(foreign)
+    assert foreign.hash != EpochHash(body.hash)
