@@ -108,8 +108,6 @@ class KeyBook:
 
     def channels(self, sender: int) -> tuple[Channel, ...]:
         """The channels of a holder that are known, the newest first."""
-        if not 1 <= sender <= self.roster.n:
-            return ()
         return self._channels.known.get((sender, self.roster.member(sender).key), ())
 
     def channels_ever(self, sender: int) -> tuple[Channel, ...]:

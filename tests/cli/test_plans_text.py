@@ -40,6 +40,13 @@ def destroy(reason: str = "we move") -> consents.ShownPlan:
     return consents.ShownPlan(DIGEST, "destroy", "treasury", UNTIL, True, None, end, None)
 
 
+def repair(identity_key: str) -> consents.ShownPlan:
+    planned = consents.PlannedRepair(
+        "taproot", 3, "h2", identity_key, "04" + "aa" * 64, ("h1", "h3")
+    )
+    return consents.ShownPlan(DIGEST, "repair", "treasury", UNTIL, False, None, None, planned)
+
+
 def rows(text: str) -> list[str]:
     """As a terminal of 80 columns shows it."""
     return [line[at : at + 80] for line in text.splitlines() for at in range(0, len(line) or 1, 80)]
@@ -65,6 +72,18 @@ def test_all_of_a_wallet_to_be_destroyed_is_said() -> None:
     assert lines[0] == "reason       we move"
     assert lines[1].startswith("destroy      wallet treasury: taproot, in epoch 7; ")
     assert lines[2] == "until        2026-01-02 00:00 UTC  (admitted)"
+
+
+def test_another_identity_key_is_said_before_a_share_is_made_for_it() -> None:
+    same, other = "04" + "aa" * 64, "04" + "bb" * 64
+    lines = verbs._plan(repair(same)).splitlines()
+    assert lines[0] == f"holder       h2  {same}"
+    lines = verbs._plan(repair(other)).splitlines()
+    assert lines[0].startswith("another HSM  h2 has this identity key in the wallet now:")
+    assert lines[1].endswith(same)
+    assert f"holder       h2  {other}" in lines
+    assert any("Whoever owns that one gets the share" in line for line in lines)
+    assert not [line for line in verbs._plan(repair(same)).splitlines() if "another" in line]
 
 
 @pytest.mark.parametrize(

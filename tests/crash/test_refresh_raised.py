@@ -55,6 +55,8 @@ def refreshed(phoenix: Phoenix, refreshing: Refreshing, *deaths: Death) -> Refre
     phoenix.watch = nothing_happens
     phoenix.restart()
     after = refreshing.next()
+    phoenix.world.now[0] += after.attempts  # their counters would run ahead of it
+    after.attempts = 0
     require_closed(phoenix.party, copy)
     remains = phoenix.remains()
     wallet_id = bytes(after.replaced.terms.wallet_id)

@@ -24,7 +24,7 @@ from hsm_mpc.errors import BadInput
 from hsm_mpc.taproot.sighash import NewOutput, Spend
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, answer_of
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcServer, GrpcTransport
-from tests.lab.labs import Answer, Lab, kill
+from tests.lab.labs import Answer, Lab, kill, temporary_lab
 
 pytestmark = pytest.mark.xdist_group("lab")
 
@@ -337,26 +337,6 @@ def destroyed_after_consent(lab: Lab, of_h1: Callable[..., Answer]) -> None:
     assert "asked" not in str(of_h1("share", "list").document)
 
 
-def test_a_holder_that_lost_its_store_gets_its_share_again(battered: Lab, message: Path) -> None:
-    folder = battered.folder / "h2"
-    before = battered.well("wallet", "show", "treasury")
-    battered.lab("stop-holder", "h2")
-    shutil.rmtree(folder / "store")
-    made = battered.ran("--config", str(folder / "holder.yaml"), "holder", "init")
-    assert made.code == 0
-    battered.lab("start-holder", "h2")
-    only_h2 = ("sign", "treasury", "--message", str(message), "--signers", "h1,h2")
-    assert battered.client(*only_h2).code == 3
-    after = battered.well("wallet", "repair", "treasury", "--holder", "h2")
-    assert after["epoch"] == before["epoch"] + 1
-    assert after["public_key"] == before["public_key"]
-    assert after["retired"]["state"] == "done"
-    sign(battered, message, "--signers", "h1,h2")
-    again = battered.client("wallet", "repair", "treasury", "--holder", "h2")
-    assert (again.code, again.error["rule"]) == (3, "share-opens")
-    assert battered.well("wallet", "history", "treasury")["epochs"]
-
-
 @pytest.mark.long
 def test_below_the_threshold_nothing_is_signed(battered: Lab, message: Path) -> None:
     lab = battered
@@ -422,6 +402,45 @@ def test_a_coordinator_that_lost_its_registry_finds_everything(
     assert lab.well("wallet", "list") == names
 
 
+# What leaves other wallets of the lab without a share of h2
+
+
+def test_a_holder_that_lost_its_store_gets_its_share_again(battered: Lab, message: Path) -> None:
+    folder = battered.folder / "h2"
+    before = battered.well("wallet", "show", "treasury")
+    battered.lab("stop-holder", "h2")
+    shutil.rmtree(folder / "store")
+    made = battered.ran("--config", str(folder / "holder.yaml"), "holder", "init")
+    assert made.code == 0
+    battered.lab("start-holder", "h2")
+    only_h2 = ("sign", "treasury", "--message", str(message), "--signers", "h1,h2")
+    assert battered.client(*only_h2).code == 3
+    after = battered.well("wallet", "repair", "treasury", "--holder", "h2")
+    assert after["epoch"] == before["epoch"] + 1
+    assert after["public_key"] == before["public_key"]
+    assert after["retired"]["state"] == "done"
+    sign(battered, message, "--signers", "h1,h2")
+    again = battered.client("wallet", "repair", "treasury", "--holder", "h2")
+    assert (again.code, again.error["rule"]) == (3, "share-opens")
+    assert battered.well("wallet", "history", "treasury")["epochs"]
+
+
+def test_a_replaced_holder_of_a_lab_is_repaired(battered: Lab, message: Path) -> None:
+    """Its folder and its token are gone."""
+    before = battered.well("wallet", "show", "treasury")
+    battered.lab("replace-holder", "h2")
+    assert sign(battered, message)["signers"] == ["h1", "h3"]
+    of_h2 = ("--config", str(battered.folder / "h2" / "holder.yaml"))
+    assert battered.ran(*of_h2, "audit", "verify").code == 6
+    after = battered.well("wallet", "repair", "treasury", "--holder", "h2")
+    assert (after["epoch"], after["public_key"]) == (before["epoch"] + 1, before["public_key"])
+    assert (after["retired"]["state"], after["retired"]["lost"]) == ("done", ["h2"])
+    sign(battered, message, "--signers", "h1,h2")
+    assert battered.ran(*of_h2, "audit", "verify").code == 0
+    told = battered.well("wallet", "history", "treasury")
+    assert [epoch["lost"] for epoch in told["epochs"][-2:]] == [["h2"], []]
+
+
 # The folder
 
 
@@ -453,9 +472,7 @@ def test_what_is_secret_in_a_lab_is_private(lab: Lab) -> None:
 def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
     softhsm_module: str, tmp_path: Path, message: Path
 ) -> None:
-    lab = Lab(tmp_path / "lab", softhsm_module)
-    lab.lab("up")
-    try:
+    with temporary_lab(softhsm_module) as lab:
         lab.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
         lab.lab("down")
         shutil.rmtree(lab.folder / "h2" / "store")
@@ -466,6 +483,7 @@ def test_a_holder_whose_folder_is_gone_is_a_failure_until_it_is_replaced(
         states = {holder["name"]: holder["state"] for holder in lab.lab("up")["holders"]}
         assert states == {"h1": "ready", "h2": "ready", "h3": "ready"}
         assert sign(lab, message)["signers"] == ["h1", "h3"]
-    finally:
-        lab.lab("destroy")
-    assert not lab.folder.exists()
+        lab.well("wallet", "repair", "treasury", "--holder", "h2")
+        lab.lab("replace-holder", "h2")
+        lab.well("wallet", "repair", "treasury", "--holder", "h2")
+        sign(lab, message, "--signers", "h2,h3")

@@ -126,6 +126,9 @@ class Refresh:
     def certificates(self) -> list[bytes]:
         return []
 
+    def amendments(self) -> list[bytes]:
+        return []
+
     def propose_payload(self) -> bytes:
         joins, certificates = self.joins(), self.certificates()
         return (
@@ -138,7 +141,8 @@ class Refresh:
             + u16be(len(certificates))
             + b"".join(lv32(each) for each in certificates)
             + b"".join(lv32(each) for each in self.dones())
-            + u16be(0)
+            + u16be(len(self.amendments()))
+            + b"".join(lv32(each) for each in self.amendments())
         )
 
     def propose(self) -> bytes:

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import pytest
 
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.encoding import lv32, u8
-from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.carrying import check_carried
+from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import seal_envelope
@@ -284,6 +291,99 @@ def test_what_a_proposal_adds_is_joined_to_what_is_known() -> None:
     assert both.joined(apart).hashes == apart.hashes  # a certificate has it
     with pytest.raises(BadInput, match="did not come"):
         lineage().joined(added)
+
+
+# What a succession makes of it
+
+
+@cache
+def carried() -> tuple[bytes, ...]:
+    """The same bytes each time, although ECDSA draws a nonce."""
+    return (Amending().made().to_bytes(),)
+
+
+class Amended(Refresh):
+    """An attempt that carries the amendment, with holder 3 and its new key among its members."""
+
+    members = (1, LOST)
+
+    def identity(self, index: int) -> SoftwareKey:
+        return NEW if index == LOST else super().identity(index)
+
+    def amendments(self) -> list[bytes]:
+        return list(carried())
+
+    def body(self) -> EpochBody:
+        terms = replace(self.first.terms, roster_hash=lineage(Amending()).hashes[-1])
+        return replace(super().body(), terms=terms)
+
+
+class Unnamed(Amended):
+    """Its body names the roster before."""
+
+    def body(self) -> EpochBody:
+        return replace(super().body(), terms=self.first.terms)
+
+
+class Old(Amended):
+    """Holder 3 speaks by its lost key."""
+
+    def identity(self, index: int) -> SoftwareKey:
+        return self.ceremony.identity(index)
+
+
+class Silent(Amended):
+    """It carries no amendment, and the body names what that would make."""
+
+    def amendments(self) -> list[bytes]:
+        return []
+
+
+def test_all_of_a_succession_verifies_under_the_roster_that_it_makes() -> None:
+    attempt = Amended()
+    certificate = SuccessorCertificate.from_bytes(attempt.certificate().to_bytes())
+    proposed = certificate.verify(attempt.first, attempt.keys)
+    assert proposed.keys.roster == lineage(Amending()).newest.roster
+    assert certificate.amendments == tuple(attempt.amendments())
+    assert certificate.verify_for(attempt.first, lineage(Amending())).members == (1, LOST)
+    retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, LOST)))
+    assert retirement.check(attempt.first, proposed.keys).successor == certificate.body.hash
+    assert destroyed_in(attempt.destroyed(LOST), attempt.first, proposed.keys)
+    for check in (
+        lambda: retirement.check(attempt.first, attempt.keys),
+        lambda: destroyed_in(attempt.destroyed(LOST), attempt.first, attempt.keys),
+    ):
+        with pytest.raises(InvalidSignature):
+            check()
+
+
+@pytest.mark.parametrize("wrong", [Unnamed, Old, Silent])
+def test_a_successor_of_another_roster_is_none(wrong: type[Refresh]) -> None:
+    attempt = wrong()
+    certificate = SuccessorCertificate.from_bytes(attempt.certificate().to_bytes())
+    with pytest.raises(Tampered):
+        certificate.verify(attempt.first, attempt.keys)
+    if wrong is not Silent:  # to whoever skips epochs, an earlier one may have amended it
+        with pytest.raises(Tampered):
+            certificate.verify_for(attempt.first, lineage(Amending()))
+
+
+def test_a_client_follows_no_roster_that_did_not_come_from_its_own() -> None:
+    certificate = SuccessorCertificate.from_bytes(Amended().certificate().to_bytes())
+    with pytest.raises(Tampered, match="did not come from the pinned one"):
+        certificate.verify_for(WALLET.first, lineage())
+
+
+def test_what_is_carried_on_is_of_one_roster() -> None:
+    made_in, other = Amended(), Refresh()
+    with pytest.raises(BadInput, match="what another roster has made"):
+        check_carried(
+            check_propose(other.proposed(), other.first, other.keys),
+            check_propose(made_in.proposed(), made_in.first, made_in.keys),
+            [],
+            other.first,
+            other.keys,
+        )
 
 
 def test_the_bytes_of_an_acknowledgement() -> None:

@@ -15,6 +15,7 @@ from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.rules import Administrators
+from hsm_mpc.roster import Roster
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
@@ -46,6 +47,12 @@ def dones() -> list[bytes]:
     return [*wallet().dones()[:2], b""]
 
 
+def offered(wanted: RepairOrder) -> RepairOrder:
+    """The same, as holder 3 offers it."""
+    signature = wallet().identity(LOST).sign(Tag.REPAIR_OFFER, wanted.offer_message)
+    return replace(wanted, offer_signature=signature)
+
+
 def order(**changes: object) -> RepairOrder:
     """That holder 3 gets its share from holders 1 and 2."""
     body, keys = wallet().first, wallet().keys
@@ -64,8 +71,7 @@ def order(**changes: object) -> RepairOrder:
         deadline=7,
         nonce=b"n" * 32,
     )
-    offered = wallet().identity(LOST).sign(Tag.REPAIR_OFFER, wanted.offer_message)
-    return replace(replace(wanted, offer_signature=offered), **changes)  # type: ignore[arg-type]
+    return replace(offered(wanted), **changes)  # type: ignore[arg-type]
 
 
 def signature(wanted: RepairOrder, index: int, admin: int | None = None) -> OrderSignature:
@@ -102,6 +108,25 @@ def test_such_a_repair_is_possible() -> None:
 def test_such_a_repair_is_not(changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         check_terms(order(**changes), wallet().first, wallet().ceremony.roster)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epoch_hash": EpochHash(b"o" * 32)}, {"delivery_key": b"\2" + bytes(32)}]
+)
+def test_nor_is_what_was_offered_so(changes: dict[str, object]) -> None:
+    with pytest.raises(BadInput):
+        check_terms(offered(order(**changes)), wallet().first, wallet().ceremony.roster)
+
+
+def test_another_hsm_may_offer() -> None:
+    new = p256_key(99)
+    wanted = order(identity_key=new.public)
+    signature = new.sign(Tag.REPAIR_OFFER, wanted.offer_message)
+    check_terms(replace(wanted, offer_signature=signature), wallet().first, roster())
+
+
+def roster() -> Roster:
+    return wallet().ceremony.roster
 
 
 def test_every_helper_signs_it_where_the_policy_names_nobody() -> None:

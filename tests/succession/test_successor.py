@@ -310,6 +310,13 @@ def test_an_unknown_form_of_retirement_is_refused() -> None:
         Retirement.from_bytes(u8(0) + u16be(0) + b"x")
 
 
+def test_what_a_retirement_is_for_is_told_by_its_first_done() -> None:
+    attempt, certificate = honest()
+    assert Retirement((attempt.done(1),)).successor_in(attempt.first) == certificate.body.hash
+    with pytest.raises(BadInput, match="nobody has adopted"):
+        Retirement(()).successor_in(attempt.first)
+
+
 # DESTROYED
 
 

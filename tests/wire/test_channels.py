@@ -11,7 +11,8 @@ from hsm_mpc.errors import BackendError, BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.channels import channel_address
 from hsm_mpc.wire.rounds import COMMIT, HELLO, REQUEST
-from tests.wire.book import NOW, Book
+from tests.software_identity import p256_key
+from tests.wire.book import NOW, Book, Holder
 
 
 def test_a_message_of_a_known_channel_verifies(book: Book) -> None:
@@ -182,6 +183,29 @@ def test_what_was_announced_once_is_not_verified_again(
         book.keys.learn_message(message, NOW)
     monkeypatch.setattr(book.keys, "learn", None)
     assert [book.keys.learn_message(message, NOW) for message in announced] == [2, 2]
+
+
+def test_under_another_roster_another_key_of_one_holder_counts(book: Book) -> None:
+    """What was learned stays, of both: a holder has another HSM (step 6.7.2)."""
+    old, other = book.holders[2], book.holders[1]
+    new = Holder(2, p256_key(77))
+    later = book.keys.under(book.keys.roster.with_key(2, new.identity.public))
+    for holder in (old, other):
+        assert book.keys.learn_message(holder.announced(holder.channel()), NOW) == holder.index
+    assert later.learn_message(other.announced(other.channel()), NOW) == 1
+    for keys, known, foreign in ((book.keys, old, new), (later, new, old)):
+        channel = known.channel()
+        keys.learn_message(known.announced(channel), NOW)
+        keys.verify(known.message(COMMIT, channel, b"offer"), NOW)
+        assert keys.channels(2) == (channel,)
+        with pytest.raises(InvalidSignature):
+            keys.learn_message(foreign.announced(foreign.channel()), NOW)
+        with pytest.raises(InvalidSignature):
+            keys.verify(foreign.message(COMMIT, foreign.channel(), b"offer"), NOW)
+    both = [each.content.signing_key for each in later.channels_ever(2)]
+    assert both == [old.channel_key.public.encoded, new.channel_key.public.encoded]
+    assert later.under(book.keys.roster).channels(2) == book.keys.channels(2)
+    assert book.keys.under(book.keys.roster) is book.keys
 
 
 def test_what_is_remembered_does_not_grow(book: Book) -> None:

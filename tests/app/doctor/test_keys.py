@@ -25,6 +25,7 @@ from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.tags import Tag
 from tests.agent.simulate import World, Worlds, made_wallet
 from tests.app.test_acting import opened
+from tests.software_identity import p256_key
 
 
 @pytest.fixture
@@ -150,6 +151,17 @@ def test_without_a_roster_wallets_are_out_of_use(world: World, holder: OpenHolde
 def test_a_labs_roster_outside_of_a_lab_is_a_failure(world: World, tmp_path: Path) -> None:
     found = only(peers.roster(opened(world, tmp_path, lab=False)))
     assert (found.level, "lab" in found.message) == ("fail", True)
+
+
+def test_a_holder_on_another_hsm_is_told_so(world: World, holder: OpenHolder) -> None:
+    assert holder.config.roster is not None
+    assert (only(peers.roster(holder)).level, holder.is_replaced()) == ("ok", False)
+    first = Roster(True, 1, FIRST_PREDECESSOR, world.roster.members)
+    before = first.with_key(1, p256_key(77).public)
+    holder.config.roster.write_bytes(before.to_bytes())
+    found = only(peers.roster(holder))
+    assert (found.level, "another identity key" in found.message) == ("warn", True)
+    assert found.mend == "hsm-mpc wallet repair WALLET --holder h1, for each wallet"
 
 
 def test_a_peer_agrees_as_far_as_its_hsm_has_signed(world: World, holder: OpenHolder) -> None:
