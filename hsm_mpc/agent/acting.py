@@ -26,7 +26,7 @@ from hsm_mpc.store.epochs import Epochs
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.channels import KeyBook, channel_address
-from hsm_mpc.wire.envelope import Address, Message, bundle, seal_envelope, unbundled
+from hsm_mpc.wire.envelope import Address, Message, seal_envelope
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key, MessageKind
 
@@ -75,18 +75,18 @@ class ActingHolder:
         Raises:
             Tampered: what is kept of it does not hold.
         """
-        kept = self.store.repairs(terms.wallet_id).amendments()
+        kept = self.store.repairs(terms.wallet_id).lineage()
         try:
-            return Lineage.of(unbundled(kept or b""), terms, self.keys)
+            return Lineage.from_bytes(kept or b"", terms, self.keys)
         except (BadInput, InvalidSignature) as broken:
             raise Tampered(f"wallet {terms.name}: its roster's amendments: {broken}") from broken
 
     def keep_lineage(self, wallet_id: WalletId, lineage: Lineage) -> None:
         """What amends the roster of a wallet, on disk."""
-        self.store.repairs(wallet_id).put_amendments(bundle(lineage.amendments))
+        self.store.repairs(wallet_id).put_lineage(lineage.to_bytes())
 
     def keys_of(self, body: EpochBody) -> KeyBook:
-        """The others' keys under the roster that an epoch names: what made it verifies under them.
+        """The others' keys under the roster that an epoch names.
 
         Raises:
             Tampered: the epoch is of another roster than the pinned one and those it led to.
@@ -95,6 +95,11 @@ class ActingHolder:
             return self.lineage(body.terms).book(body.terms.roster_hash)
         except BadInput as foreign:
             raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
+
+    def keys_since(self, body: EpochBody) -> KeyBook:
+        """Those, and the ones that have taken their places since. Raises: Tampered."""
+        self.keys_of(body)
+        return self.lineage(body.terms).since(body.terms.roster_hash)
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line, before what it tells of takes effect (step 3.4.15).

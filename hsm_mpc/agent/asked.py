@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -42,14 +41,13 @@ class AskedRequests:
         request: Request,
         client: Client,
         wallet: SigningWallet,
-        inbox: Callable[[], Inbox],
         now: float,
     ) -> None:
         """Keep a request until its nonces and the answers under them are over."""
         session_id = request.session_id(wallet.epoch_hash)
         with self._lock:
             known = self._asked.pop(session_id, None)
-            received = known.inbox if known is not None else inbox()
+            received = Inbox(wallet.keys) if known is None else known.inbox.under(wallet.keys)
             self._asked[session_id] = Asked(request, client, wallet, received, now + 2 * LIFETIME)
             if len(self._asked) > MOST_KEPT:
                 self._make_room(session_id)

@@ -209,7 +209,7 @@ class HolderDesk:
         return (self._destructions.destroy(order),)
 
     def _documents(self, parts: Parts) -> Sequence[bytes]:
-        """wallet_id, h → policy file and client list of that epoch, own newest DONE, AMENDMENTs."""
+        """wallet_id, h → policy file and client list of that epoch, own newest DONE, lineage."""
         wallet_id, h = _exactly(2, parts)
         return self._repairs.documents(WalletId(wallet_id), EpochHash(h))
 

@@ -1,9 +1,10 @@
 """Evidence of a cheat as one file: the signed messages, and the channels under which they verify.
 
     "HMPC-EVIDENCE1" ‖ LV16(reason) ‖ u16be(count) ‖ Σ LV32(message)
-    ‖ u16be(count) ‖ Σ( u16be(holder) ‖ LV16(CHANNEL) )
+    ‖ u16be(count) ‖ Σ( u16be(holder) ‖ LV16(CHANNEL) ) ‖ LV32(lineage)
 
-With the roster anybody can check it, whenever: a CHANNEL is judged at the time of the message.
+With the roster anybody can check it, whenever: a CHANNEL is judged at the time of the message. The
+lineage says whose key was another one by then: what a lost HSM says convicts nobody.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Case:
     messages: tuple[bytes, ...]
     channels: tuple[tuple[int, bytes], ...]
     """The CHANNELs, as in step 1.6.2a, of those who signed a message with key 1."""
+    lineage: bytes = b""
+    """What had amended the wallet's roster (`succession.lineage`)."""
 
     def to_bytes(self) -> bytes:
         """The file."""
@@ -41,6 +44,7 @@ class Case:
             + b"".join(lv32(message) for message in self.messages)
             + u16be(len(self.channels))
             + b"".join(u16be(holder) + lv16(channel) for holder, channel in self.channels)
+            + lv32(self.lineage)
         )
 
     @classmethod
@@ -53,13 +57,14 @@ class Case:
             reader.lv16().decode("utf-8", "replace"),
             tuple(reader.lv32() for _ in range(reader.u16be())),
             tuple((reader.u16be(), reader.lv16()) for _ in range(reader.u16be())),
+            reader.lv32(),
         )
         reader.end()
         return case
 
 
 def keep_evidence(
-    store: Evidence, keys: KeyBook, reason: str, messages: Sequence[bytes]
+    store: Evidence, keys: KeyBook, reason: str, messages: Sequence[bytes], lineage: bytes = b""
 ) -> Mapping[str, str]:
     """Put a case on disk; what an audit line says of it: the file's name, or nothing.
 
@@ -73,5 +78,5 @@ def keep_evidence(
     channels = [
         (signer, channel.to_bytes()) for signer in signers for channel in keys.channels_ever(signer)
     ]
-    name = store.keep(Case(reason, tuple(messages), tuple(channels)).to_bytes())
+    name = store.keep(Case(reason, tuple(messages), tuple(channels), lineage).to_bytes())
     return {} if name is None else {"evidence": name}

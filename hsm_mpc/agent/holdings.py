@@ -88,11 +88,11 @@ class Holdings:
             retirement=kept(EpochDocument.RETIREMENT),
             destroyed=kept(EpochDocument.DESTROYED),
             ended=destruction.kept(DestructionDocument.DESTROYED) or b"",
-            amendments=self._amendments(epoch.wallet_id) if epoch.body.epoch == 0 else (),
+            lineage=self._lineage(epoch.wallet_id) if epoch.body.epoch == 0 else b"",
         )
 
-    def _amendments(self, wallet_id: WalletId) -> tuple[bytes, ...]:
-        return unbundled(self._holder.store.repairs(wallet_id).amendments() or b"")
+    def _lineage(self, wallet_id: WalletId) -> bytes:
+        return self._holder.store.repairs(wallet_id).lineage() or b""
 
 
 def newest_done(holder: ActingHolder, body: EpochBody) -> bytes | None:

@@ -10,6 +10,7 @@ from hsm_mpc.agent.evidence import keep_evidence
 from hsm_mpc.audit import Json
 from hsm_mpc.errors import BackendError, HsmMpcError, ProtocolAbort, Refused, Tampered
 from hsm_mpc.protocols.list_checks import RepeatedNonce
+from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import Equivocation
 
 
@@ -51,4 +52,8 @@ def _evidence(
         isinstance(refused, ProtocolAbort) and refused.culprits
     ):
         proof = listed
-    return keep_evidence(holder.store.evidence, holder.keys, str(refused), proof)
+    if not proof:
+        return {}
+    wallet_id = parse_envelope(proof[0]).address.wallet_id
+    lineage = holder.store.repairs(wallet_id).lineage() or b""
+    return keep_evidence(holder.store.evidence, holder.keys, str(refused), proof, lineage)

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from hsm_mpc.agent.acting import NO_SESSION, ActingHolder
@@ -80,8 +79,7 @@ class SigningDesk:
             self._leases.make_room(wallet.wallet_id, now)  # step 3.3.1
             lease = self._committed(task, request, wallet)
             self._leases.add(lease, self._ticks())  # opening a share takes as long as its HSM
-        received = partial(self._holder.inbox, wallet.keys)
-        self._asked.remember(request, client, wallet, received, now)
+        self._asked.remember(request, client, wallet, now)
         return (lease.commit,)
 
     def sign(self, source: bytes, channels: Sequence[bytes]) -> tuple[bytes, ...]:

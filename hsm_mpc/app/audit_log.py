@@ -14,14 +14,20 @@ from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.card import Card
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.config import load_holder
-from hsm_mpc.errors import BackendError, BadInput, HsmMpcError, NotReady, Tampered
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    NotReady,
+    Tampered,
+)
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Roster
 from hsm_mpc.store import files, names
 from hsm_mpc.store.audit_log import open_to_read
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import unbundled
 
 _CARD_CAP = 64 << 10
 _Result = TypeVar("_Result")
@@ -138,17 +144,23 @@ def _identity_key(config_path: Path) -> VerifyingKey:
         index = own_index(config.roster, config.name)
         known = {roster.member(index).key, *_amended_keys(config.store / "wallets", roster, index)}
         if key not in known:
-            raise Tampered(f"{path}: its key is not that of {config.name} in the roster")
+            raise Tampered(
+                f"{path}: its key is not that of {config.name} in the roster; that of a new HSM is "
+                "proven once a wallet is repaired onto it"
+            )
     return key
 
 
 def _amended_keys(wallets: Path, roster: Roster, index: int) -> Iterator[VerifyingKey]:
     """Those of a holder in rosters of its wallets that were amended since (step 6.7.2)."""
-    for amendments in wallets.glob("*/amendments"):
-        for body in amendments.parent.glob("epochs/*/body"):
-            terms = EpochBody.from_bytes(files.read(body, names.DOCUMENT_CAP)).terms
-            listed = unbundled(files.read(amendments, names.DOCUMENT_CAP))
-            lineage = Lineage.of(listed, terms, KeyBook(roster, {}))
+    for kept in wallets.glob("*/lineage"):
+        for body in kept.parent.glob("epochs/*/body"):
+            try:
+                terms = EpochBody.from_bytes(files.read(body, names.DOCUMENT_CAP)).terms
+                source = files.read(kept, names.DOCUMENT_CAP)
+                lineage = Lineage.from_bytes(source, terms, KeyBook(roster, {}))
+            except (BadInput, InvalidSignature) as damaged:
+                raise Tampered(f"{kept.parent}: {damaged}") from damaged
             yield lineage.newest.roster.member(index).key
             break
 

@@ -41,18 +41,18 @@ class RepairOrder:
     What stands in it and not in the specification: `offer_signature`, without which whoever carries
     the order puts a delivery key of its own into it, and gets the share; `keys_digest`, without
     which a coordinator that shows different delivery keys to different helpers has honest ones
-    blamed; `roster_hash`, without which two orders for one holder could be put in either order;
+    blamed; `known_key`, without which two orders for one holder could be put in either order;
     and `deadline`.
     """
 
     wallet_id: WalletId
     epoch_hash: EpochHash
-    roster_hash: bytes
-    """Of the roster in force."""
     lost: int
     """r."""
+    known_key: VerifyingKey
+    """Of r, in the roster in force."""
     identity_key: VerifyingKey
-    """Of r: that in the roster, or one in another HSM, which amends the roster."""
+    """Of r: the same, or one in another HSM, which amends the roster."""
     delivery_key: bytes
     """V_r, fresh."""
     kek_digest: bytes
@@ -75,8 +75,8 @@ class RepairOrder:
         return (
             self.wallet_id
             + self.epoch_hash
-            + self.roster_hash
             + u16be(self.lost)
+            + self.known_key.to_bytes()
             + self.identity_key.to_bytes()
             + lv16(self.delivery_key)
             + self.kek_digest
@@ -131,8 +131,8 @@ class RepairOrder:
         return cls(
             wallet_id=WalletId(reader.take(16)),
             epoch_hash=EpochHash(reader.take(32)),
-            roster_hash=reader.take(32),
             lost=reader.u16be(),
+            known_key=VerifyingKey.read(reader),
             identity_key=VerifyingKey.read(reader),
             delivery_key=reader.lv16(),
             kek_digest=reader.take(32),

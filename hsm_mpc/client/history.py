@@ -16,7 +16,7 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, replaced_between
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -75,7 +75,7 @@ def verified_history(chain: Chain, keys: KeyBook, now: int) -> History:
         if not chain.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
         check_all_done(keys, certificate, chain.dones, now)
-        lineage = Lineage.of(chain.amendments, certificate.body.terms, keys)
+        lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, keys)
     everybody = tuple(range(1, keys.roster.n + 1))
     links = [Link(certificate.body, Attempt.NONE, everybody, everybody)]
     for succession in chain.successions:
@@ -91,7 +91,7 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
     replaced, body = before.body, certificate.body
     proposed = certificate.verify(replaced, lineage.book(replaced.terms.roster_hash))
-    keys = proposed.keys
+    keys = lineage.since(body.terms.roster_hash)
     adopters, destroyed = set[int](), dict[int, int]()
     for source in shown.dones:
         if adoption_in(source, replaced, keys).epoch_hash != body.hash:
@@ -107,7 +107,7 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         if not shown.retirement or said.successor != body.hash:
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
-    replaced_by_then = proposed.lineage.replaced()
+    replaced_by_then = replaced_between(proposed.before, proposed.keys.roster)
     ended = replace(
         before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
     )

@@ -14,7 +14,7 @@ from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, replaced_between
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
@@ -122,7 +122,7 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
         if not shown.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
         check_all_done(keys, certificate, shown.dones, now)
-        lineage = Lineage.of(shown.amendments, certificate.body.terms, keys)
+        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
         newest = None
         if shown.succession is not None:
             newest = _verified_succession(shown.succession, certificate.body, lineage)
@@ -143,7 +143,7 @@ def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
     try:
         certificate = Certificate.from_bytes(shown.certificate)
         certificate.verify(keys.roster)
-        lineage = Lineage.of(shown.amendments, certificate.body.terms, keys)
+        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
         return _verified_end(certificate.body, shown.destroyed, lineage.newest)
     except HsmMpcError as forged:
         raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
@@ -164,7 +164,8 @@ def _verified_succession(
     """Raises: HsmMpcError: it does not hold."""
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
     proposed = certificate.verify_for(first, lineage)
-    body, keys = certificate.body, proposed.keys
+    body = certificate.body
+    keys = lineage.since(body.terms.roster_hash)
     before = Predecessor(body.terms, body.prev_hash)
     adopted = {
         parse_envelope(source).address.sender
@@ -188,5 +189,5 @@ def _verified_succession(
         proposed.content.attempt.counter,
         bool(shown.retirement),
         missing,
-        proposed.lineage.replaced(),
+        replaced_between(proposed.before, proposed.keys.roster),
     )

@@ -212,7 +212,7 @@ class WalletClient:
                 raise BadEncoding(f"the coordinator tells more than {LARGEST_CHAIN} bytes")
             if not parts:
                 epochs = tuple(successions)
-                return Chain(shown.certificate, shown.dones, epochs, shown.amendments)
+                return Chain(shown.certificate, shown.dones, epochs, shown.lineage)
             successions += successions_from_parts(parts)
 
     def names(self) -> tuple[str, ...]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hsm_mpc.certificates.attempt import Attempt
@@ -17,7 +16,6 @@ from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
 from hsm_mpc.errors import (
     BackendError,
-    BadEncoding,
     BadInput,
     HsmMpcError,
     InvalidSignature,
@@ -91,7 +89,7 @@ class AttemptRelay:
             tuple(joins.values()),
             tuple(sorted(certificates, key=_digest)),
             tuple(dones),
-            self._amendments(replaced, certificates, highest),
+            self._rosters.lineage(replaced.terms).to_carry(replaced.terms.roster_hash),
         )
         propose = self.said(PROPOSE, replaced, attempt, content.to_bytes())
         if highest is None:
@@ -107,16 +105,6 @@ class AttemptRelay:
             {},
             history,
         )
-
-    def _amendments(
-        self, replaced: EpochBody, certificates: Collection[bytes], highest: Adoption | None
-    ) -> tuple[bytes, ...]:
-        """What has amended the roster of the epoch since; what is carried on, has its own."""
-        for each in certificates:
-            if highest is not None and _digest(each) == highest.certificate_digest:
-                with suppress(BadEncoding):  # who shows it is named later
-                    return SuccessorCertificate.from_bytes(each).amendments
-        return self._rosters.lineage(replaced.terms).since(replaced.terms.roster_hash)
 
     def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
         """What certifies each adoption that a JOIN tells of, from whoever tells of it.
@@ -156,13 +144,14 @@ class AttemptRelay:
                 continue
             try:
                 certificate = SuccessorCertificate.from_bytes(source)
-                made_in = certificate.verify(replaced, keys)
+                made = certificate.verify(replaced, keys).content.attempt
                 if certificate.body.hash != highest.epoch_hash:
                     raise BadInput("the certificate is of another successor")
-                check_carried(proposed, made_in, unbundled(history), replaced, keys)
+                check_carried(proposed, made, unbundled(history), replaced, keys)
             except (BadInput, InvalidSignature, Tampered):
                 culprits.append(index)
             else:
+                self._rosters.follow(replaced, certificate)
                 return certificate, history
         raise ProtocolAbort("an adoption is told of that is not proven", culprits)
 
@@ -176,6 +165,7 @@ class AttemptRelay:
         acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
         certificate = assemble(replaced, proposed, deals, [*acks.values()])
         certificate.verify(replaced, keys)
+        self._rosters.follow(replaced, certificate)
         pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
         return Succession(
             wallet_id,

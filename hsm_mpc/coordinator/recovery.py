@@ -112,7 +112,7 @@ class Recovery:
             return
         if holding.epoch == 0:
             self._take_first(holding)
-            self._take_amendments(holding)
+            self._take_lineage(holding)
             self._take_end(holding)
         elif before is not None:
             self._take_successor(holding, before)
@@ -134,11 +134,11 @@ class Recovery:
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
 
-    def _take_amendments(self, holding: Holding) -> None:
+    def _take_lineage(self, holding: Holding) -> None:
         """What has amended the wallet's roster (step 6.7.2)."""
         wallet = self._registry.with_id(holding.wallet_id)
-        if holding.amendments and wallet is not None:
-            self._rosters.learn(first_body(wallet.certificate).terms, holding.amendments)
+        if holding.lineage and wallet is not None:
+            self._rosters.learn(first_body(wallet.certificate).terms, holding.lineage)
 
     def _take_repaired(self, holding: Holding, index: int) -> None:
         """What this holder said once its own share of this epoch was repaired, the last time that
@@ -150,7 +150,7 @@ class Recovery:
         if wallet is None:
             return
         first = first_body(wallet.certificate)
-        done = done_in(holding.done, index, first, self._rosters.newest(first.terms))
+        done = done_in(holding.done, index, first, self._rosters.keys_since(first))
         h = holding.epoch_hash
         known = self._registry.repaired(wallet.wallet_id).get((h, index))
         if done.epoch_hash == h and known != holding.done:
@@ -160,7 +160,7 @@ class Recovery:
         """Who has destroyed the wallet (section 6.10)."""
         wallet = self._registry.with_id(holding.wallet_id)
         if holding.ended and wallet is not None:
-            keys = self._rosters.newest(first_body(wallet.certificate).terms)
+            keys = self._rosters.keys_since(first_body(wallet.certificate))
             wallet_destroyed_in(holding.ended, holding.wallet_id, keys)
             sender = parse_envelope(holding.ended).address.sender
             if sender not in self._registry.destroyed(holding.wallet_id):
@@ -182,9 +182,10 @@ class Recovery:
         if known is None or rival:
             certificate = SuccessorCertificate.from_bytes(holding.certificate)
             certificate.verify(replaced, self._rosters.keys_of(replaced))
+            self._rosters.follow(replaced, certificate)
             known = Succession.of(holding.wallet_id, certificate)
         told, h = known, known.body.hash
-        keys = self._rosters.keys_of(known.body)
+        keys = self._rosters.keys_since(known.body)
         is_vote = holding.done and not _is_of_repair(holding.done)
         if is_vote and adoption_in(holding.done, replaced, keys).epoch_hash == h:
             told = told.with_done(holding.done)
@@ -203,7 +204,7 @@ class Recovery:
         if retirement.successor_in(replaced) != holding.epoch_hash:
             return b""
         body = SuccessorCertificate.from_bytes(holding.certificate).body
-        retirement.check(replaced, self._rosters.keys_of(body))
+        retirement.check(replaced, self._rosters.keys_since(body))
         return before.retirement
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:

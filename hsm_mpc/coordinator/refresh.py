@@ -158,7 +158,7 @@ class Refresher:
         parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        vote, keys = (attempt, newest.body.hash), self._rosters.keys_of(newest.body)
+        vote, keys = (attempt, newest.body.hash), self._rosters.keys_since(newest.body)
 
         def adopts(source: bytes) -> bool:
             done = adoption_in(source, replaced, keys)
@@ -183,7 +183,7 @@ class Refresher:
         ]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        h, keys = newest.body.hash, self._rosters.keys_of(newest.body)
+        h, keys = newest.body.hash, self._rosters.keys_since(newest.body)
 
         def destroyed(source: bytes) -> bool:
             return destroyed_in(source, replaced, keys).successor == h

@@ -61,9 +61,9 @@ CREATE TABLE IF NOT EXISTS repaired (
     done BLOB NOT NULL,
     PRIMARY KEY (wallet_id, epoch_hash, holder)
 ) STRICT;
-CREATE TABLE IF NOT EXISTS amendments (
+CREATE TABLE IF NOT EXISTS lineages (
     wallet_id BLOB PRIMARY KEY,
-    amendments BLOB NOT NULL
+    lineage BLOB NOT NULL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS ends (
     wallet_id BLOB NOT NULL,
@@ -118,14 +118,14 @@ class Registry:
         """
         row = (wallet.name, wallet.wallet_id, wallet.certificate, _joined(wallet.dones))
         try:
-            with self._writing(), step("registry.add"), self._database:
+            with self._alone(), step("registry.add"), self._database:
                 self._database.execute("INSERT INTO wallets VALUES (?, ?, ?, ?)", row)
         except sqlite3.IntegrityError as taken:
             raise NameTaken(f"a wallet called {wallet.name!r} is registered already") from taken
 
     def confirm(self, wallet_id: WalletId, dones: Sequence[bytes]) -> None:
         """All holders have confirmed the wallet. Raises: BackendError, as `add`."""
-        with self._writing(), step("registry.confirm"), self._database:
+        with self._alone(), step("registry.confirm"), self._database:
             self._database.execute(
                 "UPDATE wallets SET dones = ? WHERE wallet_id = ?", (_joined(dones), wallet_id)
             )
@@ -140,13 +140,13 @@ class Registry:
 
     def all(self) -> tuple[Registered, ...]:
         """All wallets, by name."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute("SELECT * FROM wallets ORDER BY name").fetchall()
         return tuple(_registered(row) for row in rows)
 
     def living(self) -> tuple[Registered, ...]:
         """All wallets but those of which some holder has destroyed its keys, by name."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT * FROM wallets WHERE wallet_id NOT IN (SELECT wallet_id FROM ends) "
                 "ORDER BY name"
@@ -155,7 +155,7 @@ class Registry:
 
     def successions(self, wallet_id: WalletId) -> tuple[Succession, ...]:
         """Every succession of a wallet, in the order of its epochs."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT * FROM successions WHERE wallet_id = ? ORDER BY epoch", (wallet_id,)
             ).fetchall()
@@ -163,7 +163,7 @@ class Registry:
 
     def newest_successions(self, wallet_id: WalletId, most: int) -> tuple[Succession, ...]:
         """The last `most` of them: a signature wants no more, however many there are."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT * FROM successions WHERE wallet_id = ? ORDER BY epoch DESC LIMIT ?",
                 (wallet_id, most),
@@ -183,7 +183,7 @@ class Registry:
             _joined(tuple(succession.destroyed.values())),
             succession.history,
         )
-        with self._writing(), step("registry.succession"), self._database:
+        with self._alone(), step("registry.succession"), self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO successions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
@@ -193,7 +193,7 @@ class Registry:
 
         Raises: BackendError, as `add`.
         """
-        with self._writing(), step("registry.attempt"), self._database:
+        with self._alone(), step("registry.attempt"), self._database:
             row = self._database.execute(
                 "SELECT counter FROM attempts WHERE wallet_id = ?", (wallet_id,)
             ).fetchone()
@@ -209,7 +209,7 @@ class Registry:
         Whoever lost the registry sees it now; so does a clock that was ahead then. Raises:
         BackendError, as `add`.
         """
-        with self._writing():
+        with self._alone():
             row = self._database.execute(
                 "SELECT epoch_hash, since FROM ages WHERE wallet_id = ?", (wallet_id,)
             ).fetchone()
@@ -223,7 +223,7 @@ class Registry:
 
     def plans(self, wallet: str) -> tuple[bytes, ...]:
         """Every PLAN about a wallet of this name that holders' operators are asked about."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT plan FROM plans WHERE wallet = ? ORDER BY deadline", (wallet,)
             ).fetchall()
@@ -237,7 +237,7 @@ class Registry:
             BackendError: as `add`.
         """
         row = (hashlib.sha256(plan).digest(), wallet, plan, deadline)
-        with self._writing(), step("registry.plan"), self._database:
+        with self._alone(), step("registry.plan"), self._database:
             self._database.execute("DELETE FROM plans WHERE deadline <= ?", (now,))
             (count,) = self._database.execute(
                 "SELECT count(*) FROM plans WHERE digest <> ?", row[:1]
@@ -248,14 +248,14 @@ class Registry:
 
     def drop_plan(self, plan: bytes) -> None:
         """It is carried out, or will never be. Raises: BackendError, as `add`."""
-        with self._writing(), step("registry.drop-plan"), self._database:
+        with self._alone(), step("registry.drop-plan"), self._database:
             self._database.execute(
                 "DELETE FROM plans WHERE digest = ?", (hashlib.sha256(plan).digest(),)
             )
 
     def repaired(self, wallet_id: WalletId) -> dict[tuple[EpochHash, int], bytes]:
         """By epoch and holder: the DONE message of each whose share of it was repaired."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT epoch_hash, holder, done FROM repaired WHERE wallet_id = ?", (wallet_id,)
             ).fetchall()
@@ -266,27 +266,27 @@ class Registry:
     ) -> None:
         """What a holder said once it had its share again. Raises: BackendError, as `add`."""
         row = (wallet_id, epoch_hash, holder, done)
-        with self._writing(), step("registry.repaired"), self._database:
+        with self._alone(), step("registry.repaired"), self._database:
             self._database.execute("INSERT OR REPLACE INTO repaired VALUES (?, ?, ?, ?)", row)
 
-    def amendments(self, wallet_id: WalletId) -> tuple[bytes, ...]:
-        """What has amended the roster of a wallet, in its order."""
-        with self._lock:
+    def lineage(self, wallet_id: WalletId) -> bytes:
+        """What has amended the roster of a wallet; empty: nothing."""
+        with self._alone():
             row = self._database.execute(
-                "SELECT amendments FROM amendments WHERE wallet_id = ?", (wallet_id,)
+                "SELECT lineage FROM lineages WHERE wallet_id = ?", (wallet_id,)
             ).fetchone()
-        return () if row is None else _split(row[0])
+        return b"" if row is None else bytes(row[0])
 
-    def keep_amendments(self, wallet_id: WalletId, amendments: Sequence[bytes]) -> None:
-        """All that have amended the roster of a wallet. Raises: BackendError, as `add`."""
-        with self._writing(), step("registry.amendments"), self._database:
+    def keep_lineage(self, wallet_id: WalletId, lineage: bytes) -> None:
+        """All that has amended the roster of a wallet. Raises: BackendError, as `add`."""
+        with self._alone(), step("registry.lineage"), self._database:
             self._database.execute(
-                "INSERT OR REPLACE INTO amendments VALUES (?, ?)", (wallet_id, _joined(amendments))
+                "INSERT OR REPLACE INTO lineages VALUES (?, ?)", (wallet_id, lineage)
             )
 
     def destroyed(self, wallet_id: WalletId) -> dict[int, bytes]:
         """The DESTROYED message of each holder that has destroyed a wallet's keys, ascending."""
-        with self._lock:
+        with self._alone():
             rows = self._database.execute(
                 "SELECT holder, destroyed FROM ends WHERE wallet_id = ? ORDER BY holder",
                 (wallet_id,),
@@ -295,7 +295,7 @@ class Registry:
 
     def keep_destroyed(self, wallet_id: WalletId, holder: int, message: bytes) -> None:
         """What a holder said once its keys were gone. Raises: BackendError, as `add`."""
-        with self._writing(), step("registry.destroyed"), self._database:
+        with self._alone(), step("registry.destroyed"), self._database:
             self._database.execute(
                 "INSERT OR REPLACE INTO ends VALUES (?, ?, ?)", (wallet_id, holder, message)
             )
@@ -306,16 +306,16 @@ class Registry:
             self._database.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Nobody else writes; a disk that fails has the error of one."""
+    def _alone(self) -> Iterator[None]:
+        """Nobody else uses it. Raises: BackendError: it is closed, or the disk fails."""
         try:
             with self._lock:
                 yield
-        except sqlite3.OperationalError as failure:
+        except (sqlite3.OperationalError, sqlite3.ProgrammingError) as failure:
             raise BackendError(f"registry {self._path}: {failure}") from failure
 
     def _one(self, condition: str, value: str | bytes) -> Registered | None:
-        with self._lock:
+        with self._alone():
             row = self._database.execute(
                 f"SELECT * FROM wallets WHERE {condition}", (value,)
             ).fetchone()

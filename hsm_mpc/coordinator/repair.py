@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,7 +46,7 @@ from hsm_mpc.succession.repairing import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope, seal_envelope, unbundled
+from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
@@ -117,6 +116,7 @@ class Repairer:
         epochs = self._refresher.advance(wallet)
         self._require_retired(epochs)
         body = epochs.newest_body
+        self._tell_of_amendments(body)
         told = self._documents(wallet, body, lost)
         if lost in told:  # an answer of it was lost: it has its share again
             done = told[lost].done
@@ -159,7 +159,7 @@ class Repairer:
 
     def _tell_of_amendments(self, body: EpochBody) -> None:
         """Who does not hear of another identity key now learns it from the next PROPOSE."""
-        for amendment in self._rosters.lineage(body.terms).since(body.terms.roster_hash):
+        for amendment in self._rosters.lineage(body.terms).to_carry(body.terms.roster_hash):
             self._links.ask_each(HolderMethod.AMEND, [body.terms.wallet_id, amendment])
 
     def _helpers(
@@ -199,8 +199,7 @@ class Repairer:
         answers = self._links.ask_each(HolderMethod.DOCUMENTS, asked)
         for answer in answers.values():
             if not isinstance(answer, HsmMpcError) and len(answer) == 4:
-                with suppress(BadEncoding):
-                    self._rosters.learn(body.terms, unbundled(answer[3]))
+                self._rosters.learn(body.terms, answer[3])
         certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
         told = {
             index: _Told(*answer[:3])
@@ -235,8 +234,8 @@ class Repairer:
         self, wallet: Registered, epochs: Epochs, lost: int, policy: bytes, clients: bytes
     ) -> _Offered:
         shown = tuple(_shown_to(lost, succession) for succession in epochs.successions)
-        amendments = self._registry.amendments(wallet.wallet_id)
-        chain = Chain(wallet.certificate, epochs.first_dones, shown, amendments).to_bytes()
+        lineage = self._registry.lineage(wallet.wallet_id)
+        chain = Chain(wallet.certificate, epochs.first_dones, shown, lineage).to_bytes()
         parts = self._links.ask(lost, HolderMethod.OFFER, [chain, policy, clients])
         if len(parts) != 4:
             raise BadEncoding(f"holder {self._links.name(lost)} offers {len(parts)} parts")
@@ -265,8 +264,8 @@ class Repairer:
             return RepairOrder(
                 wallet_id=wallet.wallet_id,
                 epoch_hash=body.hash,
-                roster_hash=book.roster.hash,
                 lost=lost,
+                known_key=book.roster.member(lost).key,
                 identity_key=offered.identity_key,
                 delivery_key=offered.delivery_key,
                 kek_digest=offered.kek_digest,
@@ -320,12 +319,8 @@ class Repairer:
         Raises:
             BadInput, InvalidSignature: it has not.
         """
-        lineage = self._rosters.lineage(body.terms)
-        if order.identity_key == lineage.newest.roster.member(order.lost).key:
-            return lineage.newest
-        amendment = Amendment(order, ack)
-        amendment.applied(body.terms, lineage.newest)
-        self._rosters.learn(body.terms, [*lineage.amendments, amendment.to_bytes()])
+        if order.identity_key != order.known_key:
+            self._rosters.amend(body.terms, Amendment(order, ack).to_bytes())
         return self._rosters.newest(body.terms)
 
     def _said(self, order: RepairOrder) -> bytes:

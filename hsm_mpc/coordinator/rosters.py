@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 
 
@@ -20,45 +19,71 @@ class Rosters:
         """`keys`: under the roster that this coordinator is configured with."""
         self._keys = keys
         self._registry = registry
-        self._lineages: dict[WalletId, Lineage] = {}
+        self._lineages: dict[WalletId, tuple[bytes, Lineage]] = {}
 
     def lineage(self, terms: WalletTerms) -> Lineage:
         """Every roster of a wallet. Raises: BadInput, InvalidSignature: the registry is damaged."""
-        amendments = self._registry.amendments(terms.wallet_id)
+        source = self._registry.lineage(terms.wallet_id)
         known = self._lineages.get(terms.wallet_id)
-        if known is None or known.amendments != amendments:
-            known = Lineage.of(amendments, terms, self._keys)
+        if known is None or known[0] != source:
+            known = source, Lineage.from_bytes(source, terms, self._keys)
             self._lineages[terms.wallet_id] = known
-        return known
+        return known[1]
 
     def newest(self, terms: WalletTerms) -> KeyBook:
         """The keys under the roster in force."""
         return self.lineage(terms).newest
 
     def keys_of(self, body: EpochBody) -> KeyBook:
-        """The keys under the roster that an epoch names: what made it verifies under them.
+        """The keys under the roster that an epoch names.
 
         Raises:
             BadInput: it is none of this wallet's.
         """
         return self.lineage(body.terms).book(body.terms.roster_hash)
 
-    def replaced_since(self, body: EpochBody) -> frozenset[int]:
-        """Who stands on another HSM than when this epoch was made."""
-        before, now = self.keys_of(body).roster, self.newest(body.terms).roster
-        indices = range(1, before.n + 1)
-        return frozenset(i for i in indices if before.member(i) != now.member(i))
+    def keys_since(self, body: EpochBody) -> KeyBook:
+        """Those, and the ones that have taken their places since. Raises: BadInput."""
+        return self.lineage(body.terms).since(body.terms.roster_hash)
 
-    def learn(self, terms: WalletTerms, amendments: Sequence[bytes]) -> None:
-        """What somebody tells of a wallet's rosters, if it holds and goes on from what is known.
+    def replaced_since(self, body: EpochBody) -> frozenset[int]:
+        """Who has another HSM than when this epoch was made."""
+        before, now = self.keys_of(body).roster, self.newest(body.terms).roster
+        return frozenset(replaced_between(before, now))
+
+    def follow(self, replaced: EpochBody, certificate: SuccessorCertificate) -> None:
+        """A verified successor of `replaced` has carried what amended the roster.
+
+        Raises:
+            BackendError: the disk fails.
+        """
+        known = self.lineage(replaced.terms)
+        self._keep(known, known.after(replaced.terms.roster_hash, certificate.amendments))
+
+    def amend(self, terms: WalletTerms, amendment: bytes) -> None:
+        """A holder was repaired onto another HSM.
+
+        Raises:
+            BadInput, InvalidSignature: it does not prove that.
+            BackendError: the disk fails.
+        """
+        known = self.lineage(terms)
+        self._keep(known, known.with_pending(amendment))
+
+    def learn(self, terms: WalletTerms, source: bytes) -> None:
+        """What somebody tells of a wallet's rosters, as far as it goes on from what is known.
 
         Raises:
             BackendError: the disk fails.
         """
         known = self.lineage(terms)
         try:
-            told = Lineage.of(amendments, terms, self._keys)
+            told = Lineage.from_bytes(source, terms, self._keys)
         except (BadInput, InvalidSignature):
             return
-        if told.hashes[: len(known.books)] == known.hashes and told.hashes != known.hashes:
-            self._registry.keep_amendments(terms.wallet_id, amendments)
+        self._keep(known, known.merged(told))
+
+    def _keep(self, known: Lineage, lineage: Lineage) -> None:
+        encoded = lineage.to_bytes()
+        if encoded != known.to_bytes():
+            self._registry.keep_lineage(known.terms.wallet_id, encoded)

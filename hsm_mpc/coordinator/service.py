@@ -39,18 +39,21 @@ from hsm_mpc.errors import (
     BadInput,
     Declined,
     HsmMpcError,
+    InvalidSignature,
     NameTaken,
     NotReady,
     QuorumUnreachable,
     Refused,
 )
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.policy.facts import facts_of
 from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.requests import Request
 from hsm_mpc.roster import FIRST_PREDECESSOR
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
+from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
 
 SIGNING_SECONDS: Final = 30.0
@@ -226,11 +229,17 @@ class CoordinatorService:
         shown = Shown(
             wallet.certificate,
             wallet.dones,
-            tuple(self._registry.destroyed(wallet.wallet_id).values()),
+            self._ended(wallet),
             epochs.shown(),
-            self._registry.amendments(wallet.wallet_id),
+            self._registry.lineage(wallet.wallet_id),
         )
         return shown.to_parts()
+
+    def _ended(self, wallet: Registered) -> tuple[bytes, ...]:
+        """DESTROYED of those that have not got a share again since, on another HSM."""
+        keys = self._rosters.newest(first_body(wallet.certificate).terms)
+        said = self._registry.destroyed(wallet.wallet_id).values()
+        return tuple(each for each in said if _is_said(each, wallet.wallet_id, keys))
 
     def _found(self, look: Callable[[], Registered | None]) -> Registered | None:
         """What `look` finds in the registry, after a second look at what holders have."""
@@ -360,6 +369,14 @@ class CoordinatorService:
         asked = self._links.ask_each(HolderMethod.CHANNEL, [], _STATUS_SECONDS)
         there = [index for index, answer in asked.items() if not isinstance(answer, HsmMpcError)]
         return (indices_to_bytes(there),)
+
+
+def _is_said(destroyed: bytes, wallet_id: WalletId, keys: KeyBook) -> bool:
+    try:
+        wallet_destroyed_in(destroyed, wallet_id, keys)
+    except InvalidSignature:
+        return False
+    return True
 
 
 @lru_cache(_WALLETS_KEPT)

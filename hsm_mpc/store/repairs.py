@@ -6,7 +6,7 @@
                            sum      the own R2
                            signed   the order with its signatures, of a holder whose own share it
                                     is: what amends the roster, if its HSM is another one
-<wallet>/amendments                 AMENDMENTs of the roster, in their order
+<wallet>/lineage                    AMENDMENTs of the roster (hsm_mpc/succession/lineage.py)
 <wallet>/offer                      of a holder whose own share is lost: the wrapping key that it
                                     has made for the repaired one, and the sealed v_r
 """
@@ -43,7 +43,7 @@ STEPS = (
     *files.steps_of_folder("offer-folder"),
     *files.steps_of_replace("offer"),
     *files.steps_of_remove("offer"),
-    *files.steps_of_replace("amendments"),
+    *files.steps_of_replace("lineage"),
 )
 
 
@@ -73,14 +73,14 @@ class Repairs:
         found = (self.kept(sid, RepairDocument.ORDER) for sid in names.hashes_in(self._folder, 32))
         return tuple(order for order in found if order is not None)
 
-    def put_amendments(self, amendments: bytes) -> None:
-        """Put them into the place of those before, if any."""
+    def put_lineage(self, lineage: bytes) -> None:
+        """Put it into the place of the one before, if any."""
         files.create_folder(self._wallet, "offer-folder")
-        files.replace(self._wallet / "amendments", amendments, "amendments")
+        files.replace(self._wallet / "lineage", lineage, "lineage")
 
-    def amendments(self) -> bytes | None:
-        """What `put_amendments` was given last."""
-        return files.read_if_present(self._wallet / "amendments", names.DOCUMENT_CAP)
+    def lineage(self) -> bytes | None:
+        """What `put_lineage` was given last."""
+        return files.read_if_present(self._wallet / "lineage", names.DOCUMENT_CAP)
 
     def put_offer(self, offer: bytes) -> None:
         """Put it into the place of the one before, if any."""

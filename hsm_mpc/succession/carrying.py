@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.errors import BadInput
 from hsm_mpc.succession.join import Join
@@ -18,16 +19,12 @@ from hsm_mpc.wire.envelope import parse_envelope
 
 
 def check_carried(
-    proposed: Proposed,
-    made_in: Proposed,
-    history: Sequence[bytes],
-    replaced: EpochBody,
-    keys: KeyBook,
+    proposed: Proposed, made: Attempt, history: Sequence[bytes], replaced: EpochBody, keys: KeyBook
 ) -> None:
     """Whether the adoption that `proposed` carries on was possible at all (step 6.5.2).
 
     Args:
-        made_in: the PROPOSE that made the successor, as its certificate says.
+        made: the attempt that made the successor, as its certificate says.
         history: PROPOSE messages, each of the attempt that the one before carries on; none if that
             is `made`.
 
@@ -35,10 +32,8 @@ def check_carried(
         BadInput, InvalidSignature: nobody can have adopted it there.
         Refused: `split`.
     """
-    rest, made = list(history), made_in.content.attempt
+    rest = list(history)
     while True:
-        if proposed.keys.roster != made_in.keys.roster:
-            raise BadInput("propose: it carries on what another roster has made")
         joins = [Join.from_bytes(parse_envelope(each).payload) for each in proposed.content.joins]
         highest = highest_adoption(joins)
         if highest is None or highest.attempt >= proposed.content.attempt:

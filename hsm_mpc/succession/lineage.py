@@ -1,49 +1,73 @@
-"""The rosters of one wallet, each version made from the one before by an amendment (step 6.7.2).
+"""The rosters of one wallet, from the pinned one to the one in force (step 6.7.2).
 
-Whoever pins the first one follows: an epoch names its roster by the hash in its body, and a message
-of a succession verifies under the roster of the epoch that the succession makes.
+Each succession carries the amendments that the roster of its epoch has not seen, and the epoch that
+it makes names what they make of it. Those of the newest epoch are still pending: some holders may
+know of them, and others not yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.certificates.terms import WalletTerms
-from hsm_mpc.errors import BadInput
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.errors import BadInput, InvalidSignature
+from hsm_mpc.roster import Roster
+from hsm_mpc.succession.amendment import Amendment, Change, amended
 from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle, unbundled
+
+_Group = tuple[bytes, ...]
+"""Amendments of one roster, in their one order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Amendments that hold, and the keys before, between and after them."""
+    """Amendments that hold, and the keys that they make."""
 
-    amendments: tuple[bytes, ...]
+    terms: WalletTerms
+    carried: tuple[_Group, ...]
+    """By the successions that have carried any."""
+    pending: _Group
     books: tuple[KeyBook, ...]
-    """One more than amendments."""
+    """Under the pinned roster, and under that after each succession in `carried`."""
+    newest: KeyBook
+    """Under the roster in force."""
 
     @classmethod
-    def of(cls, amendments: Sequence[bytes], terms: WalletTerms, first: KeyBook) -> Lineage:
-        """What amendments make of a roster of the wallet of `terms`, in their order.
+    def of(
+        cls,
+        carried: Sequence[Sequence[bytes]],
+        pending: Sequence[bytes],
+        terms: WalletTerms,
+        first: KeyBook,
+    ) -> Lineage:
+        """What amendments make of the pinned roster of the wallet of `terms`.
 
         Raises:
             BadInput, InvalidSignature: one of them does not hold there.
         """
-        books = [first]
-        for source in amendments:
-            books.append(Amendment.from_bytes(source).applied(terms, books[-1]))
-        return cls(tuple(amendments), tuple(books))
+        books, groups = [first], []
+        for group in carried:
+            ordered, roster = amended(group, terms, books[-1].roster)
+            if not ordered:
+                raise BadInput("amendments: a succession that carries none")
+            groups.append(ordered)
+            books.append(first.under(roster))
+        ordered, roster = amended(pending, terms, books[-1].roster)
+        return cls(terms, tuple(groups), ordered, tuple(books), first.under(roster))
 
-    @property
-    def newest(self) -> KeyBook:
-        """Under the roster in force."""
-        return self.books[-1]
+    def to_bytes(self) -> bytes:
+        """Empty where nothing was ever amended; else a bundle of bundles, the last one pending."""
+        if not self.carried and not self.pending:
+            return b""
+        return bundle([bundle(group) for group in (*self.carried, self.pending)])
 
-    @property
-    def hashes(self) -> tuple[bytes, ...]:
-        """roster_hash of each, the first one first."""
-        return tuple(book.roster.hash for book in self.books)
+    @classmethod
+    def from_bytes(cls, source: bytes, terms: WalletTerms, first: KeyBook) -> Lineage:
+        """Inverse of `to_bytes`. Raises: BadInput, InvalidSignature, as `of`."""
+        *carried, pending = [unbundled(group) for group in unbundled(source)] or [()]
+        return cls.of(carried, pending, terms, first)
 
     def book(self, roster_hash: bytes) -> KeyBook:
         """The keys under the roster that an epoch names.
@@ -53,36 +77,102 @@ class Lineage:
         """
         return self.books[self._place(roster_hash)]
 
-    def book_before(self, roster_hash: bytes, amendments: int) -> KeyBook:
-        """The keys from which so many amendments lead to that roster. Raises: BadInput."""
-        place = self._place(roster_hash) - amendments
-        if place < 0:
-            raise BadInput("a roster that did not come from the pinned one")
-        return self.books[place]
-
-    def since(self, roster_hash: bytes) -> tuple[bytes, ...]:
-        """What has amended the roster of this hash. Raises: BadInput, as `book`."""
-        return self.amendments[self._place(roster_hash) :]
-
-    def replaced(self) -> tuple[int, ...]:
-        """Who has another identity key at the end than at the beginning, ascending."""
-        first, last = self.books[0].roster, self.newest.roster
-        indices = range(1, first.n + 1)
-        return tuple(index for index in indices if first.member(index) != last.member(index))
-
-    def joined(self, other: Lineage) -> Lineage:
-        """With what `other` adds, whose first roster is one of these. Where they part, `other`
-        counts: a certificate has it.
+    def since(self, roster_hash: bytes) -> KeyBook:
+        """Those keys, and the ones that have taken their places: a holder that has another HSM
+        speaks of an epoch that was made before by its new key.
 
         Raises:
-            BadInput: `other` begins elsewhere.
+            BadInput: as `book`.
         """
-        at = self._place(other.hashes[0])
-        if self.hashes[at : at + len(other.books)] == other.hashes:
+        later = [book.roster for book in self.books[self._place(roster_hash) + 1 :]]
+        return self.book(roster_hash).and_later(*later, self.newest.roster)
+
+    def before(self, roster_hash: bytes, carried: _Group) -> KeyBook:
+        """The keys under the roster from which a succession that carried these came to that one.
+
+        Raises:
+            BadInput: as `book`; or it did not.
+        """
+        place = self._place(roster_hash)
+        if carried and (place == 0 or self.carried[place - 1] != carried):
+            raise BadInput("a roster that did not come from the pinned one by these amendments")
+        return self.books[place - 1] if carried else self.books[place]
+
+    def with_pending(self, source: bytes) -> Lineage:
+        """With one amendment more; itself, if that is known.
+
+        Raises:
+            BadInput, InvalidSignature: it does not hold, or another one replaces that key.
+        """
+        known = [each for group in (*self.carried, self.pending) for each in group]
+        if changes_in([source]) <= changes_in(known):
             return self
-        return Lineage(self.amendments[:at] + other.amendments, self.books[:at] + other.books)
+        return Lineage.of(self.carried, [*self.pending, source], self.terms, self.books[0])
+
+    def to_carry(self, roster_hash: bytes) -> _Group:
+        """All that has amended the roster of this hash since, for a succession from its epoch.
+
+        Raises:
+            BadInput: as `book`.
+        """
+        place = self._place(roster_hash)
+        later = [each for group in (*self.carried[place:], self.pending) for each in group]
+        return amended(later, self.terms, self.books[place].roster)[0]
+
+    def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
+        """Once a succession has carried these amendments of that roster; what else has amended it
+        is pending, as far as it holds still.
+
+        Raises:
+            BadInput, InvalidSignature: as `book` and `of`.
+        """
+        place = self._place(roster_hash)
+        if not carried or self.carried[place : place + 1] == (carried,):
+            return self
+        lineage = Lineage.of([*self.carried[:place], carried], (), self.terms, self.books[0])
+        return lineage.merged_with(self.to_carry(roster_hash))
+
+    def merged_with(self, pending: Sequence[bytes]) -> Lineage:
+        """With what of these holds, and is not known yet."""
+        lineage, left = self, list(pending)
+        while left:
+            waiting = []
+            for source in left:
+                try:
+                    lineage = lineage.with_pending(source)
+                except (BadInput, InvalidSignature):
+                    waiting.append(source)
+            if len(waiting) == len(left):
+                break
+            left = waiting
+        return lineage
+
+    def merged(self, told: Lineage) -> Lineage:
+        """With what somebody else tells. Nothing of what is known goes: where the two part, this
+        one counts.
+        """
+        mine, theirs = self._hashes(), told._hashes()
+        if theirs[: len(mine)] == mine and len(theirs) > len(mine):
+            ahead = Lineage.of(told.carried, told.pending, self.terms, self.books[0])
+            return ahead.merged_with(self.pending)
+        return self.merged_with(told.pending) if mine[: len(theirs)] == theirs else self
+
+    def _hashes(self) -> tuple[bytes, ...]:
+        return tuple(book.roster.hash for book in self.books)
 
     def _place(self, roster_hash: bytes) -> int:
-        if roster_hash not in self.hashes:
+        hashes = self._hashes()
+        if roster_hash not in hashes:
             raise BadInput("a roster that did not come from the pinned one")
-        return self.hashes.index(roster_hash)
+        return hashes.index(roster_hash)
+
+
+def changes_in(sources: Iterable[bytes]) -> set[Change]:
+    """What amendments change, whoever has signed them. Raises: BadInput: one does not parse."""
+    return {Amendment.from_bytes(source).change for source in sources}
+
+
+def replaced_between(before: Roster, after: Roster) -> tuple[int, ...]:
+    """Who has another identity key, ascending."""
+    indices = range(1, before.n + 1)
+    return tuple(index for index in indices if before.member(index) != after.member(index))

@@ -5,7 +5,7 @@
     ‖ u16be(count) ‖ Σ LV32(AMENDMENT)
 
 h' is zeros for a new one. The amendments lead from the roster of the epoch that is replaced to the
-one in force, under which every message of the attempt verifies, and which h' names.
+one in force, under which what members say in the attempt verifies; a new h' names it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from hsm_mpc.encoding import Reader, lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.roster import Roster
 from hsm_mpc.succession.addresses import Replaced, expected_in, session_of, signed_by_identity
+from hsm_mpc.succession.amendment import amended
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.join import Adoption, Join
-from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
@@ -88,13 +89,10 @@ class Proposed:
     """S, ascending."""
     delivery_keys: tuple[bytes, ...]
     """V_1..V_n."""
-    lineage: Lineage
-    """From the roster of the epoch that is replaced to the one in force."""
-
-    @property
-    def keys(self) -> KeyBook:
-        """Under which every message of the attempt verifies."""
-        return self.lineage.newest
+    before: Roster
+    """Which the epoch that is replaced names."""
+    keys: KeyBook
+    """Under the roster in force: what members say in the attempt verifies under them."""
 
     @property
     def session_id(self) -> bytes:
@@ -118,11 +116,12 @@ def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Propos
     """
     content = Propose.from_bytes(message.payload, replaced.terms.sizes.n)
     _check_address(message, content.attempt, replaced)
-    lineage = Lineage.of(content.amendments, replaced.terms, keys)
-    members, joins = _members(content, replaced, lineage.newest)
+    in_force = _keys_in_force(content, replaced, keys)
+    members, joins = _members(content, replaced, in_force)
     _check_choice(content, joins)
-    delivery_keys = _delivery_keys(content.dones, replaced, lineage.newest)
-    return Proposed(message.to_bytes(), content, members, delivery_keys, lineage)
+    delivery_keys = _delivery_keys(content.dones, replaced, in_force)
+    source = message.to_bytes()
+    return Proposed(source, content, members, delivery_keys, keys.roster, in_force)
 
 
 def highest_adoption(joins: Iterable[Join]) -> Adoption | None:
@@ -149,6 +148,13 @@ def _check_address(message: Message, attempt: Attempt, replaced: Replaced) -> No
     wanted = (replaced.terms.wallet_id, replaced.hash, session_of(replaced.hash, attempt))
     if belongs != wanted:
         raise BadInput("propose: it is of another wallet, epoch or attempt")
+
+
+def _keys_in_force(content: Propose, replaced: Replaced, keys: KeyBook) -> KeyBook:
+    ordered, roster = amended(content.amendments, replaced.terms, keys.roster)
+    if ordered != content.amendments:
+        raise BadInput("propose: its amendments are not in their order")
+    return keys.under(roster)
 
 
 def _members(

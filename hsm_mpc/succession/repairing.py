@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
-from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature
-from hsm_mpc.groups.sharing import require_ascending
+from hsm_mpc.groups.sharing import require_ascending, require_index
+from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import Roster
@@ -69,16 +70,26 @@ def check_terms(order: RepairOrder, epoch: Replaced, roster: Roster) -> None:
     Raises:
         BadInput: it is not.
     """
+    check_offer(order, epoch)
+    if order.known_key != roster.member(order.lost).key:
+        raise BadInput("order: the roster in force has another key of that holder")
+    if order.identity_key != order.known_key:
+        roster.with_key(order.lost, order.identity_key)  # no other holder has it
+
+
+def check_offer(order: RepairOrder, epoch: Replaced) -> None:
+    """That it is about this epoch, of t helpers for another holder, and what that one offers.
+
+    Raises:
+        BadInput: it is not.
+    """
     sizes = epoch.terms.sizes
     if (order.wallet_id, order.epoch_hash) != (epoch.terms.wallet_id, epoch.hash):
         raise BadInput("order: of another wallet or epoch")
-    if order.roster_hash != roster.hash:
-        raise BadInput("order: of another roster than the one in force")
+    require_index(order.lost, sizes.n)
     require_ascending(order.helpers, sizes.n)
     if len(order.helpers) != sizes.t or order.lost in order.helpers:
         raise BadInput(f"order: {sizes.t} helpers are wanted, and the lost one is none of them")
-    if order.identity_key != roster.member(order.lost).key:
-        roster.with_key(order.lost, order.identity_key)  # no other holder has it
     epoch.terms.group.parse_point(order.delivery_key)
     try:
         order.identity_key.verify(Tag.REPAIR_OFFER, order.offer_message, order.offer_signature)
@@ -95,19 +106,36 @@ def check_signatures(
         InvalidSignature: they have not.
     """
     if administrators is None:
-        keys = {helper: roster.member(helper).key for helper in order.helpers}
-        wanted = len(keys)
+        check_helpers(order, {index: [roster.member(index).key] for index in order.helpers})
     else:
-        keys = dict(enumerate(administrators.keys))
-        wanted = administrators.threshold
+        named = {number: [key] for number, key in enumerate(administrators.keys)}
+        _check_signed(order, named, administrators.threshold)
+
+
+def check_helpers(order: RepairOrder, keys: Mapping[int, Sequence[VerifyingKey]]) -> None:
+    """Every helper has signed, by one of its `keys`. Raises: InvalidSignature."""
+    _check_signed(order, {index: keys[index] for index in order.helpers}, len(order.helpers))
+
+
+def _check_signed(
+    order: RepairOrder, keys: Mapping[int, Sequence[VerifyingKey]], wanted: int
+) -> None:
     signers = [signature.admin for signature in order.signatures]
     if len(signers) < wanted or sorted(set(signers)) != signers:
         raise InvalidSignature(f"order: {wanted} different signatures are wanted, ascending")
     for signature in order.signatures:
-        key = keys.get(signature.admin)
-        if key is None or key.algorithm is not signature.algorithm:
-            raise InvalidSignature(f"order: {signature.admin} may not sign it")
+        if not any(_is_signed(order, key, signature) for key in keys.get(signature.admin, ())):
+            raise InvalidSignature(f"order: {signature.admin} may not sign it, or has not")
+
+
+def _is_signed(order: RepairOrder, key: VerifyingKey, signature: OrderSignature) -> bool:
+    if key.algorithm is not signature.algorithm:
+        return False
+    try:
         key.verify(Tag.REPAIR_ORDER, order.terms, signature.signature)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def delivery_keys_in(

@@ -68,7 +68,7 @@ class Retirement:
         """W holders have adopted one successor of `replaced` (step 6.5.7).
 
         Args:
-            keys: of the roster that the successor names.
+            keys: of the roster that the successor names, and those that have replaced them since.
 
         Raises:
             BadInput, InvalidSignature: they have not.

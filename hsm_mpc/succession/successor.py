@@ -97,7 +97,7 @@ class SuccessorCertificate:
         """
         roster_hash = self.body.terms.roster_hash
         try:
-            keys = lineage.book_before(roster_hash, len(self.amendments))
+            keys = lineage.before(roster_hash, self.amendments)
         except BadInput as foreign:
             raise Tampered(f"certificate: {foreign}") from foreign
         terms = replace(first.terms, roster_hash=keys.roster.hash)

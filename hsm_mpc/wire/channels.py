@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,16 +46,28 @@ class KeyBook:
     Safe to use from threads.
     """
 
-    def __init__(self, roster: Roster, coordinators: Mapping[int, VerifyingKey]) -> None:
+    def __init__(
+        self, roster: Roster, coordinators: Mapping[int, VerifyingKey], later: Sequence[Roster] = ()
+    ) -> None:
+        """`later`: rosters whose identity keys count, too."""
         self.roster: Final = roster
+        self._later: Final = tuple(later)
         self._coordinators = dict(coordinators)
         self._channels = _Channels()
 
     def under(self, roster: Roster) -> KeyBook:
         """The same coordinators, and what was learned of channels, under another roster."""
-        if roster == self.roster:
+        if roster == self.roster and not self._later:
             return self
         book = KeyBook(roster, self._coordinators)
+        book._channels = self._channels
+        return book
+
+    def and_later(self, *rosters: Roster) -> KeyBook:
+        """The same, where the identity keys in these count besides those in its roster."""
+        if all(roster == self.roster for roster in rosters):
+            return self
+        book = KeyBook(self.roster, self._coordinators, rosters)
         book._channels = self._channels
         return book
 
@@ -134,10 +146,20 @@ class KeyBook:
                 raise InvalidSignature(f"coordinator {sender} is not in the own list")
             key.verify(Tag.ENVELOPE, message.signed_part, message.signature)
         elif message.key is Key.IDENTITY:
-            identity = self.roster.member(sender).key
-            identity.verify(Tag.ENVELOPE, message.signed_part, message.signature)
+            self._verify_identity(message)
         else:
             self._verify_channel(message, now)
+
+    def _verify_identity(self, message: Message) -> None:
+        sender = message.address.sender
+        identities = [roster.member(sender).key for roster in (self.roster, *self._later)]
+        for identity in dict.fromkeys(identities[1:]):
+            try:
+                identity.verify(Tag.ENVELOPE, message.signed_part, message.signature)
+            except InvalidSignature:
+                continue
+            return
+        identities[0].verify(Tag.ENVELOPE, message.signed_part, message.signature)
 
     def _verify_channel(self, message: Message, now: int) -> None:
         valid = [each for each in self.channels(message.address.sender) if _is_valid(each, now)]

@@ -3,7 +3,7 @@
     holding = LV16(name) ‖ wallet_id[16] ‖ u32be(e) ‖ h_e[32] ‖ u8(state) ‖ LV32(certificate)
               ‖ LV32(own DONE) ‖ u16be(count) ‖ Σ LV32(DONE of each holder) ‖ LV32(policy file)
               ‖ LV32(retirement) ‖ LV32(own DESTROYED) ‖ LV32(own DESTROYED of the wallet)
-              ‖ u16be(count) ‖ Σ LV32(AMENDMENT)
+              ‖ LV32(lineage)
 
 All of it is public, and nothing of it needs to be believed: the certificate proves itself. What
 there is not yet is empty.
@@ -50,8 +50,8 @@ class Holding:
     """The own DESTROYED message: the epoch's key is gone."""
     ended: bytes
     """The own DESTROYED message of the whole wallet (section 6.10)."""
-    amendments: tuple[bytes, ...]
-    """What made the wallet's roster in force of the first one, in their order; with epoch 0."""
+    lineage: bytes
+    """What made the wallet's roster in force of the first one; with epoch 0."""
 
     @property
     def place(self) -> bytes:
@@ -72,8 +72,7 @@ class Holding:
             + lv32(self.retirement)
             + lv32(self.destroyed)
             + lv32(self.ended)
-            + u16be(len(self.amendments))
-            + b"".join(lv32(amendment) for amendment in self.amendments)
+            + lv32(self.lineage)
         )
 
     @classmethod
@@ -97,7 +96,7 @@ class Holding:
             retirement=reader.lv32(),
             destroyed=reader.lv32(),
             ended=reader.lv32(),
-            amendments=tuple(reader.lv32() for _ in range(reader.u16be())),
+            lineage=reader.lv32(),
         )
         reader.end()
         return holding

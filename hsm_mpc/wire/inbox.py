@@ -49,6 +49,12 @@ class Inbox:
         self._keys = keys
         self._slots: dict[Slot, Message] = {}
 
+    def under(self, keys: KeyBook) -> Inbox:
+        """What was received so far, and from now on under other keys."""
+        inbox = Inbox(keys)
+        inbox._slots = self._slots
+        return inbox
+
     def receive(self, source: bytes, expected: Expected, now: int) -> Message:
         """The message in `source`, if it is one that is waited for and its sender signed it.
 

@@ -91,23 +91,23 @@ class Shown:
     destroyed: tuple[bytes, ...] = ()
     """DESTROYED of each holder that has destroyed all its keys of this wallet, ascending."""
     succession: ShownSuccession | None = None
-    amendments: tuple[bytes, ...] = ()
-    """What made the roster in force of the first one, in their order."""
+    lineage: bytes = b""
+    """What made the roster in force of the first one (`succession.lineage`)."""
 
     def to_parts(self) -> tuple[bytes, ...]:
         """Four parts, or eight."""
         newer = () if self.succession is None else self.succession.to_parts()
-        bundles = map(bundle, (self.dones, self.destroyed, self.amendments))
-        return self.certificate, *bundles, *newer
+        said = bundle(self.dones), bundle(self.destroyed)
+        return self.certificate, *said, self.lineage, *newer
 
     @classmethod
     def from_parts(cls, parts: Sequence[bytes]) -> Shown:
         """Inverse of `to_parts`; `BadEncoding` for anything else."""
         if len(parts) < 4:
             raise BadEncoding(f"a wallet in {len(parts)} parts")
-        dones, destroyed, amendments = map(unbundled, parts[1:4])
+        dones, destroyed = map(unbundled, parts[1:3])
         newer = ShownSuccession.from_parts(parts[4:]) if len(parts) > 4 else None
-        return cls(parts[0], dones, destroyed, newer, amendments)
+        return cls(parts[0], dones, destroyed, newer, parts[3])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +120,13 @@ class Chain:
     """DONE of every holder in it, in roster order."""
     successions: tuple[ShownSuccession, ...]
     """Of epoch 1 and those after it."""
-    amendments: tuple[bytes, ...] = ()
-    """What made the roster in force of the first one, in their order."""
+    lineage: bytes = b""
+    """What made the roster in force of the first one (`succession.lineage`)."""
 
     def to_bytes(self) -> bytes:
-        """`LV32(certificate) ‖ LV32(DONEs) ‖ LV32(amendments)`, then four LV32 per succession."""
-        bundles = map(bundle, (self.dones, self.amendments))
-        return bundle([self.certificate, *bundles, *successions_to_parts(self.successions)])
+        """`LV32(certificate) ‖ LV32(DONEs) ‖ LV32(lineage)`, then four LV32 of each succession."""
+        first = [self.certificate, bundle(self.dones), self.lineage]
+        return bundle([*first, *successions_to_parts(self.successions)])
 
     @classmethod
     def from_bytes(cls, source: bytes) -> Chain:
@@ -134,8 +134,7 @@ class Chain:
         parts = unbundled(source)
         if len(parts) < 3:
             raise BadEncoding(f"a chain in {len(parts)} parts")
-        dones, amendments = map(unbundled, parts[1:3])
-        return cls(parts[0], dones, successions_from_parts(parts[3:]), amendments)
+        return cls(parts[0], unbundled(parts[1]), successions_from_parts(parts[3:]), parts[2])
 
 
 def successions_to_parts(successions: Sequence[ShownSuccession]) -> tuple[bytes, ...]:

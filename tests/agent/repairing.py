@@ -64,8 +64,8 @@ class Repairing:
         order = RepairOrder(
             wallet_id=self.body.terms.wallet_id,
             epoch_hash=self.body.hash,
-            roster_hash=self.world.roster.hash,
             lost=self.lost,
+            known_key=self.world.roster.member(self.lost).key,
             identity_key=VerifyingKey.read(Reader(self.offered[0], "key")),
             delivery_key=self.offered[1],
             kek_digest=self.offered[2],

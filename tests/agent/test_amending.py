@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from hsm_mpc.agent.evidence import Case
+from hsm_mpc.agent.refusals import refusals_recorded
+from hsm_mpc.agent.repair import receiving
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
-from hsm_mpc.errors import InvalidSignature, ProtocolAbort, Refused, Tampered
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    InvalidSignature,
+    ProtocolAbort,
+    Refused,
+    Tampered,
+)
+from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.secure.arena import Arena
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.succession.amendment import Amendment
 from hsm_mpc.succession.propose import check_propose
+from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import PROPOSE
-from hsm_mpc.wire.wallet_calls import Chain
+from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
-from tests.agent.simulate import Party, World, Worlds
+from tests.agent.simulate import Party, World, Worlds, new_token
 from tests.agent.tokens import empty
+from tests.softhsm import throw_away
 from tests.software_identity import SoftwareKey, p256_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -65,7 +82,8 @@ def party(repairing: Repairing, index: int = LOST) -> Party:
 
 def roster_of(repairing: Repairing, index: int) -> bytes:
     """The roster in force, as this holder has it."""
-    return party(repairing, index).acting.lineage(repairing.body.terms).hashes[-1]
+    roster = party(repairing, index).acting.lineage(repairing.body.terms).newest.roster
+    return bytes(roster.hash)
 
 
 def amendment(repairing: Repairing) -> bytes:
@@ -117,7 +135,7 @@ def test_what_amends_nothing_changes_nothing(repairing: Repairing) -> None:
         b"no amendment",
         replace(source, order=forged).to_bytes(),
         replace(source, ack=source.ack[:-1] + bytes([source.ack[-1] ^ 1])).to_bytes(),
-        replace(source, order=replace(source.order, roster_hash=b"o" * 32)).to_bytes(),
+        replace(source, order=replace(source.order, known_key=STRANGER.public)).to_bytes(),
     ):
         with pytest.raises(ProtocolAbort) as aborted:
             amend(repairing, 1, wrong)
@@ -127,7 +145,7 @@ def test_what_amends_nothing_changes_nothing(repairing: Repairing) -> None:
     assert rule_of(lambda: repairing.desk(1).amend(unknown, source.to_bytes())) == "unknown-wallet"
 
 
-def test_of_two_amendments_of_one_roster_the_first_counts(
+def test_of_two_that_replace_one_key_the_first_counts(
     world: World, making: Making, repairing: Repairing
 ) -> None:
     """A coordinator that keeps one back does not have the other put into its place."""
@@ -140,7 +158,7 @@ def test_of_two_amendments_of_one_roster_the_first_counts(
     assert rule_of(lambda: amend(repairing, 1, second)) == "other-roster"
 
 
-def test_an_order_is_of_the_roster_in_force(
+def test_an_order_names_the_key_in_force(
     world: World, making: Making, repairing: Repairing
 ) -> None:
     source = amendment(repairing)
@@ -152,11 +170,11 @@ def test_an_order_is_of_the_roster_in_force(
     old = again.wished(nonce=b"2" * 32)
     assert rule_of(lambda: again.desk(1).consider(again.said(old))) == "other-order"
     chain = Chain.from_bytes(again.chain())
-    known = replace(chain, amendments=(source,)).to_bytes()
+    lineage = party(repairing, 1).acting.lineage(again.body.terms)
+    known = replace(chain, lineage=lineage.to_bytes()).to_bytes()
     again.offered = again.desk(LOST).offer(known, *again.documents())
-    again.order = again.countersigned(
-        again.wished(nonce=b"2" * 32, roster_hash=roster_of(repairing, 1))
-    )
+    in_force = lineage.newest.roster.member(LOST).key
+    again.order = again.countersigned(again.wished(nonce=b"2" * 32, known_key=in_force))
     second = amendment(again)
     for index in (1, 2, LOST):
         amend(again, index, second)
@@ -253,10 +271,10 @@ def test_a_proposal_is_of_one_roster(refreshing: Refreshing, repairing: Repairin
     content = refreshing.proposal()
     with pytest.raises(InvalidSignature):
         check_propose(parse_envelope(refreshing.propose), refreshing.replaced, refreshing.keys)
-    amended = replace(content, amendments=lineage.amendments)
+    amended = replace(content, amendments=lineage.pending)
     message = refreshing.said(PROPOSE, amended.to_bytes())
     proposed = check_propose(parse_envelope(message), refreshing.replaced, refreshing.keys)
-    assert proposed.keys.roster.hash == lineage.hashes[-1]
+    assert proposed.keys.roster == lineage.newest.roster
     old = replace(amended, dones=tuple(refreshing.first_dones))
     with pytest.raises(InvalidSignature):
         message = refreshing.said(PROPOSE, old.to_bytes())
@@ -289,7 +307,7 @@ def test_who_stands_in_the_roster_is_not_taken_for_another_hsm(
 
 def test_amendments_that_do_not_hold_are_tampered_with(repairing: Repairing) -> None:
     acting = party(repairing, 1).acting
-    acting.store.repairs(repairing.body.terms.wallet_id).put_amendments(b"\0\0\0\1x")
+    acting.store.repairs(repairing.body.terms.wallet_id).put_lineage(b"\0\0\0\1x")
     with pytest.raises(Tampered, match="amendments"):
         acting.keys_of(repairing.body)
 
@@ -300,3 +318,149 @@ def test_an_epoch_of_a_foreign_roster_is_tampered_with(repairing: Repairing) -> 
     with pytest.raises(Tampered, match="did not come from the pinned one"):
         party(repairing, 1).acting.keys_of(foreign)
     assert foreign.hash != EpochHash(body.hash)
+
+
+# Who tells another story
+
+
+def test_an_older_story_takes_no_amendment_away(repairing: Repairing) -> None:
+    """Of a holder that has its share, an OFFER is refused, and leaves nothing behind."""
+    source = amendment(repairing)
+    for helper in HELPERS:
+        amend(repairing, helper, source)
+    in_force = roster_of(repairing, 1)
+    chain, documents = repairing.chain(), repairing.documents()
+    for index in (1, LOST):
+        desk = repairing.desk(index)
+        assert rule_of(partial(desk.offer, chain, *documents)) == "share-opens"
+        assert roster_of(repairing, index) == in_force
+
+
+def test_orders_that_know_nothing_of_each_other_part_nobody(worlds: Worlds) -> None:
+    """Two holders have lost their HSMs, and both orders are signed before either is carried out."""
+    making = Making.of(worlds(4))
+    making.active()
+    lost = (3, 4)
+    for index in lost:
+        lose(making.world, index)
+    repairings = {index: Repairing(making.world, making, index, HELPERS) for index in lost}
+    for index, each in repairings.items():
+        each.ordered(nonce=bytes([index]) * 32)
+    sources = {index: amendment(each) for index, each in repairings.items()}
+    first = repairings[3]
+    for index in range(1, 5):  # each half hears of the other one first
+        for of in lost if index % 2 else reversed(lost):
+            amend(first, index, sources[of])
+    assert len({roster_of(first, index) for index in range(1, 5)}) == 1
+    Round(making.world, making.certificate(), b"pay").commit(3, 4).sign(3)
+
+
+def test_a_share_is_finished_by_the_order_that_sealed_it(
+    repairing: Repairing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another order for the same offer was begun before, and came to nothing."""
+    for number in range(6):  # whichever of the two stands first on the disk
+        empty_handed = replace_again(repairing, number)
+        empty_handed.ordered(nonce=bytes([100 + number]) * 32)
+        empty_handed.splits = [empty_handed.split(helper) for helper in HELPERS]
+        empty_handed.sums = [empty_handed.collect(helper) for helper in HELPERS]
+        with pytest.raises(BadEncoding):
+            empty_handed.recover(empty_handed.sums[:1])
+        sealing = Repairing(repairing.world, repairing.making, LOST, HELPERS)
+        sealing.ordered(nonce=bytes([200 + number]) * 32)
+        sealing.summed()
+        with monkeypatch.context() as patch:
+            patch.setattr(receiving, "_finished", _dies)
+            with pytest.raises(BackendError):
+                sealing.recover()
+        sealing.world.restarted(LOST)
+        acting = party(sealing).acting
+        assert acting.store.repairs(sealing.body.terms.wallet_id).offer() is None
+        assert receiving.is_done(acting, sealing.order)
+        assert roster_of(sealing, LOST) != sealing.world.roster.hash
+
+
+def _dies(*_: object) -> bytes:
+    raise BackendError("it dies")
+
+
+def replace_again(repairing: Repairing, number: int) -> Repairing:
+    """Another HSM, of which nobody has heard."""
+    if number:
+        lose(repairing.world, LOST)
+    return Repairing(repairing.world, repairing.making, LOST, HELPERS)
+
+
+def test_a_repeat_is_answered_once_the_key_is_in_force(repairing: Repairing) -> None:
+    amendment(repairing)
+    _, done = repairing.recover()
+    assert repairing.recover()[1] == done
+
+
+def test_evidence_says_whose_key_was_another_one(repairing: Repairing) -> None:
+    amend(repairing, 1, amendment(repairing))
+    acting = party(repairing, 1).acting
+    said = [repairing.splits[0], repairing.splits[1]]
+    with (
+        pytest.raises(ProtocolAbort),
+        refusals_recorded(acting, {"wallet_id": repairing.body.terms.wallet_id.hex()}, said),
+    ):
+        raise ProtocolAbort("holder 2 lies", [2])
+    (kept,) = acting.store.evidence.kept()
+    case = Case.from_bytes(acting.store.evidence.load(kept.hex()))
+    lineage = acting.lineage(repairing.body.terms)
+    assert case.lineage == lineage.to_bytes() != b""
+
+
+def test_who_found_the_lost_hsm_is_put_out_by_the_next_repair(
+    worlds: Worlds, hsm_module: Module, pin_arena: Arena, stores: Path
+) -> None:
+    """It has a copy of the disk, too, and a coordinator that keeps the new key from holder 2: so it
+    is dealt to, and counts. Holder 1, who knows better, cannot undo what is certified; what it
+    knows stays, and the holder on the new HSM is repaired in the epoch that came of it.
+    """
+    world = worlds(3)
+    making = Making.of(world)
+    making.active()
+    old, copy = world.parties[LOST], stores / "thief"
+    shutil.copytree(old.acting.store._folder, copy)
+    token = new_token(hsm_module, pin_arena)
+    world.replaced(LOST, token)
+    repairing = Repairing(world, making, LOST, HELPERS)
+    source = amendment(repairing)
+    amend(repairing, 1, source)
+    in_force, honest = roster_of(repairing, 1), world.parties[LOST]
+    store = HolderStore.open(copy)
+    acting = old.acting
+    world.parties[LOST] = world.party(LOST, acting.token, acting.identity, store, acting.arena)
+    stolen = Refreshing(world, repairing.body, (2, LOST), making.dones)
+    stolen.made()
+    stolen.retirement = Retirement(
+        tuple(stolen.adopt(index, stolen.transcript) for index in (1, 2, LOST))
+    ).to_bytes()
+    for index in (1, 2, LOST):
+        stolen.retire(index, stolen.transcript)
+    store.close()
+    world.parties[LOST] = honest
+    assert roster_of(repairing, 1) == in_force
+    assert stolen.certificate is not None
+    body = stolen.successor
+    again = Repairing(world, making, LOST, HELPERS, (shown_to_lost(stolen),))
+    again.body = body
+    for index, done in stolen.last_dones.items():
+        again.dones[index - 1] = done
+    amend(again, 2, source)
+    lineage = party(again, 1).acting.lineage(body.terms)
+    again.offer()
+    key = lineage.newest.roster.member(LOST).key
+    again.order = again.countersigned(again.wished(nonce=b"2" * 32, known_key=key))
+    again.summed().recover()
+    round_ = Round(world, stolen.certificate, b"pay").commit(1, LOST)
+    assert len({round_.sign(index) for index in (1, LOST)}) == 2
+    throw_away(token)
+
+
+def shown_to_lost(refreshing: Refreshing) -> ShownSuccession:
+    certificate = refreshing.certificate
+    assert certificate is not None
+    return ShownSuccession(certificate.to_bytes(), (), refreshing.retirement, ())

@@ -14,12 +14,12 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.software_identity import p256_key
 
-KEY = p256_key(3).public
+KEY, OTHER = p256_key(3).public, p256_key(4).public
 ORDER = RepairOrder(
     wallet_id=WalletId(b"w" * 16),
     epoch_hash=EpochHash(b"h" * 32),
-    roster_hash=b"r" * 32,
     lost=3,
+    known_key=OTHER,
     identity_key=KEY,
     delivery_key=b"V" * 33,
     kek_digest=b"k" * 32,
@@ -32,8 +32,9 @@ ORDER = RepairOrder(
 TERMS = (
     b"w" * 16
     + b"h" * 32
-    + b"r" * 32
     + b"\0\3"
+    + b"\1\0\x41"
+    + OTHER.encoded
     + b"\1\0\x41"
     + KEY.encoded
     + b"\0\x21"

@@ -53,7 +53,8 @@ def history(office: Office) -> History:
 def roster_of(office: Office, index: int) -> bytes:
     """The roster in force of the wallet, as this holder has it."""
     terms = office.client.show("treasury").body.terms
-    return office.world.parties[index].acting.lineage(terms).hashes[-1]
+    roster = office.world.parties[index].acting.lineage(terms).newest.roster
+    return bytes(roster.hash)
 
 
 @pytest.mark.parametrize("refreshed", [0, pytest.param(2, marks=pytest.mark.long)])
@@ -227,6 +228,20 @@ def test_the_operators_of_helpers_and_of_the_lost_are_asked(
         run_shielded(partial(party.ceremonies.consents.agree, plan.digest))
     assert office.client.repair("treasury", 3).body.epoch == 1
     signs_in_every_pair(office)
+
+
+def test_who_has_destroyed_a_wallet_and_has_a_share_again_has_not(
+    four: Office, replace_hsm: Replace
+) -> None:
+    """The others have not heard of that end; its HSM is lost then, and it is repaired."""
+    for index in (2, 3, 4):
+        four.links[index].tamper = failing_at(HolderMethod.DESTROY)
+    assert four.client.destroy("treasury", "it moves").destroyed == (1,)
+    for index in (2, 3, 4):
+        four.links[index].tamper = None
+    replace_hsm(four, 1)
+    assert four.client.repair("treasury", 1).end.destroyed == ()
+    assert four.client.refresh("treasury", ()).body.epoch == 2
 
 
 def test_the_end_of_a_wallet_is_said_by_the_new_key(office: Office, replace_hsm: Replace) -> None:

@@ -122,7 +122,7 @@ def test_the_one_that_is_repaired_onto_another_hsm_dies_at_any_change(
     for count in itertools.count(step=apart):
         phoenix.on_another_hsm()
         for helper in HELPERS:  # it is the first time, once more
-            world.parties[helper].acting.store.repairs(making.wallet_id).put_amendments(b"")
+            world.parties[helper].acting.store.repairs(making.wallet_id).put_lineage(b"")
         repairing = Repairing(world, making, LOST, HELPERS)
         death = Death.at(moment, count)
         phoenix.watch = death.observer
@@ -141,7 +141,7 @@ def test_the_one_that_is_repaired_onto_another_hsm_dies_at_any_change(
         lineage = acting.lineage(repairing.body.terms)
         assert lineage.newest.roster.member(LOST).key == acting.identity.key
         for helper in HELPERS:  # what proves it is there, whenever it has died
-            world.parties[helper].repairs.amend(making.wallet_id, lineage.amendments[0])
+            world.parties[helper].repairs.amend(making.wallet_id, lineage.pending[0])
         if not death.has_come:
             break
     assert count > 20

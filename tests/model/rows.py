@@ -169,6 +169,9 @@ PARTS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(Model(TWO_OF_THREE, (2,), words="order uncertified"), 154_943),
         Row(Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="order two_orders"), 1_119_896, long=True),
         Row(Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="order forgets"), 1_390_771, long=True),
+        Row(Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="forgets"), 445_753),
+        Row(Model(THREE_OF_FIVE, (1,), 1, 1, 0, 1, words="forgets"), 5_321),
+        Row(Model(TWO_OF_FOUR, (2,), 0, 1, 0, 1, words="forgets"), 18_307_061, long=True),
         Row(
             Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="order adopter_helps"), 1_289_034, long=True
         ),

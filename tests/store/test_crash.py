@@ -206,7 +206,7 @@ SCENARIOS = {
             *(keep_of_repair(document) for document in RepairDocument),
             in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done")),
             in_wallet(lambda e: e.renew(H, EpochDocument.DONE, b"done again")),
-            in_store(lambda s: s.repairs(WALLET).put_amendments(b"another key")),
+            in_store(lambda s: s.repairs(WALLET).put_lineage(b"another key")),
             in_store(lambda s: s.repairs(WALLET).remove_offer()),
         ),
     ),
@@ -296,7 +296,7 @@ def state_of(place: Path) -> State | None:
                 i: (
                     store.repairs(i).orders(),
                     store.repairs(i).offer(),
-                    store.repairs(i).amendments(),
+                    store.repairs(i).lineage(),
                 )
                 for i in wallets
             },

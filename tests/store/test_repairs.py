@@ -20,12 +20,12 @@ def test_what_was_said_in_a_repair_is_there_again(folder: Path) -> None:
     assert repairs.orders() == (b"order",)
 
 
-def test_amendments_take_the_place_of_those_before(folder: Path) -> None:
+def test_a_lineage_takes_the_place_of_the_one_before(folder: Path) -> None:
     repairs = Repairs(folder / "wallet")
-    assert repairs.amendments() is None
-    repairs.put_amendments(b"one")
-    repairs.put_amendments(b"one and two")
-    assert repairs.amendments() == b"one and two"
+    assert repairs.lineage() is None
+    repairs.put_lineage(b"one")
+    repairs.put_lineage(b"one and two")
+    assert repairs.lineage() == b"one and two"
 
 
 def test_an_offer_takes_the_place_of_the_one_before(folder: Path) -> None:

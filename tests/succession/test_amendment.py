@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,18 +17,17 @@ from hsm_mpc.encoding import lv32, u8
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.amendment import Amendment
-from hsm_mpc.succession.carrying import check_carried
+from hsm_mpc.succession.amendment import Amendment, amended
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, changes_in
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import seal_envelope
-from hsm_mpc.wire.rounds import REPAIR_ACK, REPAIR_DONE, Key, MessageKind
+from hsm_mpc.wire.envelope import Address, bundle, seal_envelope
+from hsm_mpc.wire.rounds import DONE, EVERYBODY, REPAIR_ACK, REPAIR_DONE, Key, MessageKind
 from tests.certificates.ceremony import point
 from tests.software_identity import SoftwareKey, p256_key
 from tests.succession.making import Refresh
@@ -40,6 +39,9 @@ BLOB = b"b" * 32
 KEK = b"k" * 32
 
 WALLET = Refresh()
+WALLET_ADDRESS = Address(
+    WALLET.first.terms.wallet_id, bytes(32), WALLET.first.hash, LOST, EVERYBODY
+)
 
 
 class Amending:
@@ -48,23 +50,27 @@ class Amending:
     """
 
     kind: MessageKind = REPAIR_ACK
+    lost = LOST
+    helpers: tuple[int, ...] = (1, 2)
 
     def __init__(self, roster: Roster | None = None, new: SoftwareKey = NEW) -> None:
         self.roster = roster or WALLET.ceremony.roster
         self.new = new
+        self.keys: dict[int, SoftwareKey] = {}
+        """Of helpers that sign by another key than their first one."""
 
     def order(self) -> RepairOrder:
         body = WALLET.first
         wanted = RepairOrder(
             wallet_id=body.terms.wallet_id,
             epoch_hash=body.hash,
-            roster_hash=self.roster.hash,
-            lost=LOST,
+            lost=self.lost,
+            known_key=self.roster.member(self.lost).key,
             identity_key=self.new.public,
             delivery_key=point(77),
             kek_digest=KEK,
             offer_signature=b"",
-            helpers=(1, 2),
+            helpers=self.helpers,
             keys_digest=b"d" * 32,
             deadline=7,
             nonce=b"n" * 32,
@@ -76,12 +82,12 @@ class Amending:
         return [self.signature(order, index) for index in order.helpers]
 
     def signature(self, order: RepairOrder, index: int) -> OrderSignature:
-        identity = WALLET.identity(index)
+        identity = self.keys.get(index, WALLET.identity(index))
         signed = identity.sign(Tag.REPAIR_ORDER, order.terms)
         return OrderSignature(index, identity.public.algorithm, signed)
 
     def acknowledged(self, order: RepairOrder) -> RepairAck:
-        message = ack_message(order.epoch_hash, LOST, KEK, BLOB)
+        message = ack_message(order.epoch_hash, self.lost, KEK, BLOB)
         signature = self.acknowledger().sign(Tag.ACK, message)
         return RepairAck(order.epoch_hash, Acknowledgement(KEK, BLOB, signature))
 
@@ -97,14 +103,20 @@ class Amending:
 
     def made(self) -> Amendment:
         order = self.order()
-        address = address_in_repair(self.session(order), LOST)
+        address = address_in_repair(self.session(order), self.lost)
         payload = self.acknowledged(order).to_bytes()
         ack = seal_envelope(self.kind, address, payload, Key.IDENTITY, self.sender().sign)
         return Amendment(order.signed(self.signatures(order)), ack.to_bytes())
 
 
-def book(roster: Roster | None = None) -> KeyBook:
-    return KeyBook(roster or WALLET.ceremony.roster, {})
+def book() -> KeyBook:
+    return KeyBook(WALLET.ceremony.roster, {})
+
+
+def applied(*amendments: Amendment) -> Roster:
+    """What they make of the first roster."""
+    sources = [each.to_bytes() for each in amendments]
+    return amended(sources, WALLET.first.terms, WALLET.ceremony.roster)[1]
 
 
 def test_the_bytes_are_those_of_the_specification() -> None:
@@ -122,7 +134,7 @@ def test_anything_else_is_refused(change: Callable[[bytes], bytes]) -> None:
 
 def test_one_that_holds_makes_the_next_version_of_the_roster() -> None:
     first = WALLET.ceremony.roster
-    after = Amending().made().applied(WALLET.first.terms, book()).roster
+    after = applied(Amending().made())
     assert after.member(LOST).key == NEW.public
     assert after.member(LOST).name == first.member(LOST).name
     assert after.members[:2] == first.members[:2]
@@ -137,7 +149,7 @@ def test_it_is_good_in_a_later_epoch_whose_roster_is_the_same() -> None:
             offered = self.new.sign(Tag.REPAIR_OFFER, wanted.offer_message)
             return replace(wanted, offer_signature=offered)
 
-    assert Later().made().applied(WALLET.first.terms, book()).roster.version == 2
+    assert applied(Later().made()).version == 2
 
 
 class OtherWallet(Amending):
@@ -148,9 +160,9 @@ class OtherWallet(Amending):
         )
 
 
-class OtherRoster(Amending):
+class OtherKey(Amending):
     def order(self) -> RepairOrder:
-        return replace(super().order(), roster_hash=b"o" * 32)
+        return replace(super().order(), known_key=NEWER.public)
 
 
 class NotOffered(Amending):
@@ -217,12 +229,12 @@ class AcknowledgedByAnother(Amending):
     "wrong, error",
     [
         (OtherWallet, "another wallet"),
-        (OtherRoster, "another roster"),
+        (OtherKey, "another key of a holder"),
         (NotOffered, "not one that the lost holder offers"),
-        (SameKey, "changes no key"),
-        (AnothersKey, "one identity key"),
+        (SameKey, "has that key, or had it"),
+        (AnothersKey, "has that key, or had it"),
         (OneHelper, "2 different signatures"),
-        (ForgedHelper, None),
+        (ForgedHelper, "2 may not sign it, or has not"),
         (SaidByAnother, None),
         (AnotherMessage, "a DONE where a ACK is expected"),
         (OfAnotherRepair, "another session"),
@@ -234,63 +246,153 @@ class AcknowledgedByAnother(Amending):
 def test_one_that_is_wrong_in_one_place_does_not_hold(wrong: type[Any], error: str | None) -> None:
     amendment = Amendment.from_bytes(wrong().made().to_bytes())
     with pytest.raises((BadInput, InvalidSignature), match=error):
-        amendment.applied(WALLET.first.terms, book())
+        applied(amendment)
 
 
-# One after the other
+# Several
 
 
-def lineage(*amendings: Amending) -> Lineage:
-    made = [each.made().to_bytes() for each in amendings]
-    return Lineage.of(made, WALLET.first.terms, book())
+class Other(Amending):
+    """Holder 2 has lost its HSM: holder 1 and the newest key of holder 3 order it, or any other."""
+
+    lost = 2
+    helpers = (1, 3)
+
+    def __init__(self, signer: SoftwareKey | None = None) -> None:
+        super().__init__(new=NEWER)
+        self.keys = {} if signer is None else {3: signer}
 
 
 def second() -> Amending:
     """Holder 3 loses its HSM once more."""
-    after = Amending().made().applied(WALLET.first.terms, book()).roster
-    return Amending(after, NEWER)
+    return Amending(applied(Amending().made()), NEWER)
 
 
-def test_each_amends_the_roster_that_it_names() -> None:
-    both = lineage(Amending(), second())
-    assert [each.roster.version for each in both.books] == [1, 2, 3]
+def of(*amendings: Amending, carried: Sequence[Sequence[Amending]] = ()) -> Lineage:
+    """Pending ones, behind those that successions have carried."""
+    groups = [[each.made().to_bytes() for each in group] for group in carried]
+    pending = [each.made().to_bytes() for each in amendings]
+    return Lineage.of(groups, pending, WALLET.first.terms, book())
+
+
+def roster_hash(lineage: Lineage) -> bytes:
+    return lineage.newest.roster.hash
+
+
+def test_of_one_holder_each_replaces_the_key_before() -> None:
+    both = of(second(), Amending())
+    assert both.newest.roster.version == 3
     assert both.newest.roster.member(LOST).key == NEWER.public
-    assert both.replaced() == (LOST,)
-    assert lineage().replaced() == ()
-    for hashed, each in zip(both.hashes, both.books, strict=True):
-        assert both.book(hashed) is each
-    for wrong in ([second()], [Amending(), Amending()], [second(), Amending()]):
-        with pytest.raises(BadInput, match="another roster"):
-            lineage(*wrong)
+    for wrong in ([second()], [Amending(), Amending(new=NEWER)]):
+        with pytest.raises(BadInput, match="another key of a holder"):
+            of(*wrong)
 
 
-def test_what_has_amended_a_roster_is_found_by_its_hash() -> None:
-    both = lineage(Amending(), second())
-    assert both.since(both.hashes[0]) == both.amendments
-    assert both.since(both.hashes[1]) == both.amendments[1:]
-    assert both.since(both.hashes[2]) == ()
-    assert both.book_before(both.hashes[2], 2) is both.books[0]
-    assert both.book_before(both.hashes[1], 0) is both.books[1]
-    for unknown in (
-        lambda: both.since(b"o" * 32),
-        lambda: both.book(b"o" * 32),
-        lambda: both.book_before(both.hashes[1], 2),
-    ):
+def test_of_several_holders_it_does_not_matter_who_showed_which_first() -> None:
+    """Neither order knows of the other, and helpers may have signed by an old key or a new one."""
+    one, other, by_new = Amending(), Other(), Other(NEW)
+    for second_one in (other, by_new):
+        lineages = [of(one, second_one), of(second_one, one)]
+        assert len({roster_hash(each) for each in lineages}) == 1
+        members = lineages[0].newest.roster.members
+        assert [each.key for each in members[1:]] == [NEWER.public, NEW.public]
+    assert roster_hash(of(other)) != roster_hash(of(one))
+    with pytest.raises(InvalidSignature):
+        of(by_new)  # nobody has heard of that key
+
+
+def test_no_key_comes_back() -> None:
+    first = WALLET.identity(LOST)
+    back = Amending(applied(Amending().made()), first)
+    with pytest.raises(BadInput, match="or had it"):
+        of(Amending(), back)
+
+
+def test_a_lineage_reads_back() -> None:
+    for lineage in (of(), of(Amending()), of(second(), carried=[[Amending()]])):
+        read = Lineage.from_bytes(lineage.to_bytes(), WALLET.first.terms, book())
+        assert (read.carried, read.pending) == (lineage.carried, lineage.pending)
+        assert roster_hash(read) == roster_hash(lineage)
+    assert of().to_bytes() == b""
+    for wrong in (b"x", bundle([bundle([b"no amendment"])]), bundle([b"", b""])):
+        with pytest.raises(BadInput):
+            Lineage.from_bytes(wrong, WALLET.first.terms, book())
+
+
+def test_an_epoch_names_a_roster_that_a_succession_has_made() -> None:
+    first = WALLET.ceremony.roster.hash
+    pending, both = of(Amending()), of(second(), carried=[[Amending()]])
+    assert pending.book(first) is pending.books[0]
+    for unknown in (roster_hash(pending), b"o" * 32):
         with pytest.raises(BadInput, match="did not come from the pinned one"):
-            unknown()
+            pending.book(unknown)
+    middle = both.books[1].roster.hash
+    assert both.to_carry(first) == (*both.carried[0], *both.pending)
+    assert both.to_carry(middle) == both.pending
+    assert both.before(middle, both.carried[0]) is both.books[0]
+    assert both.before(middle, ()) is both.books[1]
+    for place, carried in ((middle, both.pending), (first, both.pending)):
+        with pytest.raises(BadInput, match="by these amendments"):
+            both.before(place, carried)
 
 
-def test_what_a_proposal_adds_is_joined_to_what_is_known() -> None:
-    one, both = lineage(Amending()), lineage(Amending(), second())
-    added = Lineage.of([second().made().to_bytes()], WALLET.first.terms, one.newest)
-    assert one.joined(added).hashes == both.hashes
-    assert both.joined(added) is both
-    assert both.joined(lineage()) is both
-    assert both.joined(one) is both
-    apart = Lineage.of([Amending(new=NEWER).made().to_bytes()], WALLET.first.terms, book())
-    assert both.joined(apart).hashes == apart.hashes  # a certificate has it
-    with pytest.raises(BadInput, match="did not come"):
-        lineage().joined(added)
+def test_who_spoke_by_an_old_key_and_who_by_a_new_one_is_believed_since() -> None:
+    """In what was made before its HSM was lost, and ends after."""
+    both, first = of(second(), carried=[[Amending()]]), WALLET.ceremony.roster.hash
+    said = [
+        seal_envelope(DONE, WALLET_ADDRESS, b"said", Key.IDENTITY, key.sign)
+        for key in (WALLET.identity(LOST), NEW, NEWER)
+    ]
+    for message in said:
+        both.since(first).verify(message, 0)
+    for message in said[1:]:
+        both.since(both.books[1].roster.hash).verify(message, 0)
+        with pytest.raises(InvalidSignature):
+            both.book(first).verify(message, 0)
+    with pytest.raises(InvalidSignature):
+        both.since(both.books[1].roster.hash).verify(said[0], 0)
+
+
+def test_what_a_succession_has_carried_is_pending_no_more() -> None:
+    first = WALLET.ceremony.roster.hash
+    one, other = Amending().made().to_bytes(), Other(NEW).made().to_bytes()
+    both = of().with_pending(one).with_pending(other)
+    after = both.after(first, (one,))
+    assert (after.carried, after.pending) == (((one,),), (other,))
+    assert after.after(first, (one,)) is after
+    assert both.after(first, ()) is both
+    rival = after.after(first, both.pending)
+    assert (rival.carried, rival.pending) == ((both.pending,), ())
+    by_old = of(Amending(), Other()).after(first, (one,))
+    assert by_old.pending == ()  # that key of a helper is gone: its holder is repaired once more
+    apart = of(Amending(new=NEWER)).after(first, (one,))
+    assert (apart.carried, apart.pending) == (((one,),), ())  # a certificate has it
+
+
+def test_what_somebody_tells_takes_nothing_away() -> None:
+    first = WALLET.ceremony.roster.hash
+    one, other = Amending().made().to_bytes(), Other(NEW).made().to_bytes()
+    nothing, both = of(), of().with_pending(one).with_pending(other)
+    ahead = of().with_pending(one).after(first, (one,))
+    assert nothing.merged(both).to_bytes() == both.to_bytes()
+    assert both.merged(nothing).to_bytes() == both.to_bytes()
+    by_old = of(Other())
+    assert changes_in(of().with_pending(one).merged(by_old).pending) == changes_in(both.pending)
+    joined = both.merged(ahead)
+    assert (joined.carried, joined.pending) == (((one,),), (other,))
+    assert ahead.merged(both).to_bytes() == joined.to_bytes()
+    fork = of(Amending(new=NEWER))
+    assert of(Amending()).merged(fork).newest.roster.member(LOST).key == NEW.public
+    carried_fork = of(carried=[[Amending(new=NEWER)]])
+    assert ahead.merged(carried_fork).to_bytes() == ahead.to_bytes()
+
+
+def test_what_is_known_already_changes_nothing() -> None:
+    """Whoever says ACK again signs other bytes."""
+    lineage = of(Amending())
+    assert lineage.with_pending(Amending().made().to_bytes()) is lineage
+    with pytest.raises(BadInput, match="two replace one"):
+        lineage.with_pending(Amending(new=NEWER).made().to_bytes())
 
 
 # What a succession makes of it
@@ -300,6 +402,12 @@ def test_what_a_proposal_adds_is_joined_to_what_is_known() -> None:
 def carried() -> tuple[bytes, ...]:
     """The same bytes each time, although ECDSA draws a nonce."""
     return (Amending().made().to_bytes(),)
+
+
+@cache
+def made_lineage() -> Lineage:
+    """Once a succession has carried them."""
+    return Lineage.of([carried()], (), WALLET.first.terms, book())
 
 
 class Amended(Refresh):
@@ -314,7 +422,7 @@ class Amended(Refresh):
         return list(carried())
 
     def body(self) -> EpochBody:
-        terms = replace(self.first.terms, roster_hash=lineage(Amending()).hashes[-1])
+        terms = replace(self.first.terms, roster_hash=roster_hash(made_lineage()))
         return replace(super().body(), terms=terms)
 
 
@@ -343,9 +451,9 @@ def test_all_of_a_succession_verifies_under_the_roster_that_it_makes() -> None:
     attempt = Amended()
     certificate = SuccessorCertificate.from_bytes(attempt.certificate().to_bytes())
     proposed = certificate.verify(attempt.first, attempt.keys)
-    assert proposed.keys.roster == lineage(Amending()).newest.roster
+    assert proposed.keys.roster == made_lineage().newest.roster
     assert certificate.amendments == tuple(attempt.amendments())
-    assert certificate.verify_for(attempt.first, lineage(Amending())).members == (1, LOST)
+    assert certificate.verify_for(attempt.first, made_lineage()).members == (1, LOST)
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, LOST)))
     assert retirement.check(attempt.first, proposed.keys).successor == certificate.body.hash
     assert destroyed_in(attempt.destroyed(LOST), attempt.first, proposed.keys)
@@ -365,25 +473,23 @@ def test_a_successor_of_another_roster_is_none(wrong: type[Refresh]) -> None:
         certificate.verify(attempt.first, attempt.keys)
     if wrong is not Silent:  # to whoever skips epochs, an earlier one may have amended it
         with pytest.raises(Tampered):
-            certificate.verify_for(attempt.first, lineage(Amending()))
+            certificate.verify_for(attempt.first, made_lineage())
 
 
 def test_a_client_follows_no_roster_that_did_not_come_from_its_own() -> None:
     certificate = SuccessorCertificate.from_bytes(Amended().certificate().to_bytes())
     with pytest.raises(Tampered, match="did not come from the pinned one"):
-        certificate.verify_for(WALLET.first, lineage())
+        certificate.verify_for(WALLET.first, of())
 
 
-def test_what_is_carried_on_is_of_one_roster() -> None:
-    made_in, other = Amended(), Refresh()
-    with pytest.raises(BadInput, match="what another roster has made"):
-        check_carried(
-            check_propose(other.proposed(), other.first, other.keys),
-            check_propose(made_in.proposed(), made_in.first, made_in.keys),
-            [],
-            other.first,
-            other.keys,
-        )
+def test_amendments_stand_in_their_order() -> None:
+    class Unordered(Amended):
+        def amendments(self) -> list[bytes]:
+            return [second().made().to_bytes(), *carried()]
+
+    attempt = Unordered()
+    with pytest.raises(BadInput, match="not in their order"):
+        check_propose(attempt.proposed(), attempt.first, attempt.keys)
 
 
 def test_the_bytes_of_an_acknowledgement() -> None:

@@ -39,17 +39,10 @@ class Link(Refresh):
         return [CERTIFICATE]
 
 
-class Maker(Refresh):
-    """The attempt that made it."""
-
-    counter = MADE
-
-
 def carried(top: Refresh, *history: Refresh) -> None:
-    made_in = Maker()
     check_carried(
         check_propose(top.proposed(), top.first, top.keys),
-        check_propose(made_in.proposed(), made_in.first, made_in.keys),
+        Attempt(MADE, COORDINATOR),
         [each.propose() for each in history],
         top.first,
         top.keys,

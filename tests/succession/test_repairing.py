@@ -60,8 +60,8 @@ def order(**changes: object) -> RepairOrder:
     wanted = RepairOrder(
         wallet_id=body.terms.wallet_id,
         epoch_hash=body.hash,
-        roster_hash=wallet().ceremony.roster.hash,
         lost=LOST,
+        known_key=wallet().identity(LOST).public,
         identity_key=wallet().identity(LOST).public,
         delivery_key=FRESH,
         kek_digest=b"k" * 32,
@@ -89,7 +89,7 @@ def test_such_a_repair_is_possible() -> None:
     [
         {"wallet_id": WalletId(b"o" * 16)},
         {"epoch_hash": EpochHash(b"o" * 32)},
-        {"roster_hash": b"o" * 32},
+        {"known_key": p256_key(99).public},
         {"lost": 0},
         {"lost": 4},
         {"helpers": (2, 1)},

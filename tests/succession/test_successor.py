@@ -40,7 +40,7 @@ def honest() -> tuple[Refresh, SuccessorCertificate]:
 
 def lineage(attempt: Refresh) -> Lineage:
     """Of a roster that nothing has amended."""
-    return Lineage.of((), attempt.first.terms, attempt.keys)
+    return Lineage.of((), (), attempt.first.terms, attempt.keys)
 
 
 def refusal_of(attempt: Refresh) -> str:

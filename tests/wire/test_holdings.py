@@ -23,7 +23,7 @@ HELD = Holding(
     retirement=b"over",
     destroyed=b"",
     ended=b"gone",
-    amendments=(b"another key",),
+    lineage=b"another key",
 )
 
 
@@ -33,7 +33,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
         b"\0\0\0\x0bcertificate" + b"\0\0\0\x06done 1"
         b"\0\2\0\0\0\x06done 1\0\0\0\x06done 2" + b"\0\0\0\0"
         b"\0\0\0\4over" + b"\0\0\0\0" + b"\0\0\0\4gone"
-        b"\0\1\0\0\0\x0banother key"
+        b"\0\0\0\x0banother key"
     )
     assert HELD.place == b"w" * 16 + b"\0\0\0\2" + b"h" * 32
 
@@ -61,7 +61,7 @@ def test_it_is_read_back_as_it_was_written(
         retirement=document,
         destroyed=document,
         ended=document,
-        amendments=dones,
+        lineage=document,
     )
     assert Holding.from_bytes(held.to_bytes()) == held
 

@@ -84,7 +84,7 @@ def test_a_wallet_with_a_successor_reads_back(
     certificate: bytes, dones: tuple[bytes, ...], retirement: bytes, destroyed: bytes
 ) -> None:
     newer = ShownSuccession(certificate, dones, retirement, (destroyed,))
-    shown = Shown(b"the first", (b"done",), (), newer, (b"another key",))
+    shown = Shown(b"the first", (b"done",), (), newer, b"another key")
     assert Shown.from_parts(shown.to_parts()) == shown
 
 

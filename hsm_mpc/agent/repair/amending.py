@@ -7,7 +7,7 @@ from hsm_mpc.agent.repair.orders import policy_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
 from hsm_mpc.succession.amendment import Amendment
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, changes_in
 
 
 def amend(holder: ActingHolder, body: EpochBody, source: bytes) -> None:
@@ -17,20 +17,18 @@ def amend(holder: ActingHolder, body: EpochBody, source: bytes) -> None:
         body: of the newest epoch here.
 
     Raises:
-        Refused: `other-roster`: it amends another roster than the one in force; `administrators`.
+        Refused: `other-roster`: another key has taken the place of that one; `administrators`.
         ProtocolAbort: it does not hold. No holder is to blame.
     """
     known, wallet_id = holder.lineage(body.terms), body.terms.wallet_id
     try:
         amendment = Amendment.from_bytes(source)
-        begun = known.book(amendment.order.roster_hash)
-        joined = known.joined(Lineage.of([source], body.terms, begun))
+        _require_first(known, body, amendment)
+        joined = known.with_pending(source)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"an amendment that does not hold: {broken}") from broken
     if joined is known:
         return
-    if amendment.order.roster_hash != known.hashes[-1]:
-        raise Refused("other-roster", "the roster in force here is another one")
     if policy_of(holder, body).administrators is not None:
         raise Refused("administrators", "they amend no roster in this version")
     order = amendment.order
@@ -41,7 +39,15 @@ def amend(holder: ActingHolder, body: EpochBody, source: bytes) -> None:
             "name": body.terms.name,
             "holder": order.lost,
             "identity_key": order.identity_key.encoded.hex(),
-            "roster_hash": joined.hashes[-1].hex(),
+            "roster_hash": joined.newest.roster.hash.hex(),
         },
     )
     holder.keep_lineage(wallet_id, joined)
+
+
+def _require_first(known: Lineage, body: EpochBody, amendment: Amendment) -> None:
+    """Of two that replace one key the first counts. Raises: Refused: `other-roster`."""
+    lost, before, after = amendment.change
+    for other, replaced, by in changes_in(known.to_carry(body.terms.roster_hash)):
+        if (other, replaced) == (lost, before) and by != after:
+            raise Refused("other-roster", "another key has taken the place of that one here")

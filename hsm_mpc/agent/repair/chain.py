@@ -49,8 +49,10 @@ class KnownWallet:
     def keep(self, holder: ActingHolder) -> None:
         """Write all that is public of it; what is there already stays."""
         wallet_id, epochs = self.body.terms.wallet_id, holder.epochs(self.body.terms.wallet_id)
-        if self.lineage.amendments:
-            holder.keep_lineage(wallet_id, self.lineage)
+        known = holder.lineage(self.body.terms)
+        merged = known.merged(self.lineage)
+        if merged.to_bytes() != known.to_bytes():
+            holder.keep_lineage(wallet_id, merged)
         for h, document, content in self._documents():
             if epochs.kept(h, document) is None:
                 epochs.keep(h, document, content)
@@ -94,17 +96,19 @@ def _verified(
     """Raises: HsmMpcError: anything does not hold."""
     certificate = Certificate.from_bytes(chain.certificate)
     certificate.verify(holder.roster)
-    lineage = Lineage.of(chain.amendments, certificate.body.terms, holder.keys)
+    lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, holder.keys)
     check_all_done(holder.keys, certificate, chain.dones, holder.clock())
     bodies, made_in = [certificate.body], Attempt.NONE
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
     for succession in chain.successions:
-        before, keys = bodies[-1], lineage.book(bodies[-1].terms.roster_hash)
-        proposed, body = _succeeding(before, succession, keys)
+        before = bodies[-1]
+        proposed, body = _succeeding(before, succession, lineage)
         said[before.hash] = {
-            **_own_done(holder.me, before, dones, keys),
-            **_own_destroyed(holder.me, before, succession.destroyed, proposed.keys),
+            **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
+            **_own_destroyed(
+                holder.me, before, succession.destroyed, lineage.since(body.terms.roster_hash)
+            ),
         }
         dones, made_in = succession.dones, proposed.content.attempt
         bodies.append(body)
@@ -117,11 +121,12 @@ def _verified(
 
 
 def _succeeding(
-    before: EpochBody, succession: ShownSuccession, keys: KeyBook
+    before: EpochBody, succession: ShownSuccession, lineage: Lineage
 ) -> tuple[Proposed, EpochBody]:
     certificate = SuccessorCertificate.from_bytes(succession.certificate)
-    proposed = certificate.verify(before, keys)
-    retired = Retirement.from_bytes(succession.retirement).check(before, proposed.keys)
+    proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
+    keys = lineage.since(certificate.body.terms.roster_hash)
+    retired = Retirement.from_bytes(succession.retirement).check(before, keys)
     if retired.successor != certificate.body.hash:
         raise Tampered("an epoch was retired for another one")
     return proposed, certificate.body

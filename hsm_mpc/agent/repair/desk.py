@@ -31,7 +31,6 @@ from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.envelope import bundle
 
 
 class RepairDesk:
@@ -69,7 +68,7 @@ class RepairDesk:
 
     def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes, bytes]:
         """Policy file and client list of the newest epoch, if it is `h` and the own share of it
-        opens; the own newest DONE, and the amendments of the roster. A repair that an error
+        opens; the own newest DONE, and the lineage of its roster. A repair that an error
         interrupted is finished before.
 
         Raises:
@@ -86,16 +85,16 @@ class RepairDesk:
             policy = epochs.kept(h, EpochDocument.POLICY)
             clients = epochs.kept(h, EpochDocument.CLIENTS)
             done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, newest.body)
-            amendments = self._holder.lineage(newest.body.terms).amendments
+            lineage = self._holder.lineage(newest.body.terms)
         if policy is None or clients is None or done is None:
             raise Tampered("the policy, the client list or the DONE of an epoch is missing")
-        return policy, clients, done, bundle(amendments)
+        return policy, clients, done, lineage.to_bytes()
 
     def amend(self, wallet_id: WalletId, source: bytes) -> None:
         """AMENDMENT → kept: the wallet's roster has another identity key of one holder.
 
         Raises:
-            Refused: `other-roster`: it is not of the roster in force here; `administrators`;
+            Refused: `other-roster`: another key has taken the place of that one; `administrators`;
                 `unknown-wallet`, or `wallet-destroyed`.
             ProtocolAbort: it does not hold. No holder is to blame.
         """
@@ -189,7 +188,8 @@ class RepairDesk:
         with self._concerned(source) as (order, body), self._consents.serving(Plan.of(order)):
             if not self._has_begun(order):
                 require_consent(self._holder, self._consents, order, body)
-            require_signed(self._holder, order, body)
+            if not receiving.is_done(self._holder, order):
+                require_signed(self._holder, order, body)
             yield order, body
 
     @contextmanager
@@ -199,7 +199,8 @@ class RepairDesk:
         if self._holder.me == order.lost:
             with self._successions.alone():
                 body = self._lost_body(order)
-                require_possible(self._holder, order, body)
+                if not receiving.is_done(self._holder, order):  # whose key is in force since
+                    require_possible(self._holder, order, body)
                 yield order, body
         else:
             with self._successions.newest(order.wallet_id) as newest:

@@ -46,11 +46,13 @@ class Offer:
     """v_r ‖ v_r, sealed."""
     signature: bytes
     """The own one over `offer_message`: made once, so that a plan with it stays the same."""
+    taken_by: bytes = b""
+    """sid of the repair whose share is about to be sealed under that key; empty: of none yet."""
 
     def to_bytes(self) -> bytes:
         """As it lies on disk."""
         generation, uri = u32be(self.key_generation), self.kek_uri.encode()
-        made = [self.delivery_key, self.blob, self.signature]
+        made = [self.delivery_key, self.blob, self.signature, self.taken_by]
         return bundle([self.epoch_hash, generation, uri, *made])
 
     @classmethod
@@ -59,8 +61,8 @@ class Offer:
         try:
             h, generation, uri, *made = unbundled(source)
             number = int.from_bytes(generation, "big")
-            delivery_key, blob, signature = made
-            return cls(EpochHash(h), number, uri.decode(), delivery_key, blob, signature)
+            delivery_key, blob, signature, sid = made
+            return cls(EpochHash(h), number, uri.decode(), delivery_key, blob, signature, sid)
         except ValueError as damaged:
             raise Tampered("the offer of a repair is damaged") from damaged
 

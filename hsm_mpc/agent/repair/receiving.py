@@ -1,7 +1,8 @@
 """R1 and R2 → the own share again, sealed, opened and said to be there (step 6.7.5).
 
-Order: a record → blob → the record that names it, whose rename is the commit → DONE → keys that
-no record names go → the register → the offer goes. What a crash interrupts, the same call finishes.
+Order: the offer names the repair → a record → blob → the record that names it, whose rename is the
+commit → DONE → keys that no record names go → the register → the roster's amendment → the offer
+goes. What a crash interrupts, the same call finishes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import Done, ack_message
 from hsm_mpc.certificates.repair_order import RepairOrder
-from hsm_mpc.errors import BadEncoding, Refused, Tampered
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols import repair, repair_checks
 from hsm_mpc.protocols.suite import Suite
@@ -37,7 +38,6 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.succession.amendment import Amendment
-from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair, expected_in_repair
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
@@ -87,6 +87,7 @@ def recover(
             with opened_offer(holder, body, offered) as delivery:
                 share = repair.recover(checked, delivery, received)
                 try:
+                    repairs.put_offer(replace(offered, taken_by=order.session_id).to_bytes())
                     _seal(holder, order, body, offered, share, delivery)
                 finally:
                     share.release()
@@ -101,17 +102,16 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     offered = kept_offer(holder, wallet_id)
-    if offered is None:
+    if offered is None or not offered.taken_by:
         return
-    repairs = holder.store.repairs(wallet_id)
-    for kept in repairs.orders():
-        order = RepairOrder.from_terms(unbundled(kept)[0])
-        if (order.lost, order.delivery_key) == (holder.me, offered.delivery_key):
-            encoded = holder.epochs(wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
-            body = body_of(order.epoch_hash, encoded or b"")
-            if _is_sealed(holder, body, offered):
-                _finished(holder, order, body)
-                return
+    kept = holder.store.repairs(wallet_id).kept(offered.taken_by, RepairDocument.ORDER)
+    if kept is None:
+        raise Tampered("the order of a repair is missing")
+    order = RepairOrder.from_terms(unbundled(kept)[0])
+    encoded = holder.epochs(wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
+    body = body_of(order.epoch_hash, encoded or b"")
+    if _is_sealed(holder, body, offered):
+        _finished(holder, order, body)
 
 
 def is_done(holder: ActingHolder, order: RepairOrder) -> bool:
@@ -230,11 +230,14 @@ def _finished(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> byte
 def _amend(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
     """This holder's HSM is another one than before: what proves it to the others goes to disk."""
     signed = holder.store.repairs(order.wallet_id).kept(order.session_id, RepairDocument.SIGNED)
-    known = holder.lineage(body.terms).amendments
     ack = _acknowledged(holder, order, body)
-    amendment = Amendment(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
-    lineage = Lineage.of([*known, amendment], body.terms, holder.keys)
-    holder.audit("roster-amended", {**named(order, body), "roster_hash": lineage.hashes[-1].hex()})
+    try:
+        amendment = Amendment(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
+        lineage = holder.lineage(body.terms).with_pending(amendment)
+    except (BadInput, InvalidSignature) as broken:
+        raise Tampered(f"the order of a repair does not hold any more: {broken}") from broken
+    roster_hash = lineage.newest.roster.hash.hex()
+    holder.audit("roster-amended", {**named(order, body), "roster_hash": roster_hash})
     holder.keep_lineage(order.wallet_id, lineage)
 
 

@@ -121,7 +121,7 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
         return
     before = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
     proof = Retirement.from_bytes(epochs.kept(h, EpochDocument.RETIREMENT) or b"")
-    attempt = proof.check(before, holder.keys_of(body)).attempt
+    attempt = proof.check(before, holder.keys_since(body)).attempt
     said = epochs.kept(h, EpochDocument.DONE)
     group = before.terms.group
     own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)

@@ -76,7 +76,7 @@ def adopt(
         return kept
     live.require_not_retiring()
     voted = vote_for(live.register, attempt, h)
-    live.learn(made_in.lineage)
+    live.keep(live.lineage_after(made_in))
     record = share_of(live, suite, certificate, made_in, transcript)
     done = done_of(live, attempt, certificate.body, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
@@ -159,7 +159,8 @@ def _carried(
     if proposed.content.successor != certificate.body.hash:
         raise Refused("other-successor", "the attempt is not for the certified successor")
     try:
-        check_carried(proposed, made_in, unbundled(history), live.body, live.keys)
+        made = made_in.content.attempt
+        check_carried(proposed, made, unbundled(history), live.body, live.keys)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"what is carried on is not proven: {broken}") from broken
     return proposed

@@ -14,6 +14,7 @@ from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.lineage import changes_in
 from hsm_mpc.succession.propose import Proposed, check_propose
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DEAL, PROPOSE
@@ -57,7 +58,7 @@ def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
     if answer is not None:
         return answer
     _check_membership(live, proposed)
-    live.learn(proposed.lineage)
+    live.keep(live.lineage.merged_with(proposed.content.amendments))
     live.attempts.keep(alpha, AttemptDocument.PROPOSE, source)
 
     def draw(into: Secret) -> None:
@@ -103,5 +104,6 @@ def _check_membership(live: LiveEpoch, proposed: Proposed) -> None:
         raise ProtocolAbort("the own join came back altered")
     if proposed.content.dones[me - 1] != live.own_done():
         raise Refused("old-confirmation", "the proposal names an older confirmation of this holder")
-    if live.lineage.hashes[-1] not in proposed.lineage.hashes:  # else a lost HSM has a vote
+    known = live.lineage.to_carry(live.body.terms.roster_hash)
+    if not changes_in(known) <= changes_in(proposed.content.amendments):  # a lost HSM has a vote
         raise Refused("other-roster", "the proposal lacks an amendment of the roster")

@@ -21,6 +21,7 @@ from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -95,13 +96,16 @@ class LiveEpoch:
         """Every roster of this wallet. Raises: Tampered."""
         return self.holder.lineage(self.body.terms)
 
-    def learn(self, lineage: Lineage) -> None:
-        """What a proposal adds to the rosters of this wallet, on disk."""
-        known = self.lineage
-        joined = known.joined(lineage)
-        if joined is not known:
-            self.audit("roster-amended", {"roster_hash": joined.hashes[-1].hex()})
-            self.holder.keep_lineage(self.wallet_id, joined)
+    def lineage_after(self, made_in: Proposed) -> Lineage:
+        """Once a succession from this epoch has carried what that proposal carries."""
+        carried = made_in.content.amendments
+        return self.lineage.after(self.body.terms.roster_hash, carried)
+
+    def keep(self, lineage: Lineage) -> None:
+        """What has amended the roster of this wallet, on disk."""
+        if lineage.to_bytes() != self.lineage.to_bytes():
+            self.audit("roster-amended", {"roster_hash": lineage.newest.roster.hash.hex()})
+            self.holder.keep_lineage(self.wallet_id, lineage)
 
     def successor(self, h: EpochHash) -> HeldEpoch | None:
         """What was staged as `h`, if it was."""

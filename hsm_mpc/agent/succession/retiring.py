@@ -132,12 +132,13 @@ def _retired_in(live: LiveEpoch, source: bytes, certificate: bytes) -> tuple[Ret
 
 
 def _keys_of_successor(live: LiveEpoch, h: EpochHash, certificate: bytes) -> KeyBook:
-    """Under the roster that the successor `h` names, as far as it is known here."""
+    """Under the roster that the successor `h` names, and since, as far as it is known here."""
     known = live.epochs.kept(h, EpochDocument.CERTIFICATE)
     if known is None and not certificate:
         return live.lineage.newest
     payload = known if known is not None else parse_envelope(certificate).payload
-    return certificate_in(live, payload)[1].keys
+    certified, made_in = certificate_in(live, payload)
+    return live.lineage_after(made_in).since(certified.body.terms.roster_hash)
 
 
 def _take_successor(
@@ -151,7 +152,7 @@ def _take_successor(
     certified, made_in = certificate_in(live, payload)
     if certified.body.hash != retired.successor:
         raise BadInput("the certificate of another successor than the retirement's")
-    live.learn(made_in.lineage)
+    live.keep(live.lineage_after(made_in))
     share_of(live, suite, certified, made_in, transcript)
     if known is None:
         live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, payload)
@@ -177,7 +178,7 @@ def kept_retirement(holder: ActingHolder, replaced: EpochBody, payload: bytes) -
     retirement = Retirement.from_bytes(payload)
     h = retirement.successor_in(replaced)
     encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
-    return retirement.check(replaced, holder.keys_of(body_of(h, encoded or b"")))
+    return retirement.check(replaced, holder.keys_since(body_of(h, encoded or b"")))
 
 
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
