@@ -77,8 +77,6 @@ class Amendment:
         """
         order = self.order
         check_offer(order, Predecessor(terms, order.epoch_hash))
-        if order.known_key not in keys[order.lost]:
-            raise BadInput("amendment: the roster has another key of that holder")
         if any(order.identity_key in known for known in keys.values()):
             raise BadInput("amendment: a holder has that key, or had it")
         check_helpers(order, keys)

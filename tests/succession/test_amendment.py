@@ -19,7 +19,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.amendment import Amendment, amended
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, changes_in
+from hsm_mpc.succession.lineage import Lineage, changes_in, replaced_between
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
@@ -385,6 +385,14 @@ def test_what_somebody_tells_takes_nothing_away() -> None:
     assert of(Amending()).merged(fork).newest.roster.member(LOST).key == NEW.public
     carried_fork = of(carried=[[Amending(new=NEWER)]])
     assert ahead.merged(carried_fork).to_bytes() == ahead.to_bytes()
+
+
+def test_who_has_another_key_is_told() -> None:
+    lineage = of(Amending(), Other())
+    assert replaced_between(lineage.books[0].roster, lineage.newest.roster) == (2, 3)
+    first = WALLET.ceremony.roster
+    assert replaced_between(first, of(Amending()).newest.roster) == (LOST,)
+    assert replaced_between(first, first) == ()
 
 
 def test_what_is_known_already_changes_nothing() -> None:

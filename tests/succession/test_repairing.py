@@ -19,6 +19,7 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
+    check_offer,
     check_signatures,
     check_terms,
     delivery_keys_in,
@@ -116,6 +117,12 @@ def test_such_a_repair_is_not(changes: dict[str, object]) -> None:
 def test_nor_is_what_was_offered_so(changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         check_terms(offered(order(**changes)), wallet().first, wallet().ceremony.roster)
+
+
+@pytest.mark.parametrize("lost", [0, 4])
+def test_who_is_lost_stands_in_the_roster(lost: int) -> None:
+    with pytest.raises(BadInput):
+        check_offer(offered(order(lost=lost)), wallet().first)
 
 
 def test_another_hsm_may_offer() -> None:
