@@ -67,6 +67,7 @@ OF_ONE_STEP = {
     *("registry.open", "registry.add", "registry.confirm"),
     *("registry.age", "registry.attempt", "registry.succession"),
     *("registry.plan", "registry.drop-plan", "registry.destroyed", "registry.repaired"),
+    "registry.lineage",
 }
 """Files of clients and coordinators: a seed, evidence, a database (test_files_of_one_step.py)."""
 
