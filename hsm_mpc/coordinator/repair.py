@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody
@@ -114,27 +114,52 @@ class Repairer:
 
     def _repair(self, wallet: Registered, lost: int) -> Epochs:
         epochs = self._refresher.advance(wallet)
-        self._require_retired(epochs)
-        body = epochs.newest_body
-        self._tell_of_amendments(body)
-        told = self._documents(wallet, body, lost)
-        if lost in told:  # an answer of it was lost: it has its share again
-            done = told[lost].done
-            if parse_envelope(done).kind is not REPAIR_DONE:
-                raise Refused(
-                    "share-opens",
-                    f"holder {self._links.name(lost)}: its share of {wallet.name} opens",
-                )
-        else:
-            done = self._repaired_by(wallet, epochs, lost, told)
-        self._registry.keep_repaired(wallet.wallet_id, body.hash, lost, done)
-        self._tell_of_amendments(body)
+        self._tell_of_amendments(epochs.newest_body)
+        repaired = [self._repaired_in(wallet, each, lost) for each in self._live(epochs, lost)]
+        if not any(repaired):
+            raise Refused(
+                "share-opens", f"holder {self._links.name(lost)}: its share of {wallet.name} opens"
+            )
         try:
             return self._refresher.refresh(wallet, ())
         except Refused as refused:
             raise Refused(refused.rule, f"{_REPAIRED}: {refused}") from refused
         except NotReady as waits:
             raise NotReady(f"{_REPAIRED}: {waits}", waits.waiting_for) from waits
+
+    def _live(self, epochs: Epochs, lost: int) -> list[Epochs]:
+        """The wallet up to each epoch of which `lost` has to have a share, the older one first:
+        both of two that live, so that it can adopt the newer one (step 6.7.1).
+
+        Raises:
+            NotReady: it has adopted that: once the older one has ended, its share is repaired.
+        """
+        newest = epochs.newest
+        if newest is None or newest.retirement:
+            return [epochs]
+        if lost in newest.dones:
+            missing = newest.waiting_for(self._links.indices)
+            raise NotReady(
+                f"epoch {newest.epoch - 1} is not retired yet",
+                [self._links.name(index) for index in missing],
+            )
+        before = replace(epochs, successions=epochs.successions[:-1])
+        is_adopted = len(newest.dones) >= epochs.first.terms.sizes.t
+        return [before, epochs] if is_adopted else [before]
+
+    def _repaired_in(self, wallet: Registered, epochs: Epochs, lost: int) -> bool:
+        """The share of holder `lost` in the newest of these epochs; False: it opens."""
+        body = epochs.newest_body
+        told = self._documents(wallet, body, lost)
+        if lost not in told:
+            done = self._repaired_by(wallet, epochs, lost, told)
+        elif parse_envelope(told[lost].done).kind is REPAIR_DONE:
+            done = told[lost].done  # an answer of it was lost: it has its share again
+        else:
+            return False
+        self._registry.keep_repaired(wallet.wallet_id, body.hash, lost, done)
+        self._tell_of_amendments(body)
+        return True
 
     def _repaired_by(
         self, wallet: Registered, epochs: Epochs, lost: int, told: Mapping[int, _Told]
@@ -178,16 +203,6 @@ class Repairer:
         if index in told:
             return told[index].done
         return epochs.newest_done(index, epochs.newest_body.epoch)
-
-    def _require_retired(self, epochs: Epochs) -> None:
-        """In this version a share is repaired in an epoch that alone is left (step 6.7.1)."""
-        newest = epochs.newest
-        if newest is not None and not newest.retirement:
-            missing = newest.waiting_for(self._links.indices)
-            raise NotReady(
-                f"epoch {newest.epoch - 1} is not retired yet",
-                [self._links.name(index) for index in missing],
-            )
 
     def _documents(self, wallet: Registered, body: EpochBody, lost: int) -> Mapping[int, _Told]:
         """What each holder tells of the newest epoch, as far as it is true.

@@ -206,16 +206,6 @@ def test_helpers_that_answer_are_taken_and_too_few_are_told_of(office: Office) -
     assert few.value.waiting_for == ("h1",)
 
 
-def test_nothing_is_repaired_while_an_epoch_waits_for_its_end(office: Office) -> None:
-    office.made()
-    office.links[3].down = True
-    office.client.refresh("treasury", (3,))
-    lose_keys(office, 2)
-    with pytest.raises(NotReady) as waits:
-        office.client.repair("treasury", 2)
-    assert "h3" in waits.value.waiting_for
-
-
 @pytest.mark.parametrize("whose", [b"", b"\0\4", b"\0\1\0\2"])
 def test_a_repair_is_of_one_holder_of_the_roster(office: Office, whose: bytes) -> None:
     office.made()

@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from hsm_mpc.store.record import NOT_SEALED
-from tests.agent.making import Making
+from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.store.record import NOT_SEALED, EpochState
+from tests.agent.making import Making, keks
 from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
+from tests.agent.test_repair_of_two import adopted_by_two, in_successor
 from tests.crash.deaths import Death, DeathError, Moment
 from tests.crash.phoenix import Phoenix
 from tests.named_steps import nothing_happens
@@ -147,3 +149,45 @@ def test_the_one_that_is_repaired_onto_another_hsm_dies_at_any_change(
     assert count > 20
     Round(world, making.certificate(), b"after all of them").commit(1, LOST).sign(LOST)
     report_line(f"repair: who has another HSM died {moment} changes up to {count}, {apart} apart")
+
+
+@AT_WHAT
+def test_the_one_that_lacks_the_newer_of_two_dies_at_any_change(
+    world: World, moment: Moment, apart: int, report_line: Callable[[str], None]
+) -> None:
+    making = Making.of(world)
+    making.active()
+    refreshing = adopted_by_two(making)
+    phoenix, nonces = Phoenix(world, LOST), itertools.count()
+    h = refreshing.successor.hash
+    for count in itertools.count(step=apart):
+        acting = phoenix.party.acting
+        for record in acting.epochs(making.wallet_id).records():
+            if record.epoch_hash == h:
+                destroy_keys(acting, making.wallet_id, record)
+                acting.epochs(making.wallet_id).drop(h)
+        repairing = in_successor(making, refreshing)
+        death = Death.at(moment, count)
+        phoenix.watch = death.observer
+        try:
+            repaired(repairing, nonces)
+        except DeathError:
+            phoenix.restart()
+        phoenix.watch = nothing_happens
+        acting = phoenix.party.acting
+        sealed = {
+            each.epoch_hash: each.blob_digest for each in acting.epochs(making.wallet_id).records()
+        }
+        if sealed.get(h, NOT_SEALED) == NOT_SEALED:
+            repaired(repairing, nonces)
+        states = {each.epoch_hash: each.state for each in acting.epochs(making.wallet_id).records()}
+        assert states == {refreshing.replaced.hash: EpochState.ACTIVE, h: EpochState.STAGED}
+        assert len(keks(phoenix.party)) == 2
+        assert acting.store.repairs(making.wallet_id).offer() is None
+        if not death.has_come:
+            break
+    assert count > 20
+    assert refreshing.adopt(LOST)
+    report_line(
+        f"repair: who lacks the newer of two died {moment} changes up to {count}, {apart} apart"
+    )

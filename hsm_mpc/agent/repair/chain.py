@@ -28,7 +28,9 @@ from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
 @dataclass(frozen=True, slots=True)
 class KnownWallet:
-    """A wallet from its key generation to the epoch that lives, every signature verified."""
+    """A wallet from its key generation to the epoch that lives, or to one that may take its place;
+    every signature verified.
+    """
 
     chain: Chain
     bodies: tuple[EpochBody, ...]
@@ -43,7 +45,7 @@ class KnownWallet:
 
     @property
     def body(self) -> EpochBody:
-        """Of the epoch that lives."""
+        """Of the newest epoch."""
         return self.bodies[-1]
 
     def keep(self, holder: ActingHolder) -> None:
@@ -63,7 +65,8 @@ class KnownWallet:
             yield body.hash, EpochDocument.BODY, body.to_bytes()
             yield body.hash, EpochDocument.CERTIFICATE, certificate
         for body, succession in zip(self.bodies, self.chain.successions, strict=False):
-            yield body.hash, EpochDocument.RETIREMENT, succession.retirement
+            if succession.retirement:
+                yield body.hash, EpochDocument.RETIREMENT, succession.retirement
         for h, messages in self.own_messages.items():
             for document, message in messages.items():
                 yield h, document, message
@@ -77,7 +80,7 @@ def known_wallet(
     """A wallet as a coordinator tells of it.
 
     Args:
-        encoded: a `Chain`, whose newest epoch has taken the place of the one before for good.
+        encoded: a `Chain`; its newest epoch need not have taken the place of the one before.
         policy_file: of that epoch.
         clients: its client list.
 
@@ -102,8 +105,8 @@ def _verified(
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
     for succession in chain.successions:
-        before = bodies[-1]
-        proposed, body = _succeeding(before, succession, lineage)
+        before, is_last = bodies[-1], succession is chain.successions[-1]
+        proposed, body = _succeeding(before, succession, lineage, is_last)
         said[before.hash] = {
             **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
             **_own_destroyed(
@@ -121,10 +124,12 @@ def _verified(
 
 
 def _succeeding(
-    before: EpochBody, succession: ShownSuccession, lineage: Lineage
+    before: EpochBody, succession: ShownSuccession, lineage: Lineage, is_last: bool
 ) -> tuple[Proposed, EpochBody]:
     certificate = SuccessorCertificate.from_bytes(succession.certificate)
     proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
+    if is_last and not succession.retirement:
+        return proposed, certificate.body
     keys = lineage.since(certificate.body.terms.roster_hash)
     retired = Retirement.from_bytes(succession.retirement).check(before, keys)
     if retired.successor != certificate.body.hash:

@@ -18,7 +18,7 @@ from hsm_mpc.agent.repair.orders import (
     require_possible,
     require_signed,
 )
-from hsm_mpc.agent.repair.register import require_registered
+from hsm_mpc.agent.repair.register import is_undecided, require_registered
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import HeldWallets, body_of
@@ -67,25 +67,23 @@ class RepairDesk:
                 self._holder.alarm(wallet_id, damaged)
 
     def documents(self, wallet_id: WalletId, h: EpochHash) -> tuple[bytes, bytes, bytes, bytes]:
-        """Policy file and client list of the newest epoch, if it is `h` and the own share of it
-        opens; the own newest DONE, and the lineage of its roster. A repair that an error
-        interrupted is finished before.
+        """Policy file and client list of the epoch `h`, if this holder signs in it and its own
+        share of it opens; the own newest DONE of it, and the lineage of its roster. A repair that
+        an error interrupted is finished before.
 
         Raises:
             Refused: `unknown-wallet`, `wallet-destroyed` or `other-epoch`.
         """
         with self._successions.alone():
             self._settle(wallet_id)
-        with self._successions.newest(wallet_id) as newest:
-            if newest.body.hash != h:
-                raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
+        with self._successions.signing(wallet_id, h) as held:
             epochs = self._holder.epochs(wallet_id)
-            with opened_share(self._holder, newest.body):  # else this holder is of no help
+            with opened_share(self._holder, held.body):  # else this holder is of no help
                 pass
             policy = epochs.kept(h, EpochDocument.POLICY)
             clients = epochs.kept(h, EpochDocument.CLIENTS)
-            done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, newest.body)
-            lineage = self._holder.lineage(newest.body.terms)
+            done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, held.body)
+            lineage = self._holder.lineage(held.body.terms)
         if policy is None or clients is None or done is None:
             raise Tampered("the policy, the client list or the DONE of an epoch is missing")
         return policy, clients, done, lineage.to_bytes()
@@ -179,7 +177,7 @@ class RepairDesk:
                 return receiving.recover(self._holder, self._suite(body), order, body, messages)
             finally:  # also what fails may have put another key into the record
                 self._wallets.forget(order.wallet_id)
-                if body.epoch:
+                if body.epoch and not is_undecided(self._holder, body):
                     self._successions.forget(order.wallet_id, body.prev_hash)
 
     @contextmanager
@@ -203,9 +201,9 @@ class RepairDesk:
                     require_possible(self._holder, order, body)
                 yield order, body
         else:
-            with self._successions.newest(order.wallet_id) as newest:
-                require_possible(self._holder, order, newest.body)
-                yield order, newest.body
+            with self._successions.signing(order.wallet_id, order.epoch_hash) as held:
+                require_possible(self._holder, order, held.body)
+                yield order, held.body
 
     def _settle(self, wallet_id: WalletId) -> None:
         """Nothing is left of a repair that was interrupted, unless the wallet is at its end."""

@@ -17,7 +17,7 @@ from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair.helping import named, received_splits
 from hsm_mpc.agent.repair.offering import Offer, kek_digest_in, kept_offer, opened_offer
 from hsm_mpc.agent.repair.orders import setup_of
-from hsm_mpc.agent.repair.register import catch_up, is_in_roster
+from hsm_mpc.agent.repair.register import catch_up, is_in_roster, is_undecided
 from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of, context_of
@@ -109,7 +109,9 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
         raise Tampered("the order of a repair is missing")
     order = RepairOrder.from_terms(unbundled(kept)[0])
     encoded = holder.epochs(wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
-    body = body_of(order.epoch_hash, encoded or b"")
+    if encoded is None:  # a successor whose share was never sealed went at the start
+        return
+    body = body_of(order.epoch_hash, encoded)
     if _is_sealed(holder, body, offered):
         _finished(holder, order, body)
 
@@ -179,8 +181,8 @@ def _seal(
 
 
 def _reserved(holder: ActingHolder, body: EpochBody, offered: Offer) -> EpochRecord:
-    """The record that was there, with another key; or a new one of an epoch that lives, on disk
-    before its blob is.
+    """The record that was there, with another key; or a new one of an epoch that lives, or may
+    come to, on disk before its blob is.
     """
     epochs = holder.epochs(body.terms.wallet_id)
     for record in epochs.records():
@@ -195,7 +197,7 @@ def _reserved(holder: ActingHolder, body: EpochBody, offered: Offer) -> EpochRec
             )
     clients = ClientList.from_bytes(epochs.kept(body.hash, EpochDocument.CLIENTS) or b"")
     reserved = EpochRecord(
-        state=EpochState.ACTIVE,
+        state=EpochState.STAGED if is_undecided(holder, body) else EpochState.ACTIVE,
         epoch_hash=body.hash,
         blob_digest=NOT_SEALED,
         kek_uri=offered.kek_uri,

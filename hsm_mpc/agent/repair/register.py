@@ -47,26 +47,52 @@ def require_registered(holder: ActingHolder, body: EpochBody) -> None:
     """
     register = holder.registers.read(body.terms.wallet_id)
     if register is None and not is_in_roster(holder, body):
+        if body.epoch and _retired_for(holder, _before(holder, body)) != body.hash:
+            raise Refused("other-epoch", "the epoch before that one is repaired first")
         return
     if register is None:
         raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
-    if register.epoch_hash != body.hash:
+    if is_undecided(holder, body):
+        _require_votable(holder, register, body)
+    elif register.epoch_hash != body.hash:
         if not _is_ancestor(holder, register, body):
             raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
-        return
-    if register.adopted is not None:  # it takes the place of this one, or another adoption does
+    elif register.adopted is not None:  # it takes the place of this one, or another adoption does
         raise Refused("voted", "this holder has adopted a successor of that epoch")
-    if _retired_for(holder, body) is not None:
+    elif _retired_for(holder, body) is not None:
         raise Refused("epoch-retiring", "the end of that epoch is decided here")
+
+
+def is_undecided(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether this is a successor of the epoch that the HSM names, whose end is not proven here."""
+    register = holder.registers.read(body.terms.wallet_id)
+    if register is None or body.epoch == 0 or register.epoch_hash != body.prev_hash:
+        return False
+    return _retired_for(holder, _before(holder, body)) is None
+
+
+def _require_votable(holder: ActingHolder, register: Register, body: EpochBody) -> None:
+    """This holder may adopt that successor once it has its share: it has one of the epoch before.
+
+    Raises:
+        Refused: `other-epoch` or `voted`.
+    """
+    records = holder.epochs(body.terms.wallet_id).records()
+    if all(each.epoch_hash != body.prev_hash for each in records):
+        raise Refused("other-epoch", "the epoch before that one is repaired first")
+    if register.adopted is not None and register.adopted.epoch_hash != body.hash:
+        raise Refused("voted", "this holder has adopted another successor")
 
 
 def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     """The register names this epoch, whose share is sealed; of the one before no key is left, and
-    DESTROYED of it is there for those who ask.
+    DESTROYED of it is there for those who ask. Where that one lives still, it goes on to do so.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
+    if is_undecided(holder, body):
+        return
     wallet_id = body.terms.wallet_id
     epochs = holder.epochs(wallet_id)
     register = holder.registers.read(wallet_id)
@@ -85,15 +111,19 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
 
 def _is_ancestor(holder: ActingHolder, register: Register, body: EpochBody) -> bool:
     """Whether the registered epoch has ended, step by step, for the sake of this one."""
-    epochs = holder.epochs(body.terms.wallet_id)
     while body.epoch:
-        before = body_of(body.prev_hash, epochs.kept(body.prev_hash, EpochDocument.BODY) or b"")
+        before = _before(holder, body)
         if _retired_for(holder, before) != body.hash:
             return False
         if register.epoch_hash == before.hash:
             return True
         body = before
     return False
+
+
+def _before(holder: ActingHolder, body: EpochBody) -> EpochBody:
+    encoded = holder.epochs(body.terms.wallet_id).kept(body.prev_hash, EpochDocument.BODY)
+    return body_of(body.prev_hash, encoded or b"")
 
 
 def _retired_for(holder: ActingHolder, before: EpochBody) -> bytes | None:

@@ -145,6 +145,23 @@ class Successions:
             yield self._newest(wallet_id)
 
     @contextmanager
+    def signing(self, wallet_id: WalletId, h: EpochHash) -> Iterator[HeldEpoch]:
+        """One of the at most two epochs in which this holder signs: the live one, unless its end is
+        decided, and the successor that it has adopted. Nothing happens to it meanwhile.
+
+        Raises:
+            Refused: `other-epoch`: it is neither; `unknown-wallet`, or `wallet-destroyed`.
+            NotReady: the wallet is not certified yet.
+        """
+        with self._lock:
+            newest = self._newest(wallet_id)
+            if newest.body.hash != h:
+                newest = self._settled(wallet_id).held
+            if newest.body.hash != h:
+                raise Refused("other-epoch", "the epochs of that wallet here are other ones")
+            yield newest
+
+    @contextmanager
     def _live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
         """The live epoch that a message is about, and how keys of its scheme are generated.
 

@@ -165,7 +165,8 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
         raise Tampered("the epoch before the live one is missing in the store")
     try:
         replaced = EpochBody.from_bytes(before)
-        retired = Retirement.from_bytes(ask.retirement).check(replaced, live.keys)
+        keys = live.holder.keys_since(live.body)
+        retired = Retirement.from_bytes(ask.retirement).check(replaced, keys)
     except (BadInput, InvalidSignature) as broken:
         raise Refused(
             "not-retired", f"the epoch before is not proven retired: {broken}"

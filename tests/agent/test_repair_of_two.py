@@ -1,0 +1,168 @@
+"""Repair at holders while two epochs live: what helpers sign in, and what r votes for (6.7.1)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from hsm_mpc.errors import NotReady, ProtocolAbort, Refused
+from hsm_mpc.hsm.register import Vote
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.wallet_calls import ShownSuccession
+from tests.agent.making import Making, keks
+from tests.agent.refreshing import Refreshing
+from tests.agent.repairing import Repairing
+from tests.agent.rounds import Round
+from tests.agent.simulate import World, Worlds
+from tests.agent.tokens import empty
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+LOST = 3
+HELPERS = (1, 2)
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(3)
+
+
+@pytest.fixture
+def making(world: World) -> Making:
+    """A 2-of-3 wallet."""
+    making = Making.of(world)
+    making.active()
+    return making
+
+
+@pytest.fixture
+def refreshing(making: Making) -> Refreshing:
+    """Two have adopted a successor, and the third was away: W = 3, so the first epoch lives."""
+    return adopted_by_two(making)
+
+
+def adopted_by_two(making: Making) -> Refreshing:
+    refreshing = Refreshing(making.world, making.certificate().body, HELPERS, making.dones)
+    refreshing.made()
+    for index in HELPERS:
+        refreshing.last_dones[index] = refreshing.adopt(index)
+    return refreshing
+
+
+def in_successor(making: Making, refreshing: Refreshing) -> Repairing:
+    """The repair of a share of the newer epoch."""
+    assert refreshing.certificate is not None
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), refreshing.retirement, ())
+    repairing = Repairing(making.world, making, LOST, HELPERS, (shown,))
+    repairing.body = refreshing.successor
+    for index, done in refreshing.last_dones.items():
+        repairing.dones[index - 1] = done
+    return repairing
+
+
+def rule_of(action: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        action()
+    return refused.value.rule
+
+
+def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(
+    making: Making, refreshing: Refreshing
+) -> None:
+    world = making.world
+    with pytest.raises(NotReady):
+        refreshing.adopt(LOST)
+    repairing = in_successor(making, refreshing)
+    before = world.parties[LOST].acting.registers.read(making.wallet_id)
+    repairing.summed().recover()
+    acting = world.parties[LOST].acting
+    states = {r.epoch_hash: r.state for r in acting.epochs(making.wallet_id).records()}
+    assert states == {
+        refreshing.replaced.hash: EpochState.ACTIVE,
+        repairing.body.hash: EpochState.STAGED,
+    }
+    assert acting.registers.read(making.wallet_id) == before  # it has voted for nothing
+    assert len(keks(world.parties[LOST])) == 2
+    for pair in ((1, LOST), (2, LOST)):
+        Round(world, making.certificate(), b"pay").commit(*pair).sign(LOST)
+    dones = [refreshing.last_dones[1], refreshing.last_dones[2], refreshing.adopt(LOST)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    for index in (1, 2, LOST):
+        refreshing.retire(index)
+    assert len(keks(world.parties[LOST])) == 1
+    assert refreshing.certificate is not None
+    Round(world, refreshing.certificate, b"pay").commit(1, LOST).sign(LOST)
+
+
+def lose_store(world: World) -> None:
+    for wallet in (world.parties[LOST].acting.store._folder / "wallets").iterdir():
+        shutil.rmtree(wallet)
+    world.restarted(LOST)
+
+
+def lose_hsm(world: World) -> None:
+    token = world.parties[LOST].acting.token
+    empty(token)
+    world.replaced(LOST, token)
+
+
+@pytest.mark.parametrize("lose", [lose_store, lose_hsm])
+def test_the_older_epoch_comes_first(
+    making: Making, refreshing: Refreshing, lose: Callable[[World], None]
+) -> None:
+    """Its HSM votes in it; and who has adopted the newer one helps in both, as it signs in both."""
+    lose(making.world)
+    newer = in_successor(making, refreshing)
+    assert rule_of(newer.offer) == "other-epoch"
+    Repairing(making.world, making, LOST, HELPERS).summed().recover()
+    with pytest.raises(NotReady):
+        refreshing.adopt(LOST)
+    lineage = making.world.parties[LOST].acting.lineage(newer.body.terms)
+    for amendment in lineage.pending:
+        for helper in HELPERS:
+            newer.desk(helper).amend(making.wallet_id, amendment)
+    newer.offer()
+    key = making.world.parties[LOST].acting.identity.key
+    newer.order = newer.countersigned(newer.wished(nonce=b"2" * 32, known_key=key))
+    newer.summed().recover()
+    assert refreshing.adopt(LOST)
+
+
+def test_nobody_helps_where_the_end_is_decided(making: Making, refreshing: Refreshing) -> None:
+    world, h = making.world, refreshing.replaced.hash
+    assert world.parties[1].repairs.documents(making.wallet_id, h)
+    dones = [*refreshing.last_dones.values(), refreshing.adopt(LOST, refreshing.transcript)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    refreshing.retire(1)
+    documents = world.parties[1].repairs.documents
+    assert rule_of(lambda: documents(making.wallet_id, h)) == "other-epoch"
+    assert documents(making.wallet_id, refreshing.successor.hash)
+
+
+def test_no_share_is_repaired_of_a_rival_of_what_was_adopted(
+    making: Making, refreshing: Refreshing
+) -> None:
+    acting = making.world.parties[LOST].acting
+    register = acting.registers.read(making.wallet_id)
+    assert register is not None
+    rival = Vote(refreshing.attempt.to_bytes(), EpochHash(b"r" * 32))
+    acting.registers.write(making.wallet_id, replace(register, adopted=rival))
+    assert rule_of(in_successor(making, refreshing).offer) == "voted"
+    same = replace(rival, epoch_hash=refreshing.successor.hash)
+    acting.registers.write(making.wallet_id, replace(register, adopted=same))
+    assert in_successor(making, refreshing).offer()
+
+
+def test_only_the_newest_epoch_may_have_come_to_no_end(
+    making: Making, refreshing: Refreshing
+) -> None:
+    repairing = in_successor(making, refreshing)
+    (shown,) = repairing.successions
+    repairing.successions = (shown, shown)
+    with pytest.raises(ProtocolAbort):
+        repairing.offer()
