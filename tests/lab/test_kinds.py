@@ -103,6 +103,7 @@ def test_each_kind_gets_a_holder_folder_of_its_own(
 # Real processes
 
 
+@pytest.mark.long
 @pytest.mark.xdist_group("lab")
 def test_any_three_of_four_holders_on_four_modules_sign(mixed: Lab, message: Path) -> None:
     assert [each["hsm"] for each in mixed.holders().values()] == list(KINDS)

@@ -175,6 +175,18 @@ PARTS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(
             Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="order adopter_helps"), 1_289_034, long=True
         ),
+        Row(Model(TWO_OF_THREE, (2,), 0, 1, 0, 1, words="forgets adopter_helps"), 527_175),
+        Row(
+            Model(TWO_OF_THREE, (2,), 0, 1, 1, 1, words="forgets adopter_helps"),
+            1_673_223,
+            long=True,
+        ),
+        Row(Model(THREE_OF_FIVE, (1,), 1, 1, 0, 1, words="forgets adopter_helps"), 5_481),
+        Row(
+            Model(TWO_OF_FOUR, (2,), 0, 1, 0, 1, words="forgets adopter_helps"),
+            21_888_402,
+            long=True,
+        ),
     ),
 }
 """Each word is explained in docs/protocols/model.md."""

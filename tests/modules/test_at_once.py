@@ -40,7 +40,7 @@ def at_once(folder: Path, name: str, seconds: float, kills: int) -> list[dict[st
 def test_processes_and_threads_use_one_token_while_one_is_killed_and_comes_back(
     holder_folder: Path, name: str
 ) -> None:
-    at_once(holder_folder, name, 10, kills=1)
+    at_once(holder_folder, name, 5, kills=1)
 
 
 @pytest.mark.long
