@@ -13,6 +13,8 @@ import pytest
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair import receiving
+from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.errors import (
     BackendError,
@@ -25,15 +27,17 @@ from hsm_mpc.errors import (
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.succession.amendment import Amendment
 from hsm_mpc.succession.propose import check_propose
+from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import PROPOSE
+from hsm_mpc.wire.rounds import PROPOSE, REPAIR_ACK
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events
 from tests.agent.refreshing import Refreshing
@@ -106,8 +110,9 @@ def test_the_others_take_the_new_key_from_what_proves_it(repairing: Repairing) -
     source, first = amendment(repairing), repairing.world.roster.hash
     assert roster_of(repairing, LOST) != first
     for helper in HELPERS:
-        assert roster_of(repairing, helper) == first
+        assert roster_of(repairing, helper) == signs_by(repairing, helper).hash == first
         amend(repairing, helper, source)
+        assert signs_by(repairing, helper).hash != first
         amend(repairing, helper, source)
         assert roster_of(repairing, helper) == roster_of(repairing, LOST)
         assert events(party(repairing, helper)).count("roster-amended") == 1
@@ -227,21 +232,50 @@ def test_no_other_holders_key_takes_the_place_of_the_lost_one(repairing: Repairi
     assert rule_of(lambda: repairing.desk(1).consider(repairing.said(order))) == "other-order"
 
 
-def test_administrators_amend_no_roster(worlds: Worlds) -> None:
-    administrator = p256_key(50)
-    policy = (
+ADMINISTRATOR = p256_key(50)
+
+
+def administrated() -> bytes:
+    """A policy that names an administrator."""
+    return (
         b"version: 1\npermissions: [message]\nadministrators:\n  threshold: 1\n  keys:\n"
-        + f"    - {{alg: 1, key: {administrator.public.encoded.hex()}}}\n".encode()
+        + f"    - {{alg: 1, key: {ADMINISTRATOR.public.encoded.hex()}}}\n".encode()
     )
-    making = Making.of(worlds(3), policy=policy)
+
+
+def test_administrators_amend_no_roster(worlds: Worlds) -> None:
+    making = Making.of(worlds(3), policy=administrated())
     making.active()
     lose(making.world, LOST)
     repairing = Repairing(making.world, making, LOST, HELPERS)
     repairing.offer()
     order = repairing.wished()
-    signed = administrator.sign(Tag.REPAIR_ORDER, order.terms)
-    repairing.order = order.signed([OrderSignature(0, administrator.public.algorithm, signed)])
+    signed = ADMINISTRATOR.sign(Tag.REPAIR_ORDER, order.terms)
+    repairing.order = order.signed([OrderSignature(0, ADMINISTRATOR.public.algorithm, signed)])
     assert rule_of(lambda: repairing.split(1)) == "administrators"
+
+
+def test_helpers_do_not_amend_over_the_heads_of_administrators(worlds: Worlds) -> None:
+    """All of them may sign, and the holder on the other HSM may answer."""
+    making = Making.of(worlds(3), policy=administrated())
+    making.active()
+    lose(making.world, LOST)
+    repairing = Repairing(making.world, making, LOST, HELPERS)
+    repairing.offer()
+    order = repairing.wished()
+    signatures = [
+        OrderSignature(index, identity.key.algorithm, identity.sign(Tag.REPAIR_ORDER, order.terms))
+        for index in HELPERS
+        for identity in [party(repairing, index).acting.identity]
+    ]
+    acting, blob = party(repairing).acting, b"b" * 32
+    signed = acting.identity.sign(
+        Tag.ACK, ack_message(order.epoch_hash, LOST, order.kek_digest, blob)
+    )
+    said = RepairAck(order.epoch_hash, Acknowledgement(order.kek_digest, blob, signed)).to_bytes()
+    ack = acting.signed_by_identity(REPAIR_ACK, address_in_repair(order, LOST), said)
+    source = Amendment(order.signed(signatures), ack).to_bytes()
+    assert rule_of(lambda: amend(repairing, 1, source)) == "administrators"
 
 
 # The epoch that comes after
@@ -279,6 +313,44 @@ def test_a_proposal_is_of_one_roster(refreshing: Refreshing, repairing: Repairin
     with pytest.raises(InvalidSignature):
         message = refreshing.said(PROPOSE, old.to_bytes())
         check_propose(parse_envelope(message), refreshing.replaced, refreshing.keys)
+
+
+def test_who_adopts_what_was_made_without_it_knows_the_new_key(
+    refreshing: Refreshing, repairing: Repairing
+) -> None:
+    refreshing.members = (1, LOST)
+    refreshing.joined()
+    pending = party(repairing, 1).acting.lineage(repairing.body.terms).pending
+    content = replace(refreshing.proposal(), amendments=pending)
+    refreshing.propose = refreshing.said(PROPOSE, content.to_bytes())
+    refreshing.dealt()
+    refreshing.certified()
+    assert roster_of(repairing, 2) != roster_of(repairing, 1)
+    refreshing.adopt(2, refreshing.transcript)
+    assert roster_of(repairing, 2) == roster_of(repairing, 1)
+    assert refreshing.certificate is not None
+    refreshing.adopt(LOST)
+    Round(repairing.world, refreshing.certificate, b"pay").commit(2, LOST).sign(2)
+
+
+def test_who_deals_knows_the_new_key(refreshing: Refreshing, repairing: Repairing) -> None:
+    """And signs by it, although it has signed by the old one before."""
+    assert signs_by(repairing, 2) == repairing.world.roster
+    refreshing.members = (1, 2)
+    refreshing.joined()
+    pending = party(repairing, 1).acting.lineage(repairing.body.terms).pending
+    newest = repairing.recover()[1]
+    content = refreshing.proposal()
+    content = replace(content, amendments=pending, dones=(*content.dones[:2], newest))
+    refreshing.propose = refreshing.said(PROPOSE, content.to_bytes())
+    refreshing.dealt()
+    assert signs_by(repairing, 2).hash == roster_of(repairing, 1)
+
+
+def signs_by(repairing: Repairing, index: int) -> Roster:
+    """Under which roster this holder checks the other signers of the live epoch."""
+    terms, h = repairing.body.terms, repairing.body.hash
+    return party(repairing, index).wallets.signing(terms.wallet_id, h).keys.roster
 
 
 # The one that was repaired

@@ -158,11 +158,19 @@ def test_no_share_is_repaired_of_a_rival_of_what_was_adopted(
     assert in_successor(making, refreshing).offer()
 
 
-def test_only_the_newest_epoch_may_have_come_to_no_end(
-    making: Making, refreshing: Refreshing
-) -> None:
-    repairing = in_successor(making, refreshing)
-    (shown,) = repairing.successions
-    repairing.successions = (shown, shown)
+def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:
+    """A chain that leaves out how an earlier one ended proves nothing of those behind it."""
+    first = Refreshing(making.world, making.certificate().body, (1, 2, 3), making.dones)
+    first.drive()
+    second = first.next()
+    second.drive()
+    lose_store(making.world)
+    repairing = in_successor(making, second)
+    (last,) = repairing.successions
+    assert first.certificate is not None
+    ended = ShownSuccession(first.certificate.to_bytes(), (), first.retirement, ())
+    repairing.successions = (replace(ended, retirement=b""), last)
     with pytest.raises(ProtocolAbort):
         repairing.offer()
+    repairing.successions = (ended, last)
+    assert repairing.offer()
