@@ -132,6 +132,13 @@ def test_who_has_not_heard_of_it_signs_with_nobody_unknown(repairing: Repairing)
         round_.sign(1)
 
 
+def test_a_request_that_came_before_is_answered_by_the_new_key(repairing: Repairing) -> None:
+    source = amendment(repairing)
+    round_ = Round(repairing.world, repairing.making.certificate(), b"pay").commit(1)
+    amend(repairing, 1, source)
+    assert round_.commit(1, LOST).sign(1)
+
+
 def test_what_amends_nothing_changes_nothing(repairing: Repairing) -> None:
     source = Amendment.from_bytes(amendment(repairing))
     forged = replace(source.order, signatures=source.order.signatures[:1])
