@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ _HOLDERS: Final = 5
 _THRESHOLD: Final = 3
 _NAME: Final = "treasury"
 _FEE: Final = 1000
-_COINS: Final = 4
+_COINS: Final = 5
 _MINER: Final = b"\x51"
 """Anybody may spend what the other blocks pay: it is nobody's story."""
 
@@ -55,7 +55,7 @@ class Told:
     heights: tuple[int, ...]
     """Of the chain: before the first spend, after a forged one, after each true one."""
     epoch: int
-    """Of the taproot wallet, after its shares were refreshed."""
+    """Of the taproot wallet, at the end: its shares were refreshed, and one was repaired."""
     second_address: str
     """Of the Ed25519 wallet."""
     lamports: int
@@ -127,8 +127,9 @@ def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet]:
         with story.clock.row("a stopped holder starts again"):
             lab_app.start_holder(story.lab, "h3")
         lab_app.start_holder(story.lab, "h4")
-        story.say("  h3 and h4 are back; h5 is lost for good, and nobody needs it")
+        story.say("  h3 and h4 are back; nobody needs h5")
         _spend(story, client, wallet, "  spent")
+        wallet = _repair(story, client)
     return wallet, second
 
 
@@ -187,12 +188,20 @@ def _spends(story: Story, client: WalletClient, wallet: VerifiedWallet) -> None:
     _spend(story, client, wallet, "  with our signature")
 
 
-def _spend(story: Story, client: WalletClient, wallet: VerifiedWallet, words: str) -> None:
-    """Spend the next coin; the judge is the chain's height."""
+def _spend(
+    story: Story,
+    client: WalletClient,
+    wallet: VerifiedWallet,
+    words: str,
+    signers: Sequence[int] = (),
+) -> None:
+    """Spend the next coin, by whoever answers unless `signers` are named; the judge is the chain's
+    height.
+    """
     signed: list[VerifiedSignature] = []
 
     def by_quorum(digest: bytes) -> bytes:
-        signed.append(client.sign(wallet, RequestType.DIGEST, digest, KeyPath(), ()))
+        signed.append(client.sign(wallet, RequestType.DIGEST, digest, KeyPath(), signers))
         return signed[0].signature
 
     with story.clock.row("one signature"):
@@ -227,11 +236,29 @@ def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
         raise HsmMpcError("the old epoch was not retired by all holders")
     story.say(f"  the wrapping keys of epoch {renewed.body.epoch - 1} are destroyed in all HSMs")
     _spend(story, client, renewed, "  the new ones spend from the same address")
+    _picture(story, client)
+    return renewed
+
+
+def _picture(story: Story, client: WalletClient) -> None:
     told = history.told_of(client.chain(_NAME), client.roster)
     story.say("")
     for line in history_drawn.picture(told):
         story.say(f"  {line}".rstrip())
-    return renewed
+
+
+def _repair(story: Story, client: WalletClient) -> VerifiedWallet:
+    """h5 on another HSM, with a share that three others have made for it."""
+    story.say("\nThe HSM of h5 is lost, and everything on its disk")
+    lost = client.roster.index_of("h5")
+    with story.clock.row("another HSM, its share made anew by three others"):
+        lab_app.replace_holder(story.lab, "h5")
+        repaired = client.repair(_NAME, lost)
+    story.say("  a new one has another identity key, which the wallet's roster names from now on")
+    story.say("  three others made its share again, and learned nothing; then all were refreshed")
+    _spend(story, client, repaired, "  spent", (1, 2, lost))
+    _picture(story, client)
+    return repaired
 
 
 def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> None:
