@@ -7,7 +7,7 @@ made, and whose old key is gone, is asked again and again until it is everybody.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -122,6 +122,14 @@ class Refresher:
         with self.alone_with(wallet.wallet_id):
             return self._advanced(self.epochs(wallet))[0]
 
+    def tell_of_amendments(self, body: EpochBody, among: Sequence[int]) -> None:
+        """What has amended the roster of this epoch. Who does not hear of another identity key now
+        learns it before the next RETIRE, or from the next PROPOSE.
+        """
+        for amendment in self._rosters.lineage(body.terms).to_carry(body.terms.roster_hash):
+            asked = [body.terms.wallet_id, amendment]
+            self._links.ask_each(HolderMethod.AMEND, asked, among=among)
+
     @contextmanager
     def alone_with(self, wallet_id: WalletId) -> Iterator[None]:
         """One succession of a wallet at a time, or one repair and the refresh that follows it."""
@@ -182,6 +190,7 @@ class Refresher:
             newest.transcript,
         ]
         waiting = newest.waiting_for(self._links.indices)
+        self.tell_of_amendments(replaced, waiting)  # who has voted by a new key is known by it
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
         h, keys = newest.body.hash, self._rosters.keys_since(newest.body)
 

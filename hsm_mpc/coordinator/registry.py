@@ -100,6 +100,8 @@ class Registry:
         """
         self._path = path
         self._lock = threading.Lock()
+        self.changing_lineages: Final = threading.Lock()
+        """Held by who reads a lineage and writes what follows from it."""
         try:
             with step("registry.open"):
                 self._database = sqlite3.connect(path, check_same_thread=False)

@@ -114,7 +114,7 @@ class Repairer:
 
     def _repair(self, wallet: Registered, lost: int) -> Epochs:
         epochs = self._refresher.advance(wallet)
-        self._tell_of_amendments(epochs.newest_body)
+        self._refresher.tell_of_amendments(epochs.newest_body, self._links.indices)
         repaired = [self._repaired_in(wallet, each, lost) for each in self._live(epochs, lost)]
         if not any(repaired):
             raise Refused(
@@ -158,7 +158,7 @@ class Repairer:
         else:
             return False
         self._registry.keep_repaired(wallet.wallet_id, body.hash, lost, done)
-        self._tell_of_amendments(body)
+        self._refresher.tell_of_amendments(body, self._links.indices)
         return True
 
     def _repaired_by(
@@ -181,11 +181,6 @@ class Repairer:
             raise
         self._plans.drop(order.signed(()))
         return done
-
-    def _tell_of_amendments(self, body: EpochBody) -> None:
-        """Who does not hear of another identity key now learns it from the next PROPOSE."""
-        for amendment in self._rosters.lineage(body.terms).to_carry(body.terms.roster_hash):
-            self._links.ask_each(HolderMethod.AMEND, [body.terms.wallet_id, amendment])
 
     def _helpers(
         self, wallet: Registered, told: Mapping[int, _Told], wanted: int
@@ -293,7 +288,7 @@ class Repairer:
 
         planned = self._plans.like(wallet.name, wished)
         order = planned or wished(os.urandom(32), self._clock() + PLAN_SECONDS)
-        check_terms(order, body, book.roster)
+        check_terms(order, body, book.roster, self._rosters.lineage(body.terms).identity_keys)
         self._require_consents(wallet, order)
         signed = self._links.ask_single(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
         return order.signed(tuple(map(_signature_in, signed.values())))

@@ -57,8 +57,9 @@ class Rosters:
         Raises:
             BackendError: the disk fails.
         """
-        known = self.lineage(replaced.terms)
-        self._keep(known, known.after(replaced.terms.roster_hash, certificate.amendments))
+        with self._registry.changing_lineages:
+            known = self.lineage(replaced.terms)
+            self._keep(known, known.after(replaced.terms.roster_hash, certificate.amendments))
 
     def amend(self, terms: WalletTerms, amendment: bytes) -> None:
         """A holder was repaired onto another HSM.
@@ -67,21 +68,24 @@ class Rosters:
             BadInput, InvalidSignature: it does not prove that.
             BackendError: the disk fails.
         """
-        known = self.lineage(terms)
-        self._keep(known, known.with_pending(amendment))
+        with self._registry.changing_lineages:
+            known = self.lineage(terms)
+            self._keep(known, known.with_pending(amendment))
 
     def learn(self, terms: WalletTerms, source: bytes) -> None:
-        """What somebody tells of a wallet's rosters, as far as it goes on from what is known.
+        """What somebody tells has amended a wallet's roster. What of it a succession has carried,
+        only its certificate says (`follow`).
 
         Raises:
             BackendError: the disk fails.
         """
-        known = self.lineage(terms)
         try:
             told = Lineage.from_bytes(source, terms, self._keys)
         except (BadInput, InvalidSignature):
             return
-        self._keep(known, known.merged(told))
+        with self._registry.changing_lineages:
+            known = self.lineage(terms)
+            self._keep(known, known.merged_with(told.amendments))
 
     def _keep(self, known: Lineage, lineage: Lineage) -> None:
         encoded = lineage.to_bytes()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature
+from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.amendment import Amendment, Change, amended
 from hsm_mpc.wire.channels import KeyBook
@@ -47,6 +48,7 @@ class Lineage:
         Raises:
             BadInput, InvalidSignature: one of them does not hold there.
         """
+        _require_new_keys([*(each for group in carried for each in group), *pending], first)
         books, groups = [first], []
         for group in carried:
             ordered, roster = amended(group, terms, books[-1].roster)
@@ -56,6 +58,16 @@ class Lineage:
             books.append(first.under(roster))
         ordered, roster = amended(pending, terms, books[-1].roster)
         return cls(terms, tuple(groups), ordered, tuple(books), first.under(roster))
+
+    @property
+    def amendments(self) -> tuple[bytes, ...]:
+        """All of them, the first one first."""
+        return tuple(each for group in (*self.carried, self.pending) for each in group)
+
+    @property
+    def identity_keys(self) -> frozenset[VerifyingKey]:
+        """Every one that a holder has, or had."""
+        return frozenset([*_keys(self.books[0].roster), *map(_new_key, self.amendments)])
 
     def to_bytes(self) -> bytes:
         """Empty where nothing was ever amended; else a bundle of bundles, the last one pending."""
@@ -94,7 +106,7 @@ class Lineage:
             BadInput: as `book`; or it did not.
         """
         place = self._place(roster_hash)
-        if carried and (place == 0 or self.carried[place - 1] != carried):
+        if carried and (place == 0 or changes_in(self.carried[place - 1]) != changes_in(carried)):
             raise BadInput("a roster that did not come from the pinned one by these amendments")
         return self.books[place - 1] if carried else self.books[place]
 
@@ -104,8 +116,7 @@ class Lineage:
         Raises:
             BadInput, InvalidSignature: it does not hold, or another one replaces that key.
         """
-        known = [each for group in (*self.carried, self.pending) for each in group]
-        if changes_in([source]) <= changes_in(known):
+        if changes_in([source]) <= changes_in(self.amendments):
             return self
         return Lineage.of(self.carried, [*self.pending, source], self.terms, self.books[0])
 
@@ -121,20 +132,23 @@ class Lineage:
 
     def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
         """Once a succession has carried these amendments of that roster; what else has amended it
-        is pending, as far as it holds still.
+        is pending, as far as it holds still. Only a certificate says what was carried.
 
         Raises:
             BadInput, InvalidSignature: as `book` and `of`.
         """
         place = self._place(roster_hash)
-        if not carried or self.carried[place : place + 1] == (carried,):
+        known = [changes_in(group) for group in self.carried[place : place + 1]]
+        if not carried or known == [changes_in(carried)]:
             return self
         lineage = Lineage.of([*self.carried[:place], carried], (), self.terms, self.books[0])
         return lineage.merged_with(self.to_carry(roster_hash))
 
-    def merged_with(self, pending: Sequence[bytes]) -> Lineage:
-        """With what of these holds, and is not known yet."""
-        lineage, left = self, list(pending)
+    def merged_with(self, told: Iterable[bytes]) -> Lineage:
+        """With what of these holds and is not known yet, as pending. Whoever tells of them, nothing
+        of what is known goes, and where the two part, this counts.
+        """
+        lineage, left = self, list(told)
         while left:
             waiting = []
             for source in left:
@@ -147,16 +161,6 @@ class Lineage:
             left = waiting
         return lineage
 
-    def merged(self, told: Lineage) -> Lineage:
-        """With what somebody else tells. Nothing of what is known goes: where the two part, this
-        one counts.
-        """
-        mine, theirs = self._hashes(), told._hashes()
-        if theirs[: len(mine)] == mine and len(theirs) > len(mine):
-            ahead = Lineage.of(told.carried, told.pending, self.terms, self.books[0])
-            return ahead.merged_with(self.pending)
-        return self.merged_with(told.pending) if mine[: len(theirs)] == theirs else self
-
     def _hashes(self) -> tuple[bytes, ...]:
         return tuple(book.roster.hash for book in self.books)
 
@@ -165,6 +169,21 @@ class Lineage:
         if roster_hash not in hashes:
             raise BadInput("a roster that did not come from the pinned one")
         return hashes.index(roster_hash)
+
+
+def _require_new_keys(amendments: Sequence[bytes], first: KeyBook) -> None:
+    """No key comes back, whoever had it: of a lost HSM, somebody else may have found it."""
+    keys = [*_keys(first.roster), *map(_new_key, amendments)]
+    if len(set(keys)) != len(keys):
+        raise BadInput("amendments: a holder has that key, or had it")
+
+
+def _keys(roster: Roster) -> list[VerifyingKey]:
+    return [member.key for member in roster.members]
+
+
+def _new_key(source: bytes) -> VerifyingKey:
+    return Amendment.from_bytes(source).order.identity_key
 
 
 def changes_in(sources: Iterable[bytes]) -> set[Change]:

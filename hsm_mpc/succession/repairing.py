@@ -61,11 +61,14 @@ def expected_in_repair(
     return Expected(kind, order.wallet_id, session_id, order.epoch_hash, senders, receiver)
 
 
-def check_terms(order: RepairOrder, epoch: Replaced, roster: Roster) -> None:
+def check_terms(
+    order: RepairOrder, epoch: Replaced, roster: Roster, identity_keys: Collection[VerifyingKey]
+) -> None:
     """Whether such a repair of this epoch is possible; nobody need have signed it yet.
 
     Args:
         roster: the one in force.
+        identity_keys: every one that a holder has, or had.
 
     Raises:
         BadInput: it is not.
@@ -73,8 +76,11 @@ def check_terms(order: RepairOrder, epoch: Replaced, roster: Roster) -> None:
     check_offer(order, epoch)
     if order.known_key != roster.member(order.lost).key:
         raise BadInput("order: the roster in force has another key of that holder")
-    if order.identity_key != order.known_key:
-        roster.with_key(order.lost, order.identity_key)  # no other holder has it
+    if order.identity_key != order.known_key and order.identity_key in identity_keys:
+        raise BadInput(
+            f"order: holder {order.lost} shows an identity key that another holder has, or that it "
+            "had before its HSM was replaced: whoever comes back wants a new one"
+        )
 
 
 def check_offer(order: RepairOrder, epoch: Replaced) -> None:

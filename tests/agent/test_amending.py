@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +27,7 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.module import Module
-from hsm_mpc.hsm.register import Register
+from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
@@ -36,7 +38,7 @@ from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import PROPOSE, REPAIR_ACK
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events
@@ -413,6 +415,97 @@ def test_an_older_story_takes_no_amendment_away(repairing: Repairing) -> None:
         desk = repairing.desk(index)
         assert rule_of(partial(desk.offer, chain, *documents)) == "share-opens"
         assert roster_of(repairing, index) == in_force
+
+
+def test_no_story_puts_a_key_into_force_that_was_lost_since(
+    world: World, repairing: Repairing
+) -> None:
+    """Nobody hears of the second HSM of holder 3, which is stolen; everybody hears of the third."""
+    of_stolen = amendment(repairing)
+    lose(world, LOST)
+    again = Repairing(world, repairing.making, LOST, HELPERS)
+    again.ordered(nonce=b"2" * 32)
+    source = amendment(again)
+    for helper in HELPERS:
+        amend(again, helper, source)
+    in_force = roster_of(again, 1)
+    epochs = party(again).acting.epochs(again.body.terms.wallet_id)
+    epochs.blob_path(again.body.hash).write_bytes(b"noise")
+    world.restarted(LOST)
+    for told in ([of_stolen], [of_stolen, source]):
+        for lineage in ([bundle(told[:1]), bundle(told[1:])], [bundle(told[:1])]):
+            shown = Chain.from_bytes(again.chain())
+            chain = replace(shown, lineage=bundle(lineage)).to_bytes()
+            for index in (1, LOST):
+                with suppress(Refused, ProtocolAbort):
+                    again.desk(index).offer(chain, *again.documents())
+                assert roster_of(again, index) == in_force
+
+
+def test_a_chain_is_told_of_by_whoever_lost_its_share_only(
+    repairing: Repairing, refreshing: Refreshing
+) -> None:
+    """What has not taken the place of the live epoch here changes no roster."""
+    refreshing.members = (1, LOST)
+    refreshing.joined()
+    pending = party(repairing, 1).acting.lineage(repairing.body.terms).pending
+    content = replace(refreshing.proposal(), amendments=pending)
+    refreshing.propose = refreshing.said(PROPOSE, content.to_bytes())
+    refreshing.dealt()
+    refreshing.certified()
+    refreshing.adopt(1)
+    assert refreshing.certificate is not None
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), b"", ())
+    told = Repairing(repairing.world, repairing.making, 2, (1, LOST), (shown,))
+    told.body = refreshing.successor
+    before = roster_of(repairing, 2)
+    vote = Vote(refreshing.attempt.to_bytes(), EpochHash(b"r" * 32))
+    registers, wallet_id = party(repairing, 2).acting.registers, told.body.terms.wallet_id
+    register = registers.read(wallet_id)
+    assert register is not None
+    registers.write(wallet_id, replace(register, adopted=vote))
+    assert rule_of(told.offer) == "voted"
+    assert roster_of(repairing, 2) == before != roster_of(repairing, 1)
+
+
+def test_a_lost_hsm_that_is_found_is_not_put_back(
+    worlds: Worlds, hsm_module: Module, pin_arena: Arena
+) -> None:
+    """The second one is lost, too, before the wallet is refreshed. A third one helps."""
+    world = worlds(3)
+    making = Making.of(world)
+    making.active()
+    first = world.parties[LOST].acting
+    tokens = [new_token(hsm_module, pin_arena) for _ in range(2)]
+    world.replaced(LOST, tokens[0])
+    repairing = Repairing(world, making, LOST, HELPERS)
+    source = amendment(repairing)
+    for helper in HELPERS:
+        amend(repairing, helper, source)
+    known = party(repairing, 1).acting.lineage(repairing.body.terms)
+    tell = {"known_key": known.newest.roster.member(LOST).key, "lineage": known.to_bytes()}
+    second = world.parties[LOST]
+    second.acting.store.close()
+    folder = second.acting.store._folder
+    shutil.rmtree(folder)
+    found = HolderStore.create(folder)
+    world.parties[LOST] = world.party(LOST, first.token, first.identity, found, second.acting.arena)
+    assert rule_of(partial(ordered_after, repairing, tell, b"2")) == "other-order"
+    world.replaced(LOST, tokens[1])
+    again = ordered_after(repairing, tell, b"3")
+    amend(again, 1, amendment(again))
+    assert roster_of(again, 1) == roster_of(again, LOST)
+    for token in tokens:
+        throw_away(token)
+
+
+def ordered_after(repairing: Repairing, tell: dict[str, Any], nonce: bytes) -> Repairing:
+    """Once more, by the roster in force."""
+    again = Repairing(repairing.world, repairing.making, LOST, HELPERS)
+    chain = replace(Chain.from_bytes(again.chain()), lineage=tell["lineage"]).to_bytes()
+    again.offered = again.desk(LOST).offer(chain, *again.documents())
+    again.order = again.countersigned(again.wished(nonce=nonce * 32, known_key=tell["known_key"]))
+    return again
 
 
 def test_orders_that_know_nothing_of_each_other_part_nobody(worlds: Worlds) -> None:

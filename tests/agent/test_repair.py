@@ -328,19 +328,19 @@ def test_nobody_gets_a_share_by_a_delivery_key_that_the_lost_holder_did_not_offe
             assert rule_of(asks) == "other-order"
 
 
-def test_a_holder_that_has_adopted_a_successor_is_not_repaired_before_it(
+def test_who_has_adopted_a_successor_and_lost_both_shares_gets_the_older_one_again(
     world: World, making: Making
 ) -> None:
-    """Else it could sign in an epoch whose end it has voted for, when that end is proven."""
+    """It signs in that one until its end is proven, as it did before, and its vote stays."""
     repairing = Repairing(world, making, LOST, HELPERS)
-    repairing.offer()
-    order = repairing.countersigned(repairing.wished())
     registers, wallet_id = party(repairing).acting.registers, making.wallet_id
     vote = Vote(bytes(9) + b"\1", EpochHash(b"s" * 32))
-    registers.write(wallet_id, replace(Register(repairing.body.hash), adopted=vote))
-    assert rule_of(repairing.offer) == "voted"
-    recovers = partial(repairing.desk(LOST).recover, repairing.said(order), [], [], [])
-    assert rule_of(recovers) == "voted"
+    voted = replace(Register(repairing.body.hash), adopted=vote)
+    registers.write(wallet_id, voted)
+    repairing.summed().recover()
+    assert registers.read(wallet_id) == voted
+    round_ = Round(world, making.certificate(), b"pay").commit(1, LOST)
+    assert len({round_.sign(index) for index in (1, LOST)}) == 2
 
 
 # What a helper checks

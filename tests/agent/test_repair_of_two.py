@@ -11,6 +11,7 @@ import pytest
 from hsm_mpc.errors import NotReady, ProtocolAbort, Refused
 from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.wallet_calls import ShownSuccession
@@ -142,6 +143,26 @@ def test_nobody_helps_where_the_end_is_decided(making: Making, refreshing: Refre
     documents = world.parties[1].repairs.documents
     assert rule_of(lambda: documents(making.wallet_id, h)) == "other-epoch"
     assert documents(making.wallet_id, refreshing.successor.hash)
+
+
+def test_whose_repaired_share_was_made_anew_is_reached_by_its_newest_key(
+    making: Making, refreshing: Refreshing
+) -> None:
+    """Its blob is lost before it adopts, so it makes the share from the transcript, with another
+    delivery key than that of the repair.
+    """
+    repaired = in_successor(making, refreshing).summed().recover()[1]
+    epochs = making.world.parties[LOST].acting.epochs(making.wallet_id)
+    h = refreshing.successor.hash
+    assert epochs.kept(h, EpochDocument.DONE) == repaired
+    epochs.blob_path(h).write_bytes(b"noise")
+    making.world.restarted(LOST)
+    refreshing.last_dones[LOST] = refreshing.adopt(LOST, refreshing.transcript)
+    dones = [refreshing.last_dones[index] for index in (1, 2, LOST)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    refreshing.retire(LOST)
+    epochs = making.world.parties[LOST].acting.epochs(making.wallet_id)
+    assert epochs.kept(h, EpochDocument.DONE) == refreshing.last_dones[LOST] != repaired
 
 
 def test_no_share_is_repaired_of_a_rival_of_what_was_adopted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -14,8 +15,11 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle, unbundled
 from tests.agent.simulate import new_token
 from tests.coordinator.office import Office, Parts
 from tests.coordinator.test_destruction import Honest, failing_at
@@ -165,6 +169,51 @@ def test_a_lost_answer_of_who_is_repaired_is_asked_for_again(
     office.links[3].tamper = None
     assert office.client.repair("treasury", 3).body.epoch == 1
     signs_in_every_pair(office)
+
+
+def test_who_tells_of_the_same_keys_in_other_words_blocks_nobody(
+    office: Office, replace_hsm: Replace
+) -> None:
+    """Holder 1 signs again what has put holder 3 on another HSM, and says that a succession has
+    carried that, and holder 2's new key, which is pending still.
+    """
+    office.made()
+    replace_hsm(office, 3)
+    office.client.repair("treasury", 3)
+    replace_hsm(office, 2)
+    with_failing_refresh(office, 2)
+    acting = office.world.parties[1].acting
+    before = office.client.show("treasury").body
+
+    def retold(source: bytes) -> bytes:
+        ((carried,), pending) = (unbundled(group) for group in unbundled(source))
+        amendment = Amendment.from_bytes(carried)
+        signatures = [
+            replace(each, signature=acting.identity.sign(Tag.REPAIR_ORDER, amendment.order.terms))
+            if each.admin == 1
+            else each
+            for each in amendment.order.signatures
+        ]
+        again = replace(amendment, order=amendment.order.signed(signatures)).to_bytes()
+        assert again != carried
+        return bundle([bundle([again]), bundle(pending), bundle([])])
+
+    def lies(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.JOIN:
+            raise BackendError("nothing new, please")
+        answer = honest(parts)
+        if method is HolderMethod.DOCUMENTS:
+            return (*answer[:3], run_shielded(partial(retold, answer[3])))
+        return answer
+
+    office.links[1].tamper = lies
+    with pytest.raises(BackendError):
+        office.client.repair("treasury", 2)
+    office.links[1].tamper = None
+    assert office.client.show("treasury").body == before
+    assert office.client.refresh("treasury", ()).body.epoch == before.epoch + 1
+    signs_in_every_pair(office)
+    assert [link.replaced for link in history(office).links] == [(), (3,), (2,)]
 
 
 @pytest.mark.parametrize("is_refreshed", [False, True])

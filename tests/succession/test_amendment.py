@@ -304,8 +304,17 @@ def test_of_several_holders_it_does_not_matter_who_showed_which_first() -> None:
 def test_no_key_comes_back() -> None:
     first = WALLET.identity(LOST)
     back = Amending(applied(Amending().made()), first)
-    with pytest.raises(BadInput, match="or had it"):
-        of(Amending(), back)
+    for lineage in ((Amending(), back), (back,)):
+        carried = [] if len(lineage) == 2 else [[Amending()]]
+        with pytest.raises(BadInput, match="or had it"):
+            of(*lineage, carried=carried)
+
+
+def test_every_key_that_somebody_has_or_had_is_known() -> None:
+    had = {member.key for member in WALLET.ceremony.roster.members}
+    assert of().identity_keys == had
+    lineage = of(second(), carried=[[Amending()]])
+    assert lineage.identity_keys == had | {NEW.public, NEWER.public}
 
 
 def test_a_lineage_reads_back() -> None:
@@ -370,21 +379,47 @@ def test_what_a_succession_has_carried_is_pending_no_more() -> None:
 
 
 def test_what_somebody_tells_takes_nothing_away() -> None:
+    """Whatever a succession is said to have carried: only its certificate says that."""
     first = WALLET.ceremony.roster.hash
     one, other = Amending().made().to_bytes(), Other(NEW).made().to_bytes()
     nothing, both = of(), of().with_pending(one).with_pending(other)
+    assert nothing.merged_with(reversed(both.amendments)).to_bytes() == both.to_bytes()
+    assert both.merged_with(nothing.amendments) is both
+    by_old = of(Other()).amendments
+    assert changes_in(of(Amending()).merged_with(by_old).pending) == changes_in(both.pending)
     ahead = of().with_pending(one).after(first, (one,))
-    assert nothing.merged(both).to_bytes() == both.to_bytes()
-    assert both.merged(nothing).to_bytes() == both.to_bytes()
-    by_old = of(Other())
-    assert changes_in(of().with_pending(one).merged(by_old).pending) == changes_in(both.pending)
-    joined = both.merged(ahead)
+    joined = ahead.merged_with(both.amendments)
     assert (joined.carried, joined.pending) == (((one,),), (other,))
-    assert ahead.merged(both).to_bytes() == joined.to_bytes()
-    fork = of(Amending(new=NEWER))
-    assert of(Amending()).merged(fork).newest.roster.member(LOST).key == NEW.public
-    carried_fork = of(carried=[[Amending(new=NEWER)]])
-    assert ahead.merged(carried_fork).to_bytes() == ahead.to_bytes()
+    assert both.merged_with(ahead.amendments) is both
+    fork = of(carried=[[Amending(new=NEWER)]])
+    for known in (of(Amending()), ahead):
+        assert known.merged_with(fork.amendments).newest.roster.member(LOST).key == NEW.public
+
+
+class Again(Amending):
+    """The same, as its helpers have signed another order of it."""
+
+    def order(self) -> RepairOrder:
+        return replace(super().order(), nonce=b"a" * 32)
+
+
+def test_whoever_has_signed_what_was_carried_it_is_the_same() -> None:
+    first, again = WALLET.ceremony.roster.hash, Again().made().to_bytes()
+    lineage = of(Other(NEW), carried=[[Amending()]])
+    assert again not in lineage.amendments
+    assert lineage.after(first, (again,)) is lineage
+    assert lineage.before(lineage.books[1].roster.hash, (again,)) is lineage.books[0]
+
+
+def test_what_a_certificate_says_was_carried_wins_over_a_rival() -> None:
+    """Nothing that is known is lost by it."""
+    first, both = WALLET.ceremony.roster.hash, of(Amending(), Other())
+    rival = of(second(), carried=[[Amending()]])
+    followed = rival.after(first, both.pending)
+    assert followed.book(roster_hash(both)).roster == both.newest.roster
+    assert changes_in(rival.amendments) - changes_in(followed.amendments) == {
+        second().made().change
+    }  # which has a key that has become another holder's
 
 
 def test_who_has_another_key_is_told() -> None:

@@ -82,7 +82,7 @@ def signature(wanted: RepairOrder, index: int, admin: int | None = None) -> Orde
 
 
 def test_such_a_repair_is_possible() -> None:
-    check_terms(order(), wallet().first, wallet().ceremony.roster)
+    check_terms(order(), wallet().first, wallet().ceremony.roster, ())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_such_a_repair_is_possible() -> None:
 )
 def test_such_a_repair_is_not(changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):
-        check_terms(order(**changes), wallet().first, wallet().ceremony.roster)
+        check_terms(order(**changes), wallet().first, wallet().ceremony.roster, ())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_such_a_repair_is_not(changes: dict[str, object]) -> None:
 )
 def test_nor_is_what_was_offered_so(changes: dict[str, object]) -> None:
     with pytest.raises(BadInput):
-        check_terms(offered(order(**changes)), wallet().first, wallet().ceremony.roster)
+        check_terms(offered(order(**changes)), wallet().first, wallet().ceremony.roster, ())
 
 
 @pytest.mark.parametrize("lost", [0, 4])
@@ -129,7 +129,10 @@ def test_another_hsm_may_offer() -> None:
     new = p256_key(99)
     wanted = order(identity_key=new.public)
     signature = new.sign(Tag.REPAIR_OFFER, wanted.offer_message)
-    check_terms(replace(wanted, offer_signature=signature), wallet().first, roster())
+    signed = replace(wanted, offer_signature=signature)
+    check_terms(signed, wallet().first, roster(), ())
+    with pytest.raises(BadInput, match="wants a new one"):
+        check_terms(signed, wallet().first, roster(), {new.public})
 
 
 def roster() -> Roster:

@@ -17,13 +17,12 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
+from hsm_mpc.wire.wallet_calls import Chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +41,23 @@ class KnownWallet:
     own_messages: Mapping[EpochHash, Mapping[EpochDocument, bytes]]
     """What this holder has said of epochs that are gone, as far as others have kept it."""
     lineage: Lineage
+    """What the certificates of this chain have carried; all else that is told is pending."""
 
     @property
     def body(self) -> EpochBody:
         """Of the newest epoch."""
         return self.bodies[-1]
 
+    def lineage_over(self, known: Lineage) -> Lineage:
+        """What is known of the wallet's rosters, with what this chain proves and tells of them."""
+        for body, succession in zip(self.bodies, self.chain.successions, strict=False):
+            certificate = SuccessorCertificate.from_bytes(succession.certificate)
+            known = known.after(body.terms.roster_hash, certificate.amendments)
+        return known.merged_with(self.lineage.amendments)
+
     def keep(self, holder: ActingHolder) -> None:
-        """Write all that is public of it; what is there already stays."""
-        wallet_id, epochs = self.body.terms.wallet_id, holder.epochs(self.body.terms.wallet_id)
-        known = holder.lineage(self.body.terms)
-        merged = known.merged(self.lineage)
-        if merged.to_bytes() != known.to_bytes():
-            holder.keep_lineage(wallet_id, merged)
+        """Write the documents of all epochs; what is there already stays."""
+        epochs = holder.epochs(self.body.terms.wallet_id)
         for h, document, content in self._documents():
             if epochs.kept(h, document) is None:
                 epochs.keep(h, document, content)
@@ -99,22 +102,19 @@ def _verified(
     """Raises: HsmMpcError: anything does not hold."""
     certificate = Certificate.from_bytes(chain.certificate)
     certificate.verify(holder.roster)
-    lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, holder.keys)
     check_all_done(holder.keys, certificate, chain.dones, holder.clock())
-    bodies, made_in = [certificate.body], Attempt.NONE
+    bodies, lineage, made_in = _succeeding(certificate.body, chain, holder.keys)
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
-    for succession in chain.successions:
-        before, is_last = bodies[-1], succession is chain.successions[-1]
-        proposed, body = _succeeding(before, succession, lineage, is_last)
+    for before, body, succession in zip(bodies, bodies[1:], chain.successions, strict=False):
+        keys = lineage.since(body.terms.roster_hash)
+        if succession.retirement or succession is not chain.successions[-1]:
+            _check_retired(before, body, succession.retirement, keys)
         said[before.hash] = {
             **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
-            **_own_destroyed(
-                holder.me, before, succession.destroyed, lineage.since(body.terms.roster_hash)
-            ),
+            **_own_destroyed(holder.me, before, succession.destroyed, keys),
         }
-        dones, made_in = succession.dones, proposed.content.attempt
-        bodies.append(body)
+        dones = succession.dones
     clients = ClientList.from_bytes(encoded_clients)
     if clients.hash != certificate.extension.clients_hash:
         raise Tampered("the client list is not the certified one")
@@ -124,17 +124,26 @@ def _verified(
 
 
 def _succeeding(
-    before: EpochBody, succession: ShownSuccession, lineage: Lineage, is_last: bool
-) -> tuple[Proposed, EpochBody]:
-    certificate = SuccessorCertificate.from_bytes(succession.certificate)
-    proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
-    if is_last and not succession.retirement:
-        return proposed, certificate.body
-    keys = lineage.since(certificate.body.terms.roster_hash)
-    retired = Retirement.from_bytes(succession.retirement).check(before, keys)
-    if retired.successor != certificate.body.hash:
+    first: EpochBody, chain: Chain, keys: KeyBook
+) -> tuple[list[EpochBody], Lineage, Attempt]:
+    """Every epoch, the rosters that they name, and the attempt that made the newest one. What a
+    succession has carried, its certificate says, and nobody else.
+    """
+    told = Lineage.from_bytes(chain.lineage, first.terms, keys)
+    bodies, lineage, made_in = [first], Lineage.of((), (), first.terms, keys), Attempt.NONE
+    for succession in chain.successions:
+        before = bodies[-1]
+        certificate = SuccessorCertificate.from_bytes(succession.certificate)
+        proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
+        lineage = lineage.after(before.terms.roster_hash, certificate.amendments)
+        bodies.append(certificate.body)
+        made_in = proposed.content.attempt
+    return bodies, lineage.merged_with(told.amendments), made_in
+
+
+def _check_retired(before: EpochBody, body: EpochBody, retirement: bytes, keys: KeyBook) -> None:
+    if Retirement.from_bytes(retirement).check(before, keys).successor != body.hash:
         raise Tampered("an epoch was retired for another one")
-    return proposed, certificate.body
 
 
 def _own_done(

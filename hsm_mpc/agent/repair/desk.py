@@ -30,6 +30,7 @@ from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.tags import Tag
 
 
@@ -118,7 +119,11 @@ class RepairDesk:
             self._settle(wallet_id)
             self._wallets.forget(wallet_id)
             wallet.keep(self._holder)
-            self._require_lost(wallet.body)
+            known = self._holder.lineage(wallet.body.terms)
+            lineage = wallet.lineage_over(known)
+            self._require_lost(wallet.body, lineage)
+            if lineage.to_bytes() != known.to_bytes():
+                self._holder.keep_lineage(wallet_id, lineage)
             made = offering.offer(self._holder, wallet)
             digest = offering.kek_digest_in(self._holder, wallet_id, made)
         key = self._holder.identity.key.to_bytes()
@@ -210,9 +215,9 @@ class RepairDesk:
         self._wallets.require_not_destroyed(wallet_id)
         receiving.settle(self._holder, wallet_id)
 
-    def _require_lost(self, body: EpochBody) -> None:
+    def _require_lost(self, body: EpochBody, lineage: Lineage) -> None:
         """The HSM knows this epoch as the one that lives, and its share does not open."""
-        require_registered(self._holder, body)
+        require_registered(self._holder, body, lineage)
         try:
             with opened_share(self._holder, body):
                 pass
@@ -236,7 +241,7 @@ class RepairDesk:
             raise Refused("other-order", "this holder has prepared no repair of that wallet")
         body = body_of(order.epoch_hash, encoded)
         self._wallets.require_not_destroyed(order.wallet_id)
-        require_registered(self._holder, body)
+        require_registered(self._holder, body, self._holder.lineage(body.terms))
         return body
 
     def _has_begun(self, order: RepairOrder) -> bool:

@@ -47,7 +47,8 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
     if order.epoch_hash != body.hash:
         raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
     try:
-        check_terms(order, body, roster_of(holder, body))
+        known = holder.lineage(body.terms)
+        check_terms(order, body, known.newest.roster, known.identity_keys)
     except BadInput as wrong:
         raise Refused("other-order", f"no such repair is possible: {wrong}") from wrong
     if order.deadline < holder.clock():

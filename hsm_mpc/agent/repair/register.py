@@ -21,6 +21,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DESTROYED
@@ -36,39 +37,44 @@ def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
     return holder.lineage(body.terms).newest.roster.member(holder.me).key == holder.identity.key
 
 
-def require_registered(holder: ActingHolder, body: EpochBody) -> None:
+def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> None:
     """The HSM wins over what anybody tells: it knows this epoch, or one that has ended for it. One
     that the roster does not know has seen nothing, and takes what is proven.
 
+    Args:
+        lineage: every roster of the wallet, as far as it is proven.
+
     Raises:
-        Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted a successor;
-            `epoch-retiring`: the end of that epoch is proven here.
+        Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted
+            another successor; `epoch-retiring`: the end of that epoch is proven here.
         Tampered: the store is damaged.
     """
     register = holder.registers.read(body.terms.wallet_id)
-    if register is None and not is_in_roster(holder, body):
-        if body.epoch and _retired_for(holder, _before(holder, body)) != body.hash:
+    if register is None and lineage.newest.roster.member(holder.me).key != holder.identity.key:
+        if body.epoch and _retired_for(holder, _before(holder, body), lineage) != body.hash:
             raise Refused("other-epoch", "the epoch before that one is repaired first")
         return
     if register is None:
         raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
-    if is_undecided(holder, body):
+    if _is_undecided(holder, body, lineage):
         _require_votable(holder, register, body)
     elif register.epoch_hash != body.hash:
-        if not _is_ancestor(holder, register, body):
+        if not _is_ancestor(holder, register, body, lineage):
             raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
-    elif register.adopted is not None:  # it takes the place of this one, or another adoption does
-        raise Refused("voted", "this holder has adopted a successor of that epoch")
-    elif _retired_for(holder, body) is not None:
+    elif _retired_for(holder, body, lineage) is not None:
         raise Refused("epoch-retiring", "the end of that epoch is decided here")
 
 
 def is_undecided(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this is a successor of the epoch that the HSM names, whose end is not proven here."""
+    return _is_undecided(holder, body, holder.lineage(body.terms))
+
+
+def _is_undecided(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> bool:
     register = holder.registers.read(body.terms.wallet_id)
     if register is None or body.epoch == 0 or register.epoch_hash != body.prev_hash:
         return False
-    return _retired_for(holder, _before(holder, body)) is None
+    return _retired_for(holder, _before(holder, body), lineage) is None
 
 
 def _require_votable(holder: ActingHolder, register: Register, body: EpochBody) -> None:
@@ -109,11 +115,13 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     retiring.settle(holder, wallet_id, Register(body.hash))
 
 
-def _is_ancestor(holder: ActingHolder, register: Register, body: EpochBody) -> bool:
+def _is_ancestor(
+    holder: ActingHolder, register: Register, body: EpochBody, lineage: Lineage
+) -> bool:
     """Whether the registered epoch has ended, step by step, for the sake of this one."""
     while body.epoch:
         before = _before(holder, body)
-        if _retired_for(holder, before) != body.hash:
+        if _retired_for(holder, before, lineage) != body.hash:
             return False
         if register.epoch_hash == before.hash:
             return True
@@ -126,13 +134,13 @@ def _before(holder: ActingHolder, body: EpochBody) -> EpochBody:
     return body_of(body.prev_hash, encoded or b"")
 
 
-def _retired_for(holder: ActingHolder, before: EpochBody) -> bytes | None:
+def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> bytes | None:
     """The successor for which an epoch has ended, as its kept proof says."""
     kept = holder.epochs(before.terms.wallet_id).kept(before.hash, EpochDocument.RETIREMENT)
     if kept is None:
         return None
     try:
-        return retiring.kept_retirement(holder, before, kept).successor
+        return retiring.kept_retirement(holder, before, kept, lineage).successor
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
 

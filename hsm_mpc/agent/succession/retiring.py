@@ -34,6 +34,7 @@ from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
@@ -163,12 +164,14 @@ def _kept_retirement(live: LiveEpoch) -> Retired:
     if payload is None:
         raise Tampered("the proof of a retirement is missing: nothing is destroyed")
     try:
-        return kept_retirement(live.holder, live.body, payload)
+        return kept_retirement(live.holder, live.body, payload, live.lineage)
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
 
 
-def kept_retirement(holder: ActingHolder, replaced: EpochBody, payload: bytes) -> Retired:
+def kept_retirement(
+    holder: ActingHolder, replaced: EpochBody, payload: bytes, lineage: Lineage
+) -> Retired:
     """What a RETIRE in the store proves, under the roster that the successor names.
 
     Raises:
@@ -178,7 +181,8 @@ def kept_retirement(holder: ActingHolder, replaced: EpochBody, payload: bytes) -
     retirement = Retirement.from_bytes(payload)
     h = retirement.successor_in(replaced)
     encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
-    return retirement.check(replaced, holder.keys_since(body_of(h, encoded or b"")))
+    successor = body_of(h, encoded or b"")
+    return retirement.check(replaced, lineage.since(successor.terms.roster_hash))
 
 
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
@@ -203,26 +207,29 @@ def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
 
 def _keep_own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> None:
     """The own DONE of the successor goes with it: the next succession names V_i by it."""
-    h = successor.body.hash
-    if live.epochs.kept(h, EpochDocument.DONE) is None:
-        live.epochs.keep(h, EpochDocument.DONE, _own_done(live, retired, successor))
+    h, kept = successor.body.hash, live.epochs.kept(successor.body.hash, EpochDocument.DONE)
+    own = _own_done(live, retired, successor, kept)
+    if kept is None:
+        live.epochs.keep(h, EpochDocument.DONE, own)
+    elif own != kept:  # a share that was repaired has been made anew since
+        live.epochs.renew(h, EpochDocument.DONE, own)
 
 
-def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> bytes:
+def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch, kept: bytes | None) -> bytes:
     """The newest one that was said; where none was, or of a share that had to be made anew since,
     one of the attempt that was promised last.
 
     A holder that was away, or had promised a higher attempt, did not vote. Once the successor is
     decided, what it says is no vote any more; and it says nothing below its promise (step 6.4.9).
     """
-    said = newest_done(live.holder, successor.body)
     promised = Attempt.read(Reader(live.register.promised, "register"))
     attempt = max(promised, retired.attempt)
     done = done_of(live, attempt, successor.body, successor.record)
-    if said is not None:
-        before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
-        if replace(before, attempt=attempt) == done:
-            return said
+    for said in (kept, newest_done(live.holder, successor.body)):
+        if said is not None:
+            before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
+            if replace(before, attempt=attempt) == done:
+                return said
     address = address_in(live.body, attempt, live.holder.me)
     return live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
 
