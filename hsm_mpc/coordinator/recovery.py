@@ -203,8 +203,8 @@ class Recovery:
         retirement = Retirement.from_bytes(before.retirement)
         if retirement.successor_in(replaced) != holding.epoch_hash:
             return b""
-        body = SuccessorCertificate.from_bytes(holding.certificate).body
-        retirement.check(replaced, self._rosters.keys_since(body))
+        certificate = SuccessorCertificate.from_bytes(holding.certificate)
+        retirement.check(replaced, self._rosters.keys_after(replaced, certificate))
         return before.retirement
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:

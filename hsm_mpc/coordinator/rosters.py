@@ -46,6 +46,16 @@ class Rosters:
         """Those, and the ones that have taken their places since. Raises: BadInput."""
         return self.lineage(body.terms).since(body.terms.roster_hash)
 
+    def keys_after(self, replaced: EpochBody, certificate: SuccessorCertificate) -> KeyBook:
+        """Those under the roster that a successor of `replaced` names, and since, followed or not.
+
+        Raises:
+            BadInput, InvalidSignature: what it carries does not make that roster.
+        """
+        known = self.lineage(replaced.terms)
+        after = known.after(replaced.terms.roster_hash, certificate.amendments)
+        return after.since(certificate.body.terms.roster_hash)
+
     def replaced_since(self, body: EpochBody) -> frozenset[int]:
         """Who has another HSM than when this epoch was made."""
         before, now = self.keys_of(body).roster, self.newest(body.terms).roster
