@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -239,11 +241,18 @@ def _lab_refresh(running: LabReport, parent: Path, effort: _Effort) -> Row:
 
 
 def _parts_of_a_refresh(folder: Path, effort: _Effort) -> dict[str, float]:
-    """Wall time of one holder alone, on a token and a disk as those of the lab."""
+    """Wall time of one holder alone, on a token and a disk as those of the lab; in a process of its
+    own, for in this one SoftHSM2 may have the tokens of another row.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn")) as own:
+        return own.submit(_measured_parts, folder, effort.rounds).result()
+
+
+def _measured_parts(folder: Path, rounds: int) -> dict[str, float]:
     prepared = lab_app.prepare_holder(folder, "parts")
     holder_app.init(prepared.config, prompt=False)
     with opened(prepared.config, prompt=False) as holder:
-        return lab_refresh.parts(holder.token, folder / "durable", rounds=effort.rounds)
+        return lab_refresh.parts(holder.token, folder / "durable", rounds=rounds)
 
 
 def _recovery(_: str, effort: _Effort) -> Iterable[Row]:

@@ -45,6 +45,13 @@ def rows(run: Run, only: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.long
+def test_all_rows_are_measured_in_one_run(run: Run) -> None:
+    """Several of them want a token, and a process has one folder of SoftHSM2 tokens."""
+    names = {row["name"] for row in rows(run, "")}
+    assert {"signer.unseal", "taproot.repair", "ed25519.dkg", "lab.refresh"} <= names
+
+
+@pytest.mark.long
 def test_the_rows_of_a_signer(run: Run) -> None:
     *unsealed, partial = rows(run, "signer")
     assert [row["name"] for row in unsealed] == 2 * ["signer.unseal"]
