@@ -39,8 +39,10 @@ class Command:
             for pid, name in descendants(self.process.pid).items()
             if name == DAEMONS[self.kind] and self._listens(pid)
         ]
-        assert len(found) <= 1
-        return found[0] if found else None
+        for_clients = {child for pid in found for child in descendants(pid)}  # one for each caller
+        daemons = [pid for pid in found if pid not in for_clients and is_alive(pid)]
+        assert len(daemons) <= 1
+        return daemons[0] if daemons else None
 
     def _listens(self, pid: int) -> bool:
         if self.kind == "opencryptoki":  # whoever calls it and hangs up kills it, by SIGPIPE
