@@ -91,15 +91,17 @@ class ActingHolder:
         Raises:
             Tampered: the epoch is of another roster than the pinned one and those it led to.
         """
-        try:
-            return self.lineage(body.terms).book(body.terms.roster_hash)
-        except BadInput as foreign:
-            raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
+        return self._keys(body, Lineage.book)
 
     def keys_since(self, body: EpochBody) -> KeyBook:
         """Those, and the ones that have taken their places since. Raises: Tampered."""
-        self.keys_of(body)
-        return self.lineage(body.terms).since(body.terms.roster_hash)
+        return self._keys(body, Lineage.since)
+
+    def _keys(self, body: EpochBody, look: Callable[[Lineage, bytes], KeyBook]) -> KeyBook:
+        try:
+            return look(self.lineage(body.terms), body.terms.roster_hash)
+        except BadInput as foreign:
+            raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line, before what it tells of takes effect (step 3.4.15).

@@ -89,6 +89,11 @@ class RepairOrder:
         )
 
     @property
+    def amends(self) -> bool:
+        """Whether it gives the holder another identity key in the roster."""
+        return self.identity_key != self.known_key
+
+    @property
     def offer_message(self) -> bytes:
         """What r signs before anybody orders anything, with tag `repair-offer`."""
         return offer_message(

@@ -217,12 +217,8 @@ class Refresher:
             return
         lost = self._rosters.replaced_since(newest.body) if newest.retirement else ()
         missing = [i for i in newest.waiting_for(self._links.indices) if i not in lost]
-        if not missing:
-            return
-        raise NotReady(
-            f"epoch {newest.epoch - 1} is not retired yet",
-            [self._links.name(index) for index in missing],
-        )
+        if missing:
+            raise not_retired(self._links, newest, missing)
 
     def _require_adopted(self, epochs: Epochs) -> None:
         """Clients are shown what a quorum has adopted, and nothing before."""
@@ -252,6 +248,12 @@ class Refresher:
                     yield said
             except (BadInput, InvalidSignature):
                 continue  # it is asked again
+
+
+def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) -> NotReady:
+    """The epoch before the newest one waits for these holders to end."""
+    names = [links.name(index) for index in missing]
+    return NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

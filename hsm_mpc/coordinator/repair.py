@@ -18,7 +18,7 @@ from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
-from hsm_mpc.coordinator.refresh import Refresher
+from hsm_mpc.coordinator.refresh import Refresher, not_retired
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
@@ -138,11 +138,7 @@ class Repairer:
         if newest is None or newest.retirement:
             return [epochs]
         if lost in newest.dones:
-            missing = newest.waiting_for(self._links.indices)
-            raise NotReady(
-                f"epoch {newest.epoch - 1} is not retired yet",
-                [self._links.name(index) for index in missing],
-            )
+            raise not_retired(self._links, newest, newest.waiting_for(self._links.indices))
         before = replace(epochs, successions=epochs.successions[:-1])
         is_adopted = len(newest.dones) >= epochs.first.terms.sizes.t
         return [before, epochs] if is_adopted else [before]
@@ -206,15 +202,19 @@ class Repairer:
             QuorumUnreachable: fewer than t of the others do.
         """
         asked = [body.terms.wallet_id, body.hash]
-        answers = self._links.ask_each(HolderMethod.DOCUMENTS, asked)
-        for answer in answers.values():
-            if not isinstance(answer, HsmMpcError) and len(answer) == 4:
-                self._rosters.learn(body.terms, answer[3])
+        answers = {
+            index: answer
+            for index, answer in self._links.ask_each(HolderMethod.DOCUMENTS, asked).items()
+            if not isinstance(answer, HsmMpcError) and len(answer) == 4
+        }
+        for *_, lineage in answers.values():
+            self._rosters.learn(body.terms, lineage)
         certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
+        claimed = {index: _Told(*answer[:3]) for index, answer in answers.items()}
         told = {
-            index: _Told(*answer[:3])
-            for index, answer in answers.items()
-            if not isinstance(answer, HsmMpcError) and self._is_true(body, certified, index, answer)
+            index: each
+            for index, each in claimed.items()
+            if self._is_true(body, certified, index, each)
         }
         others = [index for index in self._links.indices if index != lost]
         there, wanted = [index for index in others if index in told], body.terms.sizes.t
@@ -225,12 +225,7 @@ class Repairer:
             )
         return told
 
-    def _is_true(
-        self, body: EpochBody, certified: bytes, index: int, answer: tuple[bytes, ...]
-    ) -> bool:
-        if len(answer) != 4:
-            return False
-        told = _Told(*answer[:3])
+    def _is_true(self, body: EpochBody, certified: bytes, index: int, told: _Told) -> bool:
         try:
             clients = ClientList.from_bytes(told.clients).hash
             done = done_in(told.done, index, body, self._rosters.newest(body.terms))
@@ -329,7 +324,7 @@ class Repairer:
         Raises:
             BadInput, InvalidSignature: it has not.
         """
-        if order.identity_key != order.known_key:
+        if order.amends:
             self._rosters.amend(body.terms, Amendment(order, ack).to_bytes())
         return self._rosters.newest(body.terms)
 

@@ -76,7 +76,7 @@ def check_terms(
     check_offer(order, epoch)
     if order.known_key != roster.member(order.lost).key:
         raise BadInput("order: the roster in force has another key of that holder")
-    if order.identity_key != order.known_key and order.identity_key in identity_keys:
+    if order.amends and order.identity_key in identity_keys:
         raise BadInput(
             f"order: holder {order.lost} shows an identity key that another holder has, or that it "
             "had before its HSM was replaced: whoever comes back wants a new one"

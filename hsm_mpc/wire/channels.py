@@ -59,15 +59,16 @@ class KeyBook:
         """The same coordinators, and what was learned of channels, under another roster."""
         if roster == self.roster and not self._later:
             return self
-        book = KeyBook(roster, self._coordinators)
-        book._channels = self._channels
-        return book
+        return self._sharing(roster, ())
 
     def and_later(self, *rosters: Roster) -> KeyBook:
         """The same, where the identity keys in these count besides those in its roster."""
         if all(roster == self.roster for roster in rosters):
             return self
-        book = KeyBook(self.roster, self._coordinators, rosters)
+        return self._sharing(self.roster, rosters)
+
+    def _sharing(self, roster: Roster, later: Sequence[Roster]) -> KeyBook:
+        book = KeyBook(roster, self._coordinators, later)
         book._channels = self._channels
         return book
 

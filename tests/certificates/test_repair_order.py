@@ -60,6 +60,11 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     assert ORDER.offer_message == b"w" * 16 + b"h" * 32 + b"\0\3\0\x21" + b"V" * 33 + b"k" * 32
 
 
+def test_another_identity_key_amends_the_roster() -> None:
+    assert ORDER.amends
+    assert not replace(ORDER, known_key=KEY).amends
+
+
 def test_it_is_read_back() -> None:
     for order in (ORDER, SIGNED):
         assert RepairOrder.from_bytes(order.to_bytes()) == order

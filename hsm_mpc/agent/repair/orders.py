@@ -14,7 +14,6 @@ from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, T
 from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.repair_messages import RepairSetup
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.roster import Roster
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.repairing import (
     check_signatures,
@@ -53,8 +52,7 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
         raise Refused("other-order", f"no such repair is possible: {wrong}") from wrong
     if order.deadline < holder.clock():
         raise Refused("deadline", "the time of that plan is over")
-    amends = order.identity_key != roster_of(holder, body).member(order.lost).key
-    if amends and policy_of(holder, body).administrators is not None:
+    if order.amends and policy_of(holder, body).administrators is not None:
         raise Refused("administrators", "they amend no roster in this version")
 
 
@@ -72,9 +70,9 @@ def require_signed(holder: ActingHolder, order: RepairOrder, body: EpochBody) ->
     Raises:
         Refused: `not-ordered`.
     """
-    policy = policy_of(holder, body)
+    policy, roster = policy_of(holder, body), holder.lineage(body.terms).newest.roster
     try:
-        check_signatures(order, roster_of(holder, body), policy.administrators)
+        check_signatures(order, roster, policy.administrators)
     except InvalidSignature as unsigned:
         raise Refused("not-ordered", str(unsigned)) from unsigned
 
@@ -95,11 +93,6 @@ def setup_of(
         )
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a repair that does not hold: {broken}") from broken
-
-
-def roster_of(holder: ActingHolder, body: EpochBody) -> Roster:
-    """The wallet's roster in force. Raises: Tampered."""
-    return holder.lineage(body.terms).newest.roster
 
 
 def policy_of(holder: ActingHolder, body: EpochBody) -> Policy:

@@ -15,14 +15,14 @@ from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.errors import Refused
 from hsm_mpc.hsm.register import Register
+from hsm_mpc.roster import Roster
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DESTROYED
 
@@ -34,7 +34,11 @@ def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether the wallet's roster has this holder with the identity key of its HSM; else its HSM
     is another one than it was when the wallet was made.
     """
-    return holder.lineage(body.terms).newest.roster.member(holder.me).key == holder.identity.key
+    return _has_own_key(holder, holder.lineage(body.terms).newest.roster)
+
+
+def _has_own_key(holder: ActingHolder, roster: Roster) -> bool:
+    return roster.member(holder.me).key == holder.identity.key
 
 
 def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> None:
@@ -50,7 +54,7 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
         Tampered: the store is damaged.
     """
     register = holder.registers.read(body.terms.wallet_id)
-    if register is None and lineage.newest.roster.member(holder.me).key != holder.identity.key:
+    if register is None and not _has_own_key(holder, lineage.newest.roster):
         if body.epoch and _retired_for(holder, _before(holder, body), lineage) != body.hash:
             raise Refused("other-epoch", "the epoch before that one is repaired first")
         return
@@ -139,17 +143,14 @@ def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> b
     kept = holder.epochs(before.terms.wallet_id).kept(before.hash, EpochDocument.RETIREMENT)
     if kept is None:
         return None
-    try:
-        return retiring.kept_retirement(holder, before, kept, lineage).successor
-    except (BadInput, InvalidSignature) as broken:
-        raise Tampered(f"the kept retirement: {broken}") from broken
+    return retiring.kept_retirement(holder, before, kept, lineage).successor
 
 
 def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this very HSM was there when the epoch was made: of keys that a lost one had before,
     another one has nothing to say.
     """
-    return holder.keys_of(body).roster.member(holder.me).key == holder.identity.key
+    return _has_own_key(holder, holder.keys_of(body).roster)
 
 
 def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
@@ -157,9 +158,9 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     epochs, h = holder.epochs(body.terms.wallet_id), body.prev_hash
     if epochs.kept(h, EpochDocument.DESTROYED) is not None:
         return
-    before = body_of(h, epochs.kept(h, EpochDocument.BODY) or b"")
-    proof = Retirement.from_bytes(epochs.kept(h, EpochDocument.RETIREMENT) or b"")
-    attempt = proof.check(before, holder.keys_since(body)).attempt
+    before, proof = _before(holder, body), epochs.kept(h, EpochDocument.RETIREMENT) or b""
+    lineage = holder.lineage(body.terms)
+    attempt = retiring.kept_retirement(holder, before, proof, lineage).attempt
     said = epochs.kept(h, EpochDocument.DONE)
     group = before.terms.group
     own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)

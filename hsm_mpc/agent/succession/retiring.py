@@ -35,11 +35,16 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retired, Retirement
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
+
+_Shown = tuple[SuccessorCertificate, Proposed]
+"""What certifies a successor, verified once, and the attempt that made it."""
 
 
 def begin(
@@ -58,8 +63,8 @@ def begin(
         BackendError: HSM or disk; to be called again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
-    retired, payload = _retired_in(live, source, certificate)
-    _take_successor(live, suite, retired, certificate, transcript)
+    retired, payload, shown = _retired_in(live, source, certificate)
+    _take_successor(live, suite, retired, shown, transcript)
     live.audit(
         "epoch-retiring",
         {
@@ -119,54 +124,57 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
             attempts.forget(attempt)
 
 
-def _retired_in(live: LiveEpoch, source: bytes, certificate: bytes) -> tuple[Retired, bytes]:
+def _retired_in(
+    live: LiveEpoch, source: bytes, certificate: bytes
+) -> tuple[Retired, bytes, _Shown | None]:
     message = parse_envelope(source)
     retirement = decoded(message, Retirement.from_bytes)
     try:
-        keys = _keys_of_successor(live, retirement.successor_in(live.body), certificate)
-        retired = retirement.check(live.body, keys)
+        shown = _successor_shown(live, retirement.successor_in(live.body), certificate)
+        retired = retirement.check(live.body, _keys_of_successor(live, shown))
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
     expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
     live.holder.inbox().accept(message, expected, live.holder.clock())
-    return retired, message.payload
+    return retired, message.payload, shown
 
 
-def _keys_of_successor(live: LiveEpoch, h: EpochHash, certificate: bytes) -> KeyBook:
-    """Under the roster that the successor `h` names, and since, as far as it is known here."""
+def _successor_shown(live: LiveEpoch, h: EpochHash, certificate: bytes) -> _Shown | None:
+    """The certificate of the successor `h` that is kept here, else the one in a CERT message."""
     known = live.epochs.kept(h, EpochDocument.CERTIFICATE)
-    if known is None and not certificate:
+    if known is not None:
+        return certificate_in(live, known)
+    return certificate_in(live, parse_envelope(certificate).payload) if certificate else None
+
+
+def _keys_of_successor(live: LiveEpoch, shown: _Shown | None) -> KeyBook:
+    """Under the roster that the successor names, and since, as far as it is known here."""
+    if shown is None:
         return live.lineage.newest
-    payload = known if known is not None else parse_envelope(certificate).payload
-    certified, made_in = certificate_in(live, payload)
+    certified, made_in = shown
     return live.lineage_after(made_in).since(certified.body.terms.roster_hash)
 
 
 def _take_successor(
-    live: LiveEpoch, suite: Suite, retired: Retired, certificate: bytes, transcript: bytes
+    live: LiveEpoch, suite: Suite, retired: Retired, shown: _Shown | None, transcript: bytes
 ) -> None:
     """The own share of the successor is there and certified, adopted or not (step 6.5.7)."""
-    known = live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE)
-    if known is None and not certificate:
+    if shown is None:
         raise NotReady("this holder does not know the successor: it wants the certificate")
-    payload = known if known is not None else parse_envelope(certificate).payload
-    certified, made_in = certificate_in(live, payload)
+    certified, made_in = shown
     if certified.body.hash != retired.successor:
         raise BadInput("the certificate of another successor than the retirement's")
     live.keep(live.lineage_after(made_in))
     share_of(live, suite, certified, made_in, transcript)
-    if known is None:
-        live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, payload)
+    if live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE) is None:
+        live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, certified.to_bytes())
 
 
 def _kept_retirement(live: LiveEpoch) -> Retired:
     payload = live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT)
     if payload is None:
         raise Tampered("the proof of a retirement is missing: nothing is destroyed")
-    try:
-        return kept_retirement(live.holder, live.body, payload, live.lineage)
-    except (BadInput, InvalidSignature) as broken:
-        raise Tampered(f"the kept retirement: {broken}") from broken
+    return kept_retirement(live.holder, live.body, payload, live.lineage)
 
 
 def kept_retirement(
@@ -175,14 +183,16 @@ def kept_retirement(
     """What a RETIRE in the store proves, under the roster that the successor names.
 
     Raises:
-        BadInput, InvalidSignature: nothing.
-        Tampered: the store does not have the successor.
+        Tampered: nothing; or the store does not have the successor.
     """
-    retirement = Retirement.from_bytes(payload)
-    h = retirement.successor_in(replaced)
-    encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
-    successor = body_of(h, encoded or b"")
-    return retirement.check(replaced, lineage.since(successor.terms.roster_hash))
+    try:
+        retirement = Retirement.from_bytes(payload)
+        h = retirement.successor_in(replaced)
+        encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
+        successor = body_of(h, encoded or b"")
+        return retirement.check(replaced, lineage.since(successor.terms.roster_hash))
+    except (BadInput, InvalidSignature) as broken:
+        raise Tampered(f"the kept retirement: {broken}") from broken
 
 
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
