@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+
+import pytest
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
 from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import Refused
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import address_in_repair, digest_of_keys
@@ -18,6 +21,13 @@ from hsm_mpc.wire.rounds import FIRST_COORDINATOR, ORDER_REPAIR, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making
 from tests.agent.simulate import World
+
+
+def rule_of(action: Callable[[], object]) -> str:
+    """Why a holder refuses this."""
+    with pytest.raises(Refused) as refused:
+        action()
+    return refused.value.rule
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -43,7 +42,7 @@ from hsm_mpc.wire.rounds import PROPOSE, REPAIR_ACK
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events
 from tests.agent.refreshing import Refreshing
-from tests.agent.repairing import Repairing
+from tests.agent.repairing import Repairing, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import Party, World, Worlds, new_token
 from tests.agent.tokens import empty
@@ -100,12 +99,6 @@ def amendment(repairing: Repairing) -> bytes:
 
 def amend(repairing: Repairing, index: int, source: bytes) -> None:
     repairing.desk(index).amend(repairing.body.terms.wallet_id, source)
-
-
-def rule_of(action: Callable[[], object]) -> str:
-    with pytest.raises(Refused) as refused:
-        action()
-    return refused.value.rule
 
 
 def test_the_others_take_the_new_key_from_what_proves_it(repairing: Repairing) -> None:
@@ -324,9 +317,8 @@ def test_a_proposal_is_of_one_roster(refreshing: Refreshing, repairing: Repairin
         check_propose(parse_envelope(message), refreshing.replaced, refreshing.keys)
 
 
-def test_who_adopts_what_was_made_without_it_knows_the_new_key(
-    refreshing: Refreshing, repairing: Repairing
-) -> None:
+def certified_without_second(refreshing: Refreshing, repairing: Repairing) -> None:
+    """Holder 1 and the one on another HSM have made a successor that carries its new key."""
     refreshing.members = (1, LOST)
     refreshing.joined()
     pending = party(repairing, 1).acting.lineage(repairing.body.terms).pending
@@ -334,6 +326,12 @@ def test_who_adopts_what_was_made_without_it_knows_the_new_key(
     refreshing.propose = refreshing.said(PROPOSE, content.to_bytes())
     refreshing.dealt()
     refreshing.certified()
+
+
+def test_who_adopts_what_was_made_without_it_knows_the_new_key(
+    refreshing: Refreshing, repairing: Repairing
+) -> None:
+    certified_without_second(refreshing, repairing)
     assert roster_of(repairing, 2) != roster_of(repairing, 1)
     refreshing.adopt(2, refreshing.transcript)
     assert roster_of(repairing, 2) == roster_of(repairing, 1)
@@ -446,13 +444,7 @@ def test_a_chain_is_told_of_by_whoever_lost_its_share_only(
     repairing: Repairing, refreshing: Refreshing
 ) -> None:
     """What has not taken the place of the live epoch here changes no roster."""
-    refreshing.members = (1, LOST)
-    refreshing.joined()
-    pending = party(repairing, 1).acting.lineage(repairing.body.terms).pending
-    content = replace(refreshing.proposal(), amendments=pending)
-    refreshing.propose = refreshing.said(PROPOSE, content.to_bytes())
-    refreshing.dealt()
-    refreshing.certified()
+    certified_without_second(refreshing, repairing)
     refreshing.adopt(1)
     assert refreshing.certificate is not None
     shown = ShownSuccession(refreshing.certificate.to_bytes(), (), b"", ())

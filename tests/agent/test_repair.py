@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -21,7 +20,7 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.wallet_calls import Chain
 from tests.agent.making import Making, events, keks, resigned
-from tests.agent.repairing import Repairing
+from tests.agent.repairing import Repairing, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import LAB_POLICY, Party, World, Worlds
 from tests.software_identity import p256_key
@@ -59,12 +58,6 @@ def lose(world: World, index: int) -> None:
 
 def party(repairing: Repairing, index: int = LOST) -> Party:
     return repairing.world.parties[index]
-
-
-def rule_of(action: Callable[[], object]) -> str:
-    with pytest.raises(Refused) as refused:
-        action()
-    return refused.value.rule
 
 
 def test_a_share_is_repaired_by_others_who_say_the_same_twice(repairing: Repairing) -> None:

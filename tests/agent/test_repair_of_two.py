@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.errors import NotReady, ProtocolAbort, Refused
+from hsm_mpc.errors import NotReady, ProtocolAbort
 from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.epochs import EpochDocument
@@ -17,7 +17,7 @@ from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
-from tests.agent.repairing import Repairing
+from tests.agent.repairing import Repairing, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
 from tests.agent.tokens import empty
@@ -64,12 +64,6 @@ def in_successor(making: Making, refreshing: Refreshing) -> Repairing:
     for index, done in refreshing.last_dones.items():
         repairing.dones[index - 1] = done
     return repairing
-
-
-def rule_of(action: Callable[[], object]) -> str:
-    with pytest.raises(Refused) as refused:
-        action()
-    return refused.value.rule
 
 
 def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(

@@ -171,6 +171,18 @@ def failing_at(*methods: HolderMethod) -> Callable[..., tuple[bytes, ...]]:
     return tamper
 
 
+def unheard(*methods: HolderMethod) -> Callable[..., tuple[bytes, ...]]:
+    """A link whose holder does what it is asked, and its answer to one of these is lost."""
+
+    def tamper(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if method in methods:
+            raise BackendError("the answer is lost")
+        return answer
+
+    return tamper
+
+
 def test_who_has_destroyed_is_told_though_the_others_fail_then(office: Office) -> None:
     office.made()
     for index in (2, 3):

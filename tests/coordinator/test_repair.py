@@ -38,7 +38,7 @@ from hsm_mpc.wire.wallet_calls import Chain
 from tests.agent.making import keks, resigned
 from tests.agent.simulate import World
 from tests.coordinator.office import Office, Parts
-from tests.coordinator.test_destruction import Honest, failing_at
+from tests.coordinator.test_destruction import Honest, failing_at, unheard
 
 
 @pytest.fixture
@@ -396,13 +396,7 @@ def test_a_lost_answer_of_who_is_repaired_is_asked_for_again(office: Office) -> 
     office.made()
     lose_store(office, 3)
 
-    def unheard(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        answer = honest(parts)
-        if method is HolderMethod.RECOVER:
-            raise BackendError("the answer is lost")
-        return answer
-
-    office.links[3].tamper = unheard
+    office.links[3].tamper = unheard(HolderMethod.RECOVER)
     with pytest.raises(BackendError):
         office.client.repair("treasury", 3)
     office.links[3].tamper = None

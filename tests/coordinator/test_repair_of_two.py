@@ -17,7 +17,7 @@ from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.wire.calls import HolderMethod
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
-from tests.coordinator.test_destruction import Honest, failing_at
+from tests.coordinator.test_destruction import Honest, failing_at, unheard
 from tests.coordinator.test_repair import (
     lose_blobs,
     lose_keys,
@@ -79,18 +79,6 @@ def test_who_has_voted_unheard_and_lost_its_store_is_repaired_in_both(office: Of
     office.links[3].tamper = None
     lose_store(office, 3)
     whole_again(office, 3, 2)
-
-
-def unheard(method: HolderMethod) -> Callable[..., tuple[bytes, ...]]:
-    """It does what it is asked, and its answer is lost."""
-
-    def answering(each: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
-        answer = honest(parts)
-        if each is method:
-            raise BackendError("the answer is lost")
-        return answer
-
-    return answering
 
 
 def test_who_was_repaired_and_left_behind_is_repaired_once_more(

@@ -22,7 +22,7 @@ from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
 from tests.agent.simulate import new_token
 from tests.coordinator.office import Office, Parts
-from tests.coordinator.test_destruction import Honest, failing_at
+from tests.coordinator.test_destruction import Honest, failing_at, unheard
 from tests.coordinator.test_repair import (
     only_one_epoch_is_left,
     refreshed_without,
@@ -157,13 +157,7 @@ def test_a_lost_answer_of_who_is_repaired_is_asked_for_again(
     office.made()
     replace_hsm(office, 3)
 
-    def unheard(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        answer = honest(parts)
-        if method is HolderMethod.RECOVER:
-            raise BackendError("the answer is lost")
-        return answer
-
-    office.links[3].tamper = unheard
+    office.links[3].tamper = unheard(HolderMethod.RECOVER)
     with pytest.raises(BackendError):
         office.client.repair("treasury", 3)
     office.links[3].tamper = None
@@ -242,13 +236,7 @@ def test_a_coordinator_that_lost_all_learns_of_it_from_any_holder(
 def test_its_lost_hsm_keeps_no_epoch_alive(office: Office, replace_hsm: Replace) -> None:
     """What it had of the epoch before, nobody destroys any more, and the next refresh goes on."""
     office.made()
-
-    def unheard(method: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        if method is HolderMethod.RETIRE:
-            raise BackendError("it dies")
-        return honest(parts)
-
-    office.links[3].tamper = unheard
+    office.links[3].tamper = failing_at(HolderMethod.RETIRE)
     office.client.refresh("treasury", ())
     office.links[3].tamper = None
     replace_hsm(office, 3)

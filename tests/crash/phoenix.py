@@ -27,7 +27,7 @@ class Phoenix:
         self.folder: Path = self.party.acting.store._folder
         self.watch: steps.Observer = nothing_happens
         self._store_is_open = True
-        world.parties[index] = _Watched(self, self.party)  # type: ignore[assignment]
+        self._stand_in()
 
     def restart(self, watch: steps.Observer = nothing_happens) -> None:
         """Nothing in memory is left; `watch` sees the start, and what comes after it."""
@@ -46,7 +46,7 @@ class Phoenix:
                 store.close()
                 raise
         self._store_is_open = True
-        self.world.parties[self.index] = _Watched(self, self.party)  # type: ignore[assignment]
+        self._stand_in()
 
     def renew(self) -> None:
         """Nothing ever happened here: a log of a thousand wallets would be long to read."""
@@ -64,6 +64,10 @@ class Phoenix:
         self.world.parties[self.index] = self.party
         self.world.replaced(self.index, token)
         self.party = self.world.parties[self.index]
+        self._stand_in()
+
+    def _stand_in(self) -> None:
+        """The world meets a watched party, which has all attributes of the own one, and no base."""
         self.world.parties[self.index] = _Watched(self, self.party)  # type: ignore[assignment]
 
     def remains(self) -> Remains:

@@ -49,6 +49,22 @@ def repaired(repairing: Repairing, nonces: Iterator[int]) -> None:
     repairing.summed().recover()
 
 
+def repaired_over(
+    death: Death, phoenix: Phoenix, repairing: Repairing, nonces: Iterator[int]
+) -> None:
+    """Whoever is repaired dies, and starts again; where its share was not sealed, once more."""
+    phoenix.watch = death.observer
+    try:
+        repaired(repairing, nonces)
+    except DeathError:
+        phoenix.restart()
+    phoenix.watch = nothing_happens
+    records = phoenix.party.acting.epochs(repairing.making.wallet_id).records()
+    sealed = {record.epoch_hash: record.blob_digest for record in records}
+    if sealed.get(repairing.body.hash, NOT_SEALED) == NOT_SEALED:
+        repaired(repairing, nonces)
+
+
 @AT_WHAT
 def test_the_one_that_lost_its_share_dies_at_any_change(
     world: World, moment: Moment, apart: int, report_line: Callable[[str], None]
@@ -62,15 +78,7 @@ def test_the_one_that_lost_its_share_dies_at_any_change(
         phoenix.restart()
         repairing = Repairing(world, making, LOST, HELPERS)
         death = Death.at(moment, count)
-        phoenix.watch = death.observer
-        try:
-            repaired(repairing, nonces)
-        except DeathError:
-            phoenix.restart()
-        phoenix.watch = nothing_happens
-        held = phoenix.party.wallets.all()
-        if not held or held[0].record.blob_digest == NOT_SEALED:
-            repaired(repairing, nonces)
+        repaired_over(death, phoenix, repairing, nonces)
         remains = phoenix.remains()
         assert (len(remains.keks), list(remains.states.values())) == (1, ["active"])
         assert phoenix.party.acting.store.repairs(making.wallet_id).offer() is None
@@ -127,15 +135,7 @@ def test_the_one_that_is_repaired_onto_another_hsm_dies_at_any_change(
             world.parties[helper].acting.store.repairs(making.wallet_id).put_lineage(b"")
         repairing = Repairing(world, making, LOST, HELPERS)
         death = Death.at(moment, count)
-        phoenix.watch = death.observer
-        try:
-            repaired(repairing, nonces)
-        except DeathError:
-            phoenix.restart()
-        phoenix.watch = nothing_happens
-        held = phoenix.party.wallets.all()
-        if not held or held[0].record.blob_digest == NOT_SEALED:
-            repaired(repairing, nonces)
+        repaired_over(death, phoenix, repairing, nonces)
         remains = phoenix.remains()
         assert (len(remains.keks), list(remains.states.values())) == (1, ["active"])
         acting = phoenix.party.acting
@@ -168,18 +168,8 @@ def test_the_one_that_lacks_the_newer_of_two_dies_at_any_change(
                 acting.epochs(making.wallet_id).drop(h)
         repairing = in_successor(making, refreshing)
         death = Death.at(moment, count)
-        phoenix.watch = death.observer
-        try:
-            repaired(repairing, nonces)
-        except DeathError:
-            phoenix.restart()
-        phoenix.watch = nothing_happens
+        repaired_over(death, phoenix, repairing, nonces)
         acting = phoenix.party.acting
-        sealed = {
-            each.epoch_hash: each.blob_digest for each in acting.epochs(making.wallet_id).records()
-        }
-        if sealed.get(h, NOT_SEALED) == NOT_SEALED:
-            repaired(repairing, nonces)
         states = {each.epoch_hash: each.state for each in acting.epochs(making.wallet_id).records()}
         assert states == {refreshing.replaced.hash: EpochState.ACTIVE, h: EpochState.STAGED}
         assert len(keks(phoenix.party)) == 2
