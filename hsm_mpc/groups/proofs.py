@@ -117,6 +117,7 @@ class ContextLabel(bytes, Enum):
     KEY_GENERATION = b"COCKTAIL-DKG-CONTEXT"
     REFRESH = b"HSM-MPC-REFRESH-CONTEXT"
     REPAIR = b"HSM-MPC-REPAIR-CONTEXT"
+    RESHARE = b"HSM-MPC-RESHARE-CONTEXT"
 
 
 def context_of(
@@ -128,7 +129,7 @@ def context_of(
     """What every signature and pad of the session `session` (sid) is bound to, HL bytes.
 
     `keys` are those that the pads join: P_1..P_n of a key generation (step 2.4.2), V_1..V_n of a
-    refresh (step 6.4.1) or a repair (step 6.7.2).
+    refresh (step 6.4.1) or a repair (step 6.7.2), V_1..V_n and V'_1..V'_n' of a resharing (6.8.2).
     """
     return suite.hash(
         label.value

@@ -1,7 +1,8 @@
 """A dealing: scalars, committed to and dealt to holders under pads.
 
 Key generation deals polynomials of a random secret (section 2.5), a refresh those of 0 (section
-6.4), a repair the summands of a share (section 6.7). This is the dealer's side, and the message.
+6.4), a repair the summands of a share (section 6.7), a resharing polynomials of a share (section
+6.8). This is the dealer's side, and the message.
 """
 
 from __future__ import annotations
@@ -47,10 +48,17 @@ class Session(Protocol):
 
     @property
     def receivers(self) -> Sequence[int]:
-        """To whom each dealer deals, in this order; the dealers are among them."""
+        """To whom each dealer deals, in this order."""
+
+    @property
+    def partners(self) -> Sequence[int]:
+        """In whose order a receiver keeps its half of the pads: the dealers are among them."""
 
     def key_of(self, index: int) -> bytes:
-        """The key of a holder that pads join."""
+        """The key of a dealer that pads join."""
+
+    def key_of_receiver(self, index: int) -> bytes:
+        """The same of a receiver: it may be another holder than the dealer of this index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +120,7 @@ def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
 
     Each is half of the pads of both directions of a pair.
     """
-    keys = [session.key_of(index) for index in session.receivers]
+    keys = [session.key_of_receiver(index) for index in session.receivers]
     halves = take(session.suite.group.point_length * len(keys))
     with own.open() as secret, halves.open() as half:
         static_halves(session.suite, secret, keys, half)
@@ -171,7 +179,7 @@ def _sealed(
         secret = coefficients + count * group.scalar_length
         for index in session.receivers:
             sharing.share_at(group, coefficients, count, index, pads.share)
-            route = Route(ephemeral, session.key_of(me), session.key_of(index))
+            route = Route(ephemeral, session.key_of(me), session.key_of_receiver(index))
             sealed.append(pads.seal(secret, half, route, pads.share, group.scalar_length))
             half += group.point_length
     return tuple(sealed)

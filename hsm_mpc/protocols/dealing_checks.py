@@ -93,7 +93,8 @@ class Receiver:
     def route(self, dealer: int, dealing: Dealing) -> Route:
         """Whose keys make the pad of our share."""
         session = self.session
-        return Route(dealing.ephemeral, session.key_of(dealer), session.key_of(self.index))
+        own = session.key_of_receiver(self.index)
+        return Route(dealing.ephemeral, session.key_of(dealer), own)
 
     def ciphertext(self, dealing: Dealing) -> bytes:
         """Of our share."""
@@ -118,19 +119,19 @@ def blame_shares(
 
     Args:
         own: the secret of the own key.
-        halves: S^d with each receiver in its place.
-        shares: the address of a scalar for each receiver, where the share that it dealt goes, and
+        halves: S^d with each partner in its place.
+        shares: the address of a scalar for each partner, where the share that it dealt goes, and
             of one more as scratch.
     """
     session, group = receiver.session, receiver.session.suite.group
-    scratch = shares + len(session.receivers) * group.scalar_length
+    scratch = shares + len(session.partners) * group.scalar_length
     with (
         session_pads(session.suite, session.context, own.arena) as pads,
         own.open() as secret,
         halves.open() as first_half,
     ):
         for j, dealing in dealings.items():
-            place = session.receivers.index(j)
+            place = session.partners.index(j)
             share = shares + place * group.scalar_length
             half = first_half + place * group.point_length
             route, ciphertext = receiver.route(j, dealing), receiver.ciphertext(dealing)

@@ -42,9 +42,18 @@ class Setup:
         """All holders."""
         return range(1, self.holders + 1)
 
+    @property
+    def partners(self) -> Sequence[int]:
+        """All holders."""
+        return self.receivers
+
     def key_of(self, index: int) -> bytes:
         """P_index."""
         return self.static_keys[index - 1]
+
+    def key_of_receiver(self, index: int) -> bytes:
+        """P_index."""
+        return self.key_of(index)
 
 
 def agree(

@@ -42,6 +42,10 @@ class EpochSession:
         """V_index."""
         return self.delivery_keys[index - 1]
 
+    def key_of_receiver(self, index: int) -> bytes:
+        """V_index: those who deal receive."""
+        return self.key_of(index)
+
 
 def parsed_epoch(
     suite: Suite, delivery_keys: Sequence[bytes], commitments: Sequence[bytes]

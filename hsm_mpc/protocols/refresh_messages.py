@@ -58,6 +58,11 @@ class RefreshSetup(EpochSession):
         """All holders, present or not."""
         return range(1, self.holders + 1)
 
+    @property
+    def partners(self) -> Sequence[int]:
+        """All holders."""
+        return self.receivers
+
 
 @dataclass(frozen=True, slots=True)
 class ZeroDealing(Dealing):

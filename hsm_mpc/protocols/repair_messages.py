@@ -80,6 +80,11 @@ class RepairSetup(EpochSession):
         """The helpers."""
         return self.helpers
 
+    @property
+    def partners(self) -> Sequence[int]:
+        """The helpers."""
+        return self.receivers
+
     def factor(self, helper: int) -> int:
         """λ_helper(H; r), never 0 (step 1.2.5)."""
         return lagrange(helper, self.helpers, self.suite.group.order, self.lost)
