@@ -6,6 +6,7 @@ identity key is what it signs with inside its HSM.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,6 +118,10 @@ class Roster:
         """
         members = list(self.members)
         members[require_index(index, self.n) - 1] = Member(self.member(index).name, key)
+        return Roster(self.lab, self.version + 1, self.hash, tuple(members))
+
+    def followed_by(self, members: Sequence[Member]) -> Roster:
+        """The next version, of these holders (step 6.8.1). Raises: BadInput: they are no roster."""
         return Roster(self.lab, self.version + 1, self.hash, tuple(members))
 
     def check_succeeds(self, old: Roster) -> None:

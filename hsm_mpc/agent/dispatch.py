@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
@@ -17,7 +18,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import ORDER_REPAIR
+from hsm_mpc.wire.rounds import ASK, ORDER_REPAIR
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -66,6 +67,7 @@ class HolderDesk:
         successions: Successions,
         destructions: Destructions,
         repairs: RepairDesk,
+        arrivals: Arrivals,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
@@ -74,6 +76,7 @@ class HolderDesk:
         self._successions = successions
         self._destructions = destructions
         self._repairs = repairs
+        self._arrivals = arrivals
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -103,6 +106,9 @@ class HolderDesk:
             HolderMethod.COLLECT: self._collect,
             HolderMethod.RECOVER: self._recover,
             HolderMethod.AMEND: self._amend,
+            HolderMethod.GREET: self._greet,
+            HolderMethod.RECEIVE: self._receive,
+            HolderMethod.CONFIRM: self._confirm,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -112,13 +118,17 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file, DESTROY, or ORDER-REPAIR → u8(1): this holder takes part;
+        """PROPOSAL and policy file, DESTROY, ORDER-REPAIR, or ASK → u8(1): this holder takes part;
         u8(0): its operator is asked.
         """
         if len(parts) == 1:
-            is_repair = parse_envelope(parts[0]).kind is ORDER_REPAIR
-            desk = self._repairs if is_repair else self._destructions
-            return (u8(desk.consider(parts[0])),)
+            kind = parse_envelope(parts[0]).kind
+            consider = self._destructions.consider
+            if kind is ORDER_REPAIR:
+                consider = self._repairs.consider
+            elif kind is ASK:
+                consider = self._successions.consider
+            return (u8(consider(parts[0])),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
@@ -178,7 +188,7 @@ class HolderDesk:
         return self._successions.join(ask)
 
     def _deal(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSE → DEAL."""
+        """PROPOSE → DEAL, empty of who deals nothing."""
         (propose,) = _exactly(1, parts)
         return (self._successions.deal(propose),)
 
@@ -247,6 +257,22 @@ class HolderDesk:
         wallet_id, amendment = _exactly(2, parts)
         self._repairs.amend(WalletId(wallet_id), amendment)
         return ()
+
+    def _greet(self, parts: Parts) -> Sequence[bytes]:
+        """ASK of a resharing → HELLO', as a new holder."""
+        (ask,) = _exactly(1, parts)
+        return (self._arrivals.hello(ask),)
+
+    def _receive(self, parts: Parts) -> Sequence[bytes]:
+        """PROPOSE, DEALs of all dealers, then their CHANNELs → ACK'."""
+        dealers = len(parts) // 2
+        propose, *both = _exactly(1 + 2 * dealers, parts)
+        return (self._arrivals.receive(propose, both[:dealers], both[dealers:]),)
+
+    def _confirm(self, parts: Parts) -> Sequence[bytes]:
+        """CERT → DONE'."""
+        (certificate,) = _exactly(1, parts)
+        return (self._arrivals.confirm(certificate),)
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hsm_mpc import config as configuration
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.destruction import Destructions
@@ -43,6 +44,7 @@ class Desks:
     successions: Successions
     destructions: Destructions
     repairs: RepairDesk
+    arrivals: Arrivals
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
@@ -55,11 +57,13 @@ class Desks:
             self.successions,
             self.destructions,
             self.repairs,
+            self.arrivals,
         )
 
     def close(self) -> None:
         """Wipe the nonces and the channel keys. What else is secret goes with the arena."""
         self.signing.forget()
+        self.arrivals.close()
         self.holder.channel.wipe()
 
 
@@ -101,14 +105,17 @@ def at_work(opened: OpenHolder) -> Desks:
     ceremonies = Ceremonies(holder, wallets, suites())
     signing = SigningDesk(holder, wallets, time.monotonic)
     pace = JoinPace(time.monotonic, config.seconds_between_refreshes)
-    successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
+    consents = ceremonies.consents
+    successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace, consents)
     destructions = Destructions(holder, ceremonies, successions, signing.forget_epoch)
-    repairs = RepairDesk(holder, wallets, ceremonies.consents, successions, suites())
+    repairs = RepairDesk(holder, wallets, consents, successions, suites())
     destructions.recover()
     ceremonies.recover()
     successions.recover()
     repairs.settle()
-    return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs)
+    arrivals = Arrivals(holder, consents, successions, suites(), time.monotonic)
+    arrivals.settle()
+    return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs, arrivals)
 
 
 def suites() -> Mapping[Scheme, Suite]:

@@ -168,6 +168,7 @@ def duties(holder: OpenHolder, desks: Desks) -> list[Duty]:
     return [
         Duty("expiry of nonces", EXPIRY_SECONDS, desks.signing.expire),
         Duty("expiry of key generations", LATENESS_SECONDS, desks.ceremonies.expire),
+        Duty("expiry of arrivals", LATENESS_SECONDS, desks.arrivals.expire),
         Duty("expiry of plans", LATENESS_SECONDS, desks.ceremonies.consents.tidy),
         Duty("audit checkpoint", CHECKPOINT_SECONDS, lambda: checkpoint.sign_end(holder)),
     ]

@@ -19,12 +19,13 @@ from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy.rules import Administrators
-from hsm_mpc.roster import fingerprint_words
+from hsm_mpc.roster import Roster, fingerprint_words
 
-Kind = Literal["create", "destroy", "repair"]
+Kind = Literal["create", "reshare", "destroy", "repair"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -108,6 +109,26 @@ class PlannedRepair:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedResharing:
+    """The key of a wallet is shared anew: whoever held it before destroys what he had."""
+
+    scheme: str
+    epoch: int
+    """The newest one, which is replaced."""
+    before: str
+    """How many of whom sign until then."""
+    threshold: int
+    join: int
+    """J: how many a refresh wants from then on."""
+    adopt: int
+    """W: how many have adopted the next epoch before one is destroyed, from then on."""
+    holders: tuple[PlannedHolder, ...]
+    roster: str
+    """Its fingerprint, in words."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ShownPlan:
     """A plan in full. `digest` is what it is called by, and what is consented to."""
 
@@ -117,6 +138,7 @@ class ShownPlan:
     deadline: datetime
     consented: bool
     create: PlannedWallet | None
+    reshare: PlannedResharing | None
     destroy: PlannedEnd | None
     repair: PlannedRepair | None
 
@@ -226,6 +248,9 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         deadline=moment(asked.deadline),
         consented=each.consented,
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
+        reshare=_resharing(asked, each.named, consents)
+        if isinstance(asked, ReshareOrder)
+        else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
     )
@@ -234,6 +259,8 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
 def _kind(asked: Planned) -> Kind:
     if isinstance(asked, Proposal):
         return "create"
+    if isinstance(asked, ReshareOrder):
+        return "reshare"
     return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
@@ -244,10 +271,7 @@ def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
         threshold=proposal.sizes.t,
         join=proposal.sizes.join,
         adopt=proposal.sizes.adopt,
-        holders=tuple(
-            PlannedHolder(member.name, member.key.algorithm.name, member.key.encoded.hex())
-            for member in proposal.roster.members
-        ),
+        holders=_holders(proposal.roster),
         roster=fingerprint_words(proposal.roster.hash),
         policy_sha256=proposal.policy_hash.hex(),
         policy=policy_file.decode(),
@@ -257,6 +281,29 @@ def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
             PlannedClient(client.name, client.key.encoded.hex())
             for client in proposal.clients.clients
         ),
+    )
+
+
+def _holders(roster: Roster) -> tuple[PlannedHolder, ...]:
+    return tuple(
+        PlannedHolder(member.name, member.key.algorithm.name, member.key.encoded.hex())
+        for member in roster.members
+    )
+
+
+def _resharing(order: ReshareOrder, encoded: bytes, consents: Consents) -> PlannedResharing:
+    body, resharing = EpochBody.from_bytes(encoded), order.resharing
+    names = (member.name for member in consents.roster_of(body.terms).members)
+    return PlannedResharing(
+        scheme=body.terms.scheme.name.lower(),
+        epoch=body.epoch,
+        before=f"any {body.terms.sizes.t} of {', '.join(names)}",
+        threshold=resharing.sizes.t,
+        join=resharing.sizes.join,
+        adopt=resharing.sizes.adopt,
+        holders=_holders(resharing.roster),
+        roster=fingerprint_words(resharing.roster.hash),
+        reason=order.reason,
     )
 
 

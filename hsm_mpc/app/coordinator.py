@@ -27,6 +27,8 @@ from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
 from hsm_mpc.coordinator.refresh_scheduler import RefreshScheduler
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.repair import Repairer
+from hsm_mpc.coordinator.reshare import Resharer
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.schedule import QuietHours, Schedule
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BadConfig
@@ -119,6 +121,9 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             refresher=refresher,
             destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
             repairer=Repairer(links, registry, refresher, config.number, key.sign, _seconds),
+            resharer=Resharer(
+                links, registry, Rosters(channels.keys, registry), refresher, _seconds
+            ),
         )
         clear_stale(config.listen)
         os.umask(0o177)  # the socket is this user's

@@ -169,6 +169,20 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
         return _shown(client, client.refresh(name, indices))
 
 
+def reshare(
+    config_path: File, name: str, threshold: int, holders: Sequence[str] | None
+) -> ShownWallet:
+    """Share a wallet's key anew, with another threshold, under the same public key.
+
+    Raises:
+        BadInput: not all holders are named.
+        Others: as `WalletClient.reshare`.
+    """
+    with connected(config_path) as client:
+        _require_whole_roster(client.roster, holders)
+        return _shown(client, client.reshare(name, threshold))
+
+
 def repair(config_path: File, name: str, holder: str) -> ShownWallet:
     """Give a holder its lost share again, then refresh the wallet.
 

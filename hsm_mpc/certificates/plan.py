@@ -9,12 +9,13 @@ from enum import IntEnum
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
 
-Planned = Proposal | Destroy | RepairOrder
+Planned = Proposal | ReshareOrder | Destroy | RepairOrder
 """Each has a `deadline`, in seconds since 1970 UTC."""
 
 
@@ -23,6 +24,8 @@ class PlanKind(IntEnum):
 
     PROPOSAL = 1
     """A wallet to be made."""
+    RESHARE = 2
+    """A wallet's key to be shared anew, among other holders or with another threshold."""
     REPAIR = 4
     """A lost share to be repaired."""
     DESTROY = 7
@@ -35,7 +38,9 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of kind 4: the terms of ORDER-REPAIR; of kind 7: DESTROY."""
+    """Of kind 1: PROPOSAL; of kind 2: what a resharing makes of which epoch; of kind 4: the terms
+    of ORDER-REPAIR; of kind 7: DESTROY.
+    """
 
     @property
     def digest(self) -> bytes:
@@ -47,7 +52,9 @@ class Plan:
         """What an operator consents to before his holder takes part in it."""
         if isinstance(asked, RepairOrder):
             return cls(PlanKind.REPAIR, asked.terms)
-        kind = PlanKind.PROPOSAL if isinstance(asked, Proposal) else PlanKind.DESTROY
+        if isinstance(asked, Proposal):
+            return cls(PlanKind.PROPOSAL, asked.to_bytes())
+        kind = PlanKind.RESHARE if isinstance(asked, ReshareOrder) else PlanKind.DESTROY
         return cls(kind, asked.to_bytes())
 
     @property
@@ -55,6 +62,8 @@ class Plan:
         """What is asked of holders. Raises: BadInput: it is nothing of this kind."""
         if self.kind is PlanKind.PROPOSAL:
             return Proposal.from_bytes(self.content)
+        if self.kind is PlanKind.RESHARE:
+            return ReshareOrder.from_bytes(self.content)
         if self.kind is PlanKind.REPAIR:
             return RepairOrder.from_terms(self.content)
         return Destroy.from_bytes(self.content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -20,11 +21,13 @@ _COLUMNS: Final = 60
 """Of what others have written, in a line."""
 _QUESTIONS: Final = {
     "create": "Shall this holder take part in making wallet {}?",
+    "reshare": "Shall this holder take part in sharing the key of wallet {} anew?",
     "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
     "repair": "Shall this holder take part in repairing a share of wallet {}?",
 }
 _DECLINED: Final = {
     "create": "declined: wallet {} is not made with this holder",
+    "reshare": "declined: the key of wallet {} is not shared anew so with this holder",
     "destroy": "declined: this holder keeps its keys of wallet {}",
     "repair": "declined: this holder takes no part in that repair of wallet {}",
 }
@@ -98,6 +101,8 @@ def _plan(plan: consents.ShownPlan) -> str:
     lines = []
     if plan.create is not None:
         lines += _made(plan.wallet, plan.create)
+    if plan.reshare is not None:
+        lines += _shared_anew(plan.wallet, plan.reshare)
     if plan.destroy is not None:
         lines += _ended(plan.wallet, plan.destroy)
     if plan.repair is not None:
@@ -113,10 +118,7 @@ def _made(name: str, wallet: consents.PlannedWallet) -> list[str]:
         f"signs        {', '.join(wallet.permissions) or 'nothing'}",
         *_overruled(wallet.administrators),
         *(f"client       {client.name}  {client.request_key}" for client in wallet.clients),
-        *(
-            f"holder       {holder.name}  {holder.algorithm} {holder.identity_key}"
-            for holder in wallet.holders
-        ),
+        *_holders(wallet.holders),
         f"roster       {wallet.roster}",
         f"refresh      by {wallet.join} or more; the old keys go once {wallet.adopt} have the new "
         "ones",
@@ -130,6 +132,23 @@ def _overruled(administrators: consents.PlannedAdministrators | None) -> list[st
         return []
     quorum = f"{administrators.threshold} of {len(administrators.keys)}"
     return [f"overruled    by {quorum}: {key}" for key in administrators.keys]
+
+
+def _shared_anew(name: str, resharing: consents.PlannedResharing) -> list[str]:
+    return [
+        *(f"reason       {part}" for part in _parts(resharing.reason)),
+        *_holders(resharing.holders),
+        f"roster       {resharing.roster}",
+        f"refresh      by {resharing.join} or more; the old keys go once {resharing.adopt} have the "
+        "new ones",
+        f"until then   {resharing.before}",
+        f"share anew   the key of wallet {name}: {resharing.scheme}, in epoch {resharing.epoch}; "
+        f"then any {resharing.threshold} of {len(resharing.holders)} sign",
+    ]
+
+
+def _holders(holders: Sequence[consents.PlannedHolder]) -> list[str]:
+    return [f"holder       {each.name}  {each.algorithm} {each.identity_key}" for each in holders]
 
 
 def _ended(name: str, end: consents.PlannedEnd) -> list[str]:

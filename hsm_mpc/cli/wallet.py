@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from hsm_mpc.app import wallet
 
 verbs = typer.Typer(
-    help="Wallets: made, listed, shown, refreshed, repaired, destroyed.", no_args_is_help=True
+    help="Wallets: made, listed, shown, refreshed, reshared, repaired, destroyed.",
+    no_args_is_help=True,
 )
 
 
@@ -83,6 +84,26 @@ def refresh(
     output: Output = context.obj
     renewed = wallet.refresh(output.wanted_config(), name, list_of(absent) or ())
     output.answer(renewed, _shown)
+
+
+@verbs.command()
+def reshare(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    threshold: Annotated[int, typer.Option(help="How many holders sign from then on.")],
+    holders: Annotated[
+        str | None, typer.Option(help="h1,h2,…: all holders of the roster, in this version.")
+    ] = None,
+) -> None:
+    """Share a wallet's key anew, with another threshold; key and addresses stay."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    shared = wallet.reshare(output.wanted_config(), name, threshold, list_of(holders))
+    output.answer(shared, _shown)
 
 
 @verbs.command()

@@ -17,7 +17,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
-from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
@@ -91,16 +91,14 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
     replaced, body = before.body, certificate.body
     proposed = certificate.verify(replaced, lineage.book(replaced.terms.roster_hash))
-    keys = lineage.since(body.terms.roster_hash)
+    keys = lineage.voters(replaced.terms.roster_hash, certificate)
     adopters, destroyed = set[int](), dict[int, int]()
-    for source in shown.dones:
+    for source in filter(is_vote, shown.dones):
         if adoption_in(source, replaced, keys).epoch_hash != body.hash:
             raise Tampered("a holder has adopted another epoch than the one that is shown")
         adopters.add(parse_envelope(source).address.sender)
     if shown.retirement:
-        retired = Retirement.from_bytes(shown.retirement).check(replaced, keys)
-        if retired.successor != body.hash:
-            raise Tampered("the epoch before was retired for another one")
+        retired = Retirement.from_bytes(shown.retirement).check(replaced, keys, certificate)
         adopters |= set(retired.adopters)
     for source in shown.destroyed:
         said = destroyed_in(source, replaced, keys)
@@ -111,7 +109,11 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     ended = replace(
         before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
     )
-    made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
+    holders = adopters
+    if certificate.shared_anew is not None:  # who votes for it is another thing than who has it
+        everybody = range(1, body.terms.sizes.n + 1)
+        holders = set(everybody) if shown.retirement else set[int]()
+    made = Link(body, proposed.content.attempt, proposed.dealers, tuple(sorted(holders)))
     return ended, replace(made, replaced=replaced_by_then)
 
 

@@ -15,7 +15,8 @@ from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
-from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.newest import verify_newest
+from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.channels import KeyBook
@@ -85,7 +86,7 @@ class VerifiedWallet:
     @property
     def threshold(self) -> int:
         """How many holders sign."""
-        return self.certificate.body.terms.sizes.t
+        return self.body.terms.sizes.t
 
     @property
     def scheme(self) -> Scheme:
@@ -163,27 +164,25 @@ def _verified_succession(
 ) -> VerifiedSuccession:
     """Raises: HsmMpcError: it does not hold."""
     certificate = SuccessorCertificate.from_bytes(shown.certificate)
-    proposed = certificate.verify_for(first, lineage)
-    body = certificate.body
-    keys = lineage.since(body.terms.roster_hash)
-    before = Predecessor(body.terms, body.prev_hash)
-    adopted = {
+    proposed = verify_newest(certificate, first, lineage)
+    body, stage = certificate.body, lineage.before(certificate)
+    keys = lineage.voters(stage.terms.roster_hash, certificate)
+    before = Predecessor(stage.terms, body.prev_hash)
+    there = {
         parse_envelope(source).address.sender
         for source in shown.dones
-        if adoption_in(source, before, keys).epoch_hash == body.hash
+        if is_vote(source) and adoption_in(source, before, keys).epoch_hash == body.hash
     }
-    if len(adopted) < body.terms.sizes.t:
-        raise Tampered("no quorum has adopted the epoch that is shown")
-    there = adopted
     if shown.retirement:
-        if Retirement.from_bytes(shown.retirement).check(before, keys).successor != body.hash:
-            raise Tampered("the epoch before was retired for another one")
+        Retirement.from_bytes(shown.retirement).check(before, keys, certificate)
         there = {
             parse_envelope(source).address.sender
             for source in shown.destroyed
             if destroyed_in(source, before, keys).successor == body.hash
         }
-    missing = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
+    elif certificate.shared_anew is not None or len(there) < body.terms.sizes.t:
+        raise Tampered("no quorum has adopted the epoch that is shown")
+    missing = tuple(index for index in range(1, before.terms.sizes.n + 1) if index not in there)
     return VerifiedSuccession(
         certificate,
         proposed.content.attempt.counter,

@@ -14,7 +14,7 @@ from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet, verified, verified_end
-from hsm_mpc.encoding import u32be
+from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
@@ -47,6 +47,7 @@ SHOW_SECONDS: Final = 90.0
 REFRESH_SECONDS: Final = 180.0
 DESTROY_SECONDS: Final = 180.0
 REPAIR_SECONDS: Final = 240.0
+RESHARE_SECONDS: Final = 240.0
 _MOST_EPOCHS: Final = 20_000
 """One each hour for two years."""
 LARGEST_CHAIN: Final = 1 << 29
@@ -142,6 +143,25 @@ class WalletClient:
         newer = wallet.body.epoch > before.body.epoch
         if wallet.certificate != before.certificate or not (newer or carried_on):
             raise Tampered(f"what came back is no newer epoch of {name!r}")
+        return wallet
+
+    def reshare(self, name: str, threshold: int) -> VerifiedWallet:
+        """Have the key of the wallet called `name` shared anew: any `threshold` holders sign.
+
+        Raises:
+            NotReady: operators have not consented yet; it names their holders.
+            Others: as `refresh`.
+        """
+        before = self.show(name)
+        parts = self._called(
+            CoordinatorMethod.RESHARE, [name.encode("ascii"), u16be(threshold)], RESHARE_SECONDS
+        )
+        wallet = self._verified(Shown.from_parts(parts))
+        newer = wallet.body.epoch > before.body.epoch
+        if wallet.certificate != before.certificate or not newer:
+            raise Tampered(f"what came back is no newer epoch of {name!r}")
+        if wallet.threshold != threshold:
+            raise Tampered(f"what came back is {name!r} with another threshold")
         return wallet
 
     def repair(self, name: str, lost: int) -> VerifiedWallet:

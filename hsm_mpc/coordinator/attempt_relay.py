@@ -8,6 +8,7 @@ from typing import Final
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
@@ -61,16 +62,25 @@ class AttemptRelay:
         self._sign = sign
         self._clock = clock
 
-    def attempt(self, wallet_id: WalletId, epochs: Epochs, present: Sequence[int]) -> Succession:
-        """ASK to CERT. What was adopted before is carried on (step 6.5.2)."""
+    def attempt(
+        self,
+        wallet_id: WalletId,
+        epochs: Epochs,
+        present: Sequence[int],
+        order: ReshareOrder | None = None,
+    ) -> Succession:
+        """ASK to CERT. What was adopted before is carried on (step 6.5.2).
+
+        Args:
+            order: to share the key anew; None: a refresh.
+        """
         epoch = len(epochs.successions)
         if epochs.newest is not None and not epochs.newest.retirement:
             epoch -= 1
         replaced = epochs.body(epoch)
         self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
         attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
-        deadline = self._clock() + ATTEMPT_SECONDS
-        ask = Ask(attempt, REASON, deadline, epochs.retirement_of(epoch))
+        ask = self._ask(attempt, epochs.retirement_of(epoch), order)
         message = self.said(ASK, replaced, attempt, ask.to_bytes())
         joined = self._links.ask_parts(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
@@ -82,6 +92,7 @@ class AttemptRelay:
             joined[index][1] if index in joined else epochs.newest_done(index, epoch)
             for index in self._links.indices
         ]
+        hellos = self._greeted(message) if order is not None and highest is None else ()
         content = Propose(
             attempt,
             ask.digest,
@@ -90,10 +101,11 @@ class AttemptRelay:
             tuple(sorted(certificates, key=_digest)),
             tuple(dones),
             self._rosters.lineage(replaced.terms).to_carry(replaced.terms.roster_hash),
+            hellos,
         )
         propose = self.said(PROPOSE, replaced, attempt, content.to_bytes())
         if highest is None:
-            return self._made(wallet_id, replaced, propose)
+            return self._made(wallet_id, replaced, propose, ask.resharing)
         certificate, history = self._carried(replaced, propose, joined, highest)
         transcript = self.transcript_of(wallet_id, certificate.body)
         return Succession(
@@ -104,6 +116,22 @@ class AttemptRelay:
             transcript,
             {},
             history,
+        )
+
+    def considered(self, replaced: EpochBody, order: ReshareOrder) -> bytes:
+        """ASK for holders to consider: that of no attempt."""
+        ask = self._ask(Attempt(0, self._number), b"", order)
+        return self.said(ASK, replaced, ask.attempt, ask.to_bytes())
+
+    def _ask(self, attempt: Attempt, retirement: bytes, order: ReshareOrder | None) -> Ask:
+        if order is None:
+            return Ask(attempt, REASON, self._clock() + ATTEMPT_SECONDS, retirement)
+        return Ask(attempt, order.reason, order.deadline, retirement, order.resharing)
+
+    def _greeted(self, ask: bytes) -> tuple[bytes, ...]:
+        """HELLO' of every new holder (step 6.8.1)."""
+        return tuple(
+            self._links.ask_single(self._links.indices, HolderMethod.GREET, [ask]).values()
         )
 
     def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
@@ -151,21 +179,34 @@ class AttemptRelay:
             except (BadInput, InvalidSignature, Tampered):
                 culprits.append(index)
             else:
-                self._rosters.follow(replaced, certificate)
+                self._follow(replaced, certificate)
                 return certificate, history
         raise ProtocolAbort("an adoption is told of that is not proven", culprits)
 
-    def _made(self, wallet_id: WalletId, replaced: EpochBody, propose: bytes) -> Succession:
-        """DEAL and ACK of all members, and the certificate that they make."""
+    def _made(
+        self,
+        wallet_id: WalletId,
+        replaced: EpochBody,
+        propose: bytes,
+        resharing: Resharing | None,
+    ) -> Succession:
+        """DEAL and ACK of all members, and the certificate that they make. In a resharing the new
+        holders have their shares before the old ones vote.
+        """
         keys = self._rosters.keys_of(replaced)
-        proposed = check_propose(parse_envelope(propose), replaced, keys)
-        members = proposed.members
-        deals = [*self._links.ask_single(members, HolderMethod.DEAL, [propose]).values()]
-        channels = [self._channel(index, proposed.keys) for index in members]
+        proposed = check_propose(parse_envelope(propose), replaced, keys, resharing)
+        members, new_acks = proposed.members, tuple[bytes, ...]()
+        dealt = self._links.ask_single(members, HolderMethod.DEAL, [propose])
+        deals = [dealt[index] for index in proposed.dealers]
+        channels = [self._channel(index, proposed.keys) for index in proposed.dealers]
+        if proposed.newcomers is not None:
+            parts, everybody = [propose, *deals, *channels], self._links.indices
+            received = self._links.ask_single(everybody, HolderMethod.RECEIVE, parts)
+            new_acks = tuple(received.values())
         acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
-        certificate = assemble(replaced, proposed, deals, [*acks.values()])
+        certificate = assemble(replaced, proposed, deals, [*acks.values()], new_acks)
         certificate.verify(replaced, keys)
-        self._rosters.follow(replaced, certificate)
+        self._follow(replaced, certificate)
         pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
         return Succession(
             wallet_id,
@@ -175,6 +216,10 @@ class AttemptRelay:
             bundle([propose, *pairs]),
             {},
         )
+
+    def _follow(self, replaced: EpochBody, certificate: SuccessorCertificate) -> None:
+        if certificate.shared_anew is None:  # that is followed once it is decided
+            self._rosters.follow(replaced, certificate)
 
     def transcript_of(self, wallet_id: WalletId, body: EpochBody) -> bytes:
         """What made an epoch, from the first holder that has it; empty: nobody has, now."""

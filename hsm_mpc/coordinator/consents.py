@@ -9,6 +9,7 @@ from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.plan import Plan, Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.encoding import u8
@@ -48,9 +49,18 @@ class WaitingPlans:
         people are consenting to it.
         """
         for asked in self.of(wallet):
+            if isinstance(asked, ReshareOrder):
+                continue
             same = wished(asked.nonce, asked.deadline)
             if asked == same:
                 return same
+        return None
+
+    def resharing(self, wallet: str, wished: Callable[[int], ReshareOrder]) -> ReshareOrder | None:
+        """The one about a wallet that is the same as what is `wished`, given the deadline."""
+        for asked in self.of(wallet):
+            if asked == wished(asked.deadline):
+                return wished(asked.deadline)
         return None
 
     def keep(self, wallet: str, asked: Planned) -> None:

@@ -21,7 +21,7 @@ from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.retirement import Retirement, adoption_in
+from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
@@ -182,15 +182,18 @@ class Recovery:
         if known is None or rival:
             certificate = SuccessorCertificate.from_bytes(holding.certificate)
             certificate.verify(replaced, self._rosters.keys_of(replaced))
-            self._rosters.follow(replaced, certificate)
+            if certificate.shared_anew is None or retirement:
+                self._rosters.follow(replaced, certificate)
             known = Succession.of(holding.wallet_id, certificate)
         told, h = known, known.body.hash
-        keys = self._rosters.keys_since(known.body)
-        is_vote = holding.done and not _is_of_repair(holding.done)
-        if is_vote and adoption_in(holding.done, replaced, keys).epoch_hash == h:
+        keys = self._rosters.voters(replaced, known.certified)
+        voted = holding.done and is_vote(holding.done)
+        if voted and adoption_in(holding.done, replaced, keys).epoch_hash == h:
             told = told.with_done(holding.done)
         if retirement and not told.retirement:
             told = replace(told, retirement=retirement)
+            for arrival in Retirement.from_bytes(retirement).arrivals:
+                told = told.with_done(arrival)
         if before.destroyed and destroyed_in(before.destroyed, replaced, keys).successor == h:
             told = told.with_destroyed(before.destroyed)
         if told != known or rival or holding.epoch > len(successions):
@@ -204,7 +207,7 @@ class Recovery:
         if retirement.successor_in(replaced) != holding.epoch_hash:
             return b""
         certificate = SuccessorCertificate.from_bytes(holding.certificate)
-        retirement.check(replaced, self._rosters.keys_after(replaced, certificate))
+        retirement.check(replaced, self._rosters.voters(replaced, certificate), certificate)
         return before.retirement
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:

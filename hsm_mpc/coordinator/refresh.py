@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.attempt_relay import AttemptRelay
 from hsm_mpc.coordinator.keygen import CoSign
@@ -34,10 +35,11 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.destroyed import destroyed_in
+from hsm_mpc.succession.newcomers import arrival_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import RETIRE, SUCCESSOR
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER, RETIRE, SUCCESSOR
 
 
 class Refresher:
@@ -99,7 +101,7 @@ class Refresher:
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
         present = [index for index in self._links.indices if index not in absent]
-        sizes = first_body(wallet.certificate).terms.sizes
+        sizes = self.newest(wallet)[0].terms.sizes
         if len(present) < sizes.join:
             raise BadInput(
                 f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
@@ -113,14 +115,31 @@ class Refresher:
             if not overtaken:
                 self._require_retired(epochs)
             self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present))
-            epochs = self._advanced(self.epochs(wallet))[0]
-            self._require_adopted(epochs)
-            return epochs
+            return self._adopted_by_now(wallet)
+
+    def reshare(self, wallet: Registered, order: ReshareOrder) -> Epochs:
+        """Share the key of a wallet anew, as its holders' operators have consented to.
+
+        Raises:
+            Refused: `other-epoch`: the wallet has another epoch by now.
+            Others: as `refresh`.
+        """
+        with self.alone_with(wallet.wallet_id):
+            epochs, overtaken = self._advanced(self.epochs(wallet))
+            if not overtaken:
+                self._require_retired(epochs)
+            present = list(self._links.indices)
+            self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present, order))
+            return self._adopted_by_now(wallet)
 
     def advance(self, wallet: Registered) -> Epochs:
         """Ask those whose part of the newest succession is missing; what there is now."""
         with self.alone_with(wallet.wallet_id):
             return self._advanced(self.epochs(wallet))[0]
+
+    def ask_message(self, wallet: Registered, order: ReshareOrder) -> bytes:
+        """ASK of a resharing, for holders to consider; no attempt begins with it."""
+        return self._relay.considered(self.newest(wallet)[0], order)
 
     def tell_of_amendments(self, body: EpochBody, among: Sequence[int]) -> None:
         """What has amended the roster of this epoch. Who does not hear of another identity key now
@@ -166,7 +185,7 @@ class Refresher:
         parts = [newest.propose, certificate, newest.transcript, newest.history]
         waiting = newest.waiting_for(self._links.indices)
         answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        vote, keys = (attempt, newest.body.hash), self._rosters.keys_since(newest.body)
+        vote, keys = (attempt, newest.body.hash), self._rosters.voters(replaced, newest.certified)
 
         def adopts(source: bytes) -> bool:
             done = adoption_in(source, replaced, keys)
@@ -174,13 +193,32 @@ class Refresher:
 
         for source in self._messages(answers, adopts):
             newest = newest.with_done(source)
-        votes = newest.votes
-        if len(votes) >= replaced.terms.sizes.adopt:
-            dones = Retirement(tuple(votes[index] for index in sorted(votes)))
-            dones.check(replaced, keys)
-            newest = replace(newest, retirement=dones.to_bytes())
+        newest = self._arrived(newest, replaced, certificate)
+        votes, arrived = newest.votes, newest.arrived
+        if len(votes) >= replaced.terms.sizes.adopt and not newest.not_arrived:
+            dones = tuple(votes[index] for index in sorted(votes))
+            retirement = Retirement(dones, tuple(arrived[k] for k in sorted(arrived)))
+            retirement.check(replaced, keys, newest.certified)
+            self._rosters.follow(replaced, newest.certified)
+            newest = replace(newest, retirement=retirement.to_bytes())
         self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())
+
+    def _arrived(self, newest: Succession, replaced: EpochBody, certificate: bytes) -> Succession:
+        """With the DONE of each new holder of a resharing that has its share (step 6.8.4)."""
+        new = newest.certified.shared_anew
+        if new is None:
+            return newest
+        h, keys = newest.body.hash, self._rosters.keys_of(replaced).of_new_holders(new.roster)
+        missing = newest.not_arrived
+        answers = self._links.ask_each(HolderMethod.CONFIRM, [certificate], among=missing)
+
+        def arrives(source: bytes) -> bool:
+            return arrival_in(source, replaced, keys)[1].epoch_hash == h
+
+        for source in self._messages(answers, arrives, first=FIRST_NEW_HOLDER):
+            newest = newest.with_done(source)
+        return newest
 
     def _retired(self, newest: Succession, replaced: EpochBody) -> Succession:
         attempt = attempt_in(newest.propose)
@@ -192,7 +230,7 @@ class Refresher:
         waiting = newest.waiting_for(self._links.indices)
         self.tell_of_amendments(replaced, waiting)  # who has voted by a new key is known by it
         answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        h, keys = newest.body.hash, self._rosters.keys_since(newest.body)
+        h, keys = newest.body.hash, self._rosters.voters(replaced, newest.certified)
 
         def destroyed(source: bytes) -> bool:
             return destroyed_in(source, replaced, keys).successor == h
@@ -203,8 +241,9 @@ class Refresher:
 
         for source in self._messages(answers, destroyed, 0, of=2):
             newest = newest.with_destroyed(source)
-        for source in self._messages(answers, holds, 1, of=2):
-            newest = newest.with_done(source)
+        if newest.certified.shared_anew is None:  # its new holders have said it before
+            for source in self._messages(answers, holds, 1, of=2):
+                newest = newest.with_done(source)
         self._registry.keep(newest)
         return newest
 
@@ -220,14 +259,16 @@ class Refresher:
         if missing:
             raise not_retired(self._links, newest, missing)
 
-    def _require_adopted(self, epochs: Epochs) -> None:
+    def _adopted_by_now(self, wallet: Registered) -> Epochs:
         """Clients are shown what a quorum has adopted, and nothing before."""
+        epochs = self._advanced(self.epochs(wallet))[0]
         newest = epochs.newest
         if newest is not None and newest is not epochs.adopted():
             raise NotReady(
                 f"epoch {newest.epoch} is certified, and not adopted yet",
                 [self._links.name(index) for index in newest.waiting_for(self._links.indices)],
             )
+        return epochs
 
     def _messages(
         self,
@@ -235,16 +276,17 @@ class Refresher:
         wanted: Callable[[bytes], bool],
         part: int = 0,
         of: int = 1,
+        first: int = 0,
     ) -> Iterator[bytes]:
         """That part of the answer of each holder that has said what is wanted: what another one
-        says costs the others nothing.
+        says costs the others nothing. Holder i says it as `first` + i.
         """
         for index, answer in answers.items():
             if isinstance(answer, HsmMpcError) or len(answer) != of:
                 continue
             try:
                 said = answer[part]
-                if parse_envelope(said).address.sender == index and wanted(said):
+                if parse_envelope(said).address.sender == first + index and wanted(said):
                     yield said
             except (BadInput, InvalidSignature):
                 continue  # it is asked again

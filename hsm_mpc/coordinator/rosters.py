@@ -7,7 +7,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
-from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.lineage import Lineage, carried_in, replaced_between
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 
@@ -46,15 +46,13 @@ class Rosters:
         """Those, and the ones that have taken their places since. Raises: BadInput."""
         return self.lineage(body.terms).since(body.terms.roster_hash)
 
-    def keys_after(self, replaced: EpochBody, certificate: SuccessorCertificate) -> KeyBook:
-        """Those under the roster that a successor of `replaced` names, and since, followed or not.
+    def voters(self, replaced: EpochBody, certificate: SuccessorCertificate) -> KeyBook:
+        """The keys by which holders of `replaced` speak of a successor, followed or not.
 
         Raises:
-            BadInput, InvalidSignature: what it carries does not make that roster.
+            BadInput, InvalidSignature: what it carries does not make its roster.
         """
-        known = self.lineage(replaced.terms)
-        after = known.after(replaced.terms.roster_hash, certificate.amendments)
-        return after.since(certificate.body.terms.roster_hash)
+        return self.lineage(replaced.terms).voters(replaced.terms.roster_hash, certificate)
 
     def replaced_since(self, body: EpochBody) -> frozenset[int]:
         """Who has another HSM than when this epoch was made."""
@@ -62,14 +60,15 @@ class Rosters:
         return frozenset(replaced_between(before, now))
 
     def follow(self, replaced: EpochBody, certificate: SuccessorCertificate) -> None:
-        """A verified successor of `replaced` has carried what amended the roster.
+        """A verified successor of `replaced` has carried what amended the roster. A resharing is
+        followed once it has taken that one's place.
 
         Raises:
             BackendError: the disk fails.
         """
         with self._registry.changing_lineages:
             known = self.lineage(replaced.terms)
-            self._keep(known, known.after(replaced.terms.roster_hash, certificate.amendments))
+            self._keep(known, known.after(replaced.terms.roster_hash, carried_in(certificate)))
 
     def amend(self, terms: WalletTerms, amendment: bytes) -> None:
         """A holder was repaired onto another HSM.

@@ -29,6 +29,7 @@ from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.repair import Repairer
+from hsm_mpc.coordinator.reshare import Resharer
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
@@ -86,6 +87,7 @@ class CoordinatorService:
         refresher: Refresher,
         destroyer: Destroyer,
         repairer: Repairer,
+        resharer: Resharer,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -98,6 +100,7 @@ class CoordinatorService:
         self._refresher = refresher
         self._destroyer = destroyer
         self._repairer = repairer
+        self._resharer = resharer
         self._plans = WaitingPlans(registry, clock)
         self._recovery = recovery
         self._evidence = evidence
@@ -114,6 +117,7 @@ class CoordinatorService:
             CoordinatorMethod.SUCCESSIONS: self._successions,
             CoordinatorMethod.DESTROY: self._destroy,
             CoordinatorMethod.REPAIR: self._repair,
+            CoordinatorMethod.RESHARE: self._reshare,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -181,6 +185,17 @@ class CoordinatorService:
         self._confirmed(wallet)
         confirmed = self._named(encoded)
         return self._shown(confirmed, self._repairer.repair(confirmed, indices[0]))
+
+    def _reshare(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, threshold] → the wallet, its key shared anew."""
+        encoded, threshold = _exactly(parts, 2)
+        reader = Reader(threshold, "threshold")
+        wanted = reader.u16be()
+        reader.end()
+        wallet = self._named(encoded)
+        self._confirmed(wallet)
+        confirmed = self._named(encoded)
+        return self._shown(confirmed, self._resharer.reshare(confirmed, wanted))
 
     def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, reason] → the wallet, with what every holder says that has destroyed it. It need

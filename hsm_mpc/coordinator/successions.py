@@ -14,6 +14,7 @@ from hsm_mpc.encoding import Reader
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 
 _CERTIFICATES_KEPT: Final = 256
@@ -34,7 +35,9 @@ class Succession:
     transcript: bytes
     """For holders that were away."""
     dones: Mapping[int, bytes]
-    """The DONE message of each holder that has adopted it."""
+    """The DONE message of each holder that has adopted it, and of each new holder that has its
+    share, by the number that it sends as.
+    """
     history: bytes = b""
     """PROPOSE of each attempt between the one that made it and that one, newest first."""
     retirement: bytes = b""
@@ -49,9 +52,37 @@ class Succession:
         return cls(wallet_id, epoch, certificate.propose, payload, b"", {})
 
     @property
+    def certified(self) -> SuccessorCertificate:
+        """What certifies it, parsed."""
+        return _parsed(self.certificate)
+
+    @property
     def body(self) -> EpochBody:
         """Of the successor."""
-        return _body_in(self.certificate)
+        return self.certified.body
+
+    @property
+    def arrived(self) -> Mapping[int, bytes]:
+        """The DONE of each holder that a resharing has given a share, by its new index."""
+        return {
+            sender - FIRST_NEW_HOLDER: done
+            for sender, done in self.dones.items()
+            if sender > FIRST_NEW_HOLDER
+        }
+
+    @property
+    def not_arrived(self) -> tuple[int, ...]:
+        """The new indices of those that a resharing gives a share, and have not said it yet."""
+        new, arrived = self.certified.shared_anew, self.arrived
+        indices = () if new is None else range(1, new.roster.n + 1)
+        return tuple(index for index in indices if index not in arrived)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether a quorum can sign in it: of a resharing once the epoch before may go."""
+        if self.certified.shared_anew is not None:
+            return bool(self.retirement)
+        return len(self.dones) >= self.body.terms.sizes.t
 
     def waiting_for(self, holders: Collection[int]) -> tuple[int, ...]:
         """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED."""
@@ -63,9 +94,9 @@ class Succession:
         """The DONEs that retire the epoch before together: all of the attempt in `propose`."""
         attempt = attempt_in(self.propose)
         return {
-            index: done
-            for index, done in self.dones.items()
-            if Attempt.read(Reader(parse_envelope(done).payload, "done")) == attempt
+            sender: done
+            for sender, done in self.dones.items()
+            if sender < FIRST_NEW_HOLDER and _attempt_of(done) == attempt
         }
 
     def shown(self) -> ShownSuccession:
@@ -118,8 +149,7 @@ class Epochs:
 
     def adopted(self) -> Succession | None:
         """The newest succession whose epoch can sign: a quorum has adopted it."""
-        t = self.first.terms.sizes.t
-        return next((each for each in reversed(self.successions) if len(each.dones) >= t), None)
+        return next((each for each in reversed(self.successions) if each.is_adopted), None)
 
     def shown(self) -> ShownSuccession | None:
         """What clients are shown of it; None: no succession was adopted yet."""
@@ -132,6 +162,8 @@ class Epochs:
         if repaired is not None:
             return repaired
         for succession in reversed(self.successions[:epoch]):
+            if succession.certified.shared_anew is not None:  # nobody of before is counted like now
+                return succession.arrived[index]
             if index in succession.dones:
                 return succession.dones[index]
         return self.first_dones[index - 1]
@@ -149,8 +181,8 @@ def signing_body(
     if not newest:
         return first
     last = newest[-1]
-    there = len(last.dones.keys() & set(candidates))
-    if last.retirement or there >= first.terms.sizes.t:
+    there, shared_anew = len(last.dones.keys() & set(candidates)), last.certified.shared_anew
+    if last.retirement or (there >= last.body.terms.sizes.t and shared_anew is None):
         return last.body
     return newest[-2].body if len(newest) > 1 else first
 
@@ -160,6 +192,10 @@ def attempt_in(propose: bytes) -> Attempt:
     return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
 
 
+def _attempt_of(done: bytes) -> Attempt:
+    return Attempt.read(Reader(parse_envelope(done).payload, "done"))
+
+
 @lru_cache(_CERTIFICATES_KEPT)
 def first_body(certificate: bytes) -> EpochBody:
     """The body in the certificate of a key generation."""
@@ -167,5 +203,5 @@ def first_body(certificate: bytes) -> EpochBody:
 
 
 @lru_cache(_CERTIFICATES_KEPT)
-def _body_in(certificate: bytes) -> EpochBody:
-    return SuccessorCertificate.from_bytes(certificate).body
+def _parsed(certificate: bytes) -> SuccessorCertificate:
+    return SuccessorCertificate.from_bytes(certificate)

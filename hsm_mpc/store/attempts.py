@@ -6,6 +6,8 @@
                               deal
                               ack
                               done
+                              hello      of a resharing, as a new holder
+                              new-ack    the same
                               carried    of a DONE for what older attempts made: PROPOSE of each
 
 Each is on disk before it is sent, so that a restart repeats the same bytes. An attempt goes with
@@ -31,6 +33,8 @@ class AttemptDocument(StrEnum):
     DEAL = "deal"
     ACK = "ack"
     DONE = "done"
+    HELLO = "hello"
+    NEW_ACK = "new-ack"
     CARRIED = "carried"
     """PROPOSE of this attempt, and of each that it carries on but the one that made it."""
 

@@ -34,11 +34,16 @@ class Ack:
         return ack
 
 
-def check_acknowledgement(h: EpochHash, index: int, ack: Acknowledgement, roster: Roster) -> None:
+def check_acknowledgement(
+    h: EpochHash, index: int, ack: Acknowledgement, roster: Roster, first: int = 0
+) -> None:
     """The HSM of holder `index` signed that its share of epoch `h` is sealed and opens.
+
+    Args:
+        first: holder i of the roster signs as first + i.
 
     Raises:
         InvalidSignature: it did not.
     """
-    message = ack_message(h, index, ack.kek_digest, ack.blob_digest)
+    message = ack_message(h, first + index, ack.kek_digest, ack.blob_digest)
     roster.member(index).key.verify(Tag.ACK, message, ack.signature)

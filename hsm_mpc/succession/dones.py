@@ -9,23 +9,25 @@ from hsm_mpc.errors import BadInput
 from hsm_mpc.succession.addresses import Replaced
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import ADOPTION, DONE, REPAIR_DONE
+from hsm_mpc.wire.rounds import ADOPTION, DONE, FIRST_NEW_HOLDER, NEW_DONE, REPAIR_DONE
 
 _NO_CLOCK: Final = 0
 """Identity keys have no validity to be judged."""
 
 
 def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
-    """What holder `index` said in a DONE of this wallet, of whichever epoch, also after a repair.
+    """What holder `index` said in a DONE of this wallet, of whichever epoch, also after a repair,
+    or as a new holder in a resharing.
 
     Raises:
         BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
     """
     message = parse_envelope(source)
-    address = message.address
-    if message.kind not in (DONE, ADOPTION, REPAIR_DONE) or address.sender != index:
+    address, new = message.address, message.kind is NEW_DONE
+    sender = FIRST_NEW_HOLDER + index if new else index
+    if message.kind not in (DONE, ADOPTION, REPAIR_DONE, NEW_DONE) or address.sender != sender:
         raise BadInput(f"the DONE of holder {index} is of another one")
     if address.wallet_id != replaced.terms.wallet_id:
         raise BadInput(f"the DONE of holder {index} is of another wallet")
-    keys.verify(message, _NO_CLOCK)
+    (keys.of_new_holders(keys.roster) if new else keys).verify(message, _NO_CLOCK)
     return Done.from_bytes(message.payload, replaced.terms.group)

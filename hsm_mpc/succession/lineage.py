@@ -1,37 +1,51 @@
 """The rosters of one wallet, from the pinned one to the one in force (step 6.7.2).
 
 Each succession carries the amendments that the roster of its epoch has not seen, and the epoch that
-it makes names what they make of it. Those of the newest epoch are still pending: some holders may
-know of them, and others not yet.
+it makes names what they make of it. A resharing carries another roster as a whole, proven by its
+certificate, and other sizes with it (step 6.8.1). What has amended the newest roster is pending:
+some holders may know of it, and others not yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import WalletTerms
-from hsm_mpc.errors import BadInput, InvalidSignature
+from hsm_mpc.errors import BadInput, InvalidSignature, Tampered
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Roster
+from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.amendment import Amendment, Change, amended
+from hsm_mpc.succession.resharings import carried_by, is_resharing, resharing_in
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
 
 _Group = tuple[bytes, ...]
-"""Amendments of one roster, in their one order."""
+"""Amendments of one roster, in their one order; or one resharing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A roster that epochs of the wallet name."""
+
+    terms: WalletTerms
+    """Of those epochs."""
+    book: KeyBook
+    """The keys under it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
-    """Amendments that hold, and the keys that they make."""
+    """Amendments and resharings that hold, and the keys that they make."""
 
-    terms: WalletTerms
     carried: tuple[_Group, ...]
     """By the successions that have carried any."""
     pending: _Group
-    books: tuple[KeyBook, ...]
-    """Under the pinned roster, and under that after each succession in `carried`."""
+    stages: tuple[Stage, ...]
+    """Of the pinned roster, and of that after each succession in `carried`."""
     newest: KeyBook
     """Under the roster in force."""
 
@@ -43,31 +57,52 @@ class Lineage:
         terms: WalletTerms,
         first: KeyBook,
     ) -> Lineage:
-        """What amendments make of the pinned roster of the wallet of `terms`.
+        """What amendments and resharings make of the pinned roster.
+
+        Args:
+            terms: of an epoch of the wallet; before a resharing its certificate says the sizes.
 
         Raises:
             BadInput, InvalidSignature: one of them does not hold there.
         """
         _require_new_keys([*(each for group in carried for each in group), *pending], first)
-        books, groups = [first], []
+        before = replace(terms, sizes=_first_sizes(carried, terms), roster_hash=first.roster.hash)
+        stages, groups = [Stage(before, first)], []
         for group in carried:
-            ordered, roster = amended(group, terms, books[-1].roster)
-            if not ordered:
-                raise BadInput("amendments: a succession that carries none")
+            ordered, stage = _carried(group, stages[-1])
             groups.append(ordered)
-            books.append(first.under(roster))
-        ordered, roster = amended(pending, terms, books[-1].roster)
-        return cls(terms, tuple(groups), ordered, tuple(books), first.under(roster))
+            stages.append(stage)
+        ordered, roster = amended(pending, stages[-1].terms, stages[-1].book.roster)
+        return cls(tuple(groups), ordered, tuple(stages), first.under(roster))
+
+    @property
+    def books(self) -> tuple[KeyBook, ...]:
+        """The keys of each stage."""
+        return tuple(stage.book for stage in self.stages)
+
+    @property
+    def terms(self) -> WalletTerms:
+        """Of the epochs that name the last stage."""
+        return self.stages[-1].terms
 
     @property
     def amendments(self) -> tuple[bytes, ...]:
-        """All of them, the first one first."""
+        """All of them, and all resharings, the first one first."""
         return tuple(each for group in (*self.carried, self.pending) for each in group)
 
     @property
     def identity_keys(self) -> frozenset[VerifyingKey]:
         """Every one that a holder has, or had."""
-        return frozenset([*_keys(self.books[0].roster), *map(_new_key, self.amendments)])
+        rosters = [stage.book.roster for stage in self.stages]
+        amendments = [each for each in self.amendments if not is_resharing(each)]
+        held = [key for roster in rosters for key in _keys(roster)]
+        return frozenset([*held, *map(_new_key, amendments)])
+
+    @property
+    def lost_keys(self) -> frozenset[VerifyingKey]:
+        """Those that another one has replaced: they never come back."""
+        amendments = [each for source in self.amendments for each in _amendments_in(source)]
+        return frozenset(amendment.order.known_key for amendment in amendments)
 
     def to_bytes(self) -> bytes:
         """Empty where nothing was ever amended; else a bundle of bundles, the last one pending."""
@@ -87,7 +122,7 @@ class Lineage:
         Raises:
             BadInput: no such roster came from the pinned one.
         """
-        return self.books[self._place(roster_hash)]
+        return self.stages[self._place(roster_hash)].book
 
     def since(self, roster_hash: bytes) -> KeyBook:
         """Those keys, and the ones that have taken their places: a holder that has another HSM
@@ -96,19 +131,40 @@ class Lineage:
         Raises:
             BadInput: as `book`.
         """
-        later = [book.roster for book in self.books[self._place(roster_hash) + 1 :]]
-        return self.book(roster_hash).and_later(*later, self.newest.roster)
+        place = self._place(roster_hash)
+        end = self._end_of(place)
+        later = [stage.book.roster for stage in self.stages[place + 1 : end]]
+        if end == len(self.stages):
+            later.append(self.newest.roster)
+        return self.stages[place].book.and_later(*later)
 
-    def before(self, roster_hash: bytes, carried: _Group) -> KeyBook:
-        """The keys under the roster from which a succession that carried these came to that one.
+    def voters(self, replaced_roster: bytes, certificate: SuccessorCertificate) -> KeyBook:
+        """The keys by which holders of an epoch speak of this successor of it.
+
+        Raises:
+            BadInput, InvalidSignature: as `book` and `of`.
+        """
+        if certificate.shared_anew is None:
+            after = self.after(replaced_roster, certificate.amendments)
+            return after.since(certificate.body.terms.roster_hash)
+        return self.merged_with(certificate.amendments).since(replaced_roster)
+
+    def before(self, certificate: SuccessorCertificate) -> Stage:
+        """The stage from which the succession of this certificate came to the roster of its epoch.
 
         Raises:
             BadInput: as `book`; or it did not.
         """
-        place = self._place(roster_hash)
+        if certificate.shared_anew is not None:
+            predecessor = certificate.shared_anew.roster.predecessor
+            for stage in reversed(self.stages):
+                if _makes(certificate.amendments, stage, predecessor):
+                    return stage
+            raise BadInput("a roster that did not come from the pinned one")
+        place, carried = self._place(certificate.body.terms.roster_hash), certificate.amendments
         if carried and (place == 0 or changes_in(self.carried[place - 1]) != changes_in(carried)):
             raise BadInput("a roster that did not come from the pinned one by these amendments")
-        return self.books[place - 1] if carried else self.books[place]
+        return self.stages[place - 1] if carried else self.stages[place]
 
     def with_pending(self, source: bytes) -> Lineage:
         """With one amendment more; itself, if that is known.
@@ -118,7 +174,7 @@ class Lineage:
         """
         if changes_in([source]) <= changes_in(self.amendments):
             return self
-        return Lineage.of(self.carried, [*self.pending, source], self.terms, self.books[0])
+        return self._with(self.carried, [*self.pending, source])
 
     def to_carry(self, roster_hash: bytes) -> _Group:
         """All that has amended the roster of this hash since, for a succession from its epoch.
@@ -127,12 +183,17 @@ class Lineage:
             BadInput: as `book`.
         """
         place = self._place(roster_hash)
-        later = [each for group in (*self.carried[place:], self.pending) for each in group]
-        return amended(later, self.terms, self.books[place].roster)[0]
+        end, stage = self._end_of(place), self.stages[place]
+        groups = [*self.carried[place : end - 1]]
+        if end == len(self.stages):
+            groups.append(self.pending)
+        later = [each for group in groups for each in group]
+        return amended(later, stage.terms, stage.book.roster)[0]
 
     def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
-        """Once a succession has carried these amendments of that roster; what else has amended it
-        is pending, as far as it holds still. Only a certificate says what was carried.
+        """Once a succession has carried these amendments of that roster, or was this resharing;
+        what else has amended it is pending, as far as it holds still. Only a certificate says what
+        was carried.
 
         Raises:
             BadInput, InvalidSignature: as `book` and `of`.
@@ -141,14 +202,14 @@ class Lineage:
         known = [changes_in(group) for group in self.carried[place : place + 1]]
         if not carried or known == [changes_in(carried)]:
             return self
-        lineage = Lineage.of([*self.carried[:place], carried], (), self.terms, self.books[0])
+        lineage = self._with([*self.carried[:place], carried], ())
         return lineage.merged_with(self.to_carry(roster_hash))
 
     def merged_with(self, told: Iterable[bytes]) -> Lineage:
         """With what of these holds and is not known yet, as pending. Whoever tells of them, nothing
-        of what is known goes, and where the two part, this counts.
+        of what is known goes, and where the two part, this counts. A resharing is never pending.
         """
-        lineage, left = self, list(told)
+        lineage, left = self, [each for each in told if not is_resharing(each)]
         while left:
             waiting = []
             for source in left:
@@ -161,21 +222,93 @@ class Lineage:
             left = waiting
         return lineage
 
-    def _hashes(self) -> tuple[bytes, ...]:
-        return tuple(book.roster.hash for book in self.books)
+    def _with(self, carried: Sequence[Sequence[bytes]], pending: Sequence[bytes]) -> Lineage:
+        first = self.stages[0]
+        return Lineage.of(carried, pending, first.terms, first.book)
+
+    def _end_of(self, place: int) -> int:
+        """The first place behind this one that a resharing has made, or behind all."""
+        for end in range(place + 1, len(self.stages)):
+            if is_resharing(self.carried[end - 1][0]):
+                return end
+        return len(self.stages)
 
     def _place(self, roster_hash: bytes) -> int:
-        hashes = self._hashes()
+        hashes = [stage.book.roster.hash for stage in self.stages]
         if roster_hash not in hashes:
             raise BadInput("a roster that did not come from the pinned one")
         return hashes.index(roster_hash)
 
 
-def _require_new_keys(amendments: Sequence[bytes], first: KeyBook) -> None:
-    """No key comes back, whoever had it: of a lost HSM, somebody else may have found it."""
-    keys = [*_keys(first.roster), *map(_new_key, amendments)]
-    if len(set(keys)) != len(keys):
-        raise BadInput("amendments: a holder has that key, or had it")
+def carried_in(certificate: SuccessorCertificate) -> _Group:
+    """What a succession has carried, by its certificate."""
+    if certificate.shared_anew is None:
+        return certificate.amendments
+    return (carried_by(certificate),)
+
+
+def _carried(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
+    """What a succession has carried, and the stage that it leads to. Raises: as `Lineage.of`."""
+    if any(map(is_resharing, group)):
+        if len(group) != 1:
+            raise BadInput("amendments: a resharing beside another one")
+        return tuple(group), _shared_anew(group[0], before)
+    ordered, roster = amended(group, before.terms, before.book.roster)
+    if not ordered:
+        raise BadInput("amendments: a succession that carries none")
+    terms = replace(before.terms, roster_hash=roster.hash)
+    return ordered, Stage(terms, before.book.under(roster))
+
+
+def _shared_anew(source: bytes, before: Stage) -> Stage:
+    certificate, new = resharing_in(source)
+    try:
+        replaced = Predecessor(before.terms, certificate.body.prev_hash)
+        certificate.verify_messages(replaced, before.book)
+    except Tampered as broken:
+        raise BadInput(f"amendments: a resharing that does not hold: {broken}") from broken
+    return Stage(certificate.body.terms, before.book.under(new.roster))
+
+
+def _makes(amendments: _Group, stage: Stage, roster_hash: bytes) -> bool:
+    """Whether these amendments make the roster of this hash of that of a stage."""
+    try:
+        return amended(amendments, stage.terms, stage.book.roster)[1].hash == roster_hash
+    except (BadInput, InvalidSignature):
+        return False
+
+
+def _first_sizes(carried: Sequence[Sequence[bytes]], terms: WalletTerms) -> QuorumSizes:
+    for group in carried:
+        for each in group:
+            if is_resharing(each):
+                return resharing_in(each)[1].replaced_sizes
+    return terms.sizes
+
+
+def _require_new_keys(sources: Sequence[bytes], first: KeyBook) -> None:
+    """No key comes back, whoever had it: of a lost HSM, somebody else may have found it. A holder
+    that one resharing has left out comes back by another one with the key that it has.
+    """
+    known, lost = set(_keys(first.roster)), set[VerifyingKey]()
+    for source in sources:
+        for amendment in _amendments_in(source):
+            new = amendment.order.identity_key
+            if new in known:
+                raise BadInput("amendments: a holder has that key, or had it")
+            known.add(new)
+            lost.add(amendment.order.known_key)
+        if is_resharing(source):
+            keys = set(_keys(resharing_in(source)[1].roster))
+            if keys & lost:
+                raise BadInput("amendments: a resharing to a key that was replaced")
+            known |= keys
+
+
+def _amendments_in(source: bytes) -> list[Amendment]:
+    """The one, or those that a resharing has carried."""
+    sources = resharing_in(source)[0].amendments if is_resharing(source) else (source,)
+    return [Amendment.from_bytes(each) for each in sources]
 
 
 def _keys(roster: Roster) -> list[VerifyingKey]:
@@ -188,7 +321,14 @@ def _new_key(source: bytes) -> VerifyingKey:
 
 def changes_in(sources: Iterable[bytes]) -> set[Change]:
     """What amendments change, whoever has signed them. Raises: BadInput: one does not parse."""
-    return {Amendment.from_bytes(source).change for source in sources}
+    return {change for source in sources for change in _changes(source)}
+
+
+def _changes(source: bytes) -> list[Change]:
+    changes = [each.change for each in _amendments_in(source)]
+    if is_resharing(source):  # it stands for itself, beside what it has carried
+        changes.append((0, resharing_in(source)[0].body.hash, b""))
+    return changes
 
 
 def replaced_between(before: Roster, after: Roster) -> tuple[int, ...]:

@@ -2,10 +2,11 @@
 
     α ‖ SHA-256(ASK)[32] ‖ u8(0 new, 1 carry on) ‖ h'[32] ‖ u16be(#S) ‖ Σ LV32(JOIN)
     ‖ u16be(count) ‖ Σ LV32(CERT payload) ‖ Σ_{i=1..n} LV32(newest DONE_i)
-    ‖ u16be(count) ‖ Σ LV32(AMENDMENT)
+    ‖ u16be(count) ‖ Σ LV32(AMENDMENT) [ ‖ u16be(n') ‖ Σ LV32(HELLO') ]
 
-h' is zeros for a new one. The amendments lead from the roster of the epoch that is replaced to the
-one in force, under which what members say in the attempt verifies; a new h' names it.
+h' is zeros for a new one. The HELLOs of all new holders are there if it makes a resharing. The
+amendments lead from the roster of the epoch that is replaced to the one in force, under which what
+members say in the attempt verifies; a new h' names it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.resharing import Resharing
 from hsm_mpc.encoding import Reader, lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.groups.sharing import require_ascending
@@ -24,6 +26,7 @@ from hsm_mpc.succession.addresses import Replaced, expected_in, session_of, sign
 from hsm_mpc.succession.amendment import amended
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.newcomers import Newcomers, newcomers_in
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
@@ -48,9 +51,12 @@ class Propose:
     """The newest DONE of each holder, in roster order: it has the delivery key V_i."""
     amendments: tuple[bytes, ...] = ()
     """What the roster of the epoch to be replaced has not seen, in their order."""
+    hellos: tuple[bytes, ...] = ()
+    """HELLO' of every new holder of a resharing, in the order of the new roster."""
 
     def to_bytes(self) -> bytes:
         """The payload."""
+        newcomers = _list(self.hellos) if self.hellos else b""
         return (
             self.attempt.to_bytes()
             + self.ask_digest
@@ -60,6 +66,7 @@ class Propose:
             + _list(self.adopted)
             + b"".join(lv32(done) for done in self.dones)
             + _list(self.amendments)
+            + newcomers
         )
 
     @classmethod
@@ -73,9 +80,14 @@ class Propose:
         joins, adopted = _read_list(reader), _read_list(reader)
         dones = tuple(reader.lv32() for _ in range(holders))
         amendments = _read_list(reader)
+        hellos: tuple[bytes, ...] = ()
+        if reader.consumed < len(source):
+            hellos = _read_list(reader)
+            if not hellos:
+                raise BadEncoding("propose: a resharing to nobody")
         reader.end()
         carried_on = successor if form else None
-        return cls(attempt, ask_digest, carried_on, joins, adopted, dones, amendments)
+        return cls(attempt, ask_digest, carried_on, joins, adopted, dones, amendments, hellos)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,10 @@ class Proposed:
     """Which the epoch that is replaced names."""
     keys: KeyBook
     """Under the roster in force: what members say in the attempt verifies under them."""
+    dealers: tuple[int, ...]
+    """All members; of a resharing the first t of them, Q (step 6.8.2)."""
+    newcomers: Newcomers | None
+    """To whom a resharing deals."""
 
     @property
     def session_id(self) -> bytes:
@@ -104,11 +120,14 @@ class Proposed:
         return tagged_hash(Tag.PROPOSE, lv32(self.source) + b"".join(deal_digests))
 
 
-def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Proposed:
+def check_propose(
+    message: Message, replaced: Replaced, keys: KeyBook, resharing: Resharing | None = None
+) -> Proposed:
     """Whether PROPOSE may be followed (step 6.5.2); its own signature is not looked at.
 
     Args:
         keys: of the roster of the epoch to be replaced.
+        resharing: what ASK asks for; None: a refresh, or to carry on what was adopted.
 
     Raises:
         BadInput, InvalidSignature: it may not.
@@ -120,8 +139,18 @@ def check_propose(message: Message, replaced: Replaced, keys: KeyBook) -> Propos
     members, joins = _members(content, replaced, in_force)
     _check_choice(content, joins)
     delivery_keys = _delivery_keys(content.dones, replaced, in_force)
-    source = message.to_bytes()
-    return Proposed(source, content, members, delivery_keys, keys.roster, in_force)
+    newcomers = _newcomers(content, replaced, in_force, resharing)
+    dealers = members if newcomers is None else members[: replaced.terms.sizes.t]
+    return Proposed(
+        message.to_bytes(),
+        content,
+        members,
+        delivery_keys,
+        keys.roster,
+        in_force,
+        dealers,
+        newcomers,
+    )
 
 
 def highest_adoption(joins: Iterable[Join]) -> Adoption | None:
@@ -199,6 +228,21 @@ def _delivery_keys(dones: Sequence[bytes], replaced: Replaced, keys: KeyBook) ->
     if len(set(found)) != len(found):
         raise BadInput("propose: two holders have one delivery key")
     return tuple(found)
+
+
+def _newcomers(
+    content: Propose, replaced: Replaced, keys: KeyBook, resharing: Resharing | None
+) -> Newcomers | None:
+    """Those of a resharing, whose roster follows the one in force (step 6.8.1)."""
+    if resharing is None or content.successor is not None:
+        if content.hellos:
+            raise BadInput("propose: new holders where nothing is shared anew")
+        return None
+    try:
+        resharing.roster.check_succeeds(keys.roster)
+    except Refused as other:
+        raise BadInput(f"propose: {other}") from other
+    return newcomers_in(content.hellos, resharing, replaced, content.attempt, keys)
 
 
 def _list(parts: Sequence[bytes]) -> bytes:

@@ -2,38 +2,65 @@
 
     LV32(body') ‖ LV32(PROPOSE) ‖ Σ SHA-256(DEAL_i) ‖ Σ (kek_digest_i ‖ blob_digest_i ‖ LV16(ACK_i))
 
-both sums over the members S of PROPOSE, ascending. It proves itself under the roster: whoever has
-it may pass it on.
+both sums over the members S of PROPOSE, ascending. Of a resharing the dealers are Q, and what was
+agreed stands in between, for body' does not say what was before:
+
+    LV32(body') ‖ LV32(PROPOSE) ‖ LV32(ROSTER') ‖ sizes of e ‖ Σ_{i∈Q} SHA-256(DEAL_i)
+    ‖ Σ_{i∈S} ACKs as above, their digests zeros ‖ Σ_{k=1..n'} ACKs of the new holders
+
+It proves itself under the roster of e: whoever has it may pass it on.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.resharing import Resharing
+from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.encoding import Reader, decoding, lv32
 from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.ack import check_acknowledgement
-from hsm_mpc.succession.addresses import Predecessor, Replaced
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.addresses import Replaced
+from hsm_mpc.succession.newcomers import Newcomers
 from hsm_mpc.succession.propose import Propose, Proposed, check_propose
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
+
+NO_SHARE: Final = bytes(32)
+"""In place of both digests, where an old holder says no more than that it has checked (6.8.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedAnew:
+    """What a resharing has of its own in the certificate."""
+
+    roster: Roster
+    """ROSTER': body' names its hash."""
+    replaced_sizes: QuorumSizes
+    """Of the epoch that it replaces."""
+    acknowledgements: tuple[Acknowledgement, ...]
+    """Of the new holders, in the order of that roster."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuccessorCertificate:
-    """The certificate of a refreshed epoch, parsed; whether it holds, only `verify` tells."""
+    """The certificate of a successor, parsed; whether it holds, only `verify` tells."""
 
     body: EpochBody
     propose: bytes
     """The PROPOSE message that made it."""
     deal_digests: tuple[bytes, ...]
     acknowledgements: tuple[Acknowledgement, ...]
+    shared_anew: SharedAnew | None = None
+    """None: a refresh."""
 
     @property
     def digest(self) -> bytes:
@@ -44,15 +71,35 @@ class SuccessorCertificate:
     def amendments(self) -> tuple[bytes, ...]:
         """Of the roster, as that PROPOSE carries them."""
         payload = parse_envelope(self.propose).payload
-        return Propose.from_bytes(payload, self.body.terms.sizes.n).amendments
+        return Propose.from_bytes(payload, self.replaced_sizes.n).amendments
+
+    @property
+    def replaced_sizes(self) -> QuorumSizes:
+        """Of the epoch before. Of a resharing nothing is proven of them yet."""
+        if self.shared_anew is None:
+            return self.body.terms.sizes
+        return self.shared_anew.replaced_sizes
+
+    @property
+    def resharing(self) -> Resharing | None:
+        """What was agreed. Raises: BadInput: roster and body do not belong together."""
+        if self.shared_anew is None:
+            return None
+        return Resharing(self.body.terms.sizes, self.shared_anew.roster)
 
     def to_bytes(self) -> bytes:
         """The payload."""
+        agreed, new = b"", tuple[Acknowledgement, ...]()
+        if self.shared_anew is not None:
+            agreed = lv32(self.shared_anew.roster.to_bytes())
+            agreed += self.shared_anew.replaced_sizes.to_bytes()
+            new = self.shared_anew.acknowledgements
         return (
             lv32(self.body.to_bytes())
             + lv32(self.propose)
+            + agreed
             + b"".join(self.deal_digests)
-            + b"".join(ack.to_bytes() for ack in self.acknowledgements)
+            + b"".join(ack.to_bytes() for ack in (*self.acknowledgements, *new))
         )
 
     @classmethod
@@ -60,14 +107,22 @@ class SuccessorCertificate:
         """Inverse of `to_bytes`; `BadEncoding` for anything else. It checks no signature."""
         reader = Reader(source, "certificate")
         body = EpochBody.from_bytes(reader.lv32())
-        propose = reader.lv32()
+        propose, sizes, roster = reader.lv32(), body.terms.sizes, None
+        if body.kind is EpochKind.RESHARE:
+            roster = Roster.from_bytes(reader.lv32())
+            with decoding("certificate"):
+                sizes = QuorumSizes.read(reader)
         with decoding("certificate"):
             payload = parse_envelope(propose).payload
-            members = len(Propose.from_bytes(payload, body.terms.sizes.n).joins)
-        digests = tuple(reader.take(32) for _ in range(members))
-        acknowledgements = tuple(Acknowledgement.read(reader) for _ in range(members))
+            members = len(Propose.from_bytes(payload, sizes.n).joins)
+        dealers = members if roster is None else min(members, sizes.t)
+        digests = tuple(reader.take(32) for _ in range(dealers))
+        acknowledgements = _read_acknowledgements(reader, members)
+        shared_anew = None
+        if roster is not None:
+            shared_anew = SharedAnew(roster, sizes, _read_acknowledgements(reader, roster.n))
         reader.end()
-        return cls(body, propose, digests, acknowledgements)
+        return cls(body, propose, digests, acknowledgements, shared_anew)
 
     def verify(self, replaced: EpochBody, keys: KeyBook) -> Proposed:
         """Everything that makes it the certificate of a successor of `replaced` (step 6.5.4).
@@ -78,93 +133,105 @@ class SuccessorCertificate:
         Raises:
             Tampered: anything does not hold. Whose fault that is, the certificate does not say.
         """
-        proposed = self._checked_messages(replaced, keys)
-        transcript_hash = proposed.transcript_hash(self.deal_digests)
-        _check_body(self.body, replaced, transcript_hash, proposed.keys.roster)
+        proposed = self.verify_messages(replaced, keys)
+        wanted = successor_body(replaced, self.body.commitments, self.deal_digests, proposed)
+        _require(self.body == wanted, "the body does not follow the epoch before, or its messages")
+        _require(self.body.group_key == replaced.group_key, "it changes the public key")
+        try:
+            for index in range(1, self.body.terms.sizes.n + 1):
+                self.body.public_share(index)
+        except HsmMpcError as degenerate:
+            raise Tampered(f"certificate: {degenerate}") from degenerate
         return proposed
 
-    def verify_for(self, first: EpochBody, lineage: Lineage) -> Proposed:
-        """That it certifies shares of the same key as `first`, the wallet's first epoch.
-
-        The epochs between are not looked at: J holders have seen them, of whom at least one is
-        honest (step 6.1.3), and their HSMs signed for this body.
-
-        Args:
-            lineage: every roster of the wallet.
+    def verify_messages(self, replaced: Replaced, keys: KeyBook) -> Proposed:
+        """That its messages make an epoch of these terms, whatever its commitments are.
 
         Raises:
-            Tampered: it does not.
+            Tampered: they do not.
         """
-        roster_hash = self.body.terms.roster_hash
-        try:
-            keys = lineage.before(roster_hash, self.amendments)
-        except BadInput as foreign:
-            raise Tampered(f"certificate: {foreign}") from foreign
-        terms = replace(first.terms, roster_hash=keys.roster.hash)
-        proposed = self._checked_messages(Predecessor(terms, self.body.prev_hash), keys)
-        transcript_hash = proposed.transcript_hash(self.deal_digests)
-        _require(self.body.transcript_hash == transcript_hash, "it names other messages")
-        _require(self.body.kind is EpochKind.REFRESH, "it is of no refresh")
-        terms = replace(terms, roster_hash=proposed.keys.roster.hash)
-        _require(self.body.terms == terms, "the wallet's terms have changed")
-        _require(self.body.group_key == first.group_key, "it changes the public key")
-        return proposed
-
-    def _checked_messages(self, replaced: Replaced, keys: KeyBook) -> Proposed:
-        """PROPOSE and the signatures of all members' HSMs."""
         _require(keys.roster.hash == replaced.terms.roster_hash, "it is of another roster")
         try:
-            proposed = check_propose(parse_envelope(self.propose), replaced, keys)
-        except HsmMpcError as broken:
+            _require(self.replaced_sizes == replaced.terms.sizes, "it replaces another quorum")
+            resharing = self.resharing
+            proposed = check_propose(parse_envelope(self.propose), replaced, keys, resharing)
+        except (BadInput, InvalidSignature, HsmMpcError) as broken:
             raise Tampered(f"certificate: {broken}") from broken
         _require(proposed.content.successor is None, "its attempt made nothing new")
-        _check_acknowledgements(self, proposed.members, proposed.keys.roster)
+        _check_acknowledgements(self, proposed)
+        kind = EpochKind.REFRESH if resharing is None else EpochKind.RESHARE
+        _require(self.body.kind is kind, "it is of another kind of succession")
+        transcript_hash = proposed.transcript_hash(self.deal_digests)
+        _require(self.body.transcript_hash == transcript_hash, "it names other messages")
+        terms = terms_after(replaced.terms, proposed)
+        _require(self.body.terms == terms, "the wallet's terms are other ones")
         return proposed
+
+
+def terms_after(terms: WalletTerms, proposed: Proposed) -> WalletTerms:
+    """Of the successor that a proposal makes of an epoch of these `terms`."""
+    if proposed.newcomers is None:
+        return replace(terms, roster_hash=proposed.keys.roster.hash)
+    resharing = proposed.newcomers.resharing
+    return replace(terms, sizes=resharing.sizes, roster_hash=resharing.roster.hash)
 
 
 def successor_body(
-    replaced: EpochBody, commitments: Iterable[bytes], transcript_hash: bytes, roster: Roster
+    replaced: EpochBody,
+    commitments: Iterable[bytes],
+    deal_digests: Iterable[bytes],
+    proposed: Proposed,
 ) -> EpochBody:
-    """body' of a refresh: one epoch later, other shares of the same key (step 6.4.5).
-
-    Args:
-        roster: the one in force, of the same holders.
-    """
-    return replace(
-        replaced,
-        kind=EpochKind.REFRESH,
-        terms=replace(replaced.terms, roster_hash=roster.hash),
+    """body': one epoch later, other shares of the same key (steps 6.4.5 and 6.8.3)."""
+    return EpochBody(
+        kind=EpochKind.REFRESH if proposed.newcomers is None else EpochKind.RESHARE,
+        terms=terms_after(replaced.terms, proposed),
         epoch=replaced.epoch + 1,
         prev_hash=replaced.hash,
         commitments=tuple(commitments),
-        transcript_hash=transcript_hash,
+        transcript_hash=proposed.transcript_hash(deal_digests),
     )
 
 
-def _check_body(
-    body: EpochBody, replaced: EpochBody, transcript_hash: bytes, roster: Roster
-) -> None:
-    wanted = successor_body(replaced, body.commitments, transcript_hash, roster)
-    _require(body == wanted, "the body does not follow the epoch before, or its messages")
-    _require(body.group_key == replaced.group_key, "it changes the public key")
-    try:
-        for index in range(1, body.terms.sizes.n + 1):
-            body.public_share(index)
-    except HsmMpcError as degenerate:
-        raise Tampered(f"certificate: {degenerate}") from degenerate
+def _check_acknowledgements(certificate: SuccessorCertificate, proposed: Proposed) -> None:
+    old, roster = certificate.acknowledgements, proposed.keys.roster
+    _require_signed(certificate, proposed.members, old, roster)
+    if certificate.shared_anew is None or proposed.newcomers is None:
+        return
+    for ack in old:
+        digests = (ack.kek_digest, ack.blob_digest)
+        _require(digests == (NO_SHARE, NO_SHARE), "an old holder acknowledges a share")
+    new = certificate.shared_anew
+    _require_same_keys(new, proposed.newcomers)
+    indices = range(1, new.roster.n + 1)
+    _require_signed(certificate, indices, new.acknowledgements, new.roster, FIRST_NEW_HOLDER)
 
 
-def _check_acknowledgements(
-    certificate: SuccessorCertificate, members: tuple[int, ...], roster: Roster
+def _require_signed(
+    certificate: SuccessorCertificate,
+    indices: Sequence[int],
+    acknowledgements: Sequence[Acknowledgement],
+    roster: Roster,
+    first: int = 0,
 ) -> None:
     h = certificate.body.hash
-    for index, ack in zip(members, certificate.acknowledgements, strict=True):
+    for index, ack in zip(indices, acknowledgements, strict=True):
         try:
-            check_acknowledgement(h, index, ack, roster)
+            check_acknowledgement(h, index, ack, roster, first)
         except InvalidSignature as error:
             raise Tampered(
                 f"certificate: the acknowledgement of holder {index} does not verify"
             ) from error
+
+
+def _require_same_keys(new: SharedAnew, newcomers: Newcomers) -> None:
+    """Each new holder has sealed its share under the key that it had said."""
+    for ack, hello in zip(new.acknowledgements, newcomers.hellos, strict=True):
+        _require(ack.kek_digest == hello.kek_digest, "a new holder has another wrapping key")
+
+
+def _read_acknowledgements(reader: Reader, count: int) -> tuple[Acknowledgement, ...]:
+    return tuple(Acknowledgement.read(reader) for _ in range(count))
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -69,6 +69,9 @@ class HolderMethod(IntEnum):
     COLLECT = 23
     RECOVER = 24
     AMEND = 25
+    GREET = 26
+    RECEIVE = 27
+    CONFIRM = 28
 
 
 class CoordinatorMethod(IntEnum):
@@ -83,6 +86,7 @@ class CoordinatorMethod(IntEnum):
     SUCCESSIONS = 7
     DESTROY = 8
     REPAIR = 9
+    RESHARE = 10
 
 
 @dataclass(frozen=True, slots=True)

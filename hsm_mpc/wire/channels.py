@@ -14,7 +14,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import Address, Message, parse_envelope
-from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key
+from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, FIRST_NEW_HOLDER, Key
 
 _KEPT_PER_SENDER: Final = 2
 _NO_WALLET: Final = WalletId(bytes(16))
@@ -47,10 +47,15 @@ class KeyBook:
     """
 
     def __init__(
-        self, roster: Roster, coordinators: Mapping[int, VerifyingKey], later: Sequence[Roster] = ()
+        self,
+        roster: Roster,
+        coordinators: Mapping[int, VerifyingKey],
+        later: Sequence[Roster] = (),
+        first: int = 0,
     ) -> None:
-        """`later`: rosters whose identity keys count, too."""
+        """`later`: rosters whose identity keys count, too. `first`: holder i sends as first + i."""
         self.roster: Final = roster
+        self._first: Final = first
         self._later: Final = tuple(later)
         self._coordinators = dict(coordinators)
         self._channels = _Channels()
@@ -67,8 +72,12 @@ class KeyBook:
             return self
         return self._sharing(self.roster, rosters)
 
-    def _sharing(self, roster: Roster, later: Sequence[Roster]) -> KeyBook:
-        book = KeyBook(roster, self._coordinators, later)
+    def of_new_holders(self, roster: Roster) -> KeyBook:
+        """The identity keys of those to whom a resharing gives the key (step 6.8.1)."""
+        return self._sharing(roster, (), FIRST_NEW_HOLDER)
+
+    def _sharing(self, roster: Roster, later: Sequence[Roster], first: int = 0) -> KeyBook:
+        book = KeyBook(roster, self._coordinators, later, first)
         book._channels = self._channels
         return book
 
@@ -152,8 +161,8 @@ class KeyBook:
             self._verify_channel(message, now)
 
     def _verify_identity(self, message: Message) -> None:
-        sender = message.address.sender
-        identities = [roster.member(sender).key for roster in (self.roster, *self._later)]
+        index = message.address.sender - self._first
+        identities = [roster.member(index).key for roster in (self.roster, *self._later)]
         for identity in dict.fromkeys(identities[1:]):
             try:
                 identity.verify(Tag.ENVELOPE, message.signed_part, message.signature)

@@ -10,7 +10,7 @@ from hsm_mpc.errors import BadEncoding, ProtocolAbort
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, parse_envelope
-from hsm_mpc.wire.rounds import EVERYBODY, FIRST_COORDINATOR, MessageKind
+from hsm_mpc.wire.rounds import EVERYBODY, FIRST_COORDINATOR, FIRST_NEW_HOLDER, MessageKind
 
 _Parsed = TypeVar("_Parsed")
 
@@ -133,9 +133,14 @@ def decoded(message: Message, parse: Callable[[bytes], _Parsed]) -> _Parsed:
 
 def _sender(message: Message) -> str:
     number = message.address.sender
-    return f"coordinator {number}" if number >= FIRST_COORDINATOR else f"holder {number}"
+    if number >= FIRST_COORDINATOR:
+        return f"coordinator {number}"
+    if number > FIRST_NEW_HOLDER:
+        return f"new holder {number - FIRST_NEW_HOLDER}"
+    return f"holder {number}"
 
 
 def _culprits(message: Message) -> tuple[int, ...]:
+    """Holders by their index; who is new has none yet, and is only named in words."""
     number = message.address.sender
-    return () if number >= FIRST_COORDINATOR else (number,)
+    return () if number >= FIRST_NEW_HOLDER else (number,)

@@ -9,6 +9,9 @@ from typing import Final
 FIRST_COORDINATOR: Final = 0x8000
 """Coordinators are numbered from here (step 1.6.10); holders are 1..n."""
 
+FIRST_NEW_HOLDER: Final = 0x4000
+"""Holder k of the roster that a resharing makes is this + k in it (step 6.8.1)."""
+
 EVERYBODY: Final = 0
 """Receiver of every message but PARTIAL, which goes to the coordinator that asked."""
 
@@ -31,6 +34,7 @@ class Protocol(IntEnum):
     SIGNING = 2
     SUCCESSION = 3
     REPAIR = 4
+    RESHARING = 5
     ADMINISTRATION = 6
 
 
@@ -86,6 +90,13 @@ SUM: Final = _kind("R2", Protocol.REPAIR, 3, _KIB, Key.IDENTITY)
 REPAIR_ACK: Final = _kind("ACK", Protocol.REPAIR, 4, _KIB, Key.IDENTITY)
 REPAIR_DONE: Final = _kind("DONE", Protocol.REPAIR, 5, _KIB, Key.IDENTITY)
 
+_RESHARING: Final = Protocol.RESHARING
+
+RESHARE_DEAL: Final = _kind("DEAL", _RESHARING, 4, 64 * _KIB, Key.CHANNEL)
+NEW_ACK: Final = _kind("ACK", _RESHARING, 5, _KIB, Key.IDENTITY)
+NEW_DONE: Final = _kind("DONE", _RESHARING, 7, _KIB, Key.IDENTITY)
+NEW_HELLO: Final = _kind("HELLO", _RESHARING, 13, _KIB, Key.IDENTITY)
+
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
@@ -119,6 +130,10 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         SUM,
         REPAIR_ACK,
         REPAIR_DONE,
+        RESHARE_DEAL,
+        NEW_ACK,
+        NEW_DONE,
+        NEW_HELLO,
         CHANNEL,
         DESTROY,
         WALLET_DESTROYED,

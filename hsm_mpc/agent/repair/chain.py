@@ -16,7 +16,7 @@ from hsm_mpc.ids import EpochHash, HolderIndex
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, carried_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -52,7 +52,7 @@ class KnownWallet:
         """What is known of the wallet's rosters, with what this chain proves and tells of them."""
         for body, succession in zip(self.bodies, self.chain.successions, strict=False):
             certificate = SuccessorCertificate.from_bytes(succession.certificate)
-            known = known.after(body.terms.roster_hash, certificate.amendments)
+            known = known.after(body.terms.roster_hash, carried_in(certificate))
         return known.merged_with(self.lineage.amendments)
 
     def keep(self, holder: ActingHolder) -> None:
@@ -106,10 +106,11 @@ def _verified(
     bodies, lineage, made_in = _succeeding(certificate.body, chain, holder.keys)
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
-    for before, body, succession in zip(bodies, bodies[1:], chain.successions, strict=False):
-        keys = lineage.since(body.terms.roster_hash)
+    for before, succession in zip(bodies, chain.successions, strict=False):
+        made = SuccessorCertificate.from_bytes(succession.certificate)
+        keys = lineage.voters(before.terms.roster_hash, made)
         if succession.retirement or succession is not chain.successions[-1]:
-            _check_retired(before, body, succession.retirement, keys)
+            Retirement.from_bytes(succession.retirement).check(before, keys, made)
         said[before.hash] = {
             **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
             **_own_destroyed(holder.me, before, succession.destroyed, keys),
@@ -135,15 +136,10 @@ def _succeeding(
         before = bodies[-1]
         certificate = SuccessorCertificate.from_bytes(succession.certificate)
         proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
-        lineage = lineage.after(before.terms.roster_hash, certificate.amendments)
+        lineage = lineage.after(before.terms.roster_hash, carried_in(certificate))
         bodies.append(certificate.body)
         made_in = proposed.content.attempt
     return bodies, lineage.merged_with(told.amendments), made_in
-
-
-def _check_retired(before: EpochBody, body: EpochBody, retirement: bytes, keys: KeyBook) -> None:
-    if Retirement.from_bytes(retirement).check(before, keys).successor != body.hash:
-        raise Tampered("an epoch was retired for another one")
 
 
 def _own_done(

@@ -143,7 +143,8 @@ def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> b
     kept = holder.epochs(before.terms.wallet_id).kept(before.hash, EpochDocument.RETIREMENT)
     if kept is None:
         return None
-    return retiring.kept_retirement(holder, before, kept, lineage).successor
+    retired, _ = retiring.kept_retirement(holder, before, kept, lineage)
+    return retired.successor
 
 
 def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
@@ -160,7 +161,8 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
         return
     before, proof = _before(holder, body), epochs.kept(h, EpochDocument.RETIREMENT) or b""
     lineage = holder.lineage(body.terms)
-    attempt = retiring.kept_retirement(holder, before, proof, lineage).attempt
+    retired, _ = retiring.kept_retirement(holder, before, proof, lineage)
+    attempt = retired.attempt
     said = epochs.kept(h, EpochDocument.DONE)
     group = before.terms.group
     own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)

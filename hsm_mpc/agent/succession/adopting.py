@@ -1,6 +1,7 @@
 """CERT → DONE: the holder adopts a certified successor of which it has a share (step 6.5.5).
 
-A holder that was away makes its share from the transcript first (catch-up, step 6.4.7).
+A holder that was away makes its share from the transcript first (catch-up, step 6.4.7). Of a
+resharing an old holder says no more than its vote: who has a share says so as a new one (6.8.4).
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
+from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.succession.dealing import proposed_in
@@ -28,13 +30,14 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.roster import Roster
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.propose import Proposed
-from hsm_mpc.succession.successor import SuccessorCertificate
+from hsm_mpc.succession.successor import NO_SHARE, SuccessorCertificate
 from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
 
@@ -76,9 +79,9 @@ def adopt(
         return kept
     live.require_not_retiring()
     voted = vote_for(live.register, attempt, h)
-    live.keep(live.lineage_after(made_in))
+    live.keep(live.lineage_told(certificate))
     record = share_of(live, suite, certificate, made_in, transcript)
-    done = done_of(live, attempt, certificate.body, record)
+    done = vote_of(live, attempt, certificate, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
     if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
         live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
@@ -86,7 +89,8 @@ def adopt(
         shown = bundle([propose, *unbundled(history)])
         live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
     live.holder.registers.write(live.wallet_id, voted)
-    live.epochs.change(replace(record, state=EpochState.ADOPTED))
+    if record is not None:
+        live.epochs.change(replace(record, state=EpochState.ADOPTED))
     address = address_in(live.body, attempt, live.holder.me)
     said = live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
     live.attempts.keep(alpha, AttemptDocument.DONE, said)
@@ -115,8 +119,9 @@ def share_of(
     certificate: SuccessorCertificate,
     made_in: Proposed,
     transcript: bytes,
-) -> EpochRecord:
-    """The record of the own share of a certified successor: staged before, or made now.
+) -> EpochRecord | None:
+    """The record of the own share of a certified successor: staged before, or made now. None: a
+    resharing gives this holder none.
 
     Raises:
         NotReady: it was not staged here, and there is no transcript to make it from.
@@ -128,8 +133,12 @@ def share_of(
             with opened_share(live.holder, certificate.body):
                 return staged.record
         except Tampered:
-            if not transcript:
+            if not transcript or made_in.newcomers is not None:
                 raise
+    if certificate.shared_anew is not None:
+        if not is_in(live.holder, certificate.shared_anew.roster):
+            return None
+        raise Tampered("the share that this holder has acknowledged is missing")
     if not transcript:
         raise NotReady("this holder has no share of the successor: it wants the transcript")
     dealings = _replayed(live, certificate, made_in, transcript)
@@ -153,7 +162,8 @@ def _carried(
         ProtocolAbort: the adoption that it carries on is not proven. No holder is to blame.
         Others: as `proposed_in`.
     """
-    proposed = proposed_in(live, propose)
+    new = propose == certificate.propose
+    proposed = proposed_in(live, propose, certificate.resharing if new else None)
     if proposed.content.successor is None and propose == certificate.propose:
         return None
     if proposed.content.successor != certificate.body.hash:
@@ -173,10 +183,29 @@ def _replayed(
     propose, *pairs = unbundled(transcript)
     if propose != certificate.propose or len(pairs) % 2:
         raise BadEncoding("transcript: it is not that of the certificate")
-    dealings = received_dealings(live, made_in, pairs[1::2], pairs[::2])
+    dealings = received_dealings(live.body, made_in, pairs[1::2], pairs[::2])
     if dealings.digests != certificate.deal_digests:
         raise BadEncoding("transcript: the dealings are not those of the certificate")
     return dealings
+
+
+def vote_of(
+    live: LiveEpoch,
+    attempt: Attempt,
+    certificate: SuccessorCertificate,
+    record: EpochRecord | None,
+) -> Done:
+    """What the holder says when it adopts a successor."""
+    if certificate.shared_anew is None and record is not None:
+        return done_of(live, attempt, certificate.body, record)
+    with live.opened() as own:
+        delivery_key = live.body.terms.group.public_point(own.delivery)
+    return Done(attempt, certificate.body.hash, delivery_key, NO_SHARE, NO_SHARE)
+
+
+def is_in(holder: ActingHolder, roster: Roster) -> bool:
+    """Whether this holder stands in a roster, with the identity key that it has."""
+    return any(member.key == holder.identity.key for member in roster.members)
 
 
 def done_of(live: LiveEpoch, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:

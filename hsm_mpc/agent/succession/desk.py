@@ -5,9 +5,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.succession import adopting, dealing, joining, retiring, rewrapping, staging
+from hsm_mpc.agent.consents import Consents, takes_part
+from hsm_mpc.agent.succession import (
+    adopting,
+    dealing,
+    joining,
+    resharing,
+    retiring,
+    rewrapping,
+    staging,
+)
 from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
@@ -32,12 +42,14 @@ class Successions:
         suites: Mapping[Scheme, Suite],
         forget_epoch: ForgetEpoch,
         pace: JoinPace,
+        consents: Consents,
     ) -> None:
         self._holder = holder
         self._wallets = wallets
         self._suites = suites
         self._forget_epoch = forget_epoch
         self._pace = pace
+        self._consents = consents
         self._lock = threading.Lock()
 
     def recover(self) -> None:
@@ -59,14 +71,28 @@ class Successions:
         """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the
         PROPOSEs since it was made.
         """
-        with self._live(source) as (live, _):
-            message = joining.join(live, source, self._pace)
+        with self.live(source) as (live, _):
+            message = joining.join(live, source, self._pace, self._consents)
             certificate = joining.adopted_certificate(live) or b""
             return message, live.own_done(), certificate, joining.carried_on(live) or b""
 
+    def consider(self, source: bytes) -> bool:
+        """ASK of a resharing → whether this holder would join it now, as an old holder; False: its
+        operator is asked.
+        """
+        with self.live(source) as (live, _):
+            order = joining.ask_in(live, source).order(live.wallet_id, live.body.hash)
+            if order is None:
+                return True
+            holder = live.holder
+            resharing.require_possible(holder, order, live.body, live.lineage)
+            return takes_part(
+                partial(resharing.require_consent, holder, self._consents, order, live.body)
+            )
+
     def deal(self, source: bytes) -> bytes:
-        """PROPOSE → the own DEAL."""
-        with self._live(source) as (live, suite):
+        """PROPOSE → the own DEAL, empty of who deals nothing."""
+        with self.live(source) as (live, suite):
             deal = dealing.deal(live, suite, source)
             self._wallets.forget(live.wallet_id)  # the roster may be another one
             return deal
@@ -74,14 +100,14 @@ class Successions:
     def stage(self, deals: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
         """DEALs of all members → the own ACK."""
         staging.attempt_of(deals)
-        with self._live(deals[0]) as (live, suite):
+        with self.live(deals[0]) as (live, suite):
             return staging.stage(live, suite, deals, channels)
 
     def adopt(
         self, propose: bytes, certificate: bytes, transcript: bytes, history: bytes = b""
     ) -> bytes:
         """PROPOSE, CERT, transcript or nothing, the PROPOSEs between → the own DONE."""
-        with self._live(certificate) as (live, suite):
+        with self.live(certificate) as (live, suite):
             done = adopting.adopt(live, suite, propose, certificate, transcript, history)
             self._wallets.forget(live.wallet_id)  # what was adopted before signs no more
             return done
@@ -162,7 +188,7 @@ class Successions:
             yield newest
 
     @contextmanager
-    def _live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
+    def live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
         """The live epoch that a message is about, and how keys of its scheme are generated.
 
         Raises:

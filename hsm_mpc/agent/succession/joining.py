@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.dropping import make_room
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.succession.votes import promise
@@ -23,6 +25,7 @@ from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ASK, JOIN
@@ -94,12 +97,13 @@ def ask_in(live: LiveEpoch, source: bytes) -> Ask:
     return decoded(message, Ask.from_bytes)
 
 
-def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
+def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> bytes:
     """The own JOIN message; a repeat is answered with the same bytes.
 
     Raises:
         Refused: `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`, `refresh-interval`,
-            `staged-full`, `not-retired` or `epoch-retiring`.
+            `staged-full`, `not-retired` or `epoch-retiring`; to a resharing, as
+            `resharing.require_possible`, or `consent`.
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `ask_in`.
     """
@@ -115,6 +119,10 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace) -> bytes:
     if live.body.epoch:
         _check_retirement(live, ask)
         pace.require_interval(_retired_at(live), live.holder.clock())
+    order = ask.order(live.wallet_id, live.body.hash)
+    if order is not None:
+        resharing.require_possible(live.holder, order, live.body, live.lineage)
+        resharing.require_consent(live.holder, consents, order, live.body)
     pace.require_room(live.wallet_id, ask.attempt.initiator)
     promised = promise(live.register, ask.attempt)
     with live.opened():
@@ -165,14 +173,21 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
         raise Tampered("the epoch before the live one is missing in the store")
     try:
         replaced = EpochBody.from_bytes(before)
-        keys = live.holder.keys_since(live.body)
-        retired = Retirement.from_bytes(ask.retirement).check(replaced, keys)
+        certificate = SuccessorCertificate.from_bytes(_certificate(live))
+        keys = live.lineage.voters(replaced.terms.roster_hash, certificate)
+        Retirement.from_bytes(ask.retirement).check(replaced, keys, certificate)
     except (BadInput, InvalidSignature) as broken:
         raise Refused(
             "not-retired", f"the epoch before is not proven retired: {broken}"
         ) from broken
-    if retired.successor != live.body.hash:
-        raise Refused("not-retired", "the epoch before was retired for another one")
+
+
+def _certificate(live: LiveEpoch) -> bytes:
+    """Of the live epoch. Raises: Tampered: it is missing."""
+    certificate = live.epochs.kept(live.body.hash, EpochDocument.CERTIFICATE)
+    if certificate is None:
+        raise Tampered("the certificate of the live epoch is missing in the store")
+    return certificate
 
 
 def _retired_at(live: LiveEpoch) -> int:

@@ -20,8 +20,8 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
-from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.succession.propose import Proposed
+from hsm_mpc.succession.lineage import Lineage, carried_in
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -96,10 +96,17 @@ class LiveEpoch:
         """Every roster of this wallet. Raises: Tampered."""
         return self.holder.lineage(self.body.terms)
 
-    def lineage_after(self, made_in: Proposed) -> Lineage:
-        """Once a succession from this epoch has carried what that proposal carries."""
-        carried = made_in.content.amendments
-        return self.lineage.after(self.body.terms.roster_hash, carried)
+    def lineage_told(self, certificate: SuccessorCertificate) -> Lineage:
+        """With what a successor's certificate says has amended this epoch's roster. A resharing
+        takes effect only once it is decided.
+        """
+        if certificate.shared_anew is not None:
+            return self.lineage.merged_with(certificate.amendments)
+        return self.lineage_after(certificate)
+
+    def lineage_after(self, certificate: SuccessorCertificate) -> Lineage:
+        """Once this successor has taken the place of this epoch."""
+        return self.lineage.after(self.body.terms.roster_hash, carried_in(certificate))
 
     def keep(self, lineage: Lineage) -> None:
         """What has amended the roster of this wallet, on disk."""

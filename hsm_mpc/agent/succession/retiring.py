@@ -14,7 +14,7 @@ from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
-from hsm_mpc.agent.wallets import HeldEpoch, body_of
+from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
@@ -38,13 +38,13 @@ from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
 _Shown = tuple[SuccessorCertificate, Proposed]
 """What certifies a successor, verified once, and the attempt that made it."""
+_UNKNOWN = "this holder does not know the successor: it wants the certificate"
 
 
 def begin(
@@ -85,7 +85,7 @@ def finish(live: LiveEpoch) -> bytes:
         Tampered: the share of the successor does not open: nothing is destroyed.
         BackendError: HSM or disk; to be called again.
     """
-    retired = _kept_retirement(live)
+    retired, certificate = _kept_retirement(live)
     successor = live.successor(retired.successor)
     if successor is None:
         raise Tampered("the share of the successor is missing: nothing is destroyed")
@@ -97,7 +97,8 @@ def finish(live: LiveEpoch) -> bytes:
     destroy_all_but(live.holder, live.wallet_id, [successor.record])
     require_closed(live.holder, live.body)
     message = _destroyed_message(live, retired)
-    _keep_own_done(live, retired, successor)
+    if certificate.shared_anew is None:  # a new holder has said it before
+        _keep_own_done(live, retired, successor)
     live.holder.registers.write(live.wallet_id, Register(successor.body.hash))
     settle(live.holder, live.wallet_id, Register(successor.body.hash))
     return message
@@ -126,12 +127,15 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
 
 def _retired_in(
     live: LiveEpoch, source: bytes, certificate: bytes
-) -> tuple[Retired, bytes, _Shown | None]:
+) -> tuple[Retired, bytes, _Shown]:
     message = parse_envelope(source)
     retirement = decoded(message, Retirement.from_bytes)
     try:
         shown = _successor_shown(live, retirement.successor_in(live.body), certificate)
-        retired = retirement.check(live.body, _keys_of_successor(live, shown))
+        if shown is None:
+            raise NotReady(_UNKNOWN)
+        keys = live.lineage.voters(live.body.terms.roster_hash, shown[0])
+        retired = retirement.check(live.body, keys, shown[0])
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
     expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
@@ -147,30 +151,18 @@ def _successor_shown(live: LiveEpoch, h: EpochHash, certificate: bytes) -> _Show
     return certificate_in(live, parse_envelope(certificate).payload) if certificate else None
 
 
-def _keys_of_successor(live: LiveEpoch, shown: _Shown | None) -> KeyBook:
-    """Under the roster that the successor names, and since, as far as it is known here."""
-    if shown is None:
-        return live.lineage.newest
-    certified, made_in = shown
-    return live.lineage_after(made_in).since(certified.body.terms.roster_hash)
-
-
 def _take_successor(
-    live: LiveEpoch, suite: Suite, retired: Retired, shown: _Shown | None, transcript: bytes
+    live: LiveEpoch, suite: Suite, retired: Retired, shown: _Shown, transcript: bytes
 ) -> None:
     """The own share of the successor is there and certified, adopted or not (step 6.5.7)."""
-    if shown is None:
-        raise NotReady("this holder does not know the successor: it wants the certificate")
     certified, made_in = shown
-    if certified.body.hash != retired.successor:
-        raise BadInput("the certificate of another successor than the retirement's")
-    live.keep(live.lineage_after(made_in))
+    live.keep(live.lineage_after(certified))
     share_of(live, suite, certified, made_in, transcript)
     if live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE) is None:
         live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, certified.to_bytes())
 
 
-def _kept_retirement(live: LiveEpoch) -> Retired:
+def _kept_retirement(live: LiveEpoch) -> tuple[Retired, SuccessorCertificate]:
     payload = live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT)
     if payload is None:
         raise Tampered("the proof of a retirement is missing: nothing is destroyed")
@@ -179,8 +171,8 @@ def _kept_retirement(live: LiveEpoch) -> Retired:
 
 def kept_retirement(
     holder: ActingHolder, replaced: EpochBody, payload: bytes, lineage: Lineage
-) -> Retired:
-    """What a RETIRE in the store proves, under the roster that the successor names.
+) -> tuple[Retired, SuccessorCertificate]:
+    """What a RETIRE in the store proves, and of which successor.
 
     Raises:
         Tampered: nothing; or the store does not have the successor.
@@ -188,9 +180,10 @@ def kept_retirement(
     try:
         retirement = Retirement.from_bytes(payload)
         h = retirement.successor_in(replaced)
-        encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
-        successor = body_of(h, encoded or b"")
-        return retirement.check(replaced, lineage.since(successor.terms.roster_hash))
+        encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.CERTIFICATE)
+        certificate = SuccessorCertificate.from_bytes(encoded or b"")
+        keys = lineage.voters(replaced.terms.roster_hash, certificate)
+        return retirement.check(replaced, keys, certificate), certificate
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
 

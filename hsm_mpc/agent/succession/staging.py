@@ -1,4 +1,8 @@
-"""All DEALs → ACK: the share of the successor is sealed, opened, voted for (6.4.3 to 6.4.6)."""
+"""All DEALs → ACK: the share of the successor is sealed, opened, voted for (6.4.3 to 6.4.6).
+
+In a resharing the new holders have the shares (agent/arrival): the old ones check what is public of
+the dealings, and vote (step 6.8.4).
+"""
 
 from __future__ import annotations
 
@@ -7,36 +11,46 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.refusals import refusals_recorded
-from hsm_mpc.agent.succession.dealing import proposed_in, setup_of
+from hsm_mpc.agent.succession.dealing import (
+    asked_in,
+    deal_kind,
+    proposed_in,
+    reshare_setup,
+    setup_of,
+)
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.succession.successor_share import Successor, seal_successor
 from hsm_mpc.agent.succession.votes import acknowledge
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, ProtocolAbort, Refused
-from hsm_mpc.protocols import refresh
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.protocols import refresh, reshare
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.ack import Ack
 from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.newcomers import Newcomers
 from hsm_mpc.succession.propose import Proposed
-from hsm_mpc.succession.successor import successor_body
+from hsm_mpc.succession.successor import NO_SHARE, successor_body
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.inbox import Inbox
-from hsm_mpc.wire.rounds import ACK, DEAL
+from hsm_mpc.wire.rounds import ACK
 
 
 @dataclass(frozen=True, slots=True)
 class Dealings:
-    """The DEAL messages of all members of an attempt, in the order of S."""
+    """The DEAL messages of all dealers of an attempt, in their order."""
 
     proposed: Proposed
     messages: tuple[Message, ...]
@@ -85,27 +99,38 @@ def stage(
     propose = live.attempts.kept(alpha, AttemptDocument.PROPOSE)
     if propose is None:
         raise Refused("not-dealt", "no proposal of that attempt was answered here")
-    proposed = proposed_in(live, propose)
+    proposed = proposed_in(live, propose, asked_in(live, alpha).resharing)
     if live.register.promised != alpha:
         raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
-    dealings = received_dealings(live, proposed, deals, channels)
-    own = dealings.messages[proposed.members.index(live.holder.me)]
-    if own.to_bytes() != live.attempts.kept(alpha, AttemptDocument.DEAL):
-        raise ProtocolAbort("the own dealing came back altered")
+    dealings = received_dealings(live.body, proposed, deals, channels)
+    if live.holder.me in proposed.dealers:
+        own = dealings.messages[proposed.dealers.index(live.holder.me)]
+        if own.to_bytes() != live.attempts.kept(alpha, AttemptDocument.DEAL):
+            raise ProtocolAbort("the own dealing came back altered")
+    if proposed.newcomers is not None:
+        h = _checked(live, suite, dealings, proposed.newcomers)
+        voted = acknowledge(live.register, attempt, h)
+        live.holder.registers.write(live.wallet_id, voted)
+        return _acknowledged(live, attempt, h, NO_SHARE, NO_SHARE)
     with successor_made(live, suite, dealings) as (successor, share):
         voted = acknowledge(live.register, attempt, successor.body.hash)
         sealed = seal_successor(live, successor, share)
     live.holder.registers.write(live.wallet_id, voted)
     record = replace(sealed.record, state=EpochState.ACKED)
     live.epochs.change(record)
-    h = record.epoch_hash
-    signed = ack_message(h, live.holder.me, sealed.kek_digest, record.blob_digest)
+    return _acknowledged(live, attempt, record.epoch_hash, sealed.kek_digest, record.blob_digest)
+
+
+def _acknowledged(
+    live: LiveEpoch, attempt: Attempt, h: EpochHash, kek_digest: bytes, blob_digest: bytes
+) -> bytes:
+    """The own ACK message, on disk."""
+    signed = ack_message(h, live.holder.me, kek_digest, blob_digest)
     signature = live.holder.identity.sign(Tag.ACK, signed)
-    acknowledgement = Acknowledgement(sealed.kek_digest, record.blob_digest, signature)
-    payload = Ack(attempt, h, acknowledgement).to_bytes()
+    payload = Ack(attempt, h, Acknowledgement(kek_digest, blob_digest, signature)).to_bytes()
     address = address_in(live.body, attempt, live.holder.me)
     message = live.holder.signed_by_identity(ACK, address, payload)
-    live.attempts.keep(alpha, AttemptDocument.ACK, message)
+    live.attempts.keep(attempt.to_bytes(), AttemptDocument.ACK, message)
     return message
 
 
@@ -117,22 +142,22 @@ def attempt_of(deals: Sequence[bytes]) -> Attempt:
 
 
 def received_dealings(
-    live: LiveEpoch, proposed: Proposed, deals: Sequence[bytes], channels: Sequence[bytes]
+    replaced: EpochBody, proposed: Proposed, deals: Sequence[bytes], channels: Sequence[bytes]
 ) -> Dealings:
-    """One valid DEAL of each member. A CHANNEL is judged at the attempt's counter (section 6.2).
+    """One valid DEAL of each dealer. A CHANNEL is judged at the attempt's counter (section 6.2).
 
     Raises:
         BadEncoding, BadInput, InvalidSignature, Refused: a message is not what is waited for.
     """
-    members, attempt = proposed.members, proposed.content.attempt
-    if len(deals) != len(members) or len(channels) != len(members):
-        raise BadEncoding(f"{len(deals)} dealings of {len(members)} members")
+    dealers, attempt = proposed.dealers, proposed.content.attempt
+    if len(deals) != len(dealers) or len(channels) != len(dealers):
+        raise BadEncoding(f"{len(deals)} dealings of {len(dealers)} dealers")
     book = KeyBook(proposed.keys.roster, {})
     messages = []
-    for index, source, channel in zip(members, deals, channels, strict=True):
+    for index, source, channel in zip(dealers, deals, channels, strict=True):
         if book.learn_message(channel, attempt.counter) != index:
             raise BadEncoding(f"the channel of another holder than {index}")
-        expected = expected_in(DEAL, live.body, attempt, (index,))
+        expected = expected_in(deal_kind(proposed), replaced, attempt, (index,))
         messages.append(Inbox(book).receive(source, expected, attempt.counter))
     pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
     return Dealings(proposed, tuple(messages), bundle([proposed.source, *pairs]))
@@ -149,7 +174,7 @@ def successor_made(
         Tampered, BackendError: the own share does not open.
     """
     with live.opened() as own:
-        with _evidence_kept(live, dealings):
+        with evidence_kept(live.holder, live.body, dealings):
             renewed = refresh.catch_up(
                 setup_of(live, suite, dealings.proposed),
                 live.holder.me,
@@ -163,20 +188,30 @@ def successor_made(
             renewed.share.release()
 
 
+def _checked(live: LiveEpoch, suite: Suite, dealings: Dealings, newcomers: Newcomers) -> EpochHash:
+    """Of the successor that a resharing makes, as everybody can see it (step 6.8.3).
+
+    Raises:
+        ProtocolAbort: naming every holder whose dealing is bad, with evidence on disk.
+    """
+    setup = reshare_setup(live.body, suite, dealings.proposed, newcomers)
+    with evidence_kept(live.holder, live.body, dealings):
+        commitments = reshare.check(setup, dealings.payloads())
+    return successor_body(live.body, commitments, dealings.digests, dealings.proposed).hash
+
+
 def _successor_of(live: LiveEpoch, dealings: Dealings, commitments: Iterable[bytes]) -> Successor:
-    proposed = dealings.proposed
-    transcript_hash = proposed.transcript_hash(dealings.digests)
-    body = successor_body(live.body, commitments, transcript_hash, proposed.keys.roster)
+    body = successor_body(live.body, commitments, dealings.digests, dealings.proposed)
     return Successor(body, dealings.proposed.content.attempt, dealings.transcript)
 
 
 @contextmanager
-def _evidence_kept(live: LiveEpoch, dealings: Dealings) -> Iterator[None]:
+def evidence_kept(holder: ActingHolder, replaced: EpochBody, dealings: Dealings) -> Iterator[None]:
     """A dealing that does not hold is evidence, and a line in the audit log."""
     named: dict[str, Json] = {
-        "wallet_id": live.wallet_id.hex(),
-        "epoch_hash": live.body.hash.hex(),
+        "wallet_id": replaced.terms.wallet_id.hex(),
+        "epoch_hash": replaced.hash.hex(),
         "attempt": dealings.proposed.content.attempt.to_bytes().hex(),
     }
-    with refusals_recorded(live.holder, named, unbundled(dealings.transcript)):
+    with refusals_recorded(holder, named, unbundled(dealings.transcript)):
         yield

@@ -1,0 +1,249 @@
+"""All DEALs → ACK': the new holder's share is checked, sealed, opened (steps 6.8.3 and 6.8.4).
+
+CERT → DONE': it is certified, and opens. Neither is a vote: the old holders decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.arrival.greeting import Arriving
+from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.opener import find_wrapping_key
+from hsm_mpc.agent.succession.dealing import reshare_setup
+from hsm_mpc.agent.succession.live import opened_share
+from hsm_mpc.agent.succession.staging import Dealings, evidence_kept, received_dealings
+from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.certificates.done import Done, ack_message
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, Tampered
+from hsm_mpc.ids import WalletId
+from hsm_mpc.protocols import reshare
+from hsm_mpc.protocols.refresh import Renewed
+from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.sealing.sealed import seal
+from hsm_mpc.secure import sodium
+from hsm_mpc.secure.arena import move_bytes
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
+from hsm_mpc.succession.ack import Ack
+from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.propose import Proposed, check_propose
+from hsm_mpc.succession.successor import SuccessorCertificate, successor_body
+from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import (
+    FIRST_NEW_HOLDER,
+    NEW_ACK,
+    NEW_DONE,
+    PROPOSE,
+    SUCCESSOR,
+)
+
+
+def receive(
+    holder: ActingHolder,
+    suite: Suite,
+    body: EpochBody,
+    arriving: Arriving,
+    propose: bytes,
+    deals: Sequence[bytes],
+    channels: Sequence[bytes],
+) -> bytes:
+    """The own ACK' message: the share is durable, and opens.
+
+    Args:
+        body: of the epoch that is shared anew.
+        deals: one DEAL of each dealer, ascending; `channels`: their CHANNEL messages.
+
+    Raises:
+        ProtocolAbort: the proposal does not hold; or naming every holder whose dealing is bad, with
+            evidence on disk.
+        Tampered, BackendError: HSM or disk: the attempt is lost.
+        BadEncoding, InvalidSignature: a message is not what is waited for.
+    """
+    proposed = _proposed(holder, body, arriving, propose)
+    dealings = received_dealings(body, proposed, deals, channels)
+    with _shared(holder, suite, body, arriving, dealings) as renewed:
+        successor = successor_body(body, renewed.commitments, dealings.digests, proposed)
+        record = _sealed(holder, body, successor, arriving, dealings, renewed)
+    h, k = successor.hash, FIRST_NEW_HOLDER + arriving.place
+    digest = kek_digest_of(holder.token, arriving.key)
+    signed = ack_message(h, k, digest, record.blob_digest)
+    signature = holder.identity.sign(Tag.ACK, signed)
+    ack = Ack(arriving.attempt, h, Acknowledgement(digest, record.blob_digest, signature))
+    address = address_in(body, arriving.attempt, k)
+    message = holder.signed_by_identity(NEW_ACK, address, ack.to_bytes())
+    alpha = arriving.attempt.to_bytes()
+    holder.attempts(body.terms.wallet_id).keep(alpha, AttemptDocument.NEW_ACK, message)
+    return message
+
+
+def confirm(holder: ActingHolder, body: EpochBody, source: bytes) -> bytes:
+    """CERT → the own DONE' message; a repeat is answered with the same bytes.
+
+    Raises:
+        Tampered: the certificate does not hold, or the own share does not open.
+        Refused: `not-a-member`: it is of no resharing to this holder.
+        BackendError: HSM or disk.
+        BadEncoding, InvalidSignature: the message is not what is waited for.
+    """
+    message = parse_envelope(source)
+    certificate = SuccessorCertificate.from_bytes(message.payload)
+    keys = holder.keys_of(body)
+    made_in = certificate.verify(body, keys)
+    attempt = made_in.content.attempt
+    coordinator = keys.knows_coordinator(message.address.sender)
+    senders = None if coordinator else range(1, body.terms.sizes.n + 1)
+    expected = expected_in(SUCCESSOR, body, attempt, senders)
+    holder.inbox(keys).accept(message, expected, holder.clock())
+    if made_in.newcomers is None:
+        raise Refused("not-a-member", "that successor gives nobody a share anew")
+    epochs, h = holder.epochs(body.terms.wallet_id), certificate.body.hash
+    kept = epochs.kept(h, EpochDocument.DONE)
+    if kept is not None:
+        return kept
+    done = done_of(holder, attempt, certificate.body)
+    if epochs.kept(h, EpochDocument.CERTIFICATE) is None:
+        epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
+    k = FIRST_NEW_HOLDER + _place(holder, certificate)
+    said = holder.signed_by_identity(NEW_DONE, address_in(body, attempt, k), done.to_bytes())
+    epochs.keep(h, EpochDocument.DONE, said)
+    return said
+
+
+def done_of(holder: ActingHolder, attempt: Attempt, successor: EpochBody) -> Done:
+    """What a new holder says of its share, which opens. Raises: Tampered, BackendError."""
+    wallet_id = successor.terms.wallet_id
+    record = holder.epochs(wallet_id).record(successor.hash)
+    with opened_share(holder, successor) as share:
+        delivery_key = successor.terms.group.public_point(share.delivery)
+    digest = kek_digest_of(holder.token, find_wrapping_key(holder.token, record.kek_uri, wallet_id))
+    return Done(attempt, successor.hash, delivery_key, digest, record.blob_digest)
+
+
+def _place(holder: ActingHolder, certificate: SuccessorCertificate) -> int:
+    members = () if certificate.shared_anew is None else certificate.shared_anew.roster.members
+    for k, member in enumerate(members, 1):
+        if member.key == holder.identity.key:
+            return k
+    raise Refused("not-a-member", "this holder's identity key is not in the new roster")
+
+
+def _proposed(holder: ActingHolder, body: EpochBody, arriving: Arriving, source: bytes) -> Proposed:
+    """PROPOSE of a coordinator known here that deals to this very HELLO' (step 6.8.1).
+
+    Raises:
+        BadEncoding, InvalidSignature: it is no PROPOSE of such a coordinator.
+        ProtocolAbort: signed, and it does not hold; or it is of another attempt.
+    """
+    message, wallet_id = parse_envelope(source), body.terms.wallet_id
+    attempt = Attempt.read(Reader(message.payload, "propose"))
+    keys, attempts = holder.keys_of(body), holder.attempts(wallet_id)
+    holder.inbox(keys).accept(message, expected_in(PROPOSE, body, attempt, None), holder.clock())
+    alpha = arriving.attempt.to_bytes()
+    asked = parse_envelope(attempts.kept(alpha, AttemptDocument.ASK) or b"").payload
+    try:
+        proposed = check_propose(message, body, keys, Ask.from_bytes(asked).resharing)
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(
+            f"coordinator {message.address.sender} proposes what does not hold: {broken}"
+        ) from broken
+    content, hello = proposed.content, attempts.kept(alpha, AttemptDocument.HELLO)
+    if attempt != arriving.attempt or content.ask_digest != Ask.from_bytes(asked).digest:
+        raise ProtocolAbort("a proposal of another attempt than the one that was answered here")
+    if not content.hellos or content.hellos[arriving.place - 1] != hello:
+        raise ProtocolAbort("the own hello came back altered")
+    return proposed
+
+
+@contextmanager
+def _shared(
+    holder: ActingHolder, suite: Suite, body: EpochBody, arriving: Arriving, dealings: Dealings
+) -> Iterator[Renewed]:
+    """x' for the length of the body (step 6.8.3)."""
+    newcomers = dealings.proposed.newcomers
+    if newcomers is None:
+        raise ProtocolAbort("the proposal shares nothing anew")
+    setup = reshare_setup(body, suite, dealings.proposed, newcomers)
+    with holder.arena.open():
+        with evidence_kept(holder, body, dealings):
+            renewed = reshare.receive(setup, arriving.place, arriving.delivery, dealings.payloads())
+        try:
+            yield renewed
+        finally:
+            renewed.share.release()
+
+
+def _sealed(
+    holder: ActingHolder,
+    body: EpochBody,
+    successor: EpochBody,
+    arriving: Arriving,
+    dealings: Dealings,
+    renewed: Renewed,
+) -> EpochRecord:
+    """x' ‖ v' under KEK', with all documents of the epoch; opened again and compared (6.4.6)."""
+    wallet_id, width = body.terms.wallet_id, renewed.share.size
+    _keep_documents(holder, body, successor, dealings.transcript)
+    epochs = holder.epochs(wallet_id)
+    reserved = _reserved(holder, wallet_id, successor, arriving)
+    epochs.reserve(reserved)
+    with holder.arena.open(), holder.arena.scope() as take:
+        content = take(2 * width)
+        with content.open() as at, renewed.share.open() as x, arriving.delivery.open() as v:
+            move_bytes(at, x, width)
+            move_bytes(at + width, v, width)
+        context = context_of(holder, successor)
+        blob = seal(content, context, [arriving.key], holder.entropy, holder.clock())
+        record = epochs.seal(reserved, blob)
+        with opened_share(holder, successor) as again:
+            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
+                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
+            if not same:
+                raise Tampered("the sealed share opens to something else")
+    acked = replace(record, state=EpochState.ACKED)
+    epochs.change(acked)
+    return acked
+
+
+def _keep_documents(
+    holder: ActingHolder, body: EpochBody, successor: EpochBody, transcript: bytes
+) -> None:
+    """Body, messages, and what the epoch before had: policy and clients stay the same."""
+    epochs, h = holder.epochs(body.terms.wallet_id), successor.hash
+    epochs.keep(h, EpochDocument.BODY, successor.to_bytes())
+    epochs.keep(h, EpochDocument.TRANSCRIPT, transcript)
+    for document in (EpochDocument.POLICY, EpochDocument.CLIENTS):
+        content = epochs.kept(body.hash, document)
+        if content is None:
+            raise Tampered(f"the {document.value} of epoch {body.hash.hex()} is missing")
+        epochs.keep(h, document, content)
+
+
+def _reserved(
+    holder: ActingHolder, wallet_id: WalletId, successor: EpochBody, arriving: Arriving
+) -> EpochRecord:
+    clients = ClientList.from_bytes(
+        holder.epochs(wallet_id).kept(successor.hash, EpochDocument.CLIENTS) or b""
+    )
+    return EpochRecord(
+        state=EpochState.STAGED,
+        epoch_hash=successor.hash,
+        blob_digest=NOT_SEALED,
+        kek_uri=arriving.key.key_uri,
+        extra_uris=(),
+        key_generation=0,
+        clients_version=clients.version,
+        clients_hash=clients.hash,
+        pairs=(),
+    )

@@ -1,0 +1,62 @@
+"""Whether this holder takes part in a resharing at all (steps 6.8.1 and 1.6.7)."""
+
+from __future__ import annotations
+
+from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.consents import Consents
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.resharing import ReshareOrder
+from hsm_mpc.errors import BadInput, Refused
+from hsm_mpc.roster import Roster, refuse_lab_mark_outside
+from hsm_mpc.succession.lineage import Lineage
+
+
+def require_possible(
+    holder: ActingHolder, order: ReshareOrder, body: EpochBody, lineage: Lineage
+) -> None:
+    """Every check of a resharing against the own configuration and what is known of the wallet.
+
+    Raises:
+        Refused: `other-epoch`, `deadline`, `other-roster`, `roster-not-pinned`, `lab-mark` or
+            `quorum-size`.
+    """
+    if (order.wallet_id, order.epoch_hash) != (body.terms.wallet_id, body.hash):
+        raise Refused("other-epoch", "that resharing is of another epoch or wallet")
+    if order.deadline < holder.clock():
+        raise Refused("deadline", "the time of that plan is over")
+    resharing, in_force = order.resharing, lineage.newest.roster
+    try:
+        resharing.sizes.check_policy(body.terms.scheme)
+        resharing.roster.check_succeeds(in_force)
+    except BadInput as wrong:
+        raise Refused("quorum-size", str(wrong)) from wrong
+    except Refused as other:
+        raise Refused("other-roster", f"the wallet has another roster by now: {other}") from other
+    refuse_lab_mark_outside(resharing.roster.lab, in_lab=holder.lab, what="the new roster")
+    _require_known(resharing.roster, in_force, holder.roster, lineage)
+
+
+def require_consent(
+    holder: ActingHolder, consents: Consents, order: ReshareOrder, body: EpochBody
+) -> None:
+    """A holder of a lab-marked roster consents by itself (step 1.6.7). Raises: Refused."""
+    if holder.asks_operator or not holder.roster.lab:
+        consents.require(Plan.of(order), body.to_bytes())
+
+
+def _require_known(new: Roster, in_force: Roster, pinned: Roster, lineage: Lineage) -> None:
+    """Nobody gets a share whom this holder's operator has not pinned: each new holder stands in the
+    roster in force, or in the pinned one with a key that no other has replaced since.
+    """
+    lost = lineage.lost_keys
+    for member in new.members:
+        if member in in_force.members:
+            continue
+        if any(known.name == member.name for known in in_force.members):
+            raise Refused("other-roster", f"holder {member.name} has another identity key")
+        if member not in pinned.members or member.key in lost:
+            raise Refused(
+                "roster-not-pinned",
+                f"holder {member.name} is not in the roster that is pinned here",
+            )
