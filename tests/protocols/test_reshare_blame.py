@@ -209,14 +209,18 @@ def test_a_copied_ephemeral_key_names_only_its_copier(at_work: Resharing) -> Non
     assert len(at_work.check({**at_work.messages, **lies})) == 3
 
 
-def test_parts_of_the_key_that_are_equal_name_nobody(any_suite: Suite, take: Take) -> None:
-    """Step 6.8.3: f(x) = 4 − 3x, so that holders 1 and 2 both have to share 2.
+@pytest.mark.parametrize("twelfth", [1000, 2**200 + 7])
+def test_parts_of_the_key_that_are_equal_name_nobody(
+    any_suite: Suite, take: Take, twelfth: int
+) -> None:
+    """Step 6.8.3: f(1) = 60 and f(4) = −12 make w_3 = w_6 over {1, 3, 6}, whatever the key is.
 
-    Who deals last in an earlier epoch can aim at that for two honest holders if t − 1 lie.
+    Holders 1 and 4 of a 3-of-6 can come to these shares if they deal last in a refresh.
     """
-    epoch = epoch_of(any_suite, (4, -3), (11, 12, 13))
-    at_work = resharing(epoch, take, (1, 2), 2, 3)
-    assert at_work.part(1) == at_work.part(2) == 2
+    coefficients = (12 * twelfth, 81 - 15 * twelfth, 3 * twelfth - 21)
+    epoch = epoch_of(any_suite, coefficients, range(11, 17))
+    at_work = resharing(epoch, take, (1, 3, 6), 2, 3)
+    assert at_work.part(3) == at_work.part(6)
     assert at_work.check()[0] == epoch.commitments[0]
     for me in at_work.receivers:
         abort(at_work.receive(me))
