@@ -1,4 +1,4 @@
-"""What a receiver checks of dealings, and whom it names for what (sections 2.5, 6.4 and 6.7).
+"""What a receiver checks of dealings, and whom it names for what (sections 2.5, 6.4, 6.7, 6.8).
 
 Each function adds to `faults`; the round raises once, when all of them have run.
 """

@@ -103,18 +103,15 @@ class ReshareSetup(EpochSession):
         """λ_dealer(Q; 0), never 0 (step 1.2.5)."""
         return lagrange(dealer, self.dealers, self.suite.group.order)
 
-    def constant_of(self, dealer: int) -> bytes:
-        """λ_dealer(Q; 0)·A(dealer): what this dealer has to share (step 6.8.3).
+    def constant_of(self, dealer: int) -> bytes | None:
+        """λ_dealer(Q; 0)·A(dealer): what this dealer has to share (step 6.8.3). It is a point.
 
         Raises:
             ProtocolAbort: A(dealer) is the identity, which no certified epoch allows.
         """
         group = self.suite.group
         public_share = evaluate_public(group, self.commitments, dealer)
-        constant = group.multiply(public_share, self.factor(dealer))
-        if constant is None:
-            raise ProtocolAbort(f"the part of holder {dealer} is the identity")
-        return constant
+        return group.multiply(public_share, self.factor(dealer))
 
 
 @dataclass(frozen=True, slots=True)
