@@ -138,9 +138,9 @@ class ShownPlan:
     deadline: datetime
     consented: bool
     create: PlannedWallet | None
-    reshare: PlannedResharing | None
     destroy: PlannedEnd | None
     repair: PlannedRepair | None
+    reshare: PlannedResharing | None = None
 
 
 @dataclass(frozen=True, slots=True)

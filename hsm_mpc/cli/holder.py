@@ -139,8 +139,8 @@ def _shared_anew(name: str, resharing: consents.PlannedResharing) -> list[str]:
         *(f"reason       {part}" for part in _parts(resharing.reason)),
         *_holders(resharing.holders),
         f"roster       {resharing.roster}",
-        f"refresh      by {resharing.join} or more; the old keys go once {resharing.adopt} have the "
-        "new ones",
+        f"refresh      by {resharing.join} or more; the old keys go once {resharing.adopt} have "
+        "the new ones",
         f"until then   {resharing.before}",
         f"share anew   the key of wallet {name}: {resharing.scheme}, in epoch {resharing.epoch}; "
         f"then any {resharing.threshold} of {len(resharing.holders)} sign",

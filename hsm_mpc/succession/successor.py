@@ -24,7 +24,7 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import Resharing
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.encoding import Reader, decoding, lv32
-from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, Tampered
+from hsm_mpc.errors import HsmMpcError, InvalidSignature, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.ack import check_acknowledgement
 from hsm_mpc.succession.addresses import Replaced
@@ -151,11 +151,11 @@ class SuccessorCertificate:
             Tampered: they do not.
         """
         _require(keys.roster.hash == replaced.terms.roster_hash, "it is of another roster")
+        _require(self.replaced_sizes == replaced.terms.sizes, "it replaces another quorum")
         try:
-            _require(self.replaced_sizes == replaced.terms.sizes, "it replaces another quorum")
             resharing = self.resharing
             proposed = check_propose(parse_envelope(self.propose), replaced, keys, resharing)
-        except (BadInput, InvalidSignature, HsmMpcError) as broken:
+        except HsmMpcError as broken:
             raise Tampered(f"certificate: {broken}") from broken
         _require(proposed.content.successor is None, "its attempt made nothing new")
         _check_acknowledgements(self, proposed)

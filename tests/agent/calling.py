@@ -41,6 +41,7 @@ def dispatch_of(party: Party) -> Dispatch:
         party.successions,
         party.destructions,
         party.repairs,
+        party.arrivals,
     )
     return Dispatch(desk.methods(), fail)
 

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import hsm_mpc.config as configuration
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.destruction import Destructions
@@ -82,6 +83,7 @@ class Party:
     successions: Successions
     destructions: Destructions
     repairs: RepairDesk
+    arrivals: Arrivals
 
 
 @dataclass
@@ -170,14 +172,19 @@ class World:
         ceremonies = Ceremonies(acting, wallets, suites(), self.ticks)
         desk = SigningDesk(acting, wallets, self.ticks)
         pace = JoinPace(self.ticks, self.seconds_between_refreshes)
-        successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace)
+        consents = ceremonies.consents
+        successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace, consents)
         destructions = Destructions(acting, ceremonies, successions, desk.forget_epoch)
-        repairs = RepairDesk(acting, wallets, ceremonies.consents, successions, suites())
+        repairs = RepairDesk(acting, wallets, consents, successions, suites())
+        arrivals = Arrivals(acting, consents, successions, suites(), self.ticks)
         destructions.recover()
         ceremonies.recover()
         successions.recover()
         repairs.settle()
-        return Party(acting, wallets, ceremonies, desk, successions, destructions, repairs)
+        arrivals.settle()
+        return Party(
+            acting, wallets, ceremonies, desk, successions, destructions, repairs, arrivals
+        )
 
     def restarted(self, index: int) -> None:
         """The signer of this holder died and starts again: nothing in memory is left."""

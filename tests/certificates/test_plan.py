@@ -27,7 +27,7 @@ def test_a_plan_is_its_kind_and_its_bytes() -> None:
     assert Plan.from_bytes(PLAN.to_bytes()) == PLAN
 
 
-@pytest.mark.parametrize("source", [b"", b"\0plan", b"\2plan", b"\6plan", b"\xffplan"])
+@pytest.mark.parametrize("source", [b"", b"\0plan", b"\3plan", b"\6plan", b"\xffplan"])
 def test_no_other_kind_is_known(source: bytes) -> None:
     with pytest.raises(BadEncoding):
         Plan.from_bytes(source)

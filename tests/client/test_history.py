@@ -112,7 +112,7 @@ def test_the_end_of_an_epoch_is_for_the_sake_of_the_next() -> None:
     rival = succession_of(Another())
     for changes, reason in (
         ({"dones": rival.dones}, "adopted another epoch"),
-        ({"retirement": rival.retirement}, "retired for another one"),
+        ({"retirement": rival.retirement}, "another successor was adopted"),
         ({"destroyed": rival.destroyed}, "for the sake of another epoch"),
         ({"retirement": b""}, "for the sake of another epoch"),
     ):

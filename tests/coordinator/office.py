@@ -20,6 +20,8 @@ from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.repair import Repairer
+from hsm_mpc.coordinator.reshare import Resharer
+from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.service import CoordinatorService
 from hsm_mpc.errors import BackendError
 from hsm_mpc.ids import Scheme
@@ -144,6 +146,9 @@ class Office:
                 FIRST_COORDINATOR,
                 world.coordinator.sign,
                 world.clock,
+            ),
+            resharer=Resharer(
+                holders, registry, Rosters(channels.keys, registry), refresher, world.clock
             ),
         )
         transport = LocalCoordinator(service)

@@ -28,7 +28,7 @@ def of_another() -> Amendment:
 
 
 def follows(rosters: Rosters, known: Lineage) -> None:
-    certificate: Any = SimpleNamespace(amendments=known.pending)
+    certificate: Any = SimpleNamespace(amendments=known.pending, shared_anew=None)
     rosters.follow(WALLET.first, certificate)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.succession.amendment import Amendment, amended
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, changes_in, replaced_between
+from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
@@ -328,6 +330,12 @@ def test_a_lineage_reads_back() -> None:
             Lineage.from_bytes(wrong, WALLET.first.terms, book())
 
 
+def shown(roster_hash: bytes, carried: tuple[bytes, ...]) -> Any:
+    """As much of a certificate as says which roster it names, and what led there."""
+    body = SimpleNamespace(terms=SimpleNamespace(roster_hash=roster_hash))
+    return SimpleNamespace(body=body, amendments=carried, shared_anew=None)
+
+
 def test_an_epoch_names_a_roster_that_a_succession_has_made() -> None:
     first = WALLET.ceremony.roster.hash
     pending, both = of(Amending()), of(second(), carried=[[Amending()]])
@@ -338,11 +346,11 @@ def test_an_epoch_names_a_roster_that_a_succession_has_made() -> None:
     middle = both.books[1].roster.hash
     assert both.to_carry(first) == (*both.carried[0], *both.pending)
     assert both.to_carry(middle) == both.pending
-    assert both.before(middle, both.carried[0]) is both.books[0]
-    assert both.before(middle, ()) is both.books[1]
+    assert both.before(shown(middle, both.carried[0])) is both.stages[0]
+    assert both.before(shown(middle, ())) is both.stages[1]
     for place, carried in ((middle, both.pending), (first, both.pending)):
         with pytest.raises(BadInput, match="by these amendments"):
-            both.before(place, carried)
+            both.before(shown(place, carried))
 
 
 def test_who_spoke_by_an_old_key_and_who_by_a_new_one_is_believed_since() -> None:
@@ -408,7 +416,7 @@ def test_whoever_has_signed_what_was_carried_it_is_the_same() -> None:
     lineage = of(Other(NEW), carried=[[Amending()]])
     assert again not in lineage.amendments
     assert lineage.after(first, (again,)) is lineage
-    assert lineage.before(lineage.books[1].roster.hash, (again,)) is lineage.books[0]
+    assert lineage.before(shown(lineage.books[1].roster.hash, (again,))) is lineage.stages[0]
 
 
 def test_what_a_certificate_says_was_carried_wins_over_a_rival() -> None:
@@ -496,12 +504,15 @@ def test_all_of_a_succession_verifies_under_the_roster_that_it_makes() -> None:
     proposed = certificate.verify(attempt.first, attempt.keys)
     assert proposed.keys.roster == made_lineage().newest.roster
     assert certificate.amendments == tuple(attempt.amendments())
-    assert certificate.verify_for(attempt.first, made_lineage()).members == (1, LOST)
+    assert verify_newest(certificate, attempt.first, made_lineage()).members == (1, LOST)
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, LOST)))
-    assert retirement.check(attempt.first, proposed.keys).successor == certificate.body.hash
+    assert (
+        retirement.check(attempt.first, proposed.keys, certificate).successor
+        == certificate.body.hash
+    )
     assert destroyed_in(attempt.destroyed(LOST), attempt.first, proposed.keys)
     for check in (
-        lambda: retirement.check(attempt.first, attempt.keys),
+        lambda: retirement.check(attempt.first, attempt.keys, certificate),
         lambda: destroyed_in(attempt.destroyed(LOST), attempt.first, attempt.keys),
     ):
         with pytest.raises(InvalidSignature):
@@ -516,13 +527,13 @@ def test_a_successor_of_another_roster_is_none(wrong: type[Refresh]) -> None:
         certificate.verify(attempt.first, attempt.keys)
     if wrong is not Silent:  # to whoever skips epochs, an earlier one may have amended it
         with pytest.raises(Tampered):
-            certificate.verify_for(attempt.first, made_lineage())
+            verify_newest(certificate, attempt.first, made_lineage())
 
 
 def test_a_client_follows_no_roster_that_did_not_come_from_its_own() -> None:
     certificate = SuccessorCertificate.from_bytes(Amended().certificate().to_bytes())
     with pytest.raises(Tampered, match="did not come from the pinned one"):
-        certificate.verify_for(WALLET.first, of())
+        verify_newest(certificate, WALLET.first, of())
 
 
 def test_amendments_stand_in_their_order() -> None:

@@ -8,11 +8,13 @@ from collections.abc import Callable
 import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.resharing import LONGEST_REASON, ReshareOrder, Resharing
 from hsm_mpc.encoding import lv16, lv32, u8, u16be, u64be
-from hsm_mpc.errors import BadEncoding
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.errors import BadEncoding, BadInput
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.ack import Ack
-from hsm_mpc.succession.ask import LONGEST_REASON, Ask
+from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.join import Adoption, Join
 from tests.succession.making import COORDINATOR, Refresh
@@ -20,6 +22,8 @@ from tests.succession.making import COORDINATOR, Refresh
 ATTEMPT = Attempt(7, COORDINATOR)
 ATTEMPT_BYTES = u64be(7) + u16be(COORDINATOR)
 ADOPTION = Adoption(Attempt(6, COORDINATOR), EpochHash(b"h" * 32), b"c" * 32)
+ROSTER = Refresh().ceremony.roster
+RESHARING = u16be(3) * 3 + lv32(ROSTER.to_bytes())
 ASK = Ask(ATTEMPT, "older than a month", 1_800_000_000, b"what retired the epoch before")
 
 
@@ -76,12 +80,29 @@ def test_the_bytes_of_an_ask_are_those_of_the_specification() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [of_ask(kind=2), of_ask(policy=b"p"), of_ask(parameters=b"q")],
-    ids=["another kind", "another policy", "another roster"],
+    [of_ask(kind=2), of_ask(kind=0), of_ask(policy=b"p"), of_ask(kind=1, parameters=RESHARING)],
+    ids=["to nobody", "another kind", "another policy", "a refresh to others"],
 )
-def test_only_a_refresh_of_what_is_there_is_asked_for(other: bytes) -> None:
-    with pytest.raises(BadEncoding, match="not for a refresh"):
+def test_only_a_refresh_or_a_resharing_is_asked_for(other: bytes) -> None:
+    with pytest.raises(BadEncoding, match="no refresh or resharing"):
         Ask.from_bytes(other)
+
+
+def test_the_bytes_of_an_ask_for_a_resharing() -> None:
+    source = of_ask(kind=2, parameters=RESHARING)
+    ask = Ask.from_bytes(source)
+    assert ask.to_bytes() == source
+    assert ask.resharing == Resharing(QuorumSizes(3, 3, 3, 3), ROSTER)
+    assert u16be(3) * 3 + lv32(ROSTER.to_bytes()) == RESHARING
+    order = ask.order(WalletId(b"w" * 16), EpochHash(b"h" * 32))
+    assert order is not None
+    assert order.to_bytes() == (
+        b"w" * 16 + b"h" * 32 + lv16(b"why") + u64be(1_800_000_000) + lv32(RESHARING)
+    )
+    assert ReshareOrder.from_bytes(order.to_bytes()) == order
+    assert Ask(ATTEMPT, "why", 1, b"").order(order.wallet_id, order.epoch_hash) is None
+    with pytest.raises(BadInput, match="sizes for 4 of 3"):
+        Resharing(QuorumSizes.default(4, 3), ROSTER)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.succession.assembling import assemble
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -68,7 +69,7 @@ def test_the_bytes_are_those_of_the_specification() -> None:
 def test_one_that_holds_verifies_from_the_epoch_before_and_from_the_first() -> None:
     attempt, certificate = honest()
     assert certificate.verify(attempt.first, attempt.keys).members == (1, 2)
-    certificate.verify_for(attempt.first, lineage(attempt))
+    verify_newest(certificate, attempt.first, lineage(attempt))
 
 
 def test_the_relay_puts_the_same_certificate_together() -> None:
@@ -129,21 +130,27 @@ def other_terms(**fields: Any) -> WalletTerms:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {"kind": EpochKind.RESHARE},
-        {"epoch": 2},
-        {"prev_hash": EpochHash(b"p" * 32)},
-        {"transcript_hash": b"t" * 32},
-        {"terms": other_terms(policy_hash=b"p" * 32)},
-        {"terms": other_terms(name="other")},
-        {"terms": other_terms(sizes=QuorumSizes(3, 2, 3, 3))},
+        ({"epoch": 2}, "does not follow"),
+        ({"prev_hash": EpochHash(b"p" * 32)}, "does not follow"),
+        ({"transcript_hash": b"t" * 32}, "other messages"),
+        ({"terms": other_terms(policy_hash=b"p" * 32)}, "terms are other ones"),
+        ({"terms": other_terms(name="other")}, "terms are other ones"),
+        ({"terms": other_terms(sizes=QuorumSizes(3, 2, 3, 3))}, "another quorum"),
     ],
-    ids=lambda changes: next(iter(changes)),
 )
-def test_the_body_follows_the_epoch_before(changes: dict[str, Any]) -> None:
+def test_the_body_follows_the_epoch_before(changes: dict[str, Any], reason: str) -> None:
     attempt = Changed(changes)
-    assert "does not follow" in refusal_of(attempt)
+    assert reason in refusal_of(attempt)
+
+
+def test_a_refresh_is_no_resharing() -> None:
+    attempt = Changed({"kind": EpochKind.RESHARE})
+    with pytest.raises(BadEncoding):  # of which the certificate has more
+        SuccessorCertificate.from_bytes(attempt.certificate().to_bytes())
+    with pytest.raises(Tampered, match="another kind"):
+        attempt.certificate().verify(attempt.first, attempt.keys)
 
 
 def test_the_public_key_stays() -> None:
@@ -151,7 +158,7 @@ def test_the_public_key_stays() -> None:
     assert "changes the public key" in refusal_of(attempt)
     certificate = attempt.certificate()
     with pytest.raises(Tampered, match="changes the public key"):
-        certificate.verify_for(attempt.first, lineage(attempt))
+        verify_newest(certificate, attempt.first, lineage(attempt))
 
 
 def test_no_public_share_is_the_identity() -> None:
@@ -167,8 +174,8 @@ def test_no_public_share_is_the_identity() -> None:
     "changes, reason",
     [
         ({"transcript_hash": b"t" * 32}, "other messages"),
-        ({"kind": EpochKind.RESHARE}, "no refresh"),
-        ({"terms": other_terms(policy_hash=b"p" * 32)}, "terms have changed"),
+        ({"kind": EpochKind.RESHARE}, "another kind"),
+        ({"terms": other_terms(policy_hash=b"p" * 32)}, "terms are other ones"),
     ],
 )
 def test_a_client_sees_the_same_key_terms_and_messages(
@@ -176,7 +183,7 @@ def test_a_client_sees_the_same_key_terms_and_messages(
 ) -> None:
     attempt = Changed(changes)
     with pytest.raises(Tampered, match=reason):
-        attempt.certificate().verify_for(attempt.first, lineage(attempt))
+        verify_newest(attempt.certificate(), attempt.first, lineage(attempt))
 
 
 def test_the_roster_is_the_pinned_one() -> None:
@@ -215,7 +222,7 @@ def test_an_attempt_that_carries_on_makes_nothing_new() -> None:
 def test_other_dealings_than_the_body_names_are_refused() -> None:
     attempt, certificate = honest()
     forged = replace(certificate, deal_digests=(b"d" * 32, certificate.deal_digests[1]))
-    with pytest.raises(Tampered, match="does not follow"):
+    with pytest.raises(Tampered, match="names other messages"):
         forged.verify(attempt.first, attempt.keys)
 
 
@@ -230,7 +237,7 @@ def test_every_member_has_acknowledged() -> None:
 
     assert "acknowledgement of holder 2" in refusal_of(Forged())
     with pytest.raises(Tampered, match="acknowledgement of holder 2"):
-        Forged().certificate().verify_for(Forged().first, lineage(Forged()))
+        verify_newest(Forged().certificate(), Forged().first, lineage(Forged()))
 
 
 # DONE and RETIRE
@@ -239,15 +246,17 @@ def test_every_member_has_acknowledged() -> None:
 def test_a_retirement_tells_what_it_is_for() -> None:
     attempt, certificate = honest()
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, 3)))
-    retired = Retirement.from_bytes(retirement.to_bytes()).check(attempt.first, attempt.keys)
+    retired = Retirement.from_bytes(retirement.to_bytes()).check(
+        attempt.first, attempt.keys, certificate
+    )
     assert (retired.attempt, retired.successor) == (attempt.attempt(), certificate.body.hash)
     assert retired.adopters == (1, 2, 3)
 
 
 def retirement_refused(dones: list[bytes]) -> str:
-    attempt, _ = honest()
+    attempt, certificate = honest()
     with pytest.raises((BadInput, InvalidSignature)) as refusal:
-        Retirement(tuple(dones)).check(attempt.first, attempt.keys)
+        Retirement(tuple(dones)).check(attempt.first, attempt.keys, certificate)
     return str(refusal.value)
 
 

@@ -38,6 +38,9 @@ from hsm_mpc.wire.rounds import (
     HELLO,
     JOIN,
     KINDS,
+    NEW_ACK,
+    NEW_DONE,
+    NEW_HELLO,
     ORDER_REPAIR,
     PARTIAL,
     PROPOSAL,
@@ -45,6 +48,7 @@ from hsm_mpc.wire.rounds import (
     REPAIR_ACK,
     REPAIR_DONE,
     REQUEST,
+    RESHARE_DEAL,
     RETIRE,
     SIGN,
     SPLIT,
@@ -128,7 +132,7 @@ def patched(at: int, value: bytes) -> bytes:
         (0, b"X", "not of this protocol"),
         (4, b"\2", "not of this protocol"),
         (4, b"\0", "not of this protocol"),
-        (5, b"\5", "unknown protocol or round"),
+        (5, b"\7", "unknown protocol or round"),
         (5, b"\0", "unknown protocol or round"),
         (6, b"\5", "unknown protocol or round"),
         (6, b"\0", "unknown protocol or round"),
@@ -169,6 +173,10 @@ KEYS: dict[MessageKind, set[int]] = {
     SUM: {2},
     REPAIR_ACK: {2},
     REPAIR_DONE: {2},
+    RESHARE_DEAL: {1},
+    NEW_ACK: {2},
+    NEW_DONE: {2},
+    NEW_HELLO: {2},
 }
 """Step 1.7.2."""
 WITH_CERTIFICATES = (CERTIFICATE, PROPOSE, SUCCESSOR)
