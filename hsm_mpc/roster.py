@@ -6,7 +6,7 @@ identity key is what it signs with inside its HSM.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -120,6 +120,17 @@ class Roster:
         members[require_index(index, self.n) - 1] = Member(self.member(index).name, key)
         return Roster(self.lab, self.version + 1, self.hash, tuple(members))
 
+    def among(self, names: Collection[str]) -> Roster:
+        """This one, if these are all of its holders; else one of them alone, in the same order.
+
+        Raises:
+            BadInput: a name that no holder has, or none at all.
+        """
+        for name in names:
+            self.index_of(name)
+        members = tuple(member for member in self.members if member.name in names)
+        return self if members == self.members else Roster(self.lab, 1, FIRST_PREDECESSOR, members)
+
     def followed_by(self, members: Sequence[Member]) -> Roster:
         """The next version, of these holders (step 6.8.1). Raises: BadInput: they are no roster."""
         return Roster(self.lab, self.version + 1, self.hash, tuple(members))
@@ -155,6 +166,16 @@ class Roster:
         reader.end()
         with decoding("roster"):
             return cls(lab, version, predecessor, members)
+
+
+def check_among(roster: Roster, pinned: Roster) -> None:
+    """A wallet's first roster has holders of the pinned one, in its order (step 2.6.1).
+
+    Raises:
+        BadInput: it has others.
+    """
+    if roster != pinned.among([member.name for member in roster.members]):
+        raise BadInput("a roster of other holders than the pinned one's, or of them in other order")
 
 
 def fingerprint_words(roster_hash: bytes) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
 
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.audit import Json
-from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.terms import WalletTerms
-from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.identity import Identity
 from hsm_mpc.hsm.register import Registers
@@ -22,7 +24,7 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.attempts import Attempts
-from hsm_mpc.store.epochs import Epochs
+from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.channels import KeyBook, channel_address
@@ -33,6 +35,8 @@ from hsm_mpc.wire.rounds import CHANNEL, EVERYBODY, Key, MessageKind
 NO_EPOCH = EpochHash(bytes(32))
 """h_e in the header of every message of a key generation."""
 NO_SESSION = bytes(32)
+_LINEAGES_KEPT: Final = 256
+"""Read: each signature in one costs some tenths of a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,9 @@ class ActingHolder:
     """One holder at work, in the one process that has its store's lock and its token's login."""
 
     me: HolderIndex
+    """Its place in `roster`."""
     roster: Roster
+    """The pinned one; once it is `seated`, that of a wallet."""
     lab: bool
     asks_operator: bool
     """Its operator consents to every plan, also in a lab."""
@@ -56,14 +62,52 @@ class ActingHolder:
     store: HolderStore
     channel: ChannelKeys
     keys: KeyBook
-    """Under the pinned roster; of a wallet whose roster was amended since, `keys_of`."""
+    """Under `roster`; of a wallet whose roster was amended since, `keys_of`."""
     parse_policy: Callable[[bytes], Policy]
     clock: Callable[[], int]
     """Seconds since 1970 UTC."""
 
+    @property
+    def place(self) -> HolderIndex:
+        """In the pinned roster: by it the holder is known outside of any wallet."""
+        return self.keys.pinned.index_of(self.roster.member(self.me).name)
+
+    def seated(self, roster: Roster) -> ActingHolder:
+        """This holder among those of a wallet, counted as they are.
+
+        Raises:
+            Refused: `not-a-member`: it is none of them.
+        """
+        own = self.keys.pinned.member(self.place).name
+        if roster == self.roster:
+            return self
+        for place, member in enumerate(roster.members, 1):
+            if member.name == own:
+                return replace(
+                    self, me=HolderIndex(place), roster=roster, keys=self.keys.under(roster)
+                )
+        raise Refused("not-a-member", "this holder is not in the roster of that wallet")
+
+    def at(self, body: EpochBody) -> ActingHolder:
+        """This holder among those of an epoch. A refresh that is not decided yet names a roster that
+        nobody has seen, and its holders are those of before.
+
+        Raises:
+            Refused: `not-a-member`.
+            Tampered: as `keys_of`.
+        """
+        try:
+            return self.seated(self.keys_of(body).roster)
+        except Tampered:
+            if body.kind is not EpochKind.REFRESH:
+                raise
+            return self.seated(self.lineage(body.terms).newest.roster)
+
     def epochs(self, wallet_id: WalletId) -> Epochs:
         """This holder's epochs of one wallet."""
-        return self.store.wallet(wallet_id, self.me, self.identity.sign, self.identity.key.verify)
+        return self.store.wallet(
+            wallet_id, self.place, self.identity.sign, self.identity.key.verify
+        )
 
     def attempts(self, wallet_id: WalletId) -> Attempts:
         """This holder's attempts to replace an epoch of one wallet."""
@@ -77,7 +121,7 @@ class ActingHolder:
         """
         kept = self.store.repairs(terms.wallet_id).lineage()
         try:
-            return Lineage.from_bytes(kept or b"", terms, self.keys)
+            return _lineage_in(kept or b"", terms, self.keys.under_pinned)
         except (BadInput, InvalidSignature) as broken:
             raise Tampered(f"wallet {terms.name}: its roster's amendments: {broken}") from broken
 
@@ -93,6 +137,10 @@ class ActingHolder:
         """
         return self._keys(body, Lineage.book)
 
+    def keys_in_force(self, body: EpochBody) -> KeyBook:
+        """Those of the holders of an epoch that lives, as they are now. Raises: Tampered."""
+        return self._keys(body, Lineage.in_force)
+
     def keys_since(self, body: EpochBody) -> KeyBook:
         """Those, and the ones that have taken their places since. Raises: Tampered."""
         return self._keys(body, Lineage.since)
@@ -101,6 +149,9 @@ class ActingHolder:
         try:
             return look(self.lineage(body.terms), body.terms.roster_hash)
         except BadInput as foreign:
+            kept = self.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.ROSTER)
+            if kept is not None:  # of a resharing that is not decided yet
+                return self.keys.under(Roster.from_bytes(kept))
             raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
@@ -128,7 +179,7 @@ class ActingHolder:
     def channel_announcement(self) -> bytes:
         """The own CHANNEL message, for whoever asks."""
         signer = self.channel.signer(self.clock())
-        payload, address = signer.channel.to_bytes(), channel_address(self.me)
+        payload, address = signer.channel.to_bytes(), channel_address(self.place)
         return seal_envelope(CHANNEL, address, payload, Key.CHANNEL, signer.sign).to_bytes()
 
     def everybody(self) -> tuple[int, ...]:
@@ -154,3 +205,8 @@ class ActingHolder:
         """A message signed with the channel key (key 1)."""
         sign = self.channel.signer(self.clock()).sign
         return seal_envelope(kind, address, payload, Key.CHANNEL, sign)
+
+
+@lru_cache(_LINEAGES_KEPT)
+def _lineage_in(source: bytes, terms: WalletTerms, keys: KeyBook) -> Lineage:
+    return Lineage.from_bytes(source, terms, keys)

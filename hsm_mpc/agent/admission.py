@@ -22,9 +22,7 @@ def admit(holder: ActingHolder, consents: Consents, proposal: Proposal, policy_f
         Refused: `roster-not-pinned`, `not-a-member`, `lab-mark`, `policy-unknown`, `deadline`,
             `consent` or `unknown-client`.
     """
-    index = proposal.place_of(holder.identity.key, holder.roster.hash)
-    if index != holder.me:
-        raise Refused("not-a-member", "this holder stands at another place of the roster")
+    proposal.check_roster(holder.identity.key, holder.roster)
     refuse_lab_mark_outside(proposal.roster.lab, in_lab=holder.lab, what="the proposal's roster")
     _check_policy(holder, proposal, policy_file)
     if proposal.deadline < holder.clock():

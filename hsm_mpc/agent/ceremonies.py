@@ -114,10 +114,8 @@ class Ceremonies:
 
     def take_dealings(self, sources: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
         """n msg1, with the channels of all → round 3."""
-        for index, channel in enumerate(channels, 1):
-            self._holder.learn_channel(index, channel)
         with self._session(sources) as session:
-            return session.take_dealings(sources)
+            return session.take_dealings(sources, channels)
 
     def certify(self, source: bytes) -> bytes:
         """CERT → DONE; nothing of the session is needed any more."""
@@ -184,7 +182,7 @@ class Ceremonies:
         """
         holder = self._holder
         plan = Proposal.from_bytes(proposal)
-        return judge(source, plan, hellos, holder.roster, self._suite_of(plan), holder.arena)
+        return judge(source, plan, hellos, plan.roster, self._suite_of(plan), holder.arena)
 
     def _suite_of(self, proposal: Proposal) -> Suite:
         return self._suites[proposal.terms.scheme]
@@ -272,7 +270,7 @@ class Ceremonies:
 
         Whatever of this fails is tried again by `expire`; the secrets are gone in any case.
         """
-        holder, wallet_id = self._holder, reserved.files.wallet_id
+        holder, wallet_id = reserved.files.holder, reserved.files.wallet_id
         messages = aborted.evidence if isinstance(aborted, Equivocation) else ()
         try:
             proof = [*session.received(), *messages] if aborted.culprits else []

@@ -21,6 +21,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.inbox import Expected
@@ -45,6 +46,7 @@ def certify(holder: ActingHolder, source: bytes) -> bytes:
     if record.state is EpochState.PREPARED:
         holder.audit("keygen-certified", {"epoch_hash": h.hex()})
         _keep_once(epochs, h, EpochDocument.CERTIFICATE, certificate.to_bytes())
+        _keep_roster(holder, certificate)
         epochs.change(replace(record, state=EpochState.CERTIFIED))
     kept = _done_message(holder, certificate)
     epochs.keep(h, EpochDocument.DONE, kept)
@@ -62,14 +64,14 @@ def activate(holder: ActingHolder, wallet_id: WalletId, sources: Sequence[bytes]
     """
     epochs = holder.epochs(wallet_id)
     record, certificate = _certified(epochs, parse_envelope(sources[0]).address.session_id)
-    h = record.epoch_hash
+    h, seat = record.epoch_hash, holder.at(certificate.body)
     try:
-        check_all_done(holder.keys, certificate, sources, holder.clock())
+        check_all_done(seat.keys, certificate, sources, holder.clock())
     except ProtocolAbort:
         named = {"wallet_id": wallet_id.hex(), "epoch_hash": h.hex()}
         with refusals_recorded(holder, named, sources):
             raise
-    if sources[holder.me - 1] != epochs.kept(h, EpochDocument.DONE):
+    if sources[seat.me - 1] != epochs.kept(h, EpochDocument.DONE):
         raise ProtocolAbort("the own done came back altered")  # step 1.7.5
     if record.state is EpochState.CERTIFIED:
         holder.audit("keygen-active", {"epoch_hash": h.hex()})
@@ -80,15 +82,32 @@ def activate(holder: ActingHolder, wallet_id: WalletId, sources: Sequence[bytes]
 def _certificate_in(holder: ActingHolder, source: bytes) -> Certificate:
     """The certificate in a CERT message: it proves itself, whoever carried it."""
     address = parse_envelope(source).address
-    senders = None if holder.keys.knows_coordinator(address.sender) else holder.everybody()
+    certificate = Certificate.from_bytes(parse_envelope(source).payload)
+    seat = _seated(holder, certificate)
+    senders = None if seat.keys.knows_coordinator(address.sender) else seat.everybody()
     expected = Expected(CERTIFICATE, address.wallet_id, address.session_id, NO_EPOCH, senders)
-    message = holder.inbox().receive(source, expected, holder.clock())
-    certificate = Certificate.from_bytes(message.payload)
+    seat.inbox().receive(source, expected, holder.clock())
     named = (certificate.body.terms.wallet_id, certificate.extension.session_id)
     if named != (address.wallet_id, address.session_id):
         raise BadEncoding("CERT: the certificate of another wallet or session")
-    certificate.verify(holder.roster)
+    certificate.verify(seat.roster)
     return certificate
+
+
+def _keep_roster(holder: ActingHolder, certificate: Certificate) -> None:
+    """Of a wallet that not all holders of the pinned roster have (step 2.6.1)."""
+    terms, seat = certificate.body.terms, holder.at(certificate.body)
+    began = Lineage.of((), (), terms, seat.keys)
+    if began.to_bytes():
+        holder.keep_lineage(terms.wallet_id, began)
+
+
+def _seated(holder: ActingHolder, certificate: Certificate) -> ActingHolder:
+    """This holder among those of a wallet, which it was proposed to. Raises: Tampered."""
+    try:
+        return holder.at(certificate.body)
+    except (Refused, Tampered) as foreign:
+        raise Tampered(f"certificate: it is of another roster: {foreign}") from foreign
 
 
 def _certified(epochs: Epochs, session_id: bytes) -> tuple[EpochRecord, Certificate]:
@@ -125,7 +144,7 @@ def _own_record(
 
 def _check_own_share(holder: ActingHolder, certificate: Certificate, record: EpochRecord) -> None:
     """DONE says that the share opens, so it is opened: a restored disk or HSM may not have it."""
-    position = holder.me - 1
+    position = holder.at(certificate.body).me - 1
     if certificate.acknowledgements[position].blob_digest != record.blob_digest:
         raise Refused("other-share", "the certificate names another blob than the own one")
     check_register(holder, certificate.body)
@@ -135,7 +154,7 @@ def _check_own_share(holder: ActingHolder, certificate: Certificate, record: Epo
 
 
 def _done_message(holder: ActingHolder, certificate: Certificate) -> bytes:
-    position = holder.me - 1
+    position = holder.at(certificate.body).me - 1
     ack = certificate.acknowledgements[position]
     done = Done(
         Attempt.NONE,
@@ -145,7 +164,8 @@ def _done_message(holder: ActingHolder, certificate: Certificate) -> bytes:
         ack.blob_digest,
     )
     wallet_id, session_id = certificate.body.terms.wallet_id, certificate.extension.session_id
-    return holder.identity_message(DONE, wallet_id, session_id, done.to_bytes())
+    seat = holder.at(certificate.body)
+    return seat.identity_message(DONE, wallet_id, session_id, done.to_bytes())
 
 
 def _keep_once(epochs: Epochs, h: EpochHash, document: EpochDocument, content: bytes) -> None:

@@ -200,7 +200,9 @@ class Destructions:
                 "at": at,
             },
         )
-        address = address_about(order.wallet_id, order.epoch_hash, holder.me)
+        encoded = holder.epochs(order.wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
+        seat = holder.at(body_of(order.epoch_hash, encoded or b""))
+        address = address_about(order.wallet_id, order.epoch_hash, seat.me)
         message = holder.signed_by_identity(WALLET_DESTROYED, address, destroyed.to_bytes())
         holder.store.destruction(order.wallet_id).keep(DestructionDocument.DESTROYED, message)
         return message

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.arrival.desk import Arrivals
+from hsm_mpc.agent.arrival.desk import Arrivals, Told
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
@@ -17,7 +17,7 @@ from hsm_mpc.encoding import u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ASK, ORDER_REPAIR
 
 Parts = tuple[bytes, ...]
@@ -109,6 +109,7 @@ class HolderDesk:
             HolderMethod.GREET: self._greet,
             HolderMethod.RECEIVE: self._receive,
             HolderMethod.CONFIRM: self._confirm,
+            HolderMethod.ARRIVE: self._arrive,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -118,8 +119,9 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file, DESTROY, ORDER-REPAIR, or ASK → u8(1): this holder takes part;
-        u8(0): its operator is asked.
+        """PROPOSAL and policy file; DESTROY; ORDER-REPAIR; ASK, as an old holder; or ASK, chain,
+        policy file and client list, as a new one → u8(1): this holder takes part; u8(0): its
+        operator is asked.
         """
         if len(parts) == 1:
             kind = parse_envelope(parts[0]).kind
@@ -129,6 +131,8 @@ class HolderDesk:
             elif kind is ASK:
                 consider = self._successions.consider
             return (u8(consider(parts[0])),)
+        if len(parts) == 4:
+            return (u8(self._arrivals.consider(parts[0], _told(parts))),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
@@ -143,7 +147,7 @@ class HolderDesk:
 
     def _dealings(self, parts: Parts) -> Sequence[bytes]:
         """n msg1, n CHANNELs → round 3."""
-        n = self._holder.roster.n
+        n = len(parts) // 2
         both = _exactly(2 * n, parts)
         return (self._ceremonies.take_dealings(both[:n], both[n:]),)
 
@@ -179,7 +183,7 @@ class HolderDesk:
         """wallet_id → the own BLAMEs; BLAME, PROPOSAL, n HELLOs → u16be(index of who lied)."""
         if len(parts) == 1:
             return self._ceremonies.accusations(WalletId(parts[0]))
-        blame, proposal, *hellos = _exactly(2 + self._holder.roster.n, parts)
+        blame, proposal, *hellos = _at_least(2, parts)
         return (u16be(self._ceremonies.judge(blame, proposal, hellos)),)
 
     def _join(self, parts: Parts) -> Sequence[bytes]:
@@ -235,7 +239,7 @@ class HolderDesk:
 
     def _split(self, parts: Parts) -> Sequence[bytes]:
         """ORDER-REPAIR, n DONEs → R1."""
-        order, *dones = _exactly(1 + self._holder.roster.n, parts)
+        order, *dones = _at_least(1, parts)
         return (self._repairs.split(order, dones),)
 
     def _collect(self, parts: Parts) -> Sequence[bytes]:
@@ -245,12 +249,11 @@ class HolderDesk:
         return (self._repairs.collect(parts[0], parts[1:]),)
 
     def _recover(self, parts: Parts) -> Sequence[bytes]:
-        """ORDER-REPAIR, n DONEs, R1 and R2 of all helpers → ACK, DONE."""
-        n = self._holder.roster.n
-        helpers = (len(parts) - 1 - n) // 2
-        order, *rest = _exactly(1 + n + 2 * max(helpers, 1), parts)
-        dones, messages = rest[:n], rest[n:]
-        return self._repairs.recover(order, dones, messages[:helpers], messages[helpers:])
+        """ORDER-REPAIR, all DONEs bundled, R1 and R2 of all helpers → ACK, DONE."""
+        helpers = max((len(parts) - 2) // 2, 1)
+        order, dones, *messages = _exactly(2 + 2 * helpers, parts)
+        said = unbundled(dones)
+        return self._repairs.recover(order, said, messages[:helpers], messages[helpers:])
 
     def _amend(self, parts: Parts) -> Sequence[bytes]:
         """wallet_id, AMENDMENT → nothing: it is kept."""
@@ -259,9 +262,9 @@ class HolderDesk:
         return ()
 
     def _greet(self, parts: Parts) -> Sequence[bytes]:
-        """ASK of a resharing → HELLO', as a new holder."""
-        (ask,) = _exactly(1, parts)
-        return (self._arrivals.hello(ask),)
+        """ASK of a resharing, chain, policy file, client list → HELLO', as a new holder."""
+        ask, *_ = _exactly(4, parts)
+        return (self._arrivals.hello(ask, _told(parts)),)
 
     def _receive(self, parts: Parts) -> Sequence[bytes]:
         """PROPOSE, DEALs of all dealers, then their CHANNELs → ACK'."""
@@ -273,6 +276,22 @@ class HolderDesk:
         """CERT → DONE'."""
         (certificate,) = _exactly(1, parts)
         return (self._arrivals.confirm(certificate),)
+
+    def _arrive(self, parts: Parts) -> Sequence[bytes]:
+        """RETIRE, CERT → DONE': who had no share before has the one that lives."""
+        retirement, certificate = _exactly(2, parts)
+        return (self._arrivals.arrive(retirement, certificate),)
+
+
+def _told(parts: Parts) -> Told:
+    _, chain, policy_file, clients = parts
+    return chain, policy_file, clients
+
+
+def _at_least(count: int, parts: Parts) -> Parts:
+    if len(parts) < count:
+        raise BadEncoding(f"call: {len(parts)} parts where {count} are wanted")
+    return parts
 
 
 def _exactly(count: int, parts: Parts) -> Parts:

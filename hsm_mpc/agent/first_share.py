@@ -36,6 +36,8 @@ def seal_first_share(
         BackendError: HSM or disk. What is on disk then is to be discarded.
     """
     epochs = holder.epochs(files.wallet_id)
+    if files.proposal.roster != holder.keys.pinned:  # by it the holder knows its place
+        epochs.keep(body.hash, EpochDocument.ROSTER, files.proposal.roster.to_bytes())
     width = share.size
     with holder.arena.open(), holder.arena.scope() as take:
         content, again = take(2 * width), take(2 * width)
@@ -70,7 +72,7 @@ def open_and_check(
     group = body.terms.group
     epochs = holder.epochs(body.terms.wallet_id)
     OpenableShare.load(holder.token, epochs, context_of(holder, body)).open_into(into)
-    points = (body.public_share(holder.me), delivery_key)
+    points = (body.public_share(holder.at(body).me), delivery_key)
     with into.open() as first:
         for scalar, point in zip((first, first + group.scalar_length), points, strict=True):
             if not group.is_canonical_nonzero_at(scalar) or group.public_point_at(scalar) != point:

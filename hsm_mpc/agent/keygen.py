@@ -50,7 +50,7 @@ class KeyGeneration:
         secrets: OneTimeKeys | None,
         hello: bytes,
     ) -> None:
-        self._holder = holder
+        self._holder = files.holder
         self._suite = suite
         self.files: Final = files
         self.secrets = secrets
@@ -74,6 +74,7 @@ class KeyGeneration:
             Refused, BackendError: disk or HSM. What was made by then is found by its PROPOSAL.
         """
         files = KeygenFiles(holder, proposal)
+        holder = files.holder
         files.audit("keygen-begun")
         files.begin(policy_file)
         key = files.make_key()
@@ -121,14 +122,19 @@ class KeyGeneration:
         self.doomed = False
         return own
 
-    def take_dealings(self, messages: Sequence[bytes]) -> bytes:
+    def take_dealings(self, messages: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
         """All n msg1: the share is checked, sealed and opened again; round 3 (2.5.5 to 2.6.7).
+
+        Args:
+            channels: the CHANNEL messages of all: the msg1 verify under them.
 
         Raises:
             ProtocolAbort: naming every holder whose dealing is bad.
             Refused: `session-over`, or `protocol-version`.
             BadEncoding, InvalidSignature, BackendError: a message is not what is waited for.
         """
+        for index, channel in enumerate(channels, 1):
+            self._holder.learn_channel(index, channel)
         session_id = self._session_id or self._dealt_left()[1].extension.session_id
         received = self._receive(COMMITMENTS, session_id, messages)
         answer = self.files.kept(SessionDocument.ROUND3)

@@ -27,18 +27,23 @@ class KeygenFiles:
     """Names and finds all that belongs to the PROPOSAL of one wallet."""
 
     def __init__(self, holder: ActingHolder, proposal: Proposal) -> None:
-        self._holder = holder
+        self._holder = holder.seated(proposal.roster)
         self.proposal: Final = proposal
         self.ph: Final = proposal.hash
         self.wallet_id: Final[WalletId] = proposal.terms.wallet_id
         self.key_id: Final = wrapping_key_id(
-            self.wallet_id, holder.me, self.ph, Attempt.NONE, _FIRST_KEY
+            self.wallet_id, self._holder.me, self.ph, Attempt.NONE, _FIRST_KEY
         )
 
     @classmethod
     def load(cls, holder: ActingHolder, ph: bytes) -> KeygenFiles:
         """Of a PROPOSAL that is on disk. Raises: Tampered, BackendError."""
         return cls(holder, Proposal.from_bytes(holder.store.proposals.load(ph)))
+
+    @property
+    def holder(self) -> ActingHolder:
+        """Among those of the wallet."""
+        return self._holder
 
     def begin(self, policy_file: bytes) -> None:
         """PROPOSAL and policy are on disk before KEK_0 is made (steps 2.6.1 and 2.6.2)."""

@@ -75,7 +75,7 @@ class SignList:
             asked.wallet.wallet_id,
             self.message.address.session_id,
             asked.wallet.epoch_hash,
-            holder.everybody(),
+            range(1, asked.wallet.holders + 1),
         )
         commitments = []
         for source, entry in zip(self.payload.commits, self.entries, strict=True):
@@ -94,7 +94,7 @@ class SignList:
 
 
 def _accept(holder: ActingHolder, asked: Asked, entry: Message, expected: Expected) -> None:
-    if entry.address.sender == holder.me:
+    if entry.address.sender == asked.wallet.me:
         raise ProtocolAbort("SIGN list: our own COMMIT is changed")  # step 3.4.4
     try:
         asked.inbox.accept(entry, expected, holder.clock())

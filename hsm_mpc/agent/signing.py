@@ -100,8 +100,8 @@ class SigningDesk:
         wallet = asked.wallet
         expected = Expected(SIGN, wallet.wallet_id, session_id, wallet.epoch_hash, None)
         message = asked.inbox.receive(source, expected, self._holder.clock())
-        signers = SignList.of(message, self._holder.roster.n, wallet.key.nonce_bytes)
-        own = signers.lease_id_of(self._holder.me)
+        signers = SignList.of(message, wallet.holders, wallet.key.nonce_bytes)
+        own = signers.lease_id_of(wallet.me)
         repeated = self._leases.answer(own, signers.digest, self._ticks())
         if repeated is not None:
             return (repeated,)
@@ -109,7 +109,7 @@ class SigningDesk:
             wallet.keys.learn_message(channel, self._holder.clock())
         named = _named(wallet.wallet_id, wallet.epoch_hash, asked.request.id)
         named["list"] = signers.digest.hex()
-        with refusals_recorded(self._holder, named, signers.payload.commits):
+        with refusals_recorded(wallet.seat, named, signers.payload.commits):
             asked.inbox.remember(message, signers.slot)
             lease = self._leases.take(own, signers.digest, self._ticks())
             try:
@@ -140,7 +140,7 @@ class SigningDesk:
         path = request.content.paths[0]
         wanted = Wanted(wallet.wallet_id, request.id, _FIRST_SIGNATURE, path, facts.message)
         key = wallet.key
-        return key.task(wanted, self._holder.me, lambda signers: len(signers) >= key.threshold)
+        return key.task(wanted, wallet.me, lambda signers: len(signers) >= key.threshold)
 
     def _committed(self, task: SigningTask, request: Request, wallet: SigningWallet) -> Lease:
         """A fresh lease; the share is open only while its nonce is drawn (step 3.3.2)."""
@@ -198,7 +198,7 @@ class SigningDesk:
         return answer
 
     def _address(self, wallet: SigningWallet, session_id: bytes, receiver: int) -> Address:
-        return Address(wallet.wallet_id, session_id, wallet.epoch_hash, self._holder.me, receiver)
+        return Address(wallet.wallet_id, session_id, wallet.epoch_hash, wallet.me, receiver)
 
 
 def _named(wallet_id: WalletId, epoch_hash: EpochHash, request_id: bytes) -> dict[str, Json]:

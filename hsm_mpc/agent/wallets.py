@@ -46,8 +46,12 @@ class SigningWallet:
         self.scheme = body.terms.scheme
         self.policy = _policy(holder, body, epochs.kept(h, EpochDocument.POLICY))
         self.clients = _clients(held, epochs.kept(h, EpochDocument.CLIENTS))
+        self.seat = holder.at(body)
+        """This holder among those of this epoch."""
+        self.me = self.seat.me
+        self.holders = body.terms.sizes.n
         self.key = wallet_key_of(body, first_epoch(epochs, body))
-        self.keys = holder.lineage(body.terms).newest
+        self.keys = holder.keys_in_force(body)
         """Of the other signers."""
         self.share = OpenableShare.load(holder.token, epochs, context_of(holder, body))
 
@@ -152,7 +156,8 @@ class HeldWallets:
 def context_of(holder: ActingHolder, body: EpochBody) -> Context:
     """What this holder's blob of an epoch is bound to (step 1.11.3)."""
     terms = body.terms
-    return Context(terms.wallet_id, holder.me, terms.scheme, body.epoch, terms.sizes.t, body.hash)
+    index = holder.at(body).me
+    return Context(terms.wallet_id, index, terms.scheme, body.epoch, terms.sizes.t, body.hash)
 
 
 def check_register(holder: ActingHolder, body: EpochBody) -> None:

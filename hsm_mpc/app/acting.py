@@ -113,7 +113,7 @@ def at_work(opened: OpenHolder) -> Desks:
     ceremonies.recover()
     successions.recover()
     repairs.settle()
-    arrivals = Arrivals(holder, consents, successions, suites(), time.monotonic)
+    arrivals = Arrivals(holder, wallets, consents, successions, suites(), time.monotonic)
     arrivals.settle()
     return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs, arrivals)
 

@@ -107,7 +107,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         ending.callback(recovery.end)
         channels = AnnouncedChannels(links, _seconds)
         refresher = Refresher(links, registry, channels, config.number, key.sign, _seconds)
-        keeper = RefreshKeeper(refresher, registry, roster.n, _log)
+        keeper = RefreshKeeper(refresher, registry, _log)
         ending.callback(keeper.end)
         service = CoordinatorService(
             links=links,
@@ -133,7 +133,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         recovery.begin()
         keeper.begin()
         if config.metrics_port is not None:
-            metrics = WalletMetrics(roster, registry, refresher, _seconds)
+            metrics = WalletMetrics(registry, refresher, _seconds)
             ending.enter_context(told_at(config.metrics_port, metrics))
         if config.refresh is not None:
             scheduler = _scheduler(config.refresh, refresher, registry)

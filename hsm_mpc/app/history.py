@@ -10,6 +10,7 @@ from pathlib import Path
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.certificates.body import EpochKind
 from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
@@ -35,6 +36,11 @@ class ToldEpoch:
 
     epoch: int
     epoch_hash: bytes
+    threshold: int
+    members: tuple[str, ...]
+    """Who gets a share of it."""
+    shared_anew: bool
+    """By a resharing: holders or threshold are others than before."""
     made_by: tuple[str, ...]
     """Whose dealings made it."""
     holders: tuple[str, ...]
@@ -101,25 +107,23 @@ def told_of(chain: Chain, roster: Roster) -> ToldHistory:
     return ToldHistory(
         name=terms.name,
         scheme=terms.scheme.name.lower(),
-        threshold=terms.sizes.t,
-        holders=tuple(member.name for member in roster.members),
-        epochs=tuple(_told_epoch(link, roster) for link in history.links),
+        threshold=history.links[-1].body.terms.sizes.t,
+        holders=history.links[-1].members,
+        epochs=tuple(map(_told_epoch, history.links)),
     )
 
 
-def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
-    def named(index: int) -> str:
-        return roster.member(index).name
-
+def _told_epoch(link: Link) -> ToldEpoch:
     return ToldEpoch(
         epoch=link.body.epoch,
         epoch_hash=link.body.hash,
-        made_by=tuple(named(index) for index in link.dealers),
-        holders=tuple(named(index) for index in link.holders),
+        threshold=link.body.terms.sizes.t,
+        members=link.members,
+        made_by=link.dealers,
+        shared_anew=link.body.kind is EpochKind.RESHARE,
+        holders=link.holders,
         retired=link.retired,
-        destroyed=tuple(
-            Destruction(named(index), moment(at)) for index, at in sorted(link.destroyed.items())
-        ),
-        replaced=tuple(named(index) for index in link.replaced),
-        lost=tuple(named(index) for index in link.lost),
+        destroyed=tuple(Destruction(name, moment(at)) for name, at in link.destroyed.items()),
+        replaced=link.replaced,
+        lost=link.lost,
     )

@@ -19,6 +19,7 @@ class Mark(Enum):
     DESTROYED = ("×", "#cbd5e0", "its key is destroyed: every copy of the share is noise")
     LOST = ("?", "#d69e2e", "its HSM was lost, which may have the key of its share still")
     NOTHING = ("·", "#ffffff", "has not confirmed a share")
+    NO_HOLDER = (" ", "#edf2f7", "is no holder of that epoch")
 
     def __init__(self, character: str, colour: str, meaning: str) -> None:
         self.character: Final = character
@@ -32,6 +33,8 @@ class Mark(Enum):
             return cls.LOST
         if any(each.holder == holder for each in epoch.destroyed):
             return cls.DESTROYED
+        if holder not in epoch.members:
+            return cls.NO_HOLDER
         return cls.SEALED if holder in epoch.holders else cls.NOTHING
 
 
@@ -49,7 +52,7 @@ def text(told: ToldHistory) -> str:
         "",
         *picture(told),
         "",
-        *(line for epoch in _newest(told) for line in _sentences(epoch, told)),
+        *(line for epoch in _newest(told) for line in _sentences(epoch)),
     ]
     if len(_newest(told)) < len(told.epochs):
         lines.append(f"these are the last {_MOST_COLUMNS}; --json and --svg have all")
@@ -59,10 +62,11 @@ def text(told: ToldHistory) -> str:
 def picture(told: ToldHistory) -> list[str]:
     """Lines of characters, and what they mean."""
     shown = _newest(told)
-    width = max(len(name) for name in ("epoch", *told.holders)) + 2
+    everybody = _ever(told)
+    width = max(len(name) for name in ("epoch", *everybody)) + 2
     numbers = [str(epoch.epoch) for epoch in shown]
     lines = [f"{'epoch':<{width}}{' '.join(numbers)}"]
-    for holder in told.holders:
+    for holder in everybody:
         marks = (Mark.of(epoch, holder).character for epoch in shown)
         padded = (f"{mark:>{len(number)}}" for mark, number in zip(marks, numbers, strict=True))
         lines.append(f"{holder:<{width}}{' '.join(padded)}")
@@ -74,7 +78,8 @@ def svg(told: ToldHistory) -> str:
     cell, label, top = 44, 120, 70
     marks = _marks_in(told)
     across = label + cell * len(told.epochs) + 20
-    down = top + cell * len(told.holders)
+    everybody = _ever(told)
+    down = top + cell * len(everybody)
     drawn = [
         _text(10, 24, f"{told.name}: any {told.threshold} of {len(told.holders)}", size=16),
         _text(10, top - 12, "epoch"),
@@ -82,9 +87,9 @@ def svg(told: ToldHistory) -> str:
     for column, epoch in enumerate(told.epochs):
         left = label + cell * column
         drawn.append(_text(left + cell // 2, top - 12, str(epoch.epoch), anchor="middle"))
-        for row, holder in enumerate(told.holders):
+        for row, holder in enumerate(everybody):
             drawn += _cell(left, top + cell * row, cell, Mark.of(epoch, holder))
-    for row, holder in enumerate(told.holders):
+    for row, holder in enumerate(everybody):
         drawn.append(_text(10, top + cell * row + cell // 2 + 5, holder))
     for place, mark in enumerate(marks):
         at = down + 16 + 28 * place
@@ -101,15 +106,24 @@ def _newest(told: ToldHistory) -> tuple[ToldEpoch, ...]:
     return told.epochs[-_MOST_COLUMNS:]
 
 
+def _ever(told: ToldHistory) -> list[str]:
+    """Everybody who has had a share, in the order in which they came."""
+    return list(dict.fromkeys(name for epoch in told.epochs for name in epoch.members))
+
+
 def _marks_in(told: ToldHistory) -> list[Mark]:
-    there = {Mark.of(epoch, holder) for epoch in told.epochs for holder in told.holders}
-    return [mark for mark in Mark if mark in there]
+    there = {Mark.of(epoch, holder) for epoch in told.epochs for holder in _ever(told)}
+    return [mark for mark in Mark if mark in there and mark is not Mark.NO_HOLDER]
 
 
-def _sentences(epoch: ToldEpoch, told: ToldHistory) -> list[str]:
-    everybody = set(told.holders)
+def _sentences(epoch: ToldEpoch) -> list[str]:
+    everybody = set(epoch.members)
     made = f"epoch {epoch.epoch}: {'made' if epoch.epoch == 0 else 'new shares'} by "
+    if epoch.shared_anew:
+        made = f"epoch {epoch.epoch}: shared anew by "
     lines = [made + ", ".join(epoch.made_by)]
+    if epoch.shared_anew:
+        lines.append(f"  from then on any {epoch.threshold} of {', '.join(epoch.members)} sign")
     lines += [
         f"  {name} has another HSM since, with another identity key" for name in epoch.replaced
     ]

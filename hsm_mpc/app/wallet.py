@@ -44,6 +44,12 @@ class Retired:
     """Whose confirmation of the new epoch is missing, or of the destruction of the old key."""
     lost: tuple[str, ...]
     """Whose HSM was lost while it lived: that one may have its key still."""
+    left: tuple[str, ...]
+    """Who was a holder then, and is none any more."""
+    dangerous_until: int
+    """How many of its holders have to destroy their keys before old shares together sign no more:
+    n − t + 1.
+    """
     until: None = None
     """When a key is destroyed that a service keeps for some time: none of this version does."""
 
@@ -145,13 +151,14 @@ def create(
     """Have a wallet made.
 
     Raises:
-        BadInput: no such scheme, no policy where one is wanted, or not all holders are named.
+        BadInput: no such scheme or holder, or no policy where one is wanted.
         Others: as `WalletClient.create`.
     """
     with connected(config_path) as client:
-        _require_whole_roster(client.roster, holders)
         policy_file = _policy_file(policy_path, _scheme(scheme), in_lab=client.roster.lab)
-        return _shown(client, client.create(name, _scheme(scheme), threshold, policy_file))
+        named = _named_once(client.roster, holders)
+        made = client.create(name, _scheme(scheme), threshold, policy_file, named)
+        return _shown(made)
 
 
 def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
@@ -166,21 +173,20 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
     """
     with connected(config_path) as client:
         indices = sorted({client.roster.index_of(each) for each in absent})
-        return _shown(client, client.refresh(name, indices))
+        return _shown(client.refresh(name, indices))
 
 
 def reshare(
     config_path: File, name: str, threshold: int, holders: Sequence[str] | None
 ) -> ShownWallet:
-    """Share a wallet's key anew, with another threshold, under the same public key.
+    """Share a wallet's key anew, with another threshold or other holders; its public key stays.
 
     Raises:
-        BadInput: not all holders are named.
+        BadInput: no such holder.
         Others: as `WalletClient.reshare`.
     """
     with connected(config_path) as client:
-        _require_whole_roster(client.roster, holders)
-        return _shown(client, client.reshare(name, threshold))
+        return _shown(client.reshare(name, threshold, _named_once(client.roster, holders)))
 
 
 def repair(config_path: File, name: str, holder: str) -> ShownWallet:
@@ -191,7 +197,7 @@ def repair(config_path: File, name: str, holder: str) -> ShownWallet:
         Others: as `WalletClient.repair`.
     """
     with connected(config_path) as client:
-        return _shown(client, client.repair(name, client.roster.index_of(holder)))
+        return _shown(client.repair(name, client.roster.index_of(holder)))
 
 
 def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
@@ -199,14 +205,17 @@ def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
     with connected(config_path) as client:
         end = client.destroy(name, reason)
         return DestroyedWallet(
-            end.name, _names(client, end.destroyed), _names(client, end.waiting_for), end.is_final
+            end.name,
+            _names(end.roster, end.destroyed),
+            _names(end.roster, end.waiting_for),
+            end.is_final,
         )
 
 
 def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
-        return _shown(client, client.show(name))
+        return _shown(client.show(name))
 
 
 def every(config_path: File) -> Wallets:
@@ -247,7 +256,7 @@ def sign(
             epoch=client.epoch_of(wallet, signed.epoch_hash),
             signature=signed.signature,
             public_key=signed.public_key,
-            signers=_names(client, signed.signers),
+            signers=_names(client.roster, signed.signers),
             digest=content if len(content) == _DIGEST_BYTES else None,
             elapsed_ms=round((time.monotonic() - began) * 1000),
         )
@@ -285,13 +294,13 @@ def message_in(file: File) -> bytes:
     return _content(file, _LARGEST_MESSAGE)
 
 
-def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
+def _shown(wallet: VerifiedWallet) -> ShownWallet:
     body, key = wallet.body, wallet.key
     shown = ShownWallet(
         name=wallet.name,
         scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
-        holders=tuple(member.name for member in client.roster.members),
+        holders=tuple(member.name for member in wallet.roster.members),
         epoch=body.epoch,
         since=None if wallet.newest is None else moment(wallet.newest.since),
         public_key=key.public_key(Path()),
@@ -301,26 +310,33 @@ def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
         policy_sha256=body.terms.policy_hash,
         xpub=None,
         descriptor=None,
-        retired=_retired(client, wallet),
-        destroyed=_names(client, wallet.end.destroyed),
+        retired=_retired(wallet),
+        destroyed=_names(wallet.end.roster, wallet.end.destroyed),
     )
     if wallet.end.is_final:  # whatever is paid to it is lost
         return replace(shown, addresses={})
     return _with_descriptor(shown, key) if isinstance(key, TaprootKey) else shown
 
 
-def _retired(client: WalletClient, wallet: VerifiedWallet) -> Retired | None:
+def _retired(wallet: VerifiedWallet) -> Retired | None:
     newest = wallet.newest
     if newest is None:
         return None
-    missing = _names(client, newest.waiting_for)
+    missing = _names(newest.before, newest.waiting_for)
     done = newest.retired and not missing
-    lost = _names(client, newest.replaced)
-    return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing, lost)
+    left = {member.name for member in newest.before.members}
+    return Retired(
+        epoch=wallet.body.epoch - 1,
+        state="done" if done else "waiting",
+        waiting_for=missing,
+        lost=_names(newest.before, newest.replaced),
+        left=tuple(sorted(left - {member.name for member in wallet.roster.members})),
+        dangerous_until=newest.before.n - newest.threshold_before + 1,
+    )
 
 
-def _names(client: WalletClient, indices: Sequence[int]) -> tuple[str, ...]:
-    return tuple(client.roster.member(index).name for index in indices)
+def _names(roster: Roster, indices: Sequence[int]) -> tuple[str, ...]:
+    return tuple(roster.member(index).name for index in indices)
 
 
 def _with_descriptor(shown: ShownWallet, key: TaprootKey) -> ShownWallet:
@@ -349,18 +365,23 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
         destroyed=wallet.end.is_final,
         scheme=wallet.scheme.name.lower(),
         threshold=wallet.threshold,
-        holders=tuple(member.name for member in client.roster.members),
+        holders=tuple(member.name for member in wallet.roster.members),
         epoch=wallet.body.epoch,
         public_key=wallet.key.public_key(Path()),
     )
 
 
-def _require_whole_roster(roster: Roster, holders: Sequence[str] | None) -> None:
-    names = [member.name for member in roster.members]
-    if holders is not None and sorted(holders) != sorted(names):
-        raise BadInput(
-            f"--holders: in this version a wallet has all holders of the roster: {','.join(names)}"
-        )
+def _named_once(roster: Roster, holders: Sequence[str] | None) -> Sequence[str]:
+    """None: nobody is named. Raises: BadInput: an empty list, or a name twice or unknown."""
+    if holders is None:
+        return ()
+    if not holders:
+        raise BadInput("--holders: nobody is named")
+    if len(set(holders)) != len(holders):
+        raise BadInput("--holders: somebody is named twice")
+    for name in holders:
+        roster.index_of(name)
+    return holders
 
 
 def _scheme(name: str) -> Scheme:

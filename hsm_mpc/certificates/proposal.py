@@ -17,8 +17,8 @@ from hsm_mpc.certificates.terms import (
 from hsm_mpc.encoding import Reader, decoding, lv16, lv32, u8, u64be
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import HolderIndex, Scheme, WalletId
-from hsm_mpc.roster import Roster, read_name
+from hsm_mpc.ids import Scheme, WalletId
+from hsm_mpc.roster import Roster, check_among, read_name
 from hsm_mpc.tags import Tag, tagged_hash
 
 
@@ -64,18 +64,18 @@ class Proposal:
         """ph, 32 bytes: session_id of the HELLOs, and what names KEK_0."""
         return tagged_hash(Tag.PROPOSAL, self.to_bytes())
 
-    def place_of(self, own_key: VerifyingKey, pinned_roster_hash: bytes) -> HolderIndex:
-        """The index of the holder whose identity key is `own_key`.
+    def check_roster(self, own_key: VerifyingKey, pinned: Roster) -> None:
+        """Its holders are those of the pinned roster, or some of them, and one has `own_key`.
 
         Raises:
             Refused: `roster-not-pinned` or `not-a-member`.
         """
-        if self.roster.hash != pinned_roster_hash:
-            raise Refused("roster-not-pinned", "the proposal's roster is not the pinned one")
-        for position, member in enumerate(self.roster.members):
-            if member.key == own_key:
-                return HolderIndex(position + 1)
-        raise Refused("not-a-member", "this holder's identity key is not in the roster")
+        try:
+            check_among(self.roster, pinned)
+        except BadInput as foreign:
+            raise Refused("roster-not-pinned", f"the proposal has {foreign}") from foreign
+        if all(member.key != own_key for member in self.roster.members):
+            raise Refused("not-a-member", "this holder's identity key is not in the roster")
 
     def check_lab_clients(self, configured: Collection[VerifyingKey]) -> None:
         """A lab holder consents by itself only to clients of its own configuration.

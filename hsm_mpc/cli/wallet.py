@@ -25,7 +25,7 @@ def create(
     scheme: Annotated[str, typer.Option(help="taproot or ed25519")],
     threshold: Annotated[int, typer.Option(help="How many holders sign, from 2 on.")],
     holders: Annotated[
-        str | None, typer.Option(help="h1,h2,…: all holders of the roster, in this version.")
+        str | None, typer.Option(help="h1,h2,…: who gets a share; without: all of the roster.")
     ] = None,
     policy: Annotated[
         Path | None, typer.Option(help="The policy file; its hash is certified.")
@@ -92,10 +92,10 @@ def reshare(
     name: Annotated[str, typer.Argument()],
     threshold: Annotated[int, typer.Option(help="How many holders sign from then on.")],
     holders: Annotated[
-        str | None, typer.Option(help="h1,h2,…: all holders of the roster, in this version.")
+        str | None, typer.Option(help="h1,h2,…: who gets a share; without: who has one.")
     ] = None,
 ) -> None:
-    """Share a wallet's key anew, with another threshold; key and addresses stay."""
+    """Share a wallet's key anew: another threshold, other holders; key and addresses stay."""
     from hsm_mpc.app.protection import protect
 
     protect()
@@ -189,6 +189,7 @@ def _shown(shown: wallet.ShownWallet) -> str:
     ]
     if shown.retired:
         lines.append(f"epoch {shown.retired.epoch:<10} {_retired(shown.retired)}")
+        lines += _left(shown.retired)
     return "\n".join(lines)
 
 
@@ -213,6 +214,16 @@ def _retired(retired: wallet.Retired) -> str:
     if retired.state == "done":
         return "retired: its keys are destroyed in every HSM"
     return f"not retired yet: it waits for {', '.join(retired.waiting_for)}"
+
+
+def _left(retired: wallet.Retired) -> list[str]:
+    """Whoever was sent away may keep copies: what makes them worthless (step 6.8.5)."""
+    if not retired.left or retired.state == "done":
+        return []
+    return [
+        f"{', '.join(retired.left)}: no holder any more; with enough others, old shares still sign "
+        f"until {retired.dangerous_until} holders of epoch {retired.epoch} have destroyed theirs"
+    ]
 
 
 def _listed(listed: wallet.Wallets) -> str:

@@ -6,7 +6,7 @@ those before it. Here every body, message and signature since the key generation
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
+from hsm_mpc.roster import Roster
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
@@ -32,17 +33,19 @@ class Link:
     body: EpochBody
     attempt: Attempt
     """In which it was made; of epoch 0 `Attempt.NONE`."""
-    dealers: tuple[int, ...]
+    members: tuple[str, ...]
+    """Who gets a share of it, in the order of its roster; all lists are of names."""
+    dealers: tuple[str, ...]
     """Whose dealings made it, each acknowledged by its HSM."""
-    holders: tuple[int, ...]
+    holders: tuple[str, ...]
     """Who has confirmed that it has a share of it."""
     retired: bool = False
     """So many have adopted the next one that it may be destroyed."""
-    destroyed: Mapping[int, int] = field(default_factory=dict)
+    destroyed: Mapping[str, int] = field(default_factory=dict)
     """Whose HSM has destroyed the key of its share, and when: seconds since 1970 UTC."""
-    replaced: tuple[int, ...] = ()
+    replaced: tuple[str, ...] = ()
     """Who has another HSM since, with another identity key (step 6.7.2)."""
-    lost: tuple[int, ...] = ()
+    lost: tuple[str, ...] = ()
     """Whose HSM was lost while this epoch lived: it may have a key of it still."""
 
 
@@ -71,13 +74,14 @@ def verified_history(chain: Chain, keys: KeyBook, now: int) -> History:
     """
     with _verifying(0):
         certificate = Certificate.from_bytes(chain.certificate)
-        certificate.verify(keys.roster)
+        lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, keys)
+        first = lineage.stages[0].book
+        certificate.verify(first.roster)
         if not chain.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
-        check_all_done(keys, certificate, chain.dones, now)
-        lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, keys)
-    everybody = tuple(range(1, keys.roster.n + 1))
-    links = [Link(certificate.body, Attempt.NONE, everybody, everybody)]
+        check_all_done(first, certificate, chain.dones, now)
+    everybody = tuple(member.name for member in first.roster.members)
+    links = [Link(certificate.body, Attempt.NONE, everybody, everybody, everybody)]
     for succession in chain.successions:
         with _verifying(len(links)):
             if len(links) > 1 and not links[-2].retired:
@@ -105,16 +109,26 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         if not shown.retirement or said.successor != body.hash:
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
-    replaced_by_then = replaced_between(proposed.before, proposed.keys.roster)
+    roster, new = proposed.keys.roster, certificate.shared_anew
+    lost = _named(roster, replaced_between(proposed.before, roster))
     ended = replace(
-        before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
+        before,
+        retired=bool(shown.retirement),
+        destroyed={roster.member(index).name: at for index, at in sorted(destroyed.items())},
+        lost=lost,
     )
-    holders = adopters
-    if certificate.shared_anew is not None:  # who votes for it is another thing than who has it
-        everybody = range(1, body.terms.sizes.n + 1)
-        holders = set(everybody) if shown.retirement else set[int]()
-    made = Link(body, proposed.content.attempt, proposed.dealers, tuple(sorted(holders)))
-    return ended, replace(made, replaced=replaced_by_then)
+    dealers = _named(roster, proposed.dealers)
+    if new is None:
+        members, holders = before.members, _named(roster, sorted(adopters))
+    else:  # who votes for it is another thing than who has it
+        members = tuple(member.name for member in new.roster.members)
+        holders = members if shown.retirement else ()
+    made = Link(body, proposed.content.attempt, members, dealers, holders)
+    return ended, replace(made, replaced=lost)
+
+
+def _named(roster: Roster, indices: Iterable[int]) -> tuple[str, ...]:
+    return tuple(roster.member(index).name for index in indices)
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from functools import cached_property
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, Refused, Tampered
 from hsm_mpc.ids import Scheme
 from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
+from hsm_mpc.roster import Roster
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
@@ -41,6 +43,10 @@ class VerifiedSuccession:
     """Whose DONE is missing, or once it is retired whose DESTROYED."""
     replaced: tuple[int, ...]
     """Whose HSM was lost while the epoch before lived: it may have a key of that one still."""
+    before: Roster
+    """Whose holders those two lists count: that of the epoch before."""
+    threshold_before: int
+    """How many of them signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,8 @@ class VerifiedEnd:
     waiting_for: tuple[int, ...]
     """All others."""
     threshold: int
+    roster: Roster
+    """Whose holders those two lists count."""
 
     @property
     def is_final(self) -> bool:
@@ -68,6 +76,8 @@ class VerifiedWallet:
     newest: VerifiedSuccession | None
     """The epoch that signs, if it is not the first."""
     end: VerifiedEnd
+    roster: Roster
+    """Whose holders sign."""
 
     @property
     def body(self) -> EpochBody:
@@ -119,20 +129,23 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
     """
     try:
         certificate = Certificate.from_bytes(shown.certificate)
-        certificate.verify(keys.roster)
+        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
+        first = lineage.stages[0].book
+        certificate.verify(first.roster)
         if not shown.dones:
             raise NotReady("not every holder has confirmed this wallet yet")
-        check_all_done(keys, certificate, shown.dones, now)
-        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
+        check_all_done(first, certificate, shown.dones, now)
         newest = None
         if shown.succession is not None:
             newest = _verified_succession(shown.succession, certificate.body, lineage)
-        end = _verified_end(certificate.body, shown.destroyed, lineage.newest)
+        body = certificate.body if newest is None else newest.certificate.body
+        end = _verified_end(body.terms, shown.destroyed, lineage.newest)
+        roster = lineage.in_force(body.terms.roster_hash).roster
     except NotReady:
         raise
     except HsmMpcError as forged:
         raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
-    return VerifiedWallet(certificate, newest, end)
+    return VerifiedWallet(certificate, newest, end, roster)
 
 
 def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
@@ -143,20 +156,20 @@ def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
     """
     try:
         certificate = Certificate.from_bytes(shown.certificate)
-        certificate.verify(keys.roster)
         lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
-        return _verified_end(certificate.body, shown.destroyed, lineage.newest)
+        certificate.verify(lineage.stages[0].book.roster)
+        return _verified_end(lineage.terms, shown.destroyed, lineage.newest)
     except HsmMpcError as forged:
         raise Tampered(f"the coordinator shows what does not verify: {forged}") from forged
 
 
-def _verified_end(body: EpochBody, messages: Sequence[bytes], keys: KeyBook) -> VerifiedEnd:
+def _verified_end(terms: WalletTerms, messages: Sequence[bytes], keys: KeyBook) -> VerifiedEnd:
     """Raises: HsmMpcError: a message is no DESTROYED of a holder."""
     for message in messages:
-        wallet_destroyed_in(message, body.terms.wallet_id, keys)
+        wallet_destroyed_in(message, terms.wallet_id, keys)
     there = {parse_envelope(message).address.sender for message in messages}
-    left = tuple(index for index in range(1, body.terms.sizes.n + 1) if index not in there)
-    return VerifiedEnd(body.terms.name, tuple(sorted(there)), left, body.terms.sizes.t)
+    left = tuple(index for index in range(1, terms.sizes.n + 1) if index not in there)
+    return VerifiedEnd(terms.name, tuple(sorted(there)), left, terms.sizes.t, keys.roster)
 
 
 def _verified_succession(
@@ -189,4 +202,6 @@ def _verified_succession(
         bool(shown.retirement),
         missing,
         replaced_between(proposed.before, proposed.keys.roster),
+        proposed.keys.roster,
+        before.terms.sizes.t,
     )

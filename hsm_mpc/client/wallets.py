@@ -92,9 +92,14 @@ class WalletClient:
         self._keys = KeyBook(roster, {})
 
     def create(
-        self, name: str, scheme: Scheme, threshold: int, policy_file: bytes
+        self,
+        name: str,
+        scheme: Scheme,
+        threshold: int,
+        policy_file: bytes,
+        holders: Sequence[str] = (),
     ) -> VerifiedWallet:
-        """Have a wallet made by all holders of the roster.
+        """Have a wallet made by these holders of the pinned roster; by all, if none are named.
 
         Raises:
             BadInput: such a name, scheme or threshold is not possible.
@@ -104,9 +109,10 @@ class WalletClient:
         checked_name(name, "wallet")
         if scheme is Scheme.ECDSA:
             raise BadInput("scheme ecdsa: this version makes taproot and ed25519 wallets")
-        sizes = QuorumSizes.default(self.roster.n, threshold)
+        roster = self.roster.among(holders) if holders else self.roster
+        sizes = QuorumSizes.default(roster.n, threshold)
         sizes.check_policy(scheme)
-        wish = Wish(name, scheme, threshold, (self._client,))
+        wish = Wish(name, scheme, threshold, (self._client,), self._places(holders))
         parts = self._called(
             CoordinatorMethod.CREATE, [wish.to_bytes(), policy_file], CREATE_SECONDS
         )
@@ -115,7 +121,7 @@ class WalletClient:
             name=name,
             scheme=scheme,
             sizes=sizes,
-            roster_hash=self.roster.hash,
+            roster_hash=roster.hash,
             policy_hash=hashlib.sha256(policy_file).digest(),
             clients=(self._client,),
         ).check(wallet.certificate)
@@ -145,23 +151,27 @@ class WalletClient:
             raise Tampered(f"what came back is no newer epoch of {name!r}")
         return wallet
 
-    def reshare(self, name: str, threshold: int) -> VerifiedWallet:
-        """Have the key of the wallet called `name` shared anew: any `threshold` holders sign.
+    def reshare(self, name: str, threshold: int, holders: Sequence[str] = ()) -> VerifiedWallet:
+        """Have the key of the wallet called `name` shared anew: any `threshold` of `holders` sign;
+        of those that it has, if none are named.
 
         Raises:
             NotReady: operators have not consented yet; it names their holders.
             Others: as `refresh`.
         """
         before = self.show(name)
+        wanted = sorted(set(holders)) or sorted(member.name for member in before.roster.members)
+        encoded, places = name.encode("ascii"), indices_to_bytes(self._places(wanted))
         parts = self._called(
-            CoordinatorMethod.RESHARE, [name.encode("ascii"), u16be(threshold)], RESHARE_SECONDS
+            CoordinatorMethod.RESHARE, [encoded, u16be(threshold), places], RESHARE_SECONDS
         )
         wallet = self._verified(Shown.from_parts(parts))
         newer = wallet.body.epoch > before.body.epoch
         if wallet.certificate != before.certificate or not newer:
             raise Tampered(f"what came back is no newer epoch of {name!r}")
-        if wallet.threshold != threshold:
-            raise Tampered(f"what came back is {name!r} with another threshold")
+        shared = sorted(member.name for member in wallet.roster.members)
+        if (wallet.threshold, shared) != (threshold, wanted):
+            raise Tampered(f"what came back is {name!r} with another quorum")
         return wallet
 
     def repair(self, name: str, lost: int) -> VerifiedWallet:
@@ -301,6 +311,10 @@ class WalletClient:
         """The indices of the holders that answer, as the coordinator says."""
         (encoded,) = self._called(CoordinatorMethod.STATUS, [], SHOW_SECONDS)
         return indices_from_bytes(encoded)
+
+    def _places(self, names: Sequence[str]) -> tuple[int, ...]:
+        """In the pinned roster, ascending. Raises: BadInput: a name that no holder has."""
+        return tuple(sorted({self.roster.index_of(name) for name in names}))
 
     def _called(
         self, method: CoordinatorMethod, parts: Sequence[bytes], seconds: float

@@ -10,8 +10,6 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.errors import BadEncoding, HsmMpcError
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import CHANNEL
 
 
 class AnnouncedChannels:
@@ -21,7 +19,7 @@ class AnnouncedChannels:
         self._links = links
         self._clock = clock
         self._lock = threading.Lock()
-        self._messages: dict[int, bytes] = {}
+        self._messages: dict[str, bytes] = {}
         self.keys: Final = KeyBook(links.roster, {})
         """Under the configured roster; the channels are those of every roster (`KeyBook.under`)."""
 
@@ -29,21 +27,20 @@ class AnnouncedChannels:
         """Ask holder `index` anew: it may have started again. False: no valid answer.
 
         Args:
-            keys: `keys`, or under the roster of a wallet.
+            keys: `keys`, or under the roster of a wallet, in which the holder is counted.
         """
+        name = keys.roster.member(index).name
         try:
-            (source,) = self._links.ask(index, HolderMethod.CHANNEL, [])
-            message = parse_envelope(source)
-            if message.kind is not CHANNEL or message.address.sender != index:
-                raise BadEncoding("not the channel of this holder")
+            place = self._links.roster.index_of(name)
+            (source,) = self._links.ask(place, HolderMethod.CHANNEL, [])
             with self._lock:
-                keys.learn(index, message.payload, self._clock())
-                keys.verify(message, self._clock())
-                self._messages[index] = source
+                if keys.learn_message(source, self._clock()) != index:
+                    raise BadEncoding("not the channel of this holder")
+                self._messages[name] = source
         except (HsmMpcError, ValueError):
             return False
         return True
 
-    def message(self, index: int) -> bytes | None:
-        """The CHANNEL message of holder `index`, as it was announced last."""
-        return self._messages.get(index)
+    def message(self, name: str) -> bytes | None:
+        """The CHANNEL message of the holder of this name, as it was announced last."""
+        return self._messages.get(name)

@@ -15,6 +15,7 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
+from hsm_mpc.coordinator.telling import told_wallet
 from hsm_mpc.errors import (
     BackendError,
     BadInput,
@@ -66,23 +67,28 @@ class AttemptRelay:
         self,
         wallet_id: WalletId,
         epochs: Epochs,
-        present: Sequence[int],
+        present: Sequence[int] | None,
         order: ReshareOrder | None = None,
     ) -> Succession:
         """ASK to CERT. What was adopted before is carried on (step 6.5.2).
 
         Args:
+            present: who is to take part; None: all that are there, if they are enough.
             order: to share the key anew; None: a refresh.
         """
         epoch = len(epochs.successions)
         if epochs.newest is not None and not epochs.newest.retirement:
             epoch -= 1
         replaced = epochs.body(epoch)
-        self._links.ask_some(present, HolderMethod.CHANNEL, [])  # before anybody promises anything
+        links = self._links.seated(self._rosters.of_epoch(replaced))
+        present = self._there(links, replaced, present)  # before anybody promises anything
+        if order is not None:
+            new = self._links.seated(order.resharing.roster)
+            new.ask_some(new.indices, HolderMethod.CHANNEL, [])
         attempt = Attempt(self._registry.next_counter(wallet_id, self._clock()), self._number)
         ask = self._ask(attempt, epochs.retirement_of(epoch), order)
         message = self.said(ASK, replaced, attempt, ask.to_bytes())
-        joined = self._links.ask_parts(present, HolderMethod.JOIN, [message], 4)
+        joined = links.ask_parts(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
         certificates = self._shown_certificates(joined)
         highest = highest_adoption(
@@ -90,9 +96,11 @@ class AttemptRelay:
         )
         dones = [
             joined[index][1] if index in joined else epochs.newest_done(index, epoch)
-            for index in self._links.indices
+            for index in links.indices
         ]
-        hellos = self._greeted(message) if order is not None and highest is None else ()
+        hellos = tuple[bytes, ...]()
+        if order is not None and highest is None:
+            hellos = self._greeted(message, order.resharing, epochs)
         content = Propose(
             attempt,
             ask.digest,
@@ -128,11 +136,29 @@ class AttemptRelay:
             return Ask(attempt, REASON, self._clock() + ATTEMPT_SECONDS, retirement)
         return Ask(attempt, order.reason, order.deadline, retirement, order.resharing)
 
-    def _greeted(self, ask: bytes) -> tuple[bytes, ...]:
+    def _there(
+        self, links: HolderLinks, replaced: EpochBody, present: Sequence[int] | None
+    ) -> Sequence[int]:
+        """Who takes part, as far as they answer.
+
+        Raises:
+            QuorumUnreachable: one of them does not; or too few of all do.
+        """
+        if present is not None:
+            links.ask_some(present, HolderMethod.CHANNEL, [])
+            return present
+        answers = links.ask_each(HolderMethod.CHANNEL, [])
+        there = [index for index, each in answers.items() if not isinstance(each, HsmMpcError)]
+        if len(there) < replaced.terms.sizes.join:
+            links.ask_some(links.indices, HolderMethod.CHANNEL, [])
+        return there
+
+    def _greeted(self, ask: bytes, resharing: Resharing, epochs: Epochs) -> tuple[bytes, ...]:
         """HELLO' of every new holder (step 6.8.1)."""
-        return tuple(
-            self._links.ask_single(self._links.indices, HolderMethod.GREET, [ask]).values()
-        )
+        links = self._links.seated(resharing.roster)
+        old = self._links.seated(self._rosters.of_epoch(epochs.newest_body))
+        parts = [ask, *told_wallet(self._registry, old, epochs).to_parts()]
+        return tuple(links.ask_single(links.indices, HolderMethod.GREET, parts).values())
 
     def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
         """What certifies each adoption that a JOIN tells of, from whoever tells of it.
@@ -196,14 +222,16 @@ class AttemptRelay:
         keys = self._rosters.keys_of(replaced)
         proposed = check_propose(parse_envelope(propose), replaced, keys, resharing)
         members, new_acks = proposed.members, tuple[bytes, ...]()
-        dealt = self._links.ask_single(members, HolderMethod.DEAL, [propose])
+        links = self._links.seated(proposed.before)
+        dealt = links.ask_single(members, HolderMethod.DEAL, [propose])
         deals = [dealt[index] for index in proposed.dealers]
         channels = [self._channel(index, proposed.keys) for index in proposed.dealers]
         if proposed.newcomers is not None:
-            parts, everybody = [propose, *deals, *channels], self._links.indices
-            received = self._links.ask_single(everybody, HolderMethod.RECEIVE, parts)
+            parts = [propose, *deals, *channels]
+            new = self._links.seated(proposed.newcomers.resharing.roster)
+            received = new.ask_single(new.indices, HolderMethod.RECEIVE, parts)
             new_acks = tuple(received.values())
-        acks = self._links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
+        acks = links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
         certificate = assemble(replaced, proposed, deals, [*acks.values()], new_acks)
         certificate.verify(replaced, keys)
         self._follow(replaced, certificate)
@@ -223,7 +251,7 @@ class AttemptRelay:
 
     def transcript_of(self, wallet_id: WalletId, body: EpochBody) -> bytes:
         """What made an epoch, from the first holder that has it; empty: nobody has, now."""
-        for index in self._links.indices:
+        for index in self._links.indices:  # whoever has it, of whichever wallet it is a holder
             try:
                 (found,) = self._links.ask(index, HolderMethod.TRANSCRIPT, [wallet_id, body.hash])
             except (HsmMpcError, ValueError):
@@ -239,9 +267,10 @@ class AttemptRelay:
 
     def _channel(self, index: int, keys: KeyBook) -> bytes:
         """The CHANNEL message under which this holder's dealing verifies."""
-        message = self._channels.message(index) if self._channels.learn(index, keys) else None
+        name = keys.roster.member(index).name
+        message = self._channels.message(name) if self._channels.learn(index, keys) else None
         if message is None:
-            raise BackendError(f"holder {self._links.name(index)} does not show its channel")
+            raise BackendError(f"holder {name} does not show its channel")
         return message
 
 

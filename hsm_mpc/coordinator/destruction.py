@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody
@@ -71,6 +72,11 @@ class Destroyer:
             Refused: `declined`: an operator wants no part in it; with his holder's name.
             BadInput: no such reason.
         """
+        seated = copy(self)
+        seated._links = self._links.seated(self._rosters.of_epoch(newest))
+        seated._destroy(wallet, newest, reason)
+
+    def _destroy(self, wallet: Registered, newest: EpochBody, reason: str) -> None:
         missing = [index for index in self._links.indices if index not in self._there(wallet)]
         if not missing:
             return

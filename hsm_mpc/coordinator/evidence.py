@@ -38,6 +38,10 @@ class EvidenceFolder:
         self._folder = folder
         self._roster = roster
 
+    def among(self, roster: Roster) -> EvidenceFolder:
+        """The same folder, for cases that count holders as in this roster."""
+        return EvidenceFolder(self._folder, roster)
+
     def keep(self, case: Case) -> None:
         """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
         content = b"".join(lv32(message) for message in case.evidence)

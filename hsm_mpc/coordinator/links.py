@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
@@ -36,15 +36,37 @@ class HolderLinks:
     """
 
     def __init__(
-        self, roster: Roster, links: Mapping[int, Transport], seconds: float = ROUND_SECONDS
+        self,
+        roster: Roster,
+        links: Mapping[int, Transport],
+        seconds: float = ROUND_SECONDS,
+        pools: Mapping[int, ThreadPoolExecutor] | None = None,
     ) -> None:
+        """`pools`: threads that are there already."""
         self.roster: Final = roster
         self._links = dict(links)
         self._seconds = seconds
-        self._pools = {
+        self._pools = pools or {
             index: ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=self.name(index))
             for index in self.indices
         }
+
+    def seated(self, roster: Roster) -> HolderLinks:
+        """The same links, to the holders of a wallet by their places in its roster.
+
+        Raises:
+            BadInput: one of them is not known here.
+        """
+        if [*_names(roster)] == [*_names(self.roster)]:
+            return self
+        places = {k: self.roster.index_of(name) for k, name in enumerate(_names(roster), 1)}
+        links = {k: self._links[place] for k, place in places.items() if place in self._links}
+        pools = {k: self._pools[place] for k, place in places.items()}
+        return HolderLinks(roster, links, self._seconds, pools)
+
+    def places(self, seats: Iterable[int], roster: Roster) -> tuple[int, ...]:
+        """Where holders of another roster stand in this one."""
+        return tuple(self.roster.index_of(roster.member(seat).name) for seat in seats)
 
     @property
     def indices(self) -> range:
@@ -174,6 +196,10 @@ class HolderLinks:
             f"all {self.roster.n} holders are needed: {reasons}",
             [self.name(index) for index in failures],
         )
+
+
+def _names(roster: Roster) -> Iterator[str]:
+    return (member.name for member in roster.members)
 
 
 def _outcome(future: Future[tuple[bytes, ...]]) -> tuple[bytes, ...] | HsmMpcError:

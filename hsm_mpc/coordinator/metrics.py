@@ -16,7 +16,6 @@ from prometheus_client.registry import Collector
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.errors import BackendError
-from hsm_mpc.roster import Roster
 
 _ADDRESS: Final = "127.0.0.1"
 
@@ -24,11 +23,8 @@ _ADDRESS: Final = "127.0.0.1"
 class WalletMetrics(Collector):
     """Looked up anew whenever somebody reads."""
 
-    def __init__(
-        self, roster: Roster, registry: Registry, refresher: Refresher, clock: Callable[[], int]
-    ) -> None:
+    def __init__(self, registry: Registry, refresher: Refresher, clock: Callable[[], int]) -> None:
         """`clock` is seconds since 1970 UTC."""
-        self._roster = roster
         self._registry = registry
         self._refresher = refresher
         self._clock = clock
@@ -55,9 +51,8 @@ class WalletMetrics(Collector):
             seen = self._registry.since(wallet.wallet_id, body.hash, self._clock())
             epoch.add_metric([wallet.name], body.epoch)
             since.add_metric([wallet.name], seen)
-            missing = () if newest is None else newest.waiting_for(range(1, self._roster.n + 1))
-            for index in missing:
-                waited_for.add_metric([wallet.name, self._roster.member(index).name], 1)
+            for name in self._refresher.waited_for(newest):
+                waited_for.add_metric([wallet.name, name], 1)
         yield from (epoch, since, waited_for)
 
 

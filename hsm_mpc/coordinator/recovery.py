@@ -21,6 +21,7 @@ from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
@@ -77,15 +78,19 @@ class Recovery:
         answered = set()
         for index, future in asked.items():
             try:
-                before = older = None
+                before = older = first = None
                 for holding in future.result():
                     if before is not None and before.wallet_id != holding.wallet_id:
                         before = older = None
+                    if holding.epoch == 0:
+                        self._take_lineage(first)  # what it tells of later rosters is known by now
+                        first = holding
                     if before is not None and before.epoch < holding.epoch:
                         older = before
                     self._take(holding, older)
                     self._take_repaired(holding, index)
                     before = holding
+                self._take_lineage(first)
                 answered.add(index)
             except (HsmMpcError, ValueError) as failure:
                 del failure  # it does not answer, or not with wallets: the others do
@@ -123,10 +128,12 @@ class Recovery:
             return
         try:
             certificate = Certificate.from_bytes(holding.certificate)
-            certificate.verify(self._links.roster)
-            dones = self._dones(certificate, holding)
             terms = certificate.body.terms
+            first = Lineage.from_bytes(holding.lineage, terms, self._keys).stages[0].book
+            certificate.verify(first.roster)
+            dones = self._dones(certificate, holding, first)
             if known is None:
+                self._rosters.begin(terms, first.roster)
                 encoded = certificate.to_bytes()
                 self._registry.add(Registered(terms.name, terms.wallet_id, encoded, dones))
             elif dones:
@@ -134,13 +141,15 @@ class Recovery:
         except NameTaken as taken:
             sys.stderr.write(f"{taken}\n")
 
-    def _take_lineage(self, holding: Holding) -> None:
+    def _take_lineage(self, holding: Holding | None) -> None:
         """What has amended the wallet's roster (step 6.7.2)."""
+        if holding is None:
+            return
         wallet = self._registry.with_id(holding.wallet_id)
         if holding.lineage and wallet is not None:
             self._rosters.learn(first_body(wallet.certificate).terms, holding.lineage)
 
-    def _take_repaired(self, holding: Holding, index: int) -> None:
+    def _take_repaired(self, holding: Holding, place: int) -> None:
         """What this holder said once its own share of this epoch was repaired, the last time that
         it was (step 6.7.5): nobody else knows which time was the last.
         """
@@ -149,9 +158,14 @@ class Recovery:
         wallet = self._registry.with_id(holding.wallet_id)
         if wallet is None:
             return
-        first = first_body(wallet.certificate)
-        done = done_in(holding.done, index, first, self._rosters.keys_since(first))
-        h = holding.epoch_hash
+        h, epochs = holding.epoch_hash, self._registry.successions(wallet.wallet_id)
+        bodies = [first_body(wallet.certificate), *(each.body for each in epochs)]
+        body = next((each for each in bodies if each.hash == h), None)
+        if body is None:
+            return
+        keys = self._rosters.keys_since(body)
+        index = keys.roster.index_of(self._links.name(place))
+        done = done_in(holding.done, index, body, keys)
         known = self._registry.repaired(wallet.wallet_id).get((h, index))
         if done.epoch_hash == h and known != holding.done:
             self._registry.keep_repaired(wallet.wallet_id, h, index, holding.done)
@@ -160,7 +174,7 @@ class Recovery:
         """Who has destroyed the wallet (section 6.10)."""
         wallet = self._registry.with_id(holding.wallet_id)
         if holding.ended and wallet is not None:
-            keys = self._rosters.keys_since(first_body(wallet.certificate))
+            keys = self._rosters.newest(first_body(wallet.certificate).terms)
             wallet_destroyed_in(holding.ended, holding.wallet_id, keys)
             sender = parse_envelope(holding.ended).address.sender
             if sender not in self._registry.destroyed(holding.wallet_id):
@@ -210,9 +224,11 @@ class Recovery:
         retirement.check(replaced, self._rosters.voters(replaced, certificate), certificate)
         return before.retirement
 
-    def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:
+    def _dones(
+        self, certificate: Certificate, holding: Holding, keys: KeyBook
+    ) -> tuple[bytes, ...]:
         if holding.dones:
-            check_all_done(self._keys, certificate, holding.dones, self._clock())
+            check_all_done(keys, certificate, holding.dones, self._clock())
         return holding.dones
 
 

@@ -77,10 +77,18 @@ class Refresher:
             return last[0].body, last[0]
         return first_body(wallet.certificate), None
 
-    def signing(self, wallet: Registered, candidates: Collection[int]) -> EpochBody:
-        """The epoch in which these holders sign together (step 6.5.8)."""
+    def links_of(self, body: EpochBody) -> HolderLinks:
+        """To the holders of an epoch, counted as they are in it."""
+        return self._links.seated(self._rosters.of_epoch(body))
+
+    def signing(self, wallet: Registered, candidates: Collection[str]) -> EpochBody:
+        """The epoch in which the holders of these names sign together (step 6.5.8)."""
         newest = self._registry.newest_successions(wallet.wallet_id, 2)
-        return signing_body(first_body(wallet.certificate), newest, candidates)
+        first, seats = first_body(wallet.certificate), list[int]()
+        if newest and newest[-1].certified.shared_anew is None:
+            roster = self._rosters.of_epoch(newest[-1].body)
+            seats = [k for k, each in enumerate(roster.members, 1) if each.name in candidates]
+        return signing_body(first, newest, seats)
 
     def refresh(
         self,
@@ -100,8 +108,9 @@ class Refresher:
             QuorumUnreachable: a holder that is not absent does not answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
-        present = [index for index in self._links.indices if index not in absent]
-        sizes = self.newest(wallet)[0].terms.sizes
+        body = self.newest(wallet)[0]
+        present = [index for index in self.links_of(body).indices if index not in absent]
+        sizes = body.terms.sizes
         if len(present) < sizes.join:
             raise BadInput(
                 f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
@@ -128,8 +137,8 @@ class Refresher:
             epochs, overtaken = self._advanced(self.epochs(wallet))
             if not overtaken:
                 self._require_retired(epochs)
-            present = list(self._links.indices)
-            self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present, order))
+            attempt = self._relay.attempt(wallet.wallet_id, epochs, None, order)
+            self._registry.keep(attempt)
             return self._adopted_by_now(wallet)
 
     def advance(self, wallet: Registered) -> Epochs:
@@ -145,9 +154,10 @@ class Refresher:
         """What has amended the roster of this epoch. Who does not hear of another identity key now
         learns it before the next RETIRE, or from the next PROPOSE.
         """
+        links = self.links_of(body)
         for amendment in self._rosters.lineage(body.terms).to_carry(body.terms.roster_hash):
             asked = [body.terms.wallet_id, amendment]
-            self._links.ask_each(HolderMethod.AMEND, asked, among=among)
+            links.ask_each(HolderMethod.AMEND, asked, among=among)
 
     @contextmanager
     def alone_with(self, wallet_id: WalletId) -> Iterator[None]:
@@ -183,8 +193,9 @@ class Refresher:
         attempt = attempt_in(newest.propose)
         certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
         parts = [newest.propose, certificate, newest.transcript, newest.history]
-        waiting = newest.waiting_for(self._links.indices)
-        answers = self._links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
+        links = self.links_of(replaced)
+        waiting = newest.waiting_for
+        answers = links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
         vote, keys = (attempt, newest.body.hash), self._rosters.voters(replaced, newest.certified)
 
         def adopts(source: bytes) -> bool:
@@ -210,8 +221,8 @@ class Refresher:
         if new is None:
             return newest
         h, keys = newest.body.hash, self._rosters.keys_of(replaced).of_new_holders(new.roster)
-        missing = newest.not_arrived
-        answers = self._links.ask_each(HolderMethod.CONFIRM, [certificate], among=missing)
+        links, missing = self._links.seated(new.roster), newest.not_arrived
+        answers = links.ask_each(HolderMethod.CONFIRM, [certificate], among=missing)
 
         def arrives(source: bytes) -> bool:
             return arrival_in(source, replaced, keys)[1].epoch_hash == h
@@ -227,9 +238,10 @@ class Refresher:
             self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
             newest.transcript,
         ]
-        waiting = newest.waiting_for(self._links.indices)
+        links = self.links_of(replaced)
+        waiting = newest.waiting_for
         self.tell_of_amendments(replaced, waiting)  # who has voted by a new key is known by it
-        answers = self._links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
+        answers = links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
         h, keys = newest.body.hash, self._rosters.voters(replaced, newest.certified)
 
         def destroyed(source: bytes) -> bool:
@@ -245,7 +257,20 @@ class Refresher:
             for source in self._messages(answers, holds, 1, of=2):
                 newest = newest.with_done(source)
         self._registry.keep(newest)
+        self._settle_arrivals(newest, parts[:2])
         return newest
+
+    def _settle_arrivals(self, newest: Succession, parts: Sequence[bytes]) -> None:
+        """Those who had no share before hear that theirs is the one that lives; who does not, is
+        told before the next succession.
+        """
+        new = newest.certified.shared_anew
+        if new is None:
+            return
+        before = {member.name for member in self._rosters.before(newest).members}
+        links = self._links.seated(new.roster)
+        arriving = [k for k in links.indices if links.name(k) not in before]
+        links.ask_each(HolderMethod.ARRIVE, parts, among=arriving)
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
@@ -254,10 +279,13 @@ class Refresher:
         newest = epochs.newest
         if newest is None:
             return
-        lost = self._rosters.replaced_since(newest.body) if newest.retirement else ()
-        missing = [i for i in newest.waiting_for(self._links.indices) if i not in lost]
+        replaced = epochs.body(newest.epoch - 1)
+        links, lost = self.links_of(replaced), frozenset[int]()
+        if newest.retirement and newest.certified.shared_anew is None:
+            lost = self._rosters.replaced_since(newest.body)
+        missing = [i for i in newest.waiting_for if i not in lost]
         if missing:
-            raise not_retired(self._links, newest, missing)
+            raise not_retired(links, newest, missing)
 
     def _adopted_by_now(self, wallet: Registered) -> Epochs:
         """Clients are shown what a quorum has adopted, and nothing before."""
@@ -266,9 +294,20 @@ class Refresher:
         if newest is not None and newest is not epochs.adopted():
             raise NotReady(
                 f"epoch {newest.epoch} is certified, and not adopted yet",
-                [self._links.name(index) for index in newest.waiting_for(self._links.indices)],
+                self.waited_for(newest),
             )
         return epochs
+
+    def waited_for(self, newest: Succession | None) -> list[str]:
+        """The names of those whose part of the newest succession is missing."""
+        if newest is None:
+            return []
+        roster = self._rosters.before(newest)
+        names = [roster.member(index).name for index in newest.waiting_for]
+        new = newest.certified.shared_anew
+        if new is not None and not newest.retirement:
+            names += [new.roster.member(k).name for k in newest.not_arrived]
+        return list(dict.fromkeys(names))
 
     def _messages(
         self,

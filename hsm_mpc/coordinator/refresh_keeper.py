@@ -18,11 +18,10 @@ class RefreshKeeper:
     """A holder that comes back finds what it has missed, and nobody has to ask for it."""
 
     def __init__(
-        self, refresher: Refresher, registry: Registry, holders: int, report: Callable[[str], None]
+        self, refresher: Refresher, registry: Registry, report: Callable[[str], None]
     ) -> None:
         self._refresher = refresher
         self._registry = registry
-        self._holders = range(1, holders + 1)
         self._report = report
         self._ending = threading.Event()
 
@@ -49,7 +48,7 @@ class RefreshKeeper:
         """Whether somebody has answered who had not before; None: this wallet waits for nobody."""
         try:
             _, before = self._refresher.newest(wallet)
-            if before is None or not before.waiting_for(self._holders):
+            if before is None or not before.waiting_for:
                 return None
             return self._refresher.advance(wallet).newest != before
         except Exception as failure:  # noqa: BLE001 - an outermost edge

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -46,7 +47,7 @@ from hsm_mpc.succession.repairing import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
@@ -100,8 +101,8 @@ class Repairer:
         self._failed = Counter[tuple[WalletId, int]]()
         """How often a holder was among helpers of whom one lied or declined."""
 
-    def repair(self, wallet: Registered, lost: int) -> Epochs:
-        """The share of holder `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
+    def repair(self, wallet: Registered, lost: str) -> Epochs:
+        """The share of the holder called `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
 
         Raises:
             NotReady: the epoch before is not retired yet; or operators have not consented yet: it
@@ -110,10 +111,12 @@ class Repairer:
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
         with self._refresher.alone_with(wallet.wallet_id):
-            return self._repair(wallet, lost)
+            epochs = self._refresher.advance(wallet)
+            seated = copy(self)
+            seated._links = self._refresher.links_of(epochs.newest_body)
+            return seated._repair(wallet, epochs, seated._links.roster.index_of(lost))
 
-    def _repair(self, wallet: Registered, lost: int) -> Epochs:
-        epochs = self._refresher.advance(wallet)
+    def _repair(self, wallet: Registered, epochs: Epochs, lost: int) -> Epochs:
         self._refresher.tell_of_amendments(epochs.newest_body, self._links.indices)
         repaired = [self._repaired_in(wallet, each, lost) for each in self._live(epochs, lost)]
         if not any(repaired):
@@ -138,10 +141,9 @@ class Repairer:
         if newest is None or newest.retirement:
             return [epochs]
         if lost in newest.dones:
-            raise not_retired(self._links, newest, newest.waiting_for(self._links.indices))
+            raise not_retired(self._links, newest, newest.waiting_for)
         before = replace(epochs, successions=epochs.successions[:-1])
-        is_adopted = len(newest.dones) >= epochs.first.terms.sizes.t
-        return [before, epochs] if is_adopted else [before]
+        return [before, epochs] if newest.is_adopted else [before]
 
     def _repaired_in(self, wallet: Registered, epochs: Epochs, lost: int) -> bool:
         """The share of holder `lost` in the newest of these epochs; False: it opens."""
@@ -307,7 +309,7 @@ class Repairer:
         sums = self._links.ask_single(
             order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
         )
-        parts = [message, *dones, *splits.values(), *sums.values()]
+        parts = [message, bundle(dones), *splits.values(), *sums.values()]
         answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
         ack, done_message = answers[order.lost]
         keys = self._amended(order, body, ack)

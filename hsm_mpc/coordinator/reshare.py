@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Final
 
 from hsm_mpc.certificates.plan import Plan
@@ -14,7 +14,9 @@ from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs
-from hsm_mpc.errors import BackendError, NotReady, Refused
+from hsm_mpc.coordinator.telling import told_wallet
+from hsm_mpc.errors import BackendError, HsmMpcError, NotReady, Refused
+from hsm_mpc.roster import Roster
 from hsm_mpc.wire.calls import HolderMethod
 
 REASON: Final = "resharing"
@@ -32,54 +34,80 @@ class Resharer:
         clock: Callable[[], int],
     ) -> None:
         self._links = links
+        self._registry = registry
         self._rosters = rosters
         self._refresher = refresher
         self._clock = clock
         self._plans = WaitingPlans(registry, clock)
 
-    def reshare(self, wallet: Registered, threshold: int) -> Epochs:
-        """Any `threshold` of the same holders sign from then on (steps 6.8.1 to 6.8.4).
+    def reshare(self, wallet: Registered, threshold: int, names: Collection[str]) -> Epochs:
+        """Any `threshold` of the holders of these names sign from then on (6.8.1 to 6.8.4).
 
         Raises:
             NotReady: the epoch before is not retired yet; or operators have not consented yet: it
                 names their holders.
-            QuorumUnreachable: a holder does not answer: everybody who gets a share has to be there.
-            BadInput: no such threshold is possible.
+            QuorumUnreachable: a holder that gets a share does not answer; or too few of those do
+                that have one.
+            BadInput: no such quorum is possible.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
         with self._refresher.alone_with(wallet.wallet_id):
-            self._refresher.advance(wallet)
-            order = self._agreed(wallet, threshold)
-            epochs = self._refresher.reshare(wallet, order)
+            epochs = self._refresher.advance(wallet)
+            order = self._agreed(wallet, epochs, threshold, names)
+            shared = self._refresher.reshare(wallet, order)
             self._plans.drop(order)
-            return epochs
+            return shared
 
-    def _agreed(self, wallet: Registered, threshold: int) -> ReshareOrder:
+    def _agreed(
+        self, wallet: Registered, epochs: Epochs, threshold: int, names: Collection[str]
+    ) -> ReshareOrder:
         """What every operator has consented to: the same as long as the same is wished for."""
-        body, _ = self._refresher.newest(wallet)
-        roster = self._rosters.newest(body.terms).roster
+        body = epochs.newest_body
+        in_force = self._rosters.newest(body.terms).roster
+        roster = in_force.followed_by(_chosen(names, in_force, self._links.roster).members)
         sizes = QuorumSizes.default(roster.n, threshold)
         sizes.check_policy(body.terms.scheme)
-        resharing = Resharing(sizes, roster.followed_by(roster.members))
+        resharing = Resharing(sizes, roster)
 
         def wished(deadline: int) -> ReshareOrder:
             return ReshareOrder(wallet.wallet_id, body.hash, REASON, deadline, resharing)
 
         planned = self._plans.resharing(wallet.name, wished)
         order = planned or wished(self._clock() + PLAN_SECONDS)
-        self._require_consents(wallet, order, self._links.indices)
+        self._require_consents(wallet, epochs, order)
         return order
 
-    def _require_consents(
-        self, wallet: Registered, order: ReshareOrder, concerned: Sequence[int]
-    ) -> None:
+    def _require_consents(self, wallet: Registered, epochs: Epochs, order: ReshareOrder) -> None:
+        """Of everybody who gets a share; and of those who have one, if they are there."""
         message = self._refresher.ask_message(wallet, order)
+        old, roster = self._refresher.links_of(epochs.newest_body), order.resharing.roster
+        new = self._links.seated(roster)
         try:
-            answers = self._links.ask_single(concerned, HolderMethod.CONSIDER, [message])
-            require_consented(self._links, Plan.of(order), answers)
+            parts = [message, *told_wallet(self._registry, old, epochs).to_parts()]
+            arriving = new.ask_single(new.indices, HolderMethod.CONSIDER, parts)
+            require_consented(new, Plan.of(order), arriving)
+            answers = old.ask_each(HolderMethod.CONSIDER, [message])
+            leaving = {
+                index: answer[0]
+                for index, answer in answers.items()
+                if not isinstance(answer, HsmMpcError) and len(answer) == 1
+            }
+            require_consented(old, Plan.of(order), leaving)
         except Refused:
             self._plans.drop(order)
             raise
         except (NotReady, BackendError):
             self._plans.keep(wallet.name, order)
             raise
+
+
+def _chosen(names: Collection[str], in_force: Roster, pinned: Roster) -> Roster:
+    """Holders of these names, in the order of the pinned roster; who is there already, with the key
+    that it has.
+
+    Raises:
+        BadInput: a name that no holder has.
+    """
+    there = {member.name: member for member in in_force.members}
+    members = [there.get(each.name, each) for each in pinned.among(names).members]
+    return Roster(pinned.lab, pinned.version, pinned.predecessor, tuple(members))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
+from hsm_mpc.roster import Roster
 from hsm_mpc.succession.lineage import Lineage, carried_in, replaced_between
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -29,6 +31,25 @@ class Rosters:
             known = source, Lineage.from_bytes(source, terms, self._keys)
             self._lineages[terms.wallet_id] = known
         return known[1]
+
+    def begin(self, terms: WalletTerms, roster: Roster) -> None:
+        """A wallet of these holders is made, maybe not of all of the configured roster.
+
+        Raises:
+            BackendError: the disk fails.
+        """
+        encoded = Lineage.of((), (), terms, self._keys.under(roster)).to_bytes()
+        if encoded:
+            self._registry.keep_lineage(terms.wallet_id, encoded)
+
+    def of_epoch(self, body: EpochBody) -> Roster:
+        """Which an epoch names. Raises: BadInput: it is none of this wallet's."""
+        return self.keys_of(body).roster
+
+    def before(self, succession: Succession) -> Roster:
+        """Which the epoch names that is replaced. Raises: BadInput: it is none of this wallet's."""
+        certificate = succession.certified
+        return self.lineage(certificate.body.terms).before(certificate).book.roster
 
     def newest(self, terms: WalletTerms) -> KeyBook:
         """The keys under the roster in force."""

@@ -43,6 +43,7 @@ from hsm_mpc.errors import (
     InvalidSignature,
     NameTaken,
     NotReady,
+    ProtocolAbort,
     QuorumUnreachable,
     Refused,
 )
@@ -51,7 +52,7 @@ from hsm_mpc.policy.facts import facts_of
 from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.requests import Request
-from hsm_mpc.roster import FIRST_PREDECESSOR
+from hsm_mpc.roster import FIRST_PREDECESSOR, Roster
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.destroyed import wallet_destroyed_in
@@ -141,7 +142,8 @@ class CoordinatorService:
         wish = Wish.from_bytes(wish_bytes)
         with self._reserved(wish.name):
             proposal = self._agreed(wish, policy_file)
-            certificate = self._relay.certificate(proposal, policy_file)
+            certificate = self._relay_to(proposal.roster).certificate(proposal, policy_file)
+            self._rosters.begin(certificate.body.terms, proposal.roster)
             encoded = certificate.to_bytes()
             wallet = Registered(wish.name, certificate.body.terms.wallet_id, encoded, ())
             self._registry.add(wallet)
@@ -159,8 +161,10 @@ class CoordinatorService:
         wallet = self._named(encoded)
         self._confirmed(wallet)
         confirmed = self._named(encoded)
-        epochs = self._refresher.refresh(confirmed, indices_from_bytes(absent))
-        return self._shown(confirmed, epochs)
+        with self._seated(confirmed) as roster:
+            away = [self._links.name(place) for place in indices_from_bytes(absent)]
+            seats = [roster.index_of(name) for name in away]
+            return self._shown(confirmed, self._refresher.refresh(confirmed, seats))
 
     def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
@@ -184,18 +188,22 @@ class CoordinatorService:
         wallet = self._named(encoded)
         self._confirmed(wallet)
         confirmed = self._named(encoded)
-        return self._shown(confirmed, self._repairer.repair(confirmed, indices[0]))
+        with self._seated(confirmed):
+            lost = self._links.name(indices[0])
+            return self._shown(confirmed, self._repairer.repair(confirmed, lost))
 
     def _reshare(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """[name, threshold] → the wallet, its key shared anew."""
-        encoded, threshold = _exactly(parts, 2)
+        """[name, threshold, holders] → the wallet, its key shared anew."""
+        encoded, threshold, holders = _exactly(parts, 3)
         reader = Reader(threshold, "threshold")
         wanted = reader.u16be()
         reader.end()
         wallet = self._named(encoded)
         self._confirmed(wallet)
         confirmed = self._named(encoded)
-        return self._shown(confirmed, self._resharer.reshare(confirmed, wanted))
+        with self._seated(confirmed):
+            names = [self._links.name(place) for place in indices_from_bytes(holders)]
+            return self._shown(confirmed, self._resharer.reshare(confirmed, wanted, names))
 
     def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, reason] → the wallet, with what every holder says that has destroyed it. It need
@@ -209,6 +217,25 @@ class CoordinatorService:
             newest = epochs.first if adopted is None else adopted.body
             self._destroyer.destroy(wallet, newest, reason.decode("utf-8", "replace"))
         return self._shown(wallet, epochs)
+
+    @contextmanager
+    def _seated(self, wallet: Registered) -> Iterator[Roster]:
+        """The roster that the newest epoch of a wallet names. Clients count holders as in the
+        pinned one: whom the others blame is told by his place there.
+        """
+        roster = self._rosters.of_epoch(self._refresher.newest(wallet)[0])
+        try:
+            yield roster
+        except ProtocolAbort as abort:
+            places = self._links.places(abort.culprits, roster)
+            raise ProtocolAbort(str(abort), places) from abort
+
+    def _relay_to(self, roster: Roster) -> Relay:
+        """To the holders of one wallet."""
+        return replace(self._relay, links=self._links.seated(roster))
+
+    def _relay_of(self, wallet: Registered) -> Relay:
+        return self._relay_to(self._rosters.of_epoch(first_body(wallet.certificate)))
 
     def _named(self, encoded: bytes) -> Registered:
         name = encoded.decode("ascii", "replace")
@@ -230,7 +257,7 @@ class CoordinatorService:
         """
         if not wallet.dones:
             try:
-                dones = self._relay.confirm(Certificate.from_bytes(wallet.certificate))
+                dones = self._relay_of(wallet).confirm(Certificate.from_bytes(wallet.certificate))
             except QuorumUnreachable as silent:
                 raise NotReady(
                     f"wallet {wallet.name} is certified, not active: {silent}", silent.waiting_for
@@ -274,7 +301,7 @@ class CoordinatorService:
         planned = self._plans.like(wish.name, wished)
         if planned is not None:
             try:
-                self._relay.require_consents(planned, policy_file)
+                self._relay_to(planned.roster).require_consents(planned, policy_file)
             except Refused as refused:
                 self._plans.drop(planned)
                 if refused.rule != _BEGUN_BEFORE:
@@ -283,20 +310,23 @@ class CoordinatorService:
                 return planned
         proposal = wished(os.urandom(32), self._clock() + PLAN_SECONDS)
         try:
-            self._relay.require_consents(proposal, policy_file)
+            self._relay_to(proposal.roster).require_consents(proposal, policy_file)
         except (NotReady, BackendError):
             self._plans.keep(wish.name, proposal)
             raise
         return proposal
 
     def _proposal(self, wish: Wish, policy_file: bytes, nonce: bytes, deadline: int) -> Proposal:
-        wallet_id = wallet_id_of(wish.name, nonce)
+        wallet_id, pinned = wallet_id_of(wish.name, nonce), self._links.roster
+        roster = pinned
+        if wish.holders:
+            roster = pinned.among([self._links.name(place) for place in wish.holders])
         return Proposal(
             nonce=nonce,
             name=wish.name,
             scheme=wish.scheme,
-            sizes=QuorumSizes.default(self._links.roster.n, wish.threshold),
-            roster=self._links.roster,
+            sizes=QuorumSizes.default(roster.n, wish.threshold),
+            roster=roster,
             policy_hash=hashlib.sha256(policy_file).digest(),
             clients=ClientList(wallet_id, 1, FIRST_PREDECESSOR, wish.clients),
             deadline=deadline,
@@ -329,16 +359,19 @@ class CoordinatorService:
         candidates = frozenset(indices_from_bytes(wanted) or self._links.indices)
         if not candidates.issubset(self._links.indices):
             raise BadInput("signers that are not in the roster")
-        body = self._refresher.signing(wallet, candidates)
+        names = frozenset(map(self._links.name, candidates))
+        body = self._refresher.signing(wallet, names)
         while True:
             try:
-                signed = self._signed_in(body, wallet, request, encoded, candidates)
+                with self._seated(wallet):
+                    signed = self._signed_in(body, wallet, request, encoded, names)
             except (Declined, QuorumUnreachable):
-                tried, body = body, self._refresher.signing(wallet, candidates)
+                tried, body = body, self._refresher.signing(wallet, names)
                 if body == tried:
                     raise
             else:
-                return (signed.signature, indices_to_bytes(signed.signers), body.hash)
+                signers = self._links.places(signed.signers, self._rosters.of_epoch(body))
+                return (signed.signature, indices_to_bytes(signers), body.hash)
 
     def _signed_in(
         self,
@@ -346,12 +379,14 @@ class CoordinatorService:
         wallet: Registered,
         request: Request,
         encoded: bytes,
-        candidates: frozenset[int],
+        names: frozenset[str],
     ) -> Signed:
         """A signature in one epoch; another one may take its place meanwhile (step 6.5.8)."""
         key = _key_of(body, first_body(wallet.certificate).hash)
+        links = self._refresher.links_of(body)
+        candidates = frozenset(k for k in links.indices if links.name(k) in names)
         run = SigningRun(
-            links=self._links,
+            links=links,
             channels=self._channels,
             number=self._number,
             sign=self._sign,
@@ -361,8 +396,8 @@ class CoordinatorService:
             session_id=request.session_id(body.hash),
             nonce_bytes=key.nonce_bytes,
             request=encoded,
-            remind=self._reminder(wallet),
-            report=self._evidence.keep,
+            remind=self._reminder(wallet, body),
+            report=self._evidence.among(links.roster).keep,
             keys=self._rosters.newest(body.terms),
         )
         message = facts_of(request, body.terms.scheme).message
@@ -371,10 +406,13 @@ class CoordinatorService:
         signing = key.aggregation(path, message)
         return run.run(signing, body.terms.sizes.t, candidates, SIGNING_SECONDS)
 
-    def _reminder(self, wallet: Registered) -> Callable[[int], None]:
+    def _reminder(self, wallet: Registered, body: EpochBody) -> Callable[[int], None]:
+        relay, roster = self._relay_of(wallet), self._rosters.of_epoch(body)
+
         def remind(index: int) -> None:
+            index = relay.links.roster.index_of(roster.member(index).name)
             certificate = Certificate.from_bytes(wallet.certificate)
-            self._relay.remind(index, certificate, wallet.dones)
+            relay.remind(index, certificate, wallet.dones)
 
         return remind
 

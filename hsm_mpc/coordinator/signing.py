@@ -216,7 +216,7 @@ class SigningRun:
     def _send(self, inbox: Inbox, index: int, send: Send) -> None:
         self._owed[index] = send
         message = self._said(SIGN, self.session_id, send.payload)
-        announced = [self.channels.message(signer) for signer in send.signers]
+        announced = [self.channels.message(self.links.name(signer)) for signer in send.signers]
         channels = [message for message in announced if message is not None]
         self._call(inbox, index, HolderMethod.SIGN, [message, *channels], send.payload)
 

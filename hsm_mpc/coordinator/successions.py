@@ -84,8 +84,12 @@ class Succession:
             return bool(self.retirement)
         return len(self.dones) >= self.body.terms.sizes.t
 
-    def waiting_for(self, holders: Collection[int]) -> tuple[int, ...]:
-        """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED."""
+    @property
+    def waiting_for(self) -> tuple[int, ...]:
+        """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED, counted
+        as in the epoch that is replaced.
+        """
+        holders = range(1, self.certified.replaced_sizes.n + 1)
         there = self.destroyed if self.retirement else self.votes
         return tuple(index for index in holders if index not in there)
 

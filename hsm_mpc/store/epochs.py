@@ -45,6 +45,10 @@ class EpochDocument(StrEnum):
     POLICY = "policy"
     CLIENTS = "clients"
     CERTIFICATE = "certificate"
+    ROSTER = "roster"
+    """Of a first epoch whose holders are not all of the pinned roster, and of a successor that a
+    resharing makes.
+    """
     DONE = "done"
     """The own DONE message."""
     DONES = "dones"

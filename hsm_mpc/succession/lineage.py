@@ -15,10 +15,16 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature, Tampered
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.roster import Roster
+from hsm_mpc.roster import Roster, check_among
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.amendment import Amendment, Change, amended
-from hsm_mpc.succession.resharings import carried_by, is_resharing, resharing_in
+from hsm_mpc.succession.resharings import (
+    carried_by,
+    first_in,
+    first_of,
+    is_resharing,
+    resharing_in,
+)
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
@@ -105,15 +111,26 @@ class Lineage:
         return frozenset(amendment.order.known_key for amendment in amendments)
 
     def to_bytes(self) -> bytes:
-        """Empty where nothing was ever amended; else a bundle of bundles, the last one pending."""
-        if not self.carried and not self.pending:
-            return b""
-        return bundle([bundle(group) for group in (*self.carried, self.pending)])
+        """Empty where the pinned roster was never amended; else a bundle of bundles, the last one
+        pending.
+        """
+        first = self.stages[0].book
+        groups = [*self.carried, self.pending]
+        if first.roster != first.pinned:
+            groups.insert(0, (first_of(first.roster),))
+        return bundle([bundle(group) for group in groups]) if any(groups) else b""
 
     @classmethod
-    def from_bytes(cls, source: bytes, terms: WalletTerms, first: KeyBook) -> Lineage:
+    def from_bytes(cls, source: bytes, terms: WalletTerms, pinned: KeyBook) -> Lineage:
         """Inverse of `to_bytes`. Raises: BadInput, InvalidSignature, as `of`."""
-        *carried, pending = [unbundled(group) for group in unbundled(source)] or [()]
+        groups = [unbundled(group) for group in unbundled(source)] or [()]
+        first, roster = pinned.under_pinned, None
+        if len(groups[0]) == 1:
+            roster = first_in(groups[0][0])
+        if roster is not None:
+            check_among(roster, pinned.pinned)
+            first, groups = first.under(roster), groups[1:]
+        *carried, pending = groups or [()]
         return cls.of(carried, pending, terms, first)
 
     def book(self, roster_hash: bytes) -> KeyBook:
@@ -137,6 +154,16 @@ class Lineage:
         if end == len(self.stages):
             later.append(self.newest.roster)
         return self.stages[place].book.and_later(*later)
+
+    def in_force(self, roster_hash: bytes) -> KeyBook:
+        """The keys that the holders of an epoch have now.
+
+        Raises:
+            BadInput: as `book`; or a resharing has taken its place.
+        """
+        if self._end_of(self._place(roster_hash)) != len(self.stages):
+            raise BadInput("a roster that is in force no more")
+        return self.newest
 
     def voters(self, replaced_roster: bytes, certificate: SuccessorCertificate) -> KeyBook:
         """The keys by which holders of an epoch speak of this successor of it.

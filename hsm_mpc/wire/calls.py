@@ -72,6 +72,7 @@ class HolderMethod(IntEnum):
     GREET = 26
     RECEIVE = 27
     CONFIRM = 28
+    ARRIVE = 29
 
 
 class CoordinatorMethod(IntEnum):

@@ -34,14 +34,17 @@ class _Channels:
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
-    known: dict[tuple[int, VerifyingKey], tuple[Channel, ...]] = field(default_factory=dict)
-    """By holder and identity key, the newest first."""
-    announced: dict[bytes, tuple[int, Channel]] = field(default_factory=dict)
+    known: dict[tuple[str, VerifyingKey], tuple[Channel, ...]] = field(default_factory=dict)
+    """By a holder's name and identity key, the newest first."""
+    announced: dict[bytes, tuple[str, Channel]] = field(default_factory=dict)
     """CHANNEL messages that were verified, of the channels that are kept."""
 
 
 class KeyBook:
     """Checks the signature of a message under the keys of one roster and a list of coordinators.
+
+    That of a wallet has some of the holders of the pinned one, maybe at other places. CHANNEL is of
+    no wallet: its sender is counted in the pinned one, and found in the other by its name.
 
     Safe to use from threads.
     """
@@ -52,9 +55,15 @@ class KeyBook:
         coordinators: Mapping[int, VerifyingKey],
         later: Sequence[Roster] = (),
         first: int = 0,
+        pinned: Roster | None = None,
     ) -> None:
-        """`later`: rosters whose identity keys count, too. `first`: holder i sends as first + i."""
+        """`later`: rosters whose identity keys count, too. `first`: holder i sends as first + i.
+        `pinned`: None: this very one.
+        """
         self.roster: Final = roster
+        self.pinned: Final = roster if pinned is None else pinned
+        self.under_pinned: KeyBook = self
+        """The one under that roster."""
         self._first: Final = first
         self._later: Final = tuple(later)
         self._coordinators = dict(coordinators)
@@ -76,37 +85,46 @@ class KeyBook:
         """The identity keys of those to whom a resharing gives the key (step 6.8.1)."""
         return self._sharing(roster, (), FIRST_NEW_HOLDER)
 
+    def alone(self) -> KeyBook:
+        """The same roster, of which no channel and no coordinator is known yet."""
+        return KeyBook(self.roster, {}, pinned=self.pinned)
+
     def _sharing(self, roster: Roster, later: Sequence[Roster], first: int = 0) -> KeyBook:
-        book = KeyBook(roster, self._coordinators, later, first)
+        book = KeyBook(roster, self._coordinators, later, first, self.pinned)
+        book.under_pinned = self.under_pinned
         book._channels = self._channels
         return book
 
     def learn_message(self, source: bytes, now: int) -> int:
-        """Take in a CHANNEL message; whose it is.
+        """Take in a CHANNEL message; whose it is, by the index in this book's roster.
 
         Raises:
             BadEncoding, BadInput, InvalidSignature: no CHANNEL message of a holder.
             Refused: its channel is not valid at `now`.
         """
         known = self._channels.announced.get(source)
-        if known is not None and known[1].identity == self.roster.member(known[0]).key:
-            known[1].check_validity(now)
-            return known[0]
+        if known is not None:
+            index = self.roster.index_of(known[0])
+            if known[1].identity == self.roster.member(index).key:
+                known[1].check_validity(now)
+                return index
         message = parse_envelope(source)
-        sender = message.address.sender
-        if message.kind is not CHANNEL or message.address != channel_address(sender):
+        place = message.address.sender
+        if message.kind is not CHANNEL or message.address != channel_address(place):
             raise BadEncoding("not a CHANNEL message")
-        channel = self.learn(sender, message.payload, now)
+        name = self.pinned.member(place).name
+        index = self.roster.index_of(name)
+        channel = self.learn(index, message.payload, now)
         channel.verify(Tag.ENVELOPE, message.signed_part, message.signature)
         shared = self._channels
         with shared.lock:
-            announced = {**shared.announced, source: (sender, channel)}
+            announced = {**shared.announced, source: (name, channel)}
             shared.announced = {
                 each: (whose, its)
                 for each, (whose, its) in announced.items()
                 if its in shared.known[whose, its.identity]
             }
-        return sender
+        return index
 
     def learn(self, sender: int, encoded: bytes, now: int) -> Channel:
         """Take in a CHANNEL of holder `sender`; of the valid ones the two newest are kept.
@@ -116,26 +134,27 @@ class KeyBook:
             BadInput: there is no such holder.
             Refused: not valid at `now`.
         """
-        identity = self.roster.member(sender).key
+        member = self.roster.member(sender)
         known = {each.to_bytes(): each for each in self.channels(sender)}
-        channel = known.get(encoded) or Channel.from_bytes(encoded, identity)
+        channel = known.get(encoded) or Channel.from_bytes(encoded, member.key)
         channel.check_validity(now)
         with self._channels.lock:
             others = [each for each in self.channels(sender) if each != channel]
             newest = sorted(  # of equally old ones the last that was learned comes first
                 [channel, *others], key=lambda each: each.content.not_before, reverse=True
             )
-            self._channels.known[sender, identity] = tuple(newest[:_KEPT_PER_SENDER])
+            self._channels.known[member.name, member.key] = tuple(newest[:_KEPT_PER_SENDER])
         return channel
 
     def channels(self, sender: int) -> tuple[Channel, ...]:
         """The channels of a holder that are known, the newest first."""
-        return self._channels.known.get((sender, self.roster.member(sender).key), ())
+        member = self.roster.member(sender)
+        return self._channels.known.get((member.name, member.key), ())
 
     def channels_ever(self, sender: int) -> tuple[Channel, ...]:
         """Those too that a holder had under other identity keys: evidence may be older."""
-        known = self._channels.known
-        return tuple(each for key in list(known) if key[0] == sender for each in known[key])
+        known, name = self._channels.known, self.roster.member(sender).name
+        return tuple(each for key in list(known) if key[0] == name for each in known[key])
 
     def knows_coordinator(self, number: int) -> bool:
         """Whether this coordinator stands in the own list."""

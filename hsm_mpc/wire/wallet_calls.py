@@ -24,15 +24,18 @@ class Wish:
     scheme: Scheme
     threshold: int
     clients: tuple[Client, ...]
+    holders: tuple[int, ...] = ()
+    """Their places in the pinned roster; none: all."""
 
     def to_bytes(self) -> bytes:
-        """`LV16(name) ‖ u8(scheme) ‖ u16be(t) ‖ u16be(count) ‖ Σ client`."""
+        """`LV16(name) ‖ u8(scheme) ‖ u16be(t) ‖ u16be(count) ‖ Σ client ‖ LV16(holders)`."""
         return (
             lv16(self.name.encode("ascii"))
             + u8(self.scheme)
             + u16be(self.threshold)
             + u16be(len(self.clients))
             + b"".join(client.to_bytes() for client in self.clients)
+            + lv16(indices_to_bytes(self.holders))
         )
 
     @classmethod
@@ -44,9 +47,10 @@ class Wish:
             Client(read_name(reader, "client"), VerifyingKey.read(reader))
             for _ in range(reader.u16be())
         )
+        holders = indices_from_bytes(reader.lv16())
         reader.end()
         try:
-            return cls(name, Scheme(number), threshold, clients)
+            return cls(name, Scheme(number), threshold, clients, holders)
         except ValueError as unknown:
             raise BadEncoding(f"wish: scheme {number} is unknown") from unknown
 

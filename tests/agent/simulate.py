@@ -176,7 +176,7 @@ class World:
         successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace, consents)
         destructions = Destructions(acting, ceremonies, successions, desk.forget_epoch)
         repairs = RepairDesk(acting, wallets, consents, successions, suites())
-        arrivals = Arrivals(acting, consents, successions, suites(), self.ticks)
+        arrivals = Arrivals(acting, wallets, consents, successions, suites(), self.ticks)
         destructions.recover()
         ceremonies.recover()
         successions.recover()

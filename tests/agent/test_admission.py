@@ -58,13 +58,6 @@ def test_a_holder_that_is_not_in_the_roster_takes_no_part(
     assert refused(outside, replace(proposal, roster=roster)) == "not-a-member"
 
 
-def test_a_holder_at_another_place_of_the_roster_takes_no_part(
-    world: World, holder: ActingHolder, proposal: Proposal
-) -> None:
-    displaced = replace(holder, me=world.parties[2].acting.me)
-    assert refused(displaced, proposal) == "not-a-member"
-
-
 def test_a_lab_roster_outside_a_lab_is_refused(holder: ActingHolder, proposal: Proposal) -> None:
     assert refused(replace(holder, lab=False), proposal) == "lab-mark"
 

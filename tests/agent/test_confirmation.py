@@ -29,6 +29,7 @@ from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.tags import Tag
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address, parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import CERTIFICATE, FIRST_COORDINATOR, Key
 from tests.agent.faults import failing_at
@@ -38,6 +39,7 @@ from tests.named_steps import observed
 from tests.software_identity import ed25519_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
+from tests.software_identity import p256_key
 
 
 @pytest.fixture
@@ -147,8 +149,9 @@ def test_n_minus_1_acknowledgements_do_not_certify(making: Making, party: Party)
 
 
 def test_a_certificate_under_another_roster_is_refused(making: Making, party: Party) -> None:
-    swapped = replace(party.acting.roster, members=party.acting.roster.members[::-1])
-    party.ceremonies._holder = replace(party.acting, roster=swapped)
+    *members, last = party.acting.roster.members
+    pinned = replace(party.acting.roster, members=(*members, replace(last, key=p256_key(9).public)))
+    party.ceremonies._holder = replace(party.acting, roster=pinned, keys=KeyBook(pinned, {}))
     with pytest.raises(Tampered, match="another roster"):
         making.certify(1)
 

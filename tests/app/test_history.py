@@ -29,7 +29,8 @@ ALL = ("h1", "h2", "h3")
 
 def epoch(number: int, *destroyed: str, holders: tuple[str, ...] = ALL) -> ToldEpoch:
     gone = tuple(Destruction(holder, AT) for holder in destroyed)
-    return ToldEpoch(number, bytes(32), ("h1", "h2"), holders, bool(destroyed), gone)
+    makers = ("h1", "h2")
+    return ToldEpoch(number, bytes(32), 2, ALL, False, makers, holders, bool(destroyed), gone)
 
 
 TOLD = ToldHistory(
@@ -92,7 +93,7 @@ def test_a_holder_may_tell_any_time(office: Office, monkeypatch: pytest.MonkeyPa
 
     def destroyed_late(chain: Chain, keys: KeyBook, now: int) -> History:
         (link,) = honest(chain, keys, now).links
-        return History((replace(link, retired=True, destroyed={1: 0, 2: 2**64 - 1}),))
+        return History((replace(link, retired=True, destroyed={"h1": 0, "h2": 2**64 - 1}),))
 
     monkeypatch.setattr(history, "verified_history", destroyed_late)
     (first,) = history.tell(NOWHERE, "treasury", None, None).epochs

@@ -74,10 +74,19 @@ def test_a_policy_that_is_none_is_refused_before_anybody_is_asked(
     assert all(link.asked == [] for link in office.links.values())
 
 
-@pytest.mark.parametrize("holders", [[], ["h1", "h2"], ["h1", "h2", "h3", "h4"], ["h1"] * 3])
-def test_all_holders_of_the_roster_or_none_are_named(office: Office, holders: list[str]) -> None:
-    with pytest.raises(BadInput, match="h1,h2,h3"):
-        wallet.create(NOWHERE, "w", "taproot", 2, holders, None)
+@pytest.mark.parametrize(
+    ("holders", "reason"),
+    [([], "nobody is named"), (["h1", "h4"], "called 'h4'"), (["h1"] * 3, "named twice")],
+)
+def test_who_gets_a_share_is_named_once_and_known(
+    office: Office, holders: list[str], reason: str
+) -> None:
+    for ask in (
+        lambda: wallet.create(NOWHERE, "w", "taproot", 2, holders, None),
+        lambda: wallet.reshare(NOWHERE, "treasury", 2, holders),
+    ):
+        with pytest.raises(BadInput, match=reason):
+            ask()
 
 
 def test_an_unknown_scheme_is_refused(office: Office) -> None:

@@ -15,7 +15,7 @@ from hsm_mpc.certificates.terms import wallet_id_of
 from hsm_mpc.encoding import lv16, lv32, u8, u16be, u64be
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.ids import Scheme, WalletId
-from hsm_mpc.roster import FIRST_PREDECESSOR
+from hsm_mpc.roster import FIRST_PREDECESSOR, Member
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.certificates.ceremony import Ceremony
 from tests.software_identity import ed25519_key, p256_key
@@ -74,23 +74,29 @@ def test_any_proposal_is_read_back_as_it_was_written(
     assert Proposal.from_bytes(proposal.to_bytes()) == proposal
 
 
-def test_a_holder_finds_its_place_by_its_identity_key() -> None:
+def test_its_holders_are_some_of_the_pinned_roster_and_this_one_is_among_them() -> None:
     """Step 2.6.1."""
     for index in CEREMONY.indices:
-        key = CEREMONY.identity(index).public
-        assert PROPOSAL.place_of(key, CEREMONY.roster.hash) == index
-
-
-def test_a_roster_other_than_the_pinned_one_is_refused() -> None:
+        PROPOSAL.check_roster(CEREMONY.identity(index).public, CEREMONY.roster)
+    some = CEREMONY.roster.among(["h1", "h3"])
+    assert [member.name for member in some.members] == ["h1", "h3"]
+    smaller = replace(
+        PROPOSAL, roster=some, sizes=QuorumSizes.default(2, 2), clients=PROPOSAL.clients
+    )
+    smaller.check_roster(CEREMONY.identity(3).public, CEREMONY.roster)
     with pytest.raises(Refused) as refusal:
-        PROPOSAL.place_of(CEREMONY.identity(1).public, bytes(32))
-    assert refusal.value.rule == "roster-not-pinned"
-
-
-def test_a_holder_outside_of_the_roster_takes_no_part() -> None:
-    with pytest.raises(Refused) as refusal:
-        PROPOSAL.place_of(p256_key(99).public, CEREMONY.roster.hash)
+        smaller.check_roster(CEREMONY.identity(2).public, CEREMONY.roster)
     assert refusal.value.rule == "not-a-member"
+
+
+def test_a_roster_of_others_than_the_pinned_one_is_refused() -> None:
+    members = CEREMONY.roster.members
+    stranger = Member("h3", p256_key(77).public)
+    for wrong in ((*members[:2], stranger), (members[1], members[0], members[2])):
+        roster = replace(CEREMONY.roster, members=wrong)
+        with pytest.raises(Refused) as refusal:
+            replace(PROPOSAL, roster=roster).check_roster(members[0].key, CEREMONY.roster)
+        assert refusal.value.rule == "roster-not-pinned"
 
 
 def test_a_lab_holder_knows_all_clients_of_the_list() -> None:

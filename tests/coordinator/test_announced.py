@@ -19,9 +19,9 @@ def channels(shared_office: Office) -> AnnouncedChannels:
 
 
 def test_a_channel_is_learned_and_shown(shared_office: Office, channels: AnnouncedChannels) -> None:
-    assert channels.message(1) is None
+    assert channels.message("h1") is None
     assert channels.learn(1, channels.keys)
-    assert channels.message(1) == shared_office.links[1]._honest(HolderMethod.CHANNEL, [])[0]
+    assert channels.message("h1") == shared_office.links[1]._honest(HolderMethod.CHANNEL, [])[0]
 
 
 def test_a_holder_that_is_down_has_no_channel(
@@ -29,7 +29,7 @@ def test_a_holder_that_is_down_has_no_channel(
 ) -> None:
     shared_office.links[1].down = True
     assert not channels.learn(1, channels.keys)
-    assert channels.message(1) is None
+    assert channels.message("h1") is None
 
 
 @pytest.mark.parametrize(
@@ -51,4 +51,4 @@ def test_what_is_not_the_holders_own_channel_is_not_kept(
     (other,) = shared_office.links[2]._honest(HolderMethod.CHANNEL, [])
     shared_office.links[1].tamper = lambda method, parts, honest: lie(honest(parts)[0], other)
     assert not channels.learn(1, channels.keys)
-    assert channels.message(1) is None
+    assert channels.message("h1") is None

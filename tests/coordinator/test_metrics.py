@@ -14,7 +14,7 @@ from tests.coordinator.office import Office, soon
 
 
 def metrics_of(office: Office) -> WalletMetrics:
-    return WalletMetrics(office.world.roster, office.registry, office.refresher, office.world.clock)
+    return WalletMetrics(office.registry, office.refresher, office.world.clock)
 
 
 def told(office: Office) -> dict[str, dict[tuple[str, ...], float]]:

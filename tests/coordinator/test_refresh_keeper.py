@@ -29,7 +29,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def kept(office: Office) -> Iterator[list[str]]:
     """A keeper at work; what it reports."""
     reports: list[str] = []
-    keeper = RefreshKeeper(office.refresher, office.registry, 3, reports.append)
+    keeper = RefreshKeeper(office.refresher, office.registry, reports.append)
     keeper.begin()
     yield reports
     keeper.end()

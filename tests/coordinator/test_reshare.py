@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 
+from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.errors import BadInput, QuorumUnreachable
+from hsm_mpc.hsm.module import Module
+from hsm_mpc.ids import Scheme
+from hsm_mpc.secure.arena import Arena
 from tests.agent.making import keks
+from tests.agent.simulate import World
 from tests.coordinator.office import Office
 from tests.coordinator.test_refresh import signed_in, waiting_for
+
+POLICY = b"version: 1\npermissions: [message]\n"
 
 
 def test_any_three_sign_where_two_did(office: Office) -> None:
@@ -52,3 +61,53 @@ def test_who_is_down_is_named(office: Office) -> None:
     assert office.client.show("treasury").body.epoch == 0
     office.links[2].down = False
     assert office.client.reshare("treasury", 3).threshold == 3
+
+
+# Other holders
+
+
+@pytest.fixture
+def five(hsm_module: Module, pin_arena: Arena, tmp_path: Path) -> Iterator[Office]:
+    """A coordinator of five holders, of whom a wallet may have some."""
+    with (
+        World.made(hsm_module, pin_arena, tmp_path, 5) as world,
+        Office.opened(world, tmp_path / "office") as office,
+    ):
+        yield office
+
+
+def holders_of(wallet: VerifiedWallet) -> tuple[str, ...]:
+    return tuple(member.name for member in wallet.roster.members)
+
+
+def every_quorum_signs(office: Office, wallet: VerifiedWallet) -> None:
+    """Of its holders, counted as in the roster of all."""
+    places = [office.world.roster.index_of(name) for name in holders_of(wallet)]
+    for quorum in combinations(places, wallet.threshold):
+        assert signed_in(office, wallet, quorum) == wallet.body.hash
+
+
+def test_a_wallet_of_some_holders_lives_like_any_other(five: Office) -> None:
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h2", "h4", "h5"))
+    assert holders_of(wallet) == ("h2", "h4", "h5")
+    every_quorum_signs(five, wallet)
+    refreshed = five.client.refresh("treasury", [])
+    assert refreshed.body.group_key == wallet.body.group_key
+    every_quorum_signs(five, refreshed)
+    for index in (1, 3):
+        assert five.world.parties[index].acting.store.wallet_ids() == ()
+
+
+def test_holders_leave_and_come(five: Office) -> None:
+    """3-of-5, then 2-of-3 of them, then 3-of-4 with one that comes back."""
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 3, POLICY)
+    for threshold, names in ((2, ("h2", "h4", "h5")), (3, ("h1", "h2", "h3", "h4"))):
+        shared = five.client.reshare("treasury", threshold, names)
+        assert shared.body.group_key == wallet.body.group_key
+        assert (shared.threshold, holders_of(shared)) == (threshold, names)
+        assert waiting_for(shared) == (True, ())
+        every_quorum_signs(five, shared)
+        for index, party in five.world.parties.items():
+            assert len(keks(party)) == (f"h{index}" in names)
+        refreshed = five.client.refresh("treasury", [])
+        every_quorum_signs(five, refreshed)

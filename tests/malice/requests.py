@@ -126,11 +126,11 @@ def _lies(desk: Desk, honest: Request) -> dict[str, Request]:
 
 # Before the client
 
-NOT_DESTROYED = VerifiedEnd("treasury", (), (1, 2, 3), 2)
-
 
 def _signatures(desk: Desk) -> list[Attack]:
-    world, wallet = desk.world, VerifiedWallet(desk.certificate, None, NOT_DESTROYED)
+    world = desk.world
+    nobody = VerifiedEnd("treasury", (), (1, 2, 3), 2, world.roster)
+    wallet = VerifiedWallet(desk.certificate, None, nobody, world.roster)
     round_ = Round(world, desk.certificate, _PAYMENT).commit(1, 2)
     signature, _ = round_.signature({index: round_.sign(index) for index in (1, 2)})
     other = Round(world, desk.certificate, b"pay somebody else").commit(1, 2)

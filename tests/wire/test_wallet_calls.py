@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,9 @@ wishes = st.builds(
 
 def test_the_bytes_of_a_wish_are_those_of_the_specification() -> None:
     key = b"\2" + b"\0\x20" + CLIENTS[0].key.encoded
-    assert WISH.to_bytes() == b"\0\x08treasury" + b"\1" + b"\0\2" + b"\0\1" + b"\0\2c1" + key
+    clients = b"\0\1" + b"\0\2c1" + key
+    assert WISH.to_bytes() == b"\0\x08treasury" + b"\1" + b"\0\2" + clients + b"\0\0"
+    assert replace(WISH, holders=(1, 3)).to_bytes().endswith(b"\0\4\0\1\0\3")
 
 
 @given(wishes)

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.arrival import receiving
-from hsm_mpc.agent.arrival.greeting import Arriving, forget_greetings, greet, place_in
+from hsm_mpc.agent.arrival import arriving, receiving
+from hsm_mpc.agent.arrival.greeting import Greeted, forget_greetings, greet, place_in
 from hsm_mpc.agent.consents import Consents, takes_part
-from hsm_mpc.agent.succession import joining, resharing
+from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.succession.joining import ask_in
+from hsm_mpc.agent.wallets import HeldWallets
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.errors import HsmMpcError, Refused
-from hsm_mpc.ids import Scheme, WalletId
+from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.attempts import ATTEMPT_BYTES, AttemptDocument
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -26,12 +28,14 @@ LONGEST_WAIT: Final = 120.0
 """Seconds from HELLO' to the dealings: v' waits for them in protected memory."""
 MOST_ARRIVING: Final = 8
 """Wallets at once, whose v' wait."""
-_ATTEMPT_BYTES: Final = 10
+
+Told = tuple[bytes, bytes, bytes]
+"""Chain, policy file and client list of a wallet, for whoever has nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    arriving: Arriving
+    greeted: Greeted
     until: float
 
 
@@ -44,12 +48,14 @@ class Arrivals:
     def __init__(
         self,
         holder: ActingHolder,
+        wallets: HeldWallets,
         consents: Consents,
         successions: Successions,
         suites: Mapping[Scheme, Suite],
         ticks: Callable[[], float],
     ) -> None:
         self._holder = holder
+        self._wallets = wallets
         self._consents = consents
         self._successions = successions
         self._suites = suites
@@ -65,33 +71,34 @@ class Arrivals:
         for wallet_id in self._holder.store.wallet_ids():
             self._forget(wallet_id)
 
-    def consider(self, source: bytes) -> bool:
+    def consider(self, source: bytes, told: Told) -> bool:
         """ASK of a resharing → whether this holder would say HELLO' now; False: its operator is
         asked.
         """
-        with self._asked(source) as (live, _, order):
-            return takes_part(lambda: self._require_consent(live, order))
+        with self._asked(source, told) as (body, _, order):
+            return takes_part(lambda: self._require_consent(order, body))
 
-    def hello(self, source: bytes) -> bytes:
+    def hello(self, source: bytes, told: Told) -> bytes:
         """ASK → the own HELLO'; a repeat is answered with the same bytes.
 
         Raises:
             Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; or as
                 `resharing.require_possible`, or `consent`.
         """
-        with self._asked(source) as (live, ask, order):
-            wallet_id, alpha = live.wallet_id, ask.attempt.to_bytes()
-            kept = live.attempts.kept(alpha, AttemptDocument.HELLO)
+        with self._asked(source, told) as (body, ask, order):
+            wallet_id, alpha = body.terms.wallet_id, ask.attempt.to_bytes()
+            attempts = self._holder.attempts(wallet_id)
+            kept = attempts.kept(alpha, AttemptDocument.HELLO)
             if kept is not None:
-                self._arriving(wallet_id, alpha)
+                self._greeted(wallet_id, alpha)
                 return kept
-            self._require_consent(live, order)
+            self._require_consent(order, body)
             self._drop(wallet_id)
             if len(self._waiting) >= MOST_ARRIVING:
                 raise Refused("too-many-arrivals", f"{MOST_ARRIVING} resharings are under way here")
-            arriving = greet(self._holder, live.body, ask, order.resharing, source)
-            self._waiting[wallet_id] = _Waiting(arriving, self._ticks() + LONGEST_WAIT)
-            return live.attempts.kept(alpha, AttemptDocument.HELLO) or b""
+            greeted = greet(self._holder, body, ask, order.resharing, source)
+            self._waiting[wallet_id] = _Waiting(greeted, self._ticks() + LONGEST_WAIT)
+            return attempts.kept(alpha, AttemptDocument.HELLO) or b""
 
     def receive(self, propose: bytes, deals: Sequence[bytes], channels: Sequence[bytes]) -> bytes:
         """PROPOSE, DEALs of all dealers → the own ACK'; a repeat is answered with the same bytes.
@@ -99,23 +106,42 @@ class Arrivals:
         Raises:
             Refused: `arrival-over`.
         """
-        with self._successions.live(propose) as (live, suite):
-            alpha = parse_envelope(propose).payload[:_ATTEMPT_BYTES]
-            kept = live.attempts.kept(alpha, AttemptDocument.NEW_ACK)
+        with self._replaced(propose) as body:
+            wallet_id, alpha = body.terms.wallet_id, parse_envelope(propose).payload[:ATTEMPT_BYTES]
+            kept = self._holder.attempts(wallet_id).kept(alpha, AttemptDocument.NEW_ACK)
             if kept is not None:
                 return kept
-            arriving = self._arriving(live.wallet_id, alpha)
+            greeted, suite = self._greeted(wallet_id, alpha), self._suites[body.terms.scheme]
             try:
                 return receiving.receive(
-                    self._holder, suite, live.body, arriving, propose, deals, channels
+                    self._holder, suite, body, greeted, propose, deals, channels
                 )
             finally:  # sealed, or the attempt is lost
-                self._drop(live.wallet_id)
+                self._drop(wallet_id)
 
     def confirm(self, source: bytes) -> bytes:
-        """CERT → the own DONE'."""
-        with self._successions.live(source) as (live, _):
-            return receiving.confirm(self._holder, live.body, source)
+        """CERT → the own DONE'. Who has nothing else of the wallet signs in the new epoch, too."""
+        with self._replaced(source) as body:
+            said, certificate = receiving.confirm(self._holder, body, source)
+            if not self._is_held(body.terms.wallet_id, body.hash):
+                arriving.adopt(self._holder, body, certificate)
+            self._wallets.forget(body.terms.wallet_id)
+            return said
+
+    def arrive(self, source: bytes, certificate: bytes) -> bytes:
+        """RETIRE, CERT → the own DONE', once the new epoch is the one that lives here. It is for
+        those who had no share before: the others retire.
+
+        Raises:
+            Refused: `other-epoch`: this holder had one.
+        """
+        address = parse_envelope(source).address
+        if self._is_held(address.wallet_id, address.epoch_hash):
+            raise Refused("other-epoch", "this holder has a share of the epoch that ends")
+        with self._replaced(source) as body:
+            said = arriving.arrive(self._holder, body, source, certificate)
+            self._wallets.forget(body.terms.wallet_id)
+            return said
 
     def expire(self) -> None:
         """Wipe every v' whose dealings did not come in time."""
@@ -128,35 +154,57 @@ class Arrivals:
     def close(self) -> None:
         """Wipe all of them: the signer ends."""
         for waiting in self._waiting.values():
-            waiting.arriving.delivery.release()
+            waiting.greeted.delivery.release()
         self._waiting.clear()
 
     @contextmanager
-    def _asked(self, source: bytes) -> Iterator[tuple[LiveEpoch, Ask, ReshareOrder]]:
+    def _asked(self, source: bytes, told: Told) -> Iterator[tuple[EpochBody, Ask, ReshareOrder]]:
         """What is asked of this holder as a new one, and may be."""
-        with self._successions.live(source) as (live, _):
-            ask = joining.ask_in(live, source)
-            order = ask.order(live.wallet_id, live.body.hash)
+        with self._replaced(source, told) as body:
+            ask = ask_in(self._holder, body, source)
+            order = ask.order(body.terms.wallet_id, body.hash)
             if order is None:
                 raise Refused("not-a-member", "that attempt gives nobody a share anew")
             place_in(self._holder, order.resharing)
-            resharing.require_possible(self._holder, order, live.body, live.lineage)
-            yield live, ask, order
+            lineage = self._holder.lineage(body.terms)
+            resharing.require_possible(self._holder, order, body, lineage)
+            yield body, ask, order
 
-    def _require_consent(self, live: LiveEpoch, order: ReshareOrder) -> None:
-        resharing.require_consent(self._holder, self._consents, order, live.body)
+    @contextmanager
+    def _replaced(self, source: bytes, told: Told | None = None) -> Iterator[EpochBody]:
+        """The epoch that a message is about: the live one here, or one that is told of.
 
-    def _arriving(self, wallet_id: WalletId, alpha: bytes) -> Arriving:
+        Raises:
+            Refused: `other-epoch`; or as `arriving.learn`.
+        """
+        address = parse_envelope(source).address
+        if self._is_held(address.wallet_id, address.epoch_hash):
+            with self._successions.live(source) as (live, _):
+                yield live.body
+        else:
+            with self._successions.alone():
+                if told is not None:
+                    arriving.learn(self._holder, self._wallets, address, told)
+                yield arriving.known(self._holder, address)
+
+    def _is_held(self, wallet_id: WalletId, h: EpochHash) -> bool:
+        """Whether this holder has a share of an epoch."""
+        return any(each.epoch_hash == h for each in self._holder.epochs(wallet_id).records())
+
+    def _require_consent(self, order: ReshareOrder, body: EpochBody) -> None:
+        resharing.require_consent(self._holder, self._consents, order, body)
+
+    def _greeted(self, wallet_id: WalletId, alpha: bytes) -> Greeted:
         waiting = self._waiting.get(wallet_id)
-        if waiting is None or waiting.arriving.attempt.to_bytes() != alpha:
+        if waiting is None or waiting.greeted.attempt.to_bytes() != alpha:
             raise Refused("arrival-over", "what this holder would be dealt to with is gone")
-        return waiting.arriving
+        return waiting.greeted
 
     def _drop(self, wallet_id: WalletId) -> None:
         """v' of this wallet is wiped; its wrapping key goes unless a share is sealed under it."""
         waiting = self._waiting.pop(wallet_id, None)
         if waiting is not None:
-            waiting.arriving.delivery.release()
+            waiting.greeted.delivery.release()
             self._forget(wallet_id)
 
     def _forget(self, wallet_id: WalletId) -> None:

@@ -36,7 +36,7 @@ _FIRST_KEY = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
+class Greeted:
     """What a new holder has said HELLO' with, in one attempt."""
 
     attempt: Attempt
@@ -58,7 +58,7 @@ def place_in(holder: ActingHolder, resharing: Resharing) -> int:
 
 def greet(
     holder: ActingHolder, body: EpochBody, ask: Ask, resharing: Resharing, source: bytes
-) -> Arriving:
+) -> Greeted:
     """KEK' and v', and HELLO' on disk.
 
     Args:
@@ -85,7 +85,7 @@ def greet(
         message = holder.signed_by_identity(NEW_HELLO, address, hello.to_bytes())
         holder.audit("reshare-greeted", {"wallet_id": wallet_id.hex(), "attempt": alpha.hex()})
         attempts.keep(alpha, AttemptDocument.HELLO, message)
-    return Arriving(ask.attempt, k, key, delivery)
+    return Greeted(ask.attempt, k, key, delivery)
 
 
 def forget_greetings(holder: ActingHolder, wallet_id: WalletId, but: Attempt | None = None) -> None:

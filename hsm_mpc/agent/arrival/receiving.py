@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.arrival.greeting import Arriving
+from hsm_mpc.agent.arrival.greeting import Greeted
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.succession.dealing import reshare_setup
@@ -28,6 +28,7 @@ from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols import reshare
 from hsm_mpc.protocols.refresh import Renewed
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.roster import Roster
 from hsm_mpc.sealing.sealed import seal
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure.arena import move_bytes
@@ -54,7 +55,7 @@ def receive(
     holder: ActingHolder,
     suite: Suite,
     body: EpochBody,
-    arriving: Arriving,
+    greeted: Greeted,
     propose: bytes,
     deals: Sequence[bytes],
     channels: Sequence[bytes],
@@ -71,25 +72,27 @@ def receive(
         Tampered, BackendError: HSM or disk: the attempt is lost.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
-    proposed = _proposed(holder, body, arriving, propose)
+    proposed = _proposed(holder, body, greeted, propose)
     dealings = received_dealings(body, proposed, deals, channels)
-    with _shared(holder, suite, body, arriving, dealings) as renewed:
+    with _shared(holder, suite, body, greeted, dealings) as renewed:
         successor = successor_body(body, renewed.commitments, dealings.digests, proposed)
-        record = _sealed(holder, body, successor, arriving, dealings, renewed)
-    h, k = successor.hash, FIRST_NEW_HOLDER + arriving.place
-    digest = kek_digest_of(holder.token, arriving.key)
+        record = _sealed(holder, body, successor, greeted, dealings, renewed)
+    h, k = successor.hash, FIRST_NEW_HOLDER + greeted.place
+    digest = kek_digest_of(holder.token, greeted.key)
     signed = ack_message(h, k, digest, record.blob_digest)
     signature = holder.identity.sign(Tag.ACK, signed)
-    ack = Ack(arriving.attempt, h, Acknowledgement(digest, record.blob_digest, signature))
-    address = address_in(body, arriving.attempt, k)
+    ack = Ack(greeted.attempt, h, Acknowledgement(digest, record.blob_digest, signature))
+    address = address_in(body, greeted.attempt, k)
     message = holder.signed_by_identity(NEW_ACK, address, ack.to_bytes())
-    alpha = arriving.attempt.to_bytes()
+    alpha = greeted.attempt.to_bytes()
     holder.attempts(body.terms.wallet_id).keep(alpha, AttemptDocument.NEW_ACK, message)
     return message
 
 
-def confirm(holder: ActingHolder, body: EpochBody, source: bytes) -> bytes:
-    """CERT → the own DONE' message; a repeat is answered with the same bytes.
+def confirm(
+    holder: ActingHolder, body: EpochBody, source: bytes
+) -> tuple[bytes, SuccessorCertificate]:
+    """CERT → the own DONE' message, and what it confirms; a repeat is answered with the same bytes.
 
     Raises:
         Tampered: the certificate does not hold, or the own share does not open.
@@ -111,14 +114,14 @@ def confirm(holder: ActingHolder, body: EpochBody, source: bytes) -> bytes:
     epochs, h = holder.epochs(body.terms.wallet_id), certificate.body.hash
     kept = epochs.kept(h, EpochDocument.DONE)
     if kept is not None:
-        return kept
+        return kept, certificate
     done = done_of(holder, attempt, certificate.body)
     if epochs.kept(h, EpochDocument.CERTIFICATE) is None:
         epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
     k = FIRST_NEW_HOLDER + _place(holder, certificate)
     said = holder.signed_by_identity(NEW_DONE, address_in(body, attempt, k), done.to_bytes())
     epochs.keep(h, EpochDocument.DONE, said)
-    return said
+    return said, certificate
 
 
 def done_of(holder: ActingHolder, attempt: Attempt, successor: EpochBody) -> Done:
@@ -139,7 +142,7 @@ def _place(holder: ActingHolder, certificate: SuccessorCertificate) -> int:
     raise Refused("not-a-member", "this holder's identity key is not in the new roster")
 
 
-def _proposed(holder: ActingHolder, body: EpochBody, arriving: Arriving, source: bytes) -> Proposed:
+def _proposed(holder: ActingHolder, body: EpochBody, greeted: Greeted, source: bytes) -> Proposed:
     """PROPOSE of a coordinator known here that deals to this very HELLO' (step 6.8.1).
 
     Raises:
@@ -150,7 +153,7 @@ def _proposed(holder: ActingHolder, body: EpochBody, arriving: Arriving, source:
     attempt = Attempt.read(Reader(message.payload, "propose"))
     keys, attempts = holder.keys_of(body), holder.attempts(wallet_id)
     holder.inbox(keys).accept(message, expected_in(PROPOSE, body, attempt, None), holder.clock())
-    alpha = arriving.attempt.to_bytes()
+    alpha = greeted.attempt.to_bytes()
     asked = parse_envelope(attempts.kept(alpha, AttemptDocument.ASK) or b"").payload
     try:
         proposed = check_propose(message, body, keys, Ask.from_bytes(asked).resharing)
@@ -159,16 +162,16 @@ def _proposed(holder: ActingHolder, body: EpochBody, arriving: Arriving, source:
             f"coordinator {message.address.sender} proposes what does not hold: {broken}"
         ) from broken
     content, hello = proposed.content, attempts.kept(alpha, AttemptDocument.HELLO)
-    if attempt != arriving.attempt or content.ask_digest != Ask.from_bytes(asked).digest:
+    if attempt != greeted.attempt or content.ask_digest != Ask.from_bytes(asked).digest:
         raise ProtocolAbort("a proposal of another attempt than the one that was answered here")
-    if not content.hellos or content.hellos[arriving.place - 1] != hello:
+    if not content.hellos or content.hellos[greeted.place - 1] != hello:
         raise ProtocolAbort("the own hello came back altered")
     return proposed
 
 
 @contextmanager
 def _shared(
-    holder: ActingHolder, suite: Suite, body: EpochBody, arriving: Arriving, dealings: Dealings
+    holder: ActingHolder, suite: Suite, body: EpochBody, greeted: Greeted, dealings: Dealings
 ) -> Iterator[Renewed]:
     """x' for the length of the body (step 6.8.3)."""
     newcomers = dealings.proposed.newcomers
@@ -177,7 +180,7 @@ def _shared(
     setup = reshare_setup(body, suite, dealings.proposed, newcomers)
     with holder.arena.open():
         with evidence_kept(holder, body, dealings):
-            renewed = reshare.receive(setup, arriving.place, arriving.delivery, dealings.payloads())
+            renewed = reshare.receive(setup, greeted.place, greeted.delivery, dealings.payloads())
         try:
             yield renewed
         finally:
@@ -188,23 +191,27 @@ def _sealed(
     holder: ActingHolder,
     body: EpochBody,
     successor: EpochBody,
-    arriving: Arriving,
+    greeted: Greeted,
     dealings: Dealings,
     renewed: Renewed,
 ) -> EpochRecord:
     """x' ‖ v' under KEK', with all documents of the epoch; opened again and compared (6.4.6)."""
     wallet_id, width = body.terms.wallet_id, renewed.share.size
-    _keep_documents(holder, body, successor, dealings.transcript)
+    newcomers = dealings.proposed.newcomers
+    if newcomers is None:
+        raise ProtocolAbort("the proposal shares nothing anew")
+    roster = newcomers.resharing.roster
+    _keep_documents(holder, body, successor, dealings.transcript, roster)
     epochs = holder.epochs(wallet_id)
-    reserved = _reserved(holder, wallet_id, successor, arriving)
+    reserved = _reserved(holder, wallet_id, successor, greeted)
     epochs.reserve(reserved)
     with holder.arena.open(), holder.arena.scope() as take:
         content = take(2 * width)
-        with content.open() as at, renewed.share.open() as x, arriving.delivery.open() as v:
+        with content.open() as at, renewed.share.open() as x, greeted.delivery.open() as v:
             move_bytes(at, x, width)
             move_bytes(at + width, v, width)
         context = context_of(holder, successor)
-        blob = seal(content, context, [arriving.key], holder.entropy, holder.clock())
+        blob = seal(content, context, [greeted.key], holder.entropy, holder.clock())
         record = epochs.seal(reserved, blob)
         with opened_share(holder, successor) as again:
             with content.open() as at, again.share.open() as x, again.delivery.open() as v:
@@ -217,12 +224,13 @@ def _sealed(
 
 
 def _keep_documents(
-    holder: ActingHolder, body: EpochBody, successor: EpochBody, transcript: bytes
+    holder: ActingHolder, body: EpochBody, successor: EpochBody, transcript: bytes, roster: Roster
 ) -> None:
     """Body, messages, and what the epoch before had: policy and clients stay the same."""
     epochs, h = holder.epochs(body.terms.wallet_id), successor.hash
     epochs.keep(h, EpochDocument.BODY, successor.to_bytes())
     epochs.keep(h, EpochDocument.TRANSCRIPT, transcript)
+    epochs.keep(h, EpochDocument.ROSTER, roster.to_bytes())
     for document in (EpochDocument.POLICY, EpochDocument.CLIENTS):
         content = epochs.kept(body.hash, document)
         if content is None:
@@ -231,7 +239,7 @@ def _keep_documents(
 
 
 def _reserved(
-    holder: ActingHolder, wallet_id: WalletId, successor: EpochBody, arriving: Arriving
+    holder: ActingHolder, wallet_id: WalletId, successor: EpochBody, greeted: Greeted
 ) -> EpochRecord:
     clients = ClientList.from_bytes(
         holder.epochs(wallet_id).kept(successor.hash, EpochDocument.CLIENTS) or b""
@@ -240,7 +248,7 @@ def _reserved(
         state=EpochState.STAGED,
         epoch_hash=successor.hash,
         blob_digest=NOT_SEALED,
-        kek_uri=arriving.key.key_uri,
+        kek_uri=greeted.key.key_uri,
         extra_uris=(),
         key_generation=0,
         clients_version=clients.version,

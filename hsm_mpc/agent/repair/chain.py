@@ -11,7 +11,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
-from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Tampered
+from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, Tampered
 from hsm_mpc.ids import EpochHash, HolderIndex
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
@@ -101,9 +101,11 @@ def _verified(
 ) -> KnownWallet:
     """Raises: HsmMpcError: anything does not hold."""
     certificate = Certificate.from_bytes(chain.certificate)
-    certificate.verify(holder.roster)
-    check_all_done(holder.keys, certificate, chain.dones, holder.clock())
-    bodies, lineage, made_in = _succeeding(certificate.body, chain, holder.keys)
+    told = Lineage.from_bytes(chain.lineage, certificate.body.terms, holder.keys)
+    first = told.stages[0].book
+    certificate.verify(first.roster)
+    check_all_done(first, certificate, chain.dones, holder.clock())
+    bodies, lineage, made_in = _succeeding(certificate.body, chain, told)
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
     for before, succession in zip(bodies, chain.successions, strict=False):
@@ -111,10 +113,13 @@ def _verified(
         keys = lineage.voters(before.terms.roster_hash, made)
         if succession.retirement or succession is not chain.successions[-1]:
             Retirement.from_bytes(succession.retirement).check(before, keys, made)
-        said[before.hash] = {
-            **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
-            **_own_destroyed(holder.me, before, succession.destroyed, keys),
-        }
+        since = lineage.since(before.terms.roster_hash)
+        me = _seat(holder, since)
+        if me is not None:
+            said[before.hash] = {
+                **_own_done(me, before, dones, since),
+                **_own_destroyed(me, before, succession.destroyed, keys),
+            }
         dones = succession.dones
     clients = ClientList.from_bytes(encoded_clients)
     if clients.hash != certificate.extension.clients_hash:
@@ -125,13 +130,13 @@ def _verified(
 
 
 def _succeeding(
-    first: EpochBody, chain: Chain, keys: KeyBook
+    first: EpochBody, chain: Chain, told: Lineage
 ) -> tuple[list[EpochBody], Lineage, Attempt]:
     """Every epoch, the rosters that they name, and the attempt that made the newest one. What a
     succession has carried, its certificate says, and nobody else.
     """
-    told = Lineage.from_bytes(chain.lineage, first.terms, keys)
-    bodies, lineage, made_in = [first], Lineage.of((), (), first.terms, keys), Attempt.NONE
+    bodies, made_in = [first], Attempt.NONE
+    lineage = Lineage.of((), (), first.terms, told.stages[0].book)
     for succession in chain.successions:
         before = bodies[-1]
         certificate = SuccessorCertificate.from_bytes(succession.certificate)
@@ -140,6 +145,14 @@ def _succeeding(
         bodies.append(certificate.body)
         made_in = proposed.content.attempt
     return bodies, lineage.merged_with(told.amendments), made_in
+
+
+def _seat(holder: ActingHolder, keys: KeyBook) -> HolderIndex | None:
+    """This holder's place among those of an epoch; None: it was none of them."""
+    try:
+        return holder.seated(keys.roster).me
+    except Refused:
+        return None
 
 
 def _own_done(

@@ -124,7 +124,7 @@ class RepairDesk:
             self._require_lost(wallet.body, lineage)
             if lineage.to_bytes() != known.to_bytes():
                 self._holder.keep_lineage(wallet_id, lineage)
-            made = offering.offer(self._holder, wallet)
+            made = offering.offer(self._holder.at(wallet.body), wallet)
             digest = offering.kek_digest_in(self._holder, wallet_id, made)
         key = self._holder.identity.key.to_bytes()
         return key, made.delivery_key, digest, made.signature
@@ -133,10 +133,10 @@ class RepairDesk:
         """ORDER-REPAIR, unsigned → whether this holder would take part now; False: its operator is
         asked.
         """
-        with self._concerned(source) as (order, body):
+        with self._concerned(source) as (holder, order, body):
             self._require_helpers_order(body)
             return self._has_begun(order) or takes_part(
-                lambda: require_consent(self._holder, self._consents, order, body)
+                lambda: require_consent(holder, self._consents, order, body)
             )
 
     def countersign(self, source: bytes) -> bytes:
@@ -145,8 +145,7 @@ class RepairDesk:
         Raises:
             Refused: `no-helper`, or `administrators`: those whom the policy names sign it.
         """
-        with self._concerned(source) as (order, body):
-            holder = self._holder
+        with self._concerned(source) as (holder, order, body):
             if holder.me not in order.helpers:
                 raise Refused("no-helper", "this holder is none of the helpers of that repair")
             self._require_helpers_order(body)
@@ -158,13 +157,13 @@ class RepairDesk:
 
     def split(self, source: bytes, dones: Sequence[bytes]) -> bytes:
         """ORDER-REPAIR, the DONEs that it is about → the own R1."""
-        with self._ordered(source) as (order, body):
-            return helping.split(self._holder, self._suite(body), order, body, dones)
+        with self._ordered(source) as (holder, order, body):
+            return helping.split(holder, self._suite(body), order, body, dones)
 
     def collect(self, source: bytes, splits: Sequence[bytes]) -> bytes:
         """ORDER-REPAIR, R1 of all helpers → the own R2."""
-        with self._ordered(source) as (order, body):
-            return helping.collect(self._holder, self._suite(body), order, body, splits)
+        with self._ordered(source) as (holder, order, body):
+            return helping.collect(holder, self._suite(body), order, body, splits)
 
     def recover(
         self,
@@ -174,41 +173,54 @@ class RepairDesk:
         sums: Sequence[bytes],
     ) -> tuple[bytes, bytes]:
         """ORDER-REPAIR, the DONEs, R1 and R2 of all helpers → the own ACK and DONE."""
-        with self._ordered(source) as (order, body):
-            if self._holder.me != order.lost:
+        with self._ordered(source) as (holder, order, body):
+            if holder.me != order.lost:
                 raise Refused("not-lost", "that repair is of another holder's share")
             messages = (dones, splits, sums)
             try:
-                return receiving.recover(self._holder, self._suite(body), order, body, messages)
+                return receiving.recover(holder, self._suite(body), order, body, messages)
             finally:  # also what fails may have put another key into the record
                 self._wallets.forget(order.wallet_id)
-                if body.epoch and not is_undecided(self._holder, body):
+                if body.epoch and not is_undecided(holder, body):
                     self._successions.forget(order.wallet_id, body.prev_hash)
 
     @contextmanager
-    def _ordered(self, source: bytes) -> Iterator[tuple[RepairOrder, EpochBody]]:
+    def _ordered(self, source: bytes) -> Iterator[tuple[ActingHolder, RepairOrder, EpochBody]]:
         """A repair that is signed and consented to; the consent has served once it goes on."""
-        with self._concerned(source) as (order, body), self._consents.serving(Plan.of(order)):
+        with (
+            self._concerned(source) as (holder, order, body),
+            self._consents.serving(Plan.of(order)),
+        ):
             if not self._has_begun(order):
-                require_consent(self._holder, self._consents, order, body)
-            if not receiving.is_done(self._holder, order):
-                require_signed(self._holder, order, body)
-            yield order, body
+                require_consent(holder, self._consents, order, body)
+            if not receiving.is_done(holder, order):
+                require_signed(holder, order, body)
+            yield holder, order, body
 
     @contextmanager
-    def _concerned(self, source: bytes) -> Iterator[tuple[RepairOrder, EpochBody]]:
-        """An order that this holder has a part in, and the body of its epoch."""
+    def _concerned(self, source: bytes) -> Iterator[tuple[ActingHolder, RepairOrder, EpochBody]]:
+        """An order that this holder has a part in, and the body of its epoch; the holder is
+        counted among those of that epoch.
+        """
         order = order_in(self._holder, source)
-        if self._holder.me == order.lost:
+        holder = self._seated(order)
+        if holder.me == order.lost:
             with self._successions.alone():
                 body = self._lost_body(order)
-                if not receiving.is_done(self._holder, order):  # whose key is in force since
-                    require_possible(self._holder, order, body)
-                yield order, body
+                if not receiving.is_done(holder, order):  # whose key is in force since
+                    require_possible(holder, order, body)
+                yield holder, order, body
         else:
             with self._successions.signing(order.wallet_id, order.epoch_hash) as held:
-                require_possible(self._holder, order, held.body)
-                yield order, held.body
+                require_possible(holder, order, held.body)
+                yield holder, order, held.body
+
+    def _seated(self, order: RepairOrder) -> ActingHolder:
+        """As far as this holder knows of the epoch."""
+        encoded = self._holder.epochs(order.wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
+        if encoded is None:
+            return self._holder
+        return self._holder.at(body_of(order.epoch_hash, encoded))
 
     def _settle(self, wallet_id: WalletId) -> None:
         """Nothing is left of a repair that was interrupted, unless the wallet is at its end."""

@@ -113,7 +113,7 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
         return
     body = body_of(order.epoch_hash, encoded)
     if _is_sealed(holder, body, offered):
-        _finished(holder, order, body)
+        _finished(holder.at(body), order, body)
 
 
 def is_done(holder: ActingHolder, order: RepairOrder) -> bool:

@@ -38,7 +38,7 @@ def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
 
 
 def _has_own_key(holder: ActingHolder, roster: Roster) -> bool:
-    return roster.member(holder.me).key == holder.identity.key
+    return any(member.key == holder.identity.key for member in roster.members)
 
 
 def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> None:
@@ -170,6 +170,6 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     destroyed = Destroyed(attempt, h, body.hash, digest, holder.clock())
     named = {"wallet_id": body.terms.wallet_id.hex(), "epoch_hash": h.hex()}
     holder.audit("epoch-destroyed", {**named, "kek_digest": digest.hex(), "at": destroyed.at})
-    address = address_in(before, attempt, holder.me)
+    address = address_in(before, attempt, holder.at(before).me)
     message = holder.signed_by_identity(DESTROYED, address, destroyed.to_bytes())
     epochs.keep(h, EpochDocument.DESTROYED, message)

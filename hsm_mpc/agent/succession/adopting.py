@@ -84,6 +84,7 @@ def adopt(
     done = vote_of(live, attempt, certificate, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
     if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
+        live.epochs.keep(h, EpochDocument.BODY, certificate.body.to_bytes())
         live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
     if carried is not None:
         shown = bundle([propose, *unbundled(history)])

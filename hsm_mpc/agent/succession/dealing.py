@@ -86,7 +86,7 @@ def asked_in(live: LiveEpoch, alpha: bytes) -> Ask:
     asked = live.attempts.kept(alpha, AttemptDocument.ASK)
     if asked is None or live.attempts.kept(alpha, AttemptDocument.JOIN) is None:
         raise Refused("not-joined", "this attempt was not joined here")
-    return ask_in(live, asked)
+    return ask_in(live.holder, live.body, asked)
 
 
 def deal_kind(proposed: Proposed) -> MessageKind:

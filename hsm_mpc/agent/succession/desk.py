@@ -81,7 +81,8 @@ class Successions:
         operator is asked.
         """
         with self.live(source) as (live, _):
-            order = joining.ask_in(live, source).order(live.wallet_id, live.body.hash)
+            ask = joining.ask_in(live.holder, live.body, source)
+            order = ask.order(live.wallet_id, live.body.hash)
             if order is None:
                 return True
             holder = live.holder
@@ -114,18 +115,22 @@ class Successions:
 
     def retire(self, source: bytes, certificate: bytes, transcript: bytes) -> tuple[bytes, bytes]:
         """RETIRE, CERT or nothing, transcript or nothing → the own DESTROYED, and the own DONE of
-        the epoch that is live now: whoever did not vote for it has said none yet.
+        the epoch that is live now: whoever did not vote for it has said none yet. Empty: there is
+        none for this holder.
         """
         address = parse_envelope(source).address
         with self._lock:
+            left = self._left(address.wallet_id, address.epoch_hash)
+            if left is not None:
+                return left, b""
             live = self._settled(address.wallet_id)
             said = live.epochs.kept(address.epoch_hash, EpochDocument.DESTROYED)
             if said is not None and live.body.hash != address.epoch_hash:
                 return said, live.own_done()
             self._require_live(live, address.epoch_hash)
             retiring.begin(live, self._suite(live), source, certificate, transcript)
-            destroyed, live = self._finished(live.wallet_id)
-            return destroyed, live.own_done()
+            destroyed, succeeding = self._finished(live.wallet_id)
+            return destroyed, b"" if succeeding is None else succeeding.own_done()
 
     def transcript(self, wallet_id: WalletId, h: EpochHash) -> bytes:
         """What an epoch was made from: for holders that were away.
@@ -209,7 +214,10 @@ class Successions:
             rewrapping.settle(self._holder, wallet_id)
         live = LiveEpoch.of(self._holder, self._wallets, wallet_id)
         if live.held.record.state is EpochState.RETIRING:
-            _, live = self._finished(wallet_id)
+            _, succeeding = self._finished(wallet_id)
+            if succeeding is None:
+                raise Refused("unknown-wallet", "this holder has no share of that wallet any more")
+            return succeeding
         return live
 
     def _newest(self, wallet_id: WalletId) -> HeldEpoch:
@@ -226,15 +234,27 @@ class Successions:
         if adopted is None:
             return live.held
         voted = live.successor(adopted.epoch_hash)
+        if voted is None and retiring.leaves(live, adopted.epoch_hash):
+            return live.held
         if voted is None:
             raise Tampered("the store has no share of the successor that this holder has adopted")
         return voted
 
-    def _finished(self, wallet_id: WalletId) -> tuple[bytes, LiveEpoch]:
-        """The own DESTROYED of the epoch that retires, and the one that is live after it."""
+    def _left(self, wallet_id: WalletId, h: EpochHash) -> bytes | None:
+        """The own DESTROYED of an epoch after which this holder had a share no more."""
+        if self._holder.registers.read(wallet_id) is not None:
+            return None
+        return self._holder.epochs(wallet_id).kept(h, EpochDocument.DESTROYED)
+
+    def _finished(self, wallet_id: WalletId) -> tuple[bytes, LiveEpoch | None]:
+        """The own DESTROYED of the epoch that retires, and the one that is live after it; None: it
+        gives this holder no share.
+        """
         retired = LiveEpoch.of(self._holder, self._wallets, wallet_id)
         self._forget_epoch(wallet_id, retired.body.hash)
         destroyed = retiring.finish(retired)
+        if self._holder.registers.read(wallet_id) is None:
+            return destroyed, None
         return destroyed, LiveEpoch.of(self._holder, self._wallets, wallet_id)
 
     def _suite(self, live: LiveEpoch) -> Suite:

@@ -81,8 +81,8 @@ class JoinPace:
         self._joined.setdefault((wallet_id, initiator), deque()).append(self._ticks())
 
 
-def ask_in(live: LiveEpoch, source: bytes) -> Ask:
-    """What a coordinator asks of the holders of this epoch.
+def ask_in(holder: ActingHolder, body: EpochBody, source: bytes) -> Ask:
+    """What a coordinator asks of the holders of the epoch `body`, or of those to come.
 
     Raises:
         BadEncoding, InvalidSignature: it is no ASK of a coordinator known here for this epoch.
@@ -92,8 +92,7 @@ def ask_in(live: LiveEpoch, source: bytes) -> Ask:
     attempt = Attempt.read(Reader(message.payload, "ask"))
     if attempt.initiator != message.address.sender:
         raise BadEncoding("ask: it is not of the initiator of its attempt")
-    holder = live.holder
-    holder.inbox().accept(message, expected_in(ASK, live.body, attempt, None), holder.clock())
+    holder.inbox().accept(message, expected_in(ASK, body, attempt, None), holder.clock())
     return decoded(message, Ask.from_bytes)
 
 
@@ -107,7 +106,7 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `ask_in`.
     """
-    ask = ask_in(live, source)
+    ask = ask_in(live.holder, live.body, source)
     alpha = ask.attempt.to_bytes()
     kept = live.attempts.kept(alpha, AttemptDocument.JOIN)
     if kept is not None:

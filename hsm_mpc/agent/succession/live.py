@@ -61,12 +61,14 @@ class LiveEpoch:
             raise Refused("unknown-wallet", "this holder has no share of that wallet")
         epochs = {held.body.hash: held for held in wallets.of(wallet_id)}
         held = epochs.get(register.epoch_hash)
+        if held is None and any(_may_replace(each, register) for each in epochs.values()):
+            raise NotReady("a resharing to this holder is not decided yet")
         if held is None:
             raise Tampered("the HSM's register is of an epoch that the store does not have")
         if held.record.state not in (EpochState.ACTIVE, EpochState.RETIRING):
             raise NotReady(f"wallet {held.body.terms.name} is not active yet")
         successors = (each for each in epochs.values() if each.record.state in SUCCESSOR_STATES)
-        return cls(holder, held, register, tuple(successors))
+        return cls(holder.at(held.body), held, register, tuple(successors))
 
     @property
     def body(self) -> EpochBody:
@@ -154,6 +156,12 @@ class LiveEpoch:
             yield share
 
 
+def _may_replace(held: HeldEpoch, register: Register) -> bool:
+    """Whether this holder, who has no share of the registered epoch, gets one by its successor."""
+    waits = held.record.state in SUCCESSOR_STATES
+    return waits and held.body.prev_hash == register.epoch_hash
+
+
 @contextmanager
 def opened_share(holder: ActingHolder, body: EpochBody) -> Iterator[OpenShare]:
     """The own share of an epoch, unsealed for the length of the body; x·B is A(i) of it.
@@ -176,7 +184,7 @@ def opened_share(holder: ActingHolder, body: EpochBody) -> Iterator[OpenShare]:
         content.wipe()
         if not (group.is_canonical_nonzero(share) and group.is_canonical_nonzero(delivery)):
             raise Tampered("the sealed share is no pair of scalars")
-        if group.public_point(share) != body.public_share(holder.me):
+        if group.public_point(share) != body.public_share(holder.at(body).me):
             raise Tampered("the sealed share is not that of this index")
         yield OpenShare(share, delivery)
 

@@ -34,7 +34,7 @@ def require_possible(
     except Refused as other:
         raise Refused("other-roster", f"the wallet has another roster by now: {other}") from other
     refuse_lab_mark_outside(resharing.roster.lab, in_lab=holder.lab, what="the new roster")
-    _require_known(resharing.roster, in_force, holder.roster, lineage)
+    _require_known(resharing.roster, in_force, holder.keys.pinned, lineage)
 
 
 def require_consent(

@@ -11,7 +11,13 @@ from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done
-from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
+from hsm_mpc.agent.succession.adopting import (
+    certificate_in,
+    done_of,
+    is_in,
+    senders_of,
+    share_of,
+)
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
 from hsm_mpc.agent.wallets import HeldEpoch
@@ -86,17 +92,23 @@ def finish(live: LiveEpoch) -> bytes:
         BackendError: HSM or disk; to be called again.
     """
     retired, certificate = _kept_retirement(live)
+    live.keep(live.lineage_after(certificate))
     successor = live.successor(retired.successor)
-    if successor is None:
+    if successor is None and not leaves(live, retired.successor):
         raise Tampered("the share of the successor is missing: nothing is destroyed")
-    with opened_share(live.holder, successor.body):
-        pass
+    if successor is not None:
+        with opened_share(live.holder, successor.body):
+            pass
     overtaken = [each.record for each in live.successors if each is not successor]
     for record in (live.held.record, *overtaken):
         destroy_keys(live.holder, live.wallet_id, record)
-    destroy_all_but(live.holder, live.wallet_id, [successor.record])
+    staying = [] if successor is None else [successor.record]
+    destroy_all_but(live.holder, live.wallet_id, staying)
     require_closed(live.holder, live.body)
     message = _destroyed_message(live, retired)
+    if successor is None:
+        _leave(live)
+        return message
     if certificate.shared_anew is None:  # a new holder has said it before
         _keep_own_done(live, retired, successor)
     live.holder.registers.write(live.wallet_id, Register(successor.body.hash))
@@ -104,13 +116,35 @@ def finish(live: LiveEpoch) -> bytes:
     return message
 
 
+def leaves(live: LiveEpoch, successor: EpochHash) -> bool:
+    """Whether this holder has no share of a certified successor: it was shared anew to others."""
+    encoded = live.epochs.kept(successor, EpochDocument.CERTIFICATE)
+    new = None if encoded is None else SuccessorCertificate.from_bytes(encoded).shared_anew
+    return new is not None and not is_in(live.holder, new.roster)
+
+
+def _leave(live: LiveEpoch) -> None:
+    """Nothing of the wallet stays but public documents; the register goes last."""
+    for each in live.successors:
+        live.epochs.drop(each.body.hash)
+    live.epochs.forget_share(live.body.hash)
+    for attempt in live.attempts.all():
+        live.attempts.forget(attempt)
+    live.holder.registers.destroy(live.wallet_id)
+
+
 def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> None:
-    """The store follows the register: its epoch is active, and nothing is left of older ones.
+    """The store follows the register: its epoch is active, and nothing is left of older ones. Of a
+    holder that has left, no register is left either.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     epochs, attempts = holder.epochs(wallet_id), holder.attempts(wallet_id)
+    destroyed = epochs.kept(register.epoch_hash, EpochDocument.DESTROYED)
+    if destroyed is not None and not epochs.records():
+        holder.registers.destroy(wallet_id)
+        return
     for record in epochs.records():
         if record.epoch_hash == register.epoch_hash:
             if record.state in SUCCESSOR_STATES:
@@ -156,9 +190,10 @@ def _take_successor(
 ) -> None:
     """The own share of the successor is there and certified, adopted or not (step 6.5.7)."""
     certified, made_in = shown
-    live.keep(live.lineage_after(certified))
+    live.keep(live.lineage_told(certified))
     share_of(live, suite, certified, made_in, transcript)
     if live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE) is None:
+        live.epochs.keep(retired.successor, EpochDocument.BODY, certified.body.to_bytes())
         live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, certified.to_bytes())
 
 

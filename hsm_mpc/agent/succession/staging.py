@@ -42,7 +42,6 @@ from hsm_mpc.succession.newcomers import Newcomers
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.successor import NO_SHARE, successor_body
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ACK
@@ -152,7 +151,7 @@ def received_dealings(
     dealers, attempt = proposed.dealers, proposed.content.attempt
     if len(deals) != len(dealers) or len(channels) != len(dealers):
         raise BadEncoding(f"{len(deals)} dealings of {len(dealers)} dealers")
-    book = KeyBook(proposed.keys.roster, {})
+    book = proposed.keys.alone()
     messages = []
     for index, source, channel in zip(dealers, deals, channels, strict=True):
         if book.learn_message(channel, attempt.counter) != index:
