@@ -89,8 +89,8 @@ class ActingHolder:
         raise Refused("not-a-member", "this holder is not in the roster of that wallet")
 
     def at(self, body: EpochBody) -> ActingHolder:
-        """This holder among those of an epoch. A refresh that is not decided yet names a roster that
-        nobody has seen, and its holders are those of before.
+        """This holder among those of an epoch. A refresh that is not decided yet may name a roster
+        that nobody has seen: its holders are those of before.
 
         Raises:
             Refused: `not-a-member`.

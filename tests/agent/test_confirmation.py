@@ -36,10 +36,9 @@ from tests.agent.faults import failing_at
 from tests.agent.making import Making, events, lines, resigned, states
 from tests.agent.simulate import Party, World, Worlds
 from tests.named_steps import observed
-from tests.software_identity import ed25519_key
+from tests.software_identity import ed25519_key, p256_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
-from tests.software_identity import p256_key
 
 
 @pytest.fixture

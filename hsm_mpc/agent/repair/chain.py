@@ -50,6 +50,9 @@ class KnownWallet:
 
     def lineage_over(self, known: Lineage) -> Lineage:
         """What is known of the wallet's rosters, with what this chain proves and tells of them."""
+        first = self.lineage.stages[0]
+        if known.stages[0].book.roster != first.book.roster:  # then nothing is known
+            known = Lineage.of((), (), first.terms, first.book)
         for body, succession in zip(self.bodies, self.chain.successions, strict=False):
             certificate = SuccessorCertificate.from_bytes(succession.certificate)
             known = known.after(body.terms.roster_hash, carried_in(certificate))
