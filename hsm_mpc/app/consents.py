@@ -8,7 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from hsm_mpc import config as configuration
 from hsm_mpc.agent.admin import AdminMethod
 from hsm_mpc.agent.consents import Consents, Waiting
 from hsm_mpc.app.admin import asked
@@ -22,6 +21,7 @@ from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy.rules import Administrators
+from hsm_mpc.policy_file import policy as policy_in
 from hsm_mpc.roster import fingerprint_words
 
 Kind = Literal["create", "destroy", "repair"]
@@ -238,7 +238,7 @@ def _kind(asked: Planned) -> Kind:
 
 
 def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
-    policy = configuration.policy(policy_file)
+    policy = policy_in(policy_file)
     return PlannedWallet(
         scheme=proposal.scheme.name.lower(),
         threshold=proposal.sizes.t,

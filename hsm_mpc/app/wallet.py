@@ -14,10 +14,10 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
-from hsm_mpc.config import policy
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import LARGEST_FILE
+from hsm_mpc.policy_file import policy
 from hsm_mpc.protocols.taproot_key import TaprootKey
 from hsm_mpc.requests import RequestType
 from hsm_mpc.roster import Roster
