@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
@@ -14,7 +15,7 @@ from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
 
-Planned = Proposal | Destroy | RepairOrder
+Planned = Proposal | Destroy | Order | RepairOrder
 """Each has a `deadline`, in seconds since 1970 UTC."""
 
 
@@ -23,6 +24,8 @@ class PlanKind(IntEnum):
 
     PROPOSAL = 1
     """A wallet to be made."""
+    ORDER = 3
+    """A successor to be taken although a confirmation is missing."""
     REPAIR = 4
     """A lost share to be repaired."""
     DESTROY = 7
@@ -35,7 +38,7 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of kind 4: the terms of ORDER-REPAIR; of kind 7: DESTROY."""
+    """Of kind 1: PROPOSAL; of 3 and 4: the terms of ORDER, of ORDER-REPAIR; of 7: DESTROY."""
 
     @property
     def digest(self) -> bytes:
@@ -47,6 +50,8 @@ class Plan:
         """What an operator consents to before his holder takes part in it."""
         if isinstance(asked, RepairOrder):
             return cls(PlanKind.REPAIR, asked.terms)
+        if isinstance(asked, Order):
+            return cls(PlanKind.ORDER, asked.terms)
         kind = PlanKind.PROPOSAL if isinstance(asked, Proposal) else PlanKind.DESTROY
         return cls(kind, asked.to_bytes())
 
@@ -57,6 +62,8 @@ class Plan:
             return Proposal.from_bytes(self.content)
         if self.kind is PlanKind.REPAIR:
             return RepairOrder.from_terms(self.content)
+        if self.kind is PlanKind.ORDER:
+            return Order.from_terms(self.content)
         return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field, replace
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -37,7 +39,9 @@ class Link:
     holders: tuple[int, ...]
     """Who has confirmed that it has a share of it."""
     retired: bool = False
-    """So many have adopted the next one that it may be destroyed."""
+    """So many have adopted the next one that it may be destroyed, or it was ordered."""
+    order: Order | None = None
+    """By which administrators have overruled a confirmation that was missing (step 6.5.9)."""
     destroyed: Mapping[int, int] = field(default_factory=dict)
     """Whose HSM has destroyed the key of its share, and when: seconds since 1970 UTC."""
     replaced: tuple[int, ...] = ()
@@ -93,12 +97,15 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     proposed = certificate.verify(replaced, lineage.book(replaced.terms.roster_hash))
     keys = lineage.since(body.terms.roster_hash)
     adopters, destroyed = set[int](), dict[int, int]()
+    order: Order | None = None
     for source in shown.dones:
         if adoption_in(source, replaced, keys).epoch_hash != body.hash:
             raise Tampered("a holder has adopted another epoch than the one that is shown")
         adopters.add(parse_envelope(source).address.sender)
     if shown.retirement:
-        retired = Retirement.from_bytes(shown.retirement).check(replaced, keys)
+        lost = replaced_in(lineage, replaced.hash)
+        retired = Retirement.from_bytes(shown.retirement).check(replaced, keys, lost)
+        order = retired.order
         if retired.successor != body.hash:
             raise Tampered("the epoch before was retired for another one")
         adopters |= set(retired.adopters)
@@ -109,7 +116,11 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         destroyed[parse_envelope(source).address.sender] = said.at
     replaced_by_then = replaced_between(proposed.before, proposed.keys.roster)
     ended = replace(
-        before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
+        before,
+        retired=bool(shown.retirement),
+        order=order,
+        destroyed=destroyed,
+        lost=replaced_by_then,
     )
     made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
     return ended, replace(made, replaced=replaced_by_then)

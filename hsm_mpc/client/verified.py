@@ -8,6 +8,7 @@ from functools import cached_property
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, Refused, Tampered
 from hsm_mpc.ids import Scheme
 from hsm_mpc.protocols.wallet_key import WalletKey
@@ -15,6 +16,7 @@ from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
@@ -35,11 +37,13 @@ class VerifiedSuccession:
     honest holder has joined one that was more than ten minutes ahead of its own (step 6.5.11).
     """
     retired: bool
-    """Whether so many have adopted it that the epoch before may go."""
+    """Whether so many have adopted it that the epoch before may go, or it was ordered."""
     waiting_for: tuple[int, ...]
     """Whose DONE is missing, or once it is retired whose DESTROYED."""
     replaced: tuple[int, ...]
     """Whose HSM was lost while the epoch before lived: it may have a key of that one still."""
+    order: Order | None = None
+    """By which administrators have overruled a confirmation that was missing (step 6.5.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +179,12 @@ def _verified_succession(
     if len(adopted) < body.terms.sizes.t:
         raise Tampered("no quorum has adopted the epoch that is shown")
     there = adopted
+    order = None
     if shown.retirement:
-        if Retirement.from_bytes(shown.retirement).check(before, keys).successor != body.hash:
+        lost = replaced_in(lineage, before.hash)
+        retired = Retirement.from_bytes(shown.retirement).check(before, keys, lost)
+        order = retired.order
+        if retired.successor != body.hash:
             raise Tampered("the epoch before was retired for another one")
         there = {
             parse_envelope(source).address.sender
@@ -190,4 +198,5 @@ def _verified_succession(
         bool(shown.retirement),
         missing,
         replaced_between(proposed.before, proposed.keys.roster),
+        order,
     )

@@ -21,6 +21,7 @@ from hsm_mpc.coordinator.successions import Epochs, Succession, first_body
 from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
@@ -204,7 +205,9 @@ class Recovery:
         if retirement.successor_in(replaced) != holding.epoch_hash:
             return b""
         certificate = SuccessorCertificate.from_bytes(holding.certificate)
-        retirement.check(replaced, self._rosters.keys_after(replaced, certificate))
+        keys = self._rosters.keys_after(replaced, certificate)
+        lost = replaced_in(self._rosters.lineage(replaced.terms), replaced.hash)
+        retirement.check(replaced, keys, lost)
         return before.retirement
 
     def _dones(self, certificate: Certificate, holding: Holding) -> tuple[bytes, ...]:

@@ -177,7 +177,7 @@ class Refresher:
         votes = newest.votes
         if len(votes) >= replaced.terms.sizes.adopt:
             dones = Retirement(tuple(votes[index] for index in sorted(votes)))
-            dones.check(replaced, keys)
+            dones.check(replaced, keys, ())
             newest = replace(newest, retirement=dones.to_bytes())
         self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())

@@ -2,25 +2,34 @@
 
     u8(0) ‖ u16be(count) ‖ Σ LV32(DONE message)
 
-of distinct holders, ascending, all for the same successor in the same attempt. It proves itself.
+of distinct holders, ascending, all for the same successor in the same attempt. Where a confirmation
+is missing that never comes, administrators overrule (step 6.5.9):
+
+    u8(1) ‖ u16be(count) ‖ Σ LV32(counted DONE message) ‖ LV32(ORDER) ‖ LV32(policy file)
+
+Both prove themselves.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.encoding import Reader, lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.addresses import Replaced, expected_in, signed_by_identity
+from hsm_mpc.succession.ordering import check_order, check_terms
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import ADOPTION
 
 _BY_ADOPTIONS = 0
+_BY_ORDER = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +39,8 @@ class Retired:
     attempt: Attempt
     successor: EpochHash
     adopters: tuple[int, ...]
+    order: Order | None = None
+    """Of administrators; None: W holders have adopted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,21 +48,31 @@ class Retirement:
     """Payload of RETIRE. Whether it holds, only `check` tells."""
 
     dones: tuple[bytes, ...]
+    order: bytes = b""
+    """ORDER; empty: the DONEs are enough."""
+    policy_file: bytes = b""
+    """Beside an order: it says whose order counts."""
 
     def to_bytes(self) -> bytes:
         """The payload."""
-        messages = b"".join(lv32(done) for done in self.dones)
-        return u8(_BY_ADOPTIONS) + u16be(len(self.dones)) + messages
+        messages = u16be(len(self.dones)) + b"".join(lv32(done) for done in self.dones)
+        if self.order:
+            return u8(_BY_ORDER) + messages + lv32(self.order) + lv32(self.policy_file)
+        return u8(_BY_ADOPTIONS) + messages
 
     @classmethod
     def from_bytes(cls, source: bytes) -> Retirement:
         """Inverse of `to_bytes`; `BadEncoding` for anything else."""
         reader = Reader(source, "retire")
-        if reader.u8() != _BY_ADOPTIONS:
+        form = reader.u8()
+        if form not in (_BY_ADOPTIONS, _BY_ORDER):
             raise BadEncoding("retire: it is of an unknown form")
-        retirement = cls(tuple(reader.lv32() for _ in range(reader.u16be())))
+        dones = tuple(reader.lv32() for _ in range(reader.u16be()))
+        order, policy_file = (reader.lv32(), reader.lv32()) if form == _BY_ORDER else (b"", b"")
         reader.end()
-        return retirement
+        if form == _BY_ORDER and not order:
+            raise BadEncoding("retire: an order is wanted")
+        return cls(dones, order, policy_file)
 
     def successor_in(self, replaced: Replaced) -> EpochHash:
         """For the sake of which epoch, as the first DONE says; nothing is checked yet.
@@ -64,11 +85,13 @@ class Retirement:
         payload = parse_envelope(self.dones[0]).payload
         return Done.from_bytes(payload, replaced.terms.group).epoch_hash
 
-    def check(self, replaced: Replaced, keys: KeyBook) -> Retired:
-        """W holders have adopted one successor of `replaced` (step 6.5.7).
+    def check(self, replaced: Replaced, keys: KeyBook, lost: Collection[int]) -> Retired:
+        """W holders have adopted one successor of `replaced` (step 6.5.7), or 6.5.9.
 
         Args:
             keys: of the roster that the successor names, and those that have replaced them since.
+            lost: `replaced_in` that epoch: no order rests on what they said. Of what was believed
+                once already: nobody.
 
         Raises:
             BadInput, InvalidSignature: they have not.
@@ -77,12 +100,27 @@ class Retirement:
         dones = [adoption_in(source, replaced, keys) for source in self.dones]
         adopters = [parse_envelope(source).address.sender for source in self.dones]
         require_ascending(adopters, sizes.n)
-        if len(dones) < sizes.adopt:
-            raise BadInput(f"retire: {len(dones)} holders adopted, {sizes.adopt} are wanted")
+        wanted = 1 if self.order else sizes.adopt
+        if len(dones) < wanted:
+            raise BadInput(f"retire: {len(dones)} holders adopted, {wanted} are wanted")
         first = dones[0]
         if any((d.attempt, d.epoch_hash) != (first.attempt, first.epoch_hash) for d in dones):
             raise BadInput("retire: not all adopted the same successor in the same attempt")
-        return Retired(first.attempt, first.epoch_hash, tuple(adopters))
+        retired = Retired(first.attempt, first.epoch_hash, tuple(adopters))
+        return self._ordered(retired, replaced, keys, lost) if self.order else retired
+
+    def _ordered(
+        self, retired: Retired, replaced: Replaced, keys: KeyBook, lost: Collection[int]
+    ) -> Retired:
+        """That, with an order that rests on exactly these DONEs (step 6.5.9)."""
+        order = Order.from_bytes(self.order)
+        check_terms(order, replaced, lost)
+        if (order.attempt, order.successor) != (retired.attempt, retired.successor):
+            raise BadInput("retire: the order is about another successor or attempt")
+        if order.counted != retired.adopters:
+            raise BadInput("retire: the order counts other holders")
+        check_order(order, replaced, self.policy_file, keys)
+        return replace(retired, order=order)
 
 
 def adoption_in(source: bytes, replaced: Replaced, keys: KeyBook) -> Done:

@@ -88,6 +88,7 @@ REPAIR_DONE: Final = _kind("DONE", Protocol.REPAIR, 5, _KIB, Key.IDENTITY)
 
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
+ORDER: Final = _kind("ORDER", Protocol.ADMINISTRATION, 2, 64 * _KIB, Key.CHANNEL, Key.COORDINATOR)
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
 WALLET_DESTROYED: Final = _kind("DESTROYED", Protocol.ADMINISTRATION, 7, 64 * _KIB, Key.IDENTITY)
 
@@ -120,6 +121,7 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         REPAIR_ACK,
         REPAIR_DONE,
         CHANNEL,
+        ORDER,
         DESTROY,
         WALLET_DESTROYED,
     )

@@ -498,10 +498,10 @@ def test_all_of_a_succession_verifies_under_the_roster_that_it_makes() -> None:
     assert certificate.amendments == tuple(attempt.amendments())
     assert certificate.verify_for(attempt.first, made_lineage()).members == (1, LOST)
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, LOST)))
-    assert retirement.check(attempt.first, proposed.keys).successor == certificate.body.hash
+    assert retirement.check(attempt.first, proposed.keys, ()).successor == certificate.body.hash
     assert destroyed_in(attempt.destroyed(LOST), attempt.first, proposed.keys)
     for check in (
-        lambda: retirement.check(attempt.first, attempt.keys),
+        lambda: retirement.check(attempt.first, attempt.keys, ()),
         lambda: destroyed_in(attempt.destroyed(LOST), attempt.first, attempt.keys),
     ):
         with pytest.raises(InvalidSignature):

@@ -239,7 +239,7 @@ def test_every_member_has_acknowledged() -> None:
 def test_a_retirement_tells_what_it_is_for() -> None:
     attempt, certificate = honest()
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, 3)))
-    retired = Retirement.from_bytes(retirement.to_bytes()).check(attempt.first, attempt.keys)
+    retired = Retirement.from_bytes(retirement.to_bytes()).check(attempt.first, attempt.keys, ())
     assert (retired.attempt, retired.successor) == (attempt.attempt(), certificate.body.hash)
     assert retired.adopters == (1, 2, 3)
 
@@ -247,7 +247,7 @@ def test_a_retirement_tells_what_it_is_for() -> None:
 def retirement_refused(dones: list[bytes]) -> str:
     attempt, _ = honest()
     with pytest.raises((BadInput, InvalidSignature)) as refusal:
-        Retirement(tuple(dones)).check(attempt.first, attempt.keys)
+        Retirement(tuple(dones)).check(attempt.first, attempt.keys, ())
     return str(refusal.value)
 
 
@@ -305,7 +305,7 @@ def test_an_adoption_is_signed_by_its_holder_for_this_epoch() -> None:
 
 def test_an_unknown_form_of_retirement_is_refused() -> None:
     with pytest.raises(BadEncoding, match="unknown form"):
-        Retirement.from_bytes(u8(1) + u16be(0))
+        Retirement.from_bytes(u8(2) + u16be(0))
     with pytest.raises(BadEncoding):
         Retirement.from_bytes(u8(0) + u16be(0) + b"x")
 

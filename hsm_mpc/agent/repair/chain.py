@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -17,6 +17,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -109,7 +110,8 @@ def _verified(
     for before, body, succession in zip(bodies, bodies[1:], chain.successions, strict=False):
         keys = lineage.since(body.terms.roster_hash)
         if succession.retirement or succession is not chain.successions[-1]:
-            _check_retired(before, body, succession.retirement, keys)
+            lost = replaced_in(lineage, before.hash)
+            _check_retired(before, body, succession.retirement, keys, lost)
         said[before.hash] = {
             **_own_done(holder.me, before, dones, lineage.since(before.terms.roster_hash)),
             **_own_destroyed(holder.me, before, succession.destroyed, keys),
@@ -141,8 +143,10 @@ def _succeeding(
     return bodies, lineage.merged_with(told.amendments), made_in
 
 
-def _check_retired(before: EpochBody, body: EpochBody, retirement: bytes, keys: KeyBook) -> None:
-    if Retirement.from_bytes(retirement).check(before, keys).successor != body.hash:
+def _check_retired(
+    before: EpochBody, body: EpochBody, retirement: bytes, keys: KeyBook, lost: Collection[int]
+) -> None:
+    if Retirement.from_bytes(retirement).check(before, keys, lost).successor != body.hash:
         raise Tampered("an epoch was retired for another one")
 
 

@@ -166,7 +166,7 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
     try:
         replaced = EpochBody.from_bytes(before)
         keys = live.holder.keys_since(live.body)
-        retired = Retirement.from_bytes(ask.retirement).check(replaced, keys)
+        retired = Retirement.from_bytes(ask.retirement).check(replaced, keys, ())
     except (BadInput, InvalidSignature) as broken:
         raise Refused(
             "not-retired", f"the epoch before is not proven retired: {broken}"

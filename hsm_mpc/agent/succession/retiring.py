@@ -14,10 +14,13 @@ from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.succession.adopting import certificate_in, done_of, senders_of, share_of
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
+from hsm_mpc.agent.succession.votes import obey
 from hsm_mpc.agent.wallets import HeldEpoch, body_of
+from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BadInput,
@@ -35,6 +38,7 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -57,6 +61,7 @@ def begin(
         transcript: what made it, for a holder without a share of it; else empty.
 
     Raises:
+        Refused: `other-vote` or `other-order`: an order that this holder does not obey.
         ProtocolAbort: it is no proof; nobody is to blame. Or a dealing for this holder is bad.
         NotReady: this holder has no share of the successor: certificate and transcript are wanted.
         Tampered: the own share of the successor does not open: nothing is destroyed.
@@ -64,6 +69,9 @@ def begin(
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
     retired, payload, shown = _retired_in(live, source, certificate)
+    register = live.register
+    if retired.order is not None:
+        register = obey(register, retired.attempt, retired.successor)
     _take_successor(live, suite, retired, shown, transcript)
     live.audit(
         "epoch-retiring",
@@ -71,11 +79,21 @@ def begin(
             "successor": retired.successor.hex(),
             "attempt": retired.attempt.to_bytes().hex(),
             "adopters": list(retired.adopters),
+            **_ordered(retired.order),
         },
     )
+    if register != live.register:
+        live.holder.registers.write(live.wallet_id, register)
     if live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT) is None:
         live.epochs.keep(live.body.hash, EpochDocument.RETIREMENT, payload)
     live.epochs.change(replace(live.held.record, state=EpochState.RETIRING))
+
+
+def _ordered(order: Order | None) -> dict[str, Json]:
+    """What the audit log says of an order that is obeyed."""
+    if order is None:
+        return {}
+    return {"order": order.terms.hex(), "suspects": list(order.suspects), "reason": order.reason}
 
 
 def finish(live: LiveEpoch) -> bytes:
@@ -131,7 +149,9 @@ def _retired_in(
     retirement = decoded(message, Retirement.from_bytes)
     try:
         shown = _successor_shown(live, retirement.successor_in(live.body), certificate)
-        retired = retirement.check(live.body, _keys_of_successor(live, shown))
+        lineage = live.lineage if shown is None else live.lineage_after(shown[1])
+        keys = _keys_of_successor(lineage, shown)
+        retired = retirement.check(live.body, keys, replaced_in(lineage, live.body.hash))
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
     expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
@@ -147,12 +167,11 @@ def _successor_shown(live: LiveEpoch, h: EpochHash, certificate: bytes) -> _Show
     return certificate_in(live, parse_envelope(certificate).payload) if certificate else None
 
 
-def _keys_of_successor(live: LiveEpoch, shown: _Shown | None) -> KeyBook:
+def _keys_of_successor(lineage: Lineage, shown: _Shown | None) -> KeyBook:
     """Under the roster that the successor names, and since, as far as it is known here."""
     if shown is None:
-        return live.lineage.newest
-    certified, made_in = shown
-    return live.lineage_after(made_in).since(certified.body.terms.roster_hash)
+        return lineage.newest
+    return lineage.since(shown[0].body.terms.roster_hash)
 
 
 def _take_successor(
@@ -190,7 +209,7 @@ def kept_retirement(
         h = retirement.successor_in(replaced)
         encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.BODY)
         successor = body_of(h, encoded or b"")
-        return retirement.check(replaced, lineage.since(successor.terms.roster_hash))
+        return retirement.check(replaced, lineage.since(successor.terms.roster_hash), ())
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
 
