@@ -9,6 +9,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
@@ -17,7 +18,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import ORDER_REPAIR
+from hsm_mpc.wire.rounds import ORDER, ORDER_REPAIR
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -74,6 +75,7 @@ class HolderDesk:
         self._successions = successions
         self._destructions = destructions
         self._repairs = repairs
+        self._orders = OrderDesk(holder, ceremonies, successions)
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -112,12 +114,14 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file, DESTROY, or ORDER-REPAIR → u8(1): this holder takes part;
-        u8(0): its operator is asked.
+        """PROPOSAL and policy file, DESTROY, ORDER, or ORDER-REPAIR → u8(1): this holder takes
+        part; u8(0): its operator is asked.
         """
         if len(parts) == 1:
-            is_repair = parse_envelope(parts[0]).kind is ORDER_REPAIR
-            desk = self._repairs if is_repair else self._destructions
+            kind = parse_envelope(parts[0]).kind
+            if kind is ORDER:
+                return (u8(self._orders.consider(parts[0])),)
+            desk = self._repairs if kind is ORDER_REPAIR else self._destructions
             return (u8(desk.consider(parts[0])),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
@@ -219,9 +223,10 @@ class HolderDesk:
         return self._repairs.offer(chain, policy_file, clients)
 
     def _countersign(self, parts: Parts) -> Sequence[bytes]:
-        """ORDER-REPAIR → the own signature of it."""
+        """ORDER, or ORDER-REPAIR → the own signature of it."""
         (order,) = _exactly(1, parts)
-        return (self._repairs.countersign(order),)
+        desk = self._orders if parse_envelope(order).kind is ORDER else self._repairs
+        return (desk.countersign(order),)
 
     def _split(self, parts: Parts) -> Sequence[bytes]:
         """ORDER-REPAIR, n DONEs → R1."""
