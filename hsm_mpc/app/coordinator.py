@@ -21,6 +21,7 @@ from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.metrics import WalletMetrics, told_at
+from hsm_mpc.coordinator.ordering import Orderer
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
@@ -119,6 +120,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             refresher=refresher,
             destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
             repairer=Repairer(links, registry, refresher, config.number, key.sign, _seconds),
+            orderer=Orderer(links, registry, refresher, config.number, key.sign, _seconds),
         )
         clear_stale(config.listen)
         os.umask(0o177)  # the socket is this user's

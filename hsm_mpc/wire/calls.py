@@ -83,6 +83,8 @@ class CoordinatorMethod(IntEnum):
     SUCCESSIONS = 7
     DESTROY = 8
     REPAIR = 9
+    PLAN_ORDER = 12
+    ORDER = 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,8 +43,12 @@ class Ruled(Ceremony):
         return replace(super().proposal(), policy_hash=digest)
 
 
-@cache
 def refresh(policy_file: bytes = TWO_OF_THREE) -> Refresh:
+    return _refresh(policy_file)
+
+
+@cache
+def _refresh(policy_file: bytes) -> Refresh:
     made = Refresh()
     if policy_file == TWO_OF_THREE:
         made.ceremony = Ruled()
