@@ -13,18 +13,24 @@ from hsm_mpc.agent.consents import Consents, Waiting
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.shares import at_rest
+from hsm_mpc.app.shown_order import (
+    PlannedAdministrators,
+    ShownOrder,
+    planned_administrators,
+    shown_order,
+)
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
-from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.policy_file import policy as policy_in
 from hsm_mpc.roster import fingerprint_words
 
-Kind = Literal["create", "destroy", "repair"]
+Kind = Literal["create", "destroy", "order", "repair"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -50,14 +56,6 @@ class PlannedClient:
     name: str
     request_key: str
     """In hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedAdministrators:
-    """Any `threshold` of these keys, in hex."""
-
-    threshold: int
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +117,7 @@ class ShownPlan:
     create: PlannedWallet | None
     destroy: PlannedEnd | None
     repair: PlannedRepair | None
+    order: ShownOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +227,15 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
+        order=_order(asked, each.named, consents) if isinstance(asked, Order) else None,
     )
 
 
 def _kind(asked: Planned) -> Kind:
     if isinstance(asked, Proposal):
         return "create"
+    if isinstance(asked, Order):
+        return "order"
     return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
@@ -252,7 +254,7 @@ def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
         policy_sha256=proposal.policy_hash.hex(),
         policy=policy_file.decode(),
         permissions=tuple(sorted(each.value for each in policy.permissions)),
-        administrators=_administrators(policy.administrators),
+        administrators=planned_administrators(policy.administrators),
         clients=tuple(
             PlannedClient(client.name, client.key.encoded.hex())
             for client in proposal.clients.clients
@@ -260,11 +262,9 @@ def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
     )
 
 
-def _administrators(administrators: Administrators | None) -> PlannedAdministrators | None:
-    if administrators is None:
-        return None
-    keys = tuple(key.encoded.hex() for key in administrators.keys)
-    return PlannedAdministrators(administrators.threshold, keys)
+def _order(order: Order, encoded: bytes, consents: Consents) -> ShownOrder:
+    body = EpochBody.from_bytes(encoded)
+    return shown_order(order, body, consents.roster_of(body.terms), None)
 
 
 def _end(order: Destroy, encoded: bytes) -> PlannedEnd:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
@@ -30,6 +31,15 @@ class Destruction:
 
 
 @dataclass(frozen=True, slots=True)
+class ToldOrder:
+    """Administrators have overruled a confirmation that was missing."""
+
+    counted: tuple[str, ...]
+    suspects: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToldEpoch:
     """One epoch, and how far its end has come."""
 
@@ -45,6 +55,8 @@ class ToldEpoch:
     """Who has another HSM since this epoch."""
     lost: tuple[str, ...] = ()
     """Whose HSM was lost while it lived: whoever finds that one may open one share of it."""
+    order: ToldOrder | None = None
+    """By which it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +134,11 @@ def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
         ),
         replaced=tuple(named(index) for index in link.replaced),
         lost=tuple(named(index) for index in link.lost),
+        order=None if link.order is None else _told_order(link.order, roster),
     )
+
+
+def _told_order(order: Order, roster: Roster) -> ToldOrder:
+    counted = tuple(roster.member(index).name for index in order.counted)
+    suspects = tuple(roster.member(index).name for index in order.suspects)
+    return ToldOrder(counted, suspects, order.reason)

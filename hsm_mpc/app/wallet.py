@@ -44,6 +44,10 @@ class Retired:
     """Whose confirmation of the new epoch is missing, or of the destruction of the old key."""
     lost: tuple[str, ...]
     """Whose HSM was lost while it lived: that one may have its key still."""
+    ordered: bool = False
+    """Whether administrators have ordered its end although a confirmation was missing."""
+    suspects: tuple[str, ...] = ()
+    """Whom that order suspects."""
     until: None = None
     """When a key is destroyed that a service keeps for some time: none of this version does."""
 
@@ -151,7 +155,7 @@ def create(
     with connected(config_path) as client:
         _require_whole_roster(client.roster, holders)
         policy_file = _policy_file(policy_path, _scheme(scheme), in_lab=client.roster.lab)
-        return _shown(client, client.create(name, _scheme(scheme), threshold, policy_file))
+        return shown_wallet(client, client.create(name, _scheme(scheme), threshold, policy_file))
 
 
 def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
@@ -166,7 +170,7 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
     """
     with connected(config_path) as client:
         indices = sorted({client.roster.index_of(each) for each in absent})
-        return _shown(client, client.refresh(name, indices))
+        return shown_wallet(client, client.refresh(name, indices))
 
 
 def repair(config_path: File, name: str, holder: str) -> ShownWallet:
@@ -177,7 +181,7 @@ def repair(config_path: File, name: str, holder: str) -> ShownWallet:
         Others: as `WalletClient.repair`.
     """
     with connected(config_path) as client:
-        return _shown(client, client.repair(name, client.roster.index_of(holder)))
+        return shown_wallet(client, client.repair(name, client.roster.index_of(holder)))
 
 
 def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
@@ -192,7 +196,7 @@ def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
 def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
-        return _shown(client, client.show(name))
+        return shown_wallet(client, client.show(name))
 
 
 def every(config_path: File) -> Wallets:
@@ -271,7 +275,8 @@ def message_in(file: File) -> bytes:
     return _content(file, _LARGEST_MESSAGE)
 
 
-def _shown(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
+def shown_wallet(client: WalletClient, wallet: VerifiedWallet) -> ShownWallet:
+    """A verified wallet, for people."""
     body, key = wallet.body, wallet.key
     shown = ShownWallet(
         name=wallet.name,
@@ -302,7 +307,15 @@ def _retired(client: WalletClient, wallet: VerifiedWallet) -> Retired | None:
     missing = _names(client, newest.waiting_for)
     done = newest.retired and not missing
     lost = _names(client, newest.replaced)
-    return Retired(wallet.body.epoch - 1, "done" if done else "waiting", missing, lost)
+    order = newest.order
+    return Retired(
+        epoch=wallet.body.epoch - 1,
+        state="done" if done else "waiting",
+        waiting_for=missing,
+        lost=lost,
+        ordered=order is not None,
+        suspects=() if order is None else _names(client, order.suspects),
+    )
 
 
 def _names(client: WalletClient, indices: Sequence[int]) -> tuple[str, ...]:

@@ -114,12 +114,13 @@ def test_a_row_for_each_holder_and_a_column_for_each_epoch() -> None:
         ["h3", "×", "●", "·"],
     ]
     assert len({len(line) for line in lines[3:7]}) == 1
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "epoch 1: new shares by h1, h2",
         "  key of h1 destroyed at 2026-03-01T12:00:00Z",
         "  retired; not destroyed yet by h2, h3",
         "epoch 2: new shares by h1, h2",
         "  not confirmed by h3",
+        f"  its hash is {bytes(32).hex()}",
     ]
 
 
