@@ -116,7 +116,8 @@ def _sentences(epoch: ToldEpoch, told: ToldHistory) -> list[str]:
     without = sorted(everybody - set(epoch.holders))
     if without:
         lines.append(f"  not confirmed by {', '.join(without)}")
-        lines.append(f"  its hash is {epoch.epoch_hash.hex()}")
+        if epoch is told.epochs[-1]:  # what `wallet order` calls it
+            lines.append(f"  its hash is {epoch.epoch_hash.hex()}")
     lines += [
         f"  key of {each.holder} destroyed at {each.at:%Y-%m-%dT%H:%M:%SZ}"
         for each in epoch.destroyed
