@@ -20,7 +20,9 @@ from hsm_mpc.app.shown_order import ShownOrder, shown_order
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.repair_order import OrderSignature
 from hsm_mpc.errors import BackendError, BadInput, Refused
+from hsm_mpc.regular import replace_private
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.steps import step
 from hsm_mpc.tags import Tag
 
 _ARENA_BYTES: Final = 16 * 1024
@@ -102,19 +104,26 @@ def _remember(file: Path, order: Order) -> None:
     """
     epoch, line = order.epoch_hash.hex(), f"{order.epoch_hash.hex()} {order.successor.hex()}"
     try:
-        with file.open("a+") as opened:
-            opened.seek(0)
-            signed = [each for each in opened.read().splitlines() if each.startswith(epoch)]
-            if any(each != line for each in signed):
-                raise Refused(
-                    "other-order", f"this key has ordered another successor of that epoch: {file}"
-                )
-            if not signed:
-                opened.write(line + "\n")
-                opened.flush()
-                os.fsync(opened.fileno())
-    except OSError as failure:
-        raise BackendError(f"{file}: {failure.strerror}") from failure
+        known = file.read_text("ascii").splitlines() if file.exists() else []
+        signed = [each for each in known if each.startswith(epoch)]
+        if any(each != line for each in signed):
+            raise Refused(
+                "other-order", f"this key has ordered another successor of that epoch: {file}"
+            )
+        if not signed:
+            with step("orders.remember"):
+                _replace(file, "".join(f"{each}\n" for each in (*known, line)))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise BackendError(f"{file}: {failure}") from failure
+
+
+def _replace(file: Path, text: str) -> None:
+    replace_private(file, text.encode("ascii"))
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 @contextmanager

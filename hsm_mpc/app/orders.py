@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,8 +118,6 @@ def write_new(file: Path, content: bytes) -> None:
     try:
         with file.open("xb") as opened:
             opened.write(content)
-            opened.flush()
-            os.fsync(opened.fileno())
     except OSError as failure:
         raise BadInput(f"{file}: {failure.strerror}") from failure
 

@@ -12,6 +12,7 @@ from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.order_plan import OrderPlan
+from tests.software_identity import p256_key
 from tests.succession.test_ordering import NOBODY, TWO_OF_THREE, order, refresh
 
 ASKED = AskedOrder(refresh().body().hash, (3,), "h3 does not come back", margin_accepted=True)
@@ -37,7 +38,7 @@ def test_it_says_who_signs() -> None:
 
 WRONG: dict[str, Callable[[OrderPlan], OrderPlan]] = {
     "another epoch's body": lambda of: replace(of, body=refresh().body()),
-    "another roster": lambda of: replace(of, roster=replace(of.roster, version=9)),
+    "another roster": lambda of: replace(of, roster=of.roster.with_key(2, p256_key(63).public)),
     "another policy": lambda of: replace(of, policy_file=NOBODY),
     "no margin": lambda of: replace(of, order=replace(of.order, margin_accepted=False)),
     "too few": lambda of: replace(of, order=replace(of.order, counted=(1,))),

@@ -18,7 +18,7 @@ from hsm_mpc.encoding import lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, InvalidSignature
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.succession.ordering import check_terms, replaced_in
+from hsm_mpc.succession.ordering import check_terms, replaced_in, signature_in
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
@@ -260,3 +260,11 @@ def test_a_flipped_bit_anywhere_is_found() -> None:
         forged[at] ^= 1
         with pytest.raises(HsmMpcError):
             Retirement.from_bytes(bytes(forged)).check(of.first, of.keys, ())
+
+
+def test_a_signature_travels_by_itself() -> None:
+    one = signature(order(), 1, ADMINISTRATORS[1])
+    assert signature_in(one.to_bytes()) == one
+    for wrong in (one.to_bytes()[:-1], one.to_bytes() + b"x", b""):
+        with pytest.raises(BadEncoding):
+            signature_in(wrong)
