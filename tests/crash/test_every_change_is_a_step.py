@@ -70,7 +70,9 @@ OF_ONE_STEP = {
     *("registry.plan", "registry.drop-plan", "registry.destroyed", "registry.repaired"),
     "registry.lineage",
 }
-"""Files of clients, administrators and coordinators: a seed, what was ordered, evidence, a database (test_files_of_one_step.py)."""
+"""Files of clients, administrators and coordinators: a seed, what was ordered, evidence, a database
+(test_files_of_one_step.py).
+"""
 
 
 def test_every_durable_write_and_hsm_call_stands_in_a_step() -> None:
