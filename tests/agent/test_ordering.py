@@ -9,6 +9,7 @@ import pytest
 
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.errors import (
@@ -212,6 +213,19 @@ def test_register_says_adoption_and_order_in_one_writing(
     assert has_retired(world, refreshing, 3)
 
 
+def test_who_died_before_it_said_done_joins_on_where_nothing_was_ordered(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Its register says the adoption, and its disk what proves it."""
+    refreshing.adopt(1)
+    acting = world.parties[1].acting
+    attempts = acting.attempts(refreshing.replaced.terms.wallet_id)
+    (attempts._path(refreshing.attempt.to_bytes()) / AttemptDocument.DONE.value).unlink()
+    world.restarted(1)
+    refreshing.begin()
+    assert refreshing.join(1)[2]
+
+
 def test_who_has_said_done_joins_on_although_it_was_ordered(
     world: World, ruled_by_holders: Refreshing
 ) -> None:
@@ -333,6 +347,24 @@ def test_each_after_its_own_operators_consent(world: World, ruled_by_holders: Re
     refreshing.retirement = retirement(countersigned(world, order), adopted(refreshing), LAB_POLICY)
     refreshing.retire(1)
     assert world.parties[1].ceremonies.consents.waiting() == []
+
+
+def test_only_an_order_ends_with_the_epoch_that_it_is_about(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    """A plan about the successor that was adopted waits on, while the register names the epoch."""
+    refreshing = ruled_by_holders
+    wallet_id = refreshing.replaced.terms.wallet_id
+    end = Destroy(wallet_id, refreshing.successor.hash, "we move", world.clock() + 600, b"n" * 32)
+    consents = world.parties[1].ceremonies.consents
+    for plan, body in (
+        (Plan.of(end), refreshing.successor),
+        (Plan.of(wished(refreshing)), refreshing.replaced),
+        (Plan.of(wished(refreshing, epoch_hash=end.epoch_hash)), refreshing.successor),
+    ):
+        with pytest.raises(Refused):
+            consents.require(plan, body.to_bytes())
+    assert {each.asked for each in consents.waiting()} == {end, wished(refreshing)}
 
 
 def test_holders_do_not_sign_for_administrators(world: World, refreshing: Refreshing) -> None:

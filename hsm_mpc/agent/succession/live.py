@@ -124,10 +124,8 @@ class LiveEpoch:
         """Whether a successor was taken by an order, and a crash came before the retirement was
         kept: this holder has said no DONE that would prove its adoption (steps 6.5.2, 6.5.9).
         """
-        adopted = self.register.adopted
-        if self.register.order is None or adopted is None:
-            return False
-        return self.attempts.kept(adopted.attempt, AttemptDocument.DONE) is None
+        vote = self.register.adopted if self.register.order is not None else None
+        return vote is not None and (self.attempts.kept(vote.attempt, AttemptDocument.DONE) is None)
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line about this epoch, before what it tells of takes effect."""
