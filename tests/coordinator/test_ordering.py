@@ -10,15 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from hsm_mpc.agent.repair import chain as repair_chain
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.client import history, verified
+from hsm_mpc.client.history import verified_history
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.client.verified import VerifiedWallet
+from hsm_mpc.coordinator import recovery
 from hsm_mpc.errors import (
     BackendError,
     BadInput,
     InvalidSignature,
     NotReady,
+    ProtocolAbort,
     QuorumUnreachable,
     Refused,
     Tampered,
@@ -28,6 +33,7 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import CoordinatorMethod, HolderMethod
+from hsm_mpc.wire.channels import KeyBook
 from tests.agent.making import keks
 from tests.agent.ordering import TWO_OF_THREE, by_administrators
 from tests.agent.simulate import LAB_POLICY, World, new_token
@@ -143,6 +149,18 @@ def test_the_same_order_is_shown_as_long_as_the_same_is_wished_for(office: Offic
     assert office.client.plan_order("treasury", asked(waits, 3)).to_bytes() == plan.to_bytes()
 
 
+def test_a_plan_for_something_else_waits_beside_it(office: Office) -> None:
+    office.made()
+    office.world.asking = frozenset([1])
+    run_shielded(partial(office.world.restarted, 1))
+    waits = waiting(office, 3)
+    with pytest.raises(NotReady):
+        office.client.destroy("treasury", "we move")
+    plan = office.client.plan_order("treasury", asked(waits, 3))
+    assert len(office.registry.plans("treasury")) == 2
+    assert office.client.plan_order("treasury", asked(waits, 3)) == plan
+
+
 def test_who_comes_back_while_an_order_is_signed_changes_nothing(five: Office) -> None:
     """Who goes is named, and the order is another one."""
     waits = waiting(five, 4, 5)
@@ -180,8 +198,12 @@ def test_who_does_not_open_its_share_has_to_be_named(five: Office) -> None:
     assert five.client.plan_order("treasury", asked(waits, 2, 5)).order.counted == (1, 3, 4)
 
 
-@pytest.mark.parametrize("part", [0, 2, None])
-def test_who_tells_something_else_has_not_opened_it(five: Office, part: int | None) -> None:
+@pytest.mark.parametrize(
+    ("part", "whose"), [(0, 2), (2, 1), (2, 2), (None, 2)], ids=["policy", "another", "old", "less"]
+)
+def test_who_tells_something_else_has_not_opened_it(
+    five: Office, part: int | None, whose: int
+) -> None:
     waits = waiting(five, 5)
 
     def lying(
@@ -192,7 +214,7 @@ def test_who_tells_something_else_has_not_opened_it(five: Office, part: int | No
             return tuple(answer)
         if part is None:
             return tuple(answer[:3])
-        other = {0: b"version: 1", 2: five.registry.all()[0].dones[1]}
+        other = {0: b"version: 1", 2: five.registry.all()[0].dones[whose - 1]}
         answer[part] = other[part]
         return tuple(answer)
 
@@ -200,6 +222,34 @@ def test_who_tells_something_else_has_not_opened_it(five: Office, part: int | No
     with pytest.raises(NotReady) as not_yet:
         five.client.plan_order("treasury", asked(waits, 5))
     assert not_yet.value.waiting_for == ("h2",)
+
+
+def test_who_has_another_hsm_since_is_not_counted(
+    office: Office, hsm_module: Module, pin_arena: Arena
+) -> None:
+    """Step 6.6.5: it was repaired in the epoch that goes, and may have forgotten a vote."""
+    office.made()
+    token = new_token(hsm_module, pin_arena)
+    run_shielded(partial(office.world.replaced, 1, token))
+
+    def never(
+        method: HolderMethod, parts: Parts, honest: partial[tuple[bytes, ...]]
+    ) -> tuple[bytes, ...]:
+        if method is HolderMethod.JOIN:
+            raise BackendError("it goes away")
+        return honest(parts)
+
+    office.links[3].tamper = never  # type: ignore[assignment]
+    with pytest.raises(BackendError):
+        office.client.repair("treasury", 1)
+    waits = waiting(office, 3)
+    with pytest.raises(QuorumUnreachable, match="1 holders count") as unreachable:
+        office.client.plan_order("treasury", asked(waits, 3))
+    assert unreachable.value.waiting_for == ("h1", "h3")
+    office.links[3].tamper = None
+    back(office, 3)
+    assert ended(office.client.show("treasury")) == (True, ())
+    throw_away(token)
 
 
 def test_fewer_than_sign_order_nothing(office: Office) -> None:
@@ -369,6 +419,54 @@ def test_after_an_order_a_lost_store_is_repaired(office: Office) -> None:
     repaired = office.client.repair("treasury", 3)
     assert (repaired.body.epoch, ended(repaired)) == (2, (True, ()))
     signs_in_every_pair(office)
+
+
+# Whoever checks an order heeds who was replaced
+
+
+def counting_nobody(lineage: object, h: EpochHash) -> frozenset[int]:
+    """As if both that were counted had another HSM since."""
+    return frozenset({1, 2})
+
+
+def test_a_client_counts_no_replaced_holder(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.made()
+    ordered(office, asked(waiting(office, 3), 3))
+    chain, keys = office.client.chain("treasury"), KeyBook(office.world.roster, {})
+    assert verified_history(chain, keys, office.world.clock()).links[0].order is not None
+    monkeypatch.setattr(verified, "replaced_in", counting_nobody)
+    monkeypatch.setattr(history, "replaced_in", counting_nobody)
+    with pytest.raises(Tampered, match="0 holders count"):
+        office.client.show("treasury")
+    with pytest.raises(Tampered, match="0 holders count"):
+        verified_history(chain, keys, office.world.clock())
+
+
+def test_a_coordinator_that_lost_all_counts_no_replaced_holder(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.made()
+    ordered(office, asked(waiting(office, 3), 3))
+    monkeypatch.setattr(recovery, "replaced_in", counting_nobody)
+    with Office.opened(office.world, tmp_path / "another") as another:
+        another.links[3].down = True
+        another.recovery.from_all()
+        (wallet,) = another.registry.all()
+        assert another.registry.successions(wallet.wallet_id) == ()
+
+
+def test_a_holder_that_lost_its_store_counts_no_replaced_holder(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office.made()
+    ordered(office, asked(waiting(office, 3), 3))
+    lose_store(office, 3)
+    office.links[3].down = False
+    monkeypatch.setattr(repair_chain, "replaced_in", counting_nobody)
+    with pytest.raises(ProtocolAbort, match="0 holders count"):
+        office.client.repair("treasury", 3)
 
 
 # What a client believes
