@@ -500,6 +500,8 @@ def test_a_client_sees_the_order_that_was_carried_out(office: Office) -> None:
     office.coordinator.lie = nothing  # type: ignore[assignment]
     with pytest.raises(Tampered, match="no such order"):
         office.client.order("treasury", order, [])
+    with pytest.raises(BadInput, match="a name is"):
+        office.client.order("Schatz\u00e4mter", order, [])
     office.client.order("treasury", order, [])
     office.coordinator.lie = nothing  # type: ignore[assignment]
     with pytest.raises(Tampered, match="no such order"):
