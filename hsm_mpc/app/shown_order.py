@@ -29,9 +29,10 @@ class ShownOrder:
     scheme: str
     epoch: int
     """The one that goes."""
-    epoch_hash: bytes
-    successor: bytes
-    """Hash of the epoch that takes its place."""
+    epoch_hash: str
+    """In hex."""
+    successor: str
+    """Hash of the epoch that takes its place, in hex."""
     counted: tuple[str, ...]
     """Who has confirmed that one, and is vouched for."""
     suspects: tuple[str, ...]
@@ -53,8 +54,8 @@ def shown_order(
         wallet=body.terms.name,
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,
-        epoch_hash=body.hash,
-        successor=order.successor,
+        epoch_hash=body.hash.hex(),
+        successor=order.successor.hex(),
         counted=tuple(roster.member(index).name for index in order.counted),
         suspects=tuple(roster.member(index).name for index in order.suspects),
         reason=order.reason,

@@ -19,8 +19,8 @@ def lines_of(order: ShownOrder) -> list[str]:
         f"suspected    {', '.join(order.suspects) or 'nobody'}",
         f"counted      {', '.join(order.counted)}: each has confirmed epoch {after}",
         f"margin       {_margin(order)}",
-        f"ends         epoch {order.epoch}, {order.epoch_hash.hex()}",
-        f"goes on in   epoch {after}, {order.successor.hex()}",
+        f"ends         epoch {order.epoch}, {order.epoch_hash}",
+        f"goes on in   epoch {after}, {order.successor}",
         f"order        wallet {order.wallet}: {order.scheme}, any {order.threshold} sign; the keys "
         f"of epoch {order.epoch} go without {', '.join(order.suspects) or 'the others'}",
         "             sign no second order for that epoch, and count nobody you do not vouch for",
