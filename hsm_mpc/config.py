@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hsm_mpc.errors import BadConfig, BadInput
-from hsm_mpc.policy.rules import Policy
+from hsm_mpc.policy_file import document_in
 from hsm_mpc.regular import read_regular
 
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
@@ -22,8 +20,6 @@ _LONGEST_SOCKET_PATH = 107
 """Bytes that the kernel and gRPC take."""
 _REFRESH_MIN_INTERVAL = 3600
 """Seconds; in a lab 0."""
-_NOT_YAML = (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError)
-"""What PyYAML raises: for `!!int ''` an IndexError."""
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,64}$")]
 DailyHours = Annotated[
@@ -85,18 +81,6 @@ class MemoryConfig(_Model):
     backend: Literal["auto", "memfd_secret", "locked"] = "auto"
     kib: int = Field(default=256, ge=16, le=65536)
     """Size of the arena in KiB."""
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands there twice: people read the one, programs the other."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
-        for key, count in keys.items():
-            if count > 1:
-                problem = f"key {key!r} stands there twice"
-                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
-        return super().construct_mapping(node, deep)
 
 
 class FrontConfig(_Model):
@@ -270,7 +254,7 @@ def _load(
     path: Path, model: type[_Loaded], absolute: Callable[[dict[str, Any], Path], dict[str, Any]]
 ) -> _Loaded:
     path = path.absolute()
-    document = _document(_read(path), f"configuration {path}")
+    document = document_in(_read(path), f"configuration {path}")
     if not isinstance(document, dict):
         raise BadConfig(f"configuration {path}: a mapping is wanted at the top")
     try:
@@ -286,27 +270,6 @@ def _resolved(document: dict[str, Any], names: Iterable[str], folder: Path) -> d
         if isinstance(document.get(name), str):
             resolved[name] = folder / document[name]
     return resolved
-
-
-def policy(source: bytes) -> Policy:
-    """The policy in a policy file (step 1.6.8).
-
-    Raises:
-        BadConfig: not UTF-8, which is what people are shown of it; not YAML; or no policy of a
-            known version.
-    """
-    try:
-        text = source.decode()
-    except UnicodeDecodeError as broken:
-        raise BadConfig(f"policy: not UTF-8: {broken.reason}") from broken
-    return Policy.from_document(_document(text, "policy"))
-
-
-def _document(source: bytes | str, what: str) -> object:
-    try:
-        return yaml.load(source, _StrictLoader)
-    except _NOT_YAML as failure:
-        raise BadConfig(f"{what}: not YAML: {_one_line(failure)}") from failure
 
 
 def _with_absolute_paths(document: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -342,10 +305,6 @@ def _absolute_if_relative_file(value: Any, folder: Path) -> Any:
     if isinstance(value, str) and value.startswith("./"):
         return str(folder / value)
     return value
-
-
-def _one_line(failure: Exception) -> str:
-    return " ".join(str(failure).split())
 
 
 def _first(failure: ValidationError) -> str:

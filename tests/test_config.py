@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.config import load_client, load_coordinator, load_holder, policy
+from hsm_mpc.config import load_client, load_coordinator, load_holder
 from hsm_mpc.errors import BadConfig
-from hsm_mpc.policy.rules import Permission
 
 REPOSITORY = Path(__file__).parents[1]
 MINIMAL = """\
@@ -152,30 +151,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_holder(tmp_path / "holder.yaml")
 
 
-def test_a_policy_file_is_read() -> None:
-    assert policy(b"version: 1\npermissions: [message]").permissions == {Permission.MESSAGE}
-    assert policy(b"").permissions == frozenset()
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        b"version: 1\nversion: 1",
-        b"[" * 5000,
-        b"\xff\xfe\x00",
-        b"a: 2024-13-45",
-        b"a: !!int ''",
-        b"a: !!python/object:os.system x",
-        b"? [1]\n: 2",
-        b"version: 1\npermissions: [[raw]]",
-        b"version: 2",
-    ],
-)
-def test_what_is_no_policy_is_refused(source: bytes) -> None:
-    with pytest.raises(BadConfig, match="policy"):
-        policy(source)
-
-
 def test_the_example_in_the_repository_is_read(tmp_path: Path) -> None:
     text = (REPOSITORY / "config" / "holder.softhsm.yaml").read_text("utf-8")
     assert load_holder(written(tmp_path, text)).hsm.token == "h1"
@@ -278,12 +253,3 @@ def test_the_examples_of_coordinator_and_client_are_read(tmp_path: Path) -> None
     assert set(load_coordinator(written(tmp_path, text)).holders) == {"h1", "h2", "h3"}
     text = (examples / "client.yaml").read_text("utf-8")
     assert load_client(written(tmp_path, text)).name == "treasury-desk"
-
-
-def test_a_policy_is_utf8_as_it_is_shown() -> None:
-    """YAML may be UTF-16: the bytes of a comment in it may read as another policy."""
-    comment = b"\nversion: 1\npermissions: [psbt]\n  "
-    assert len(comment) % 2 == 0
-    hidden = "\nversion: 1\npermissions: [raw]\n".encode("utf-16-le")
-    with pytest.raises(BadConfig, match="UTF-8"):
-        policy(b"\xff\xfe#\0" + comment + hidden)

@@ -12,6 +12,7 @@ from typing import Final
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Consent, Plan, Planned, consent_message
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.terms import WalletTerms
@@ -209,7 +210,14 @@ class Consents:
             begun = asked.hash in store.proposals.hashes() or wallet_id in store.wallet_ids()
             return begun or store.ended.has(wallet_id) or asked.deadline < self._holder.clock()
         decided = store.destruction(asked.wallet_id).is_decided
-        return decided or asked.deadline < self._holder.clock()
+        return decided or asked.deadline < self._holder.clock() or self._is_ended(asked)
+
+    def _is_ended(self, asked: Planned) -> bool:
+        """Whether an order is about an epoch that does not live any more."""
+        if not isinstance(asked, Order):
+            return False
+        register = self._holder.registers.read(asked.wallet_id)
+        return register is None or register.epoch_hash != asked.epoch_hash
 
 
 def _check_named(asked: Planned, named: bytes) -> None:

@@ -10,6 +10,7 @@ from hsm_mpc.agent.arrival.desk import Arrivals, Told
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
+from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
@@ -18,7 +19,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, ORDER_REPAIR
+from hsm_mpc.wire.rounds import ASK, ORDER, ORDER_REPAIR
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -77,6 +78,7 @@ class HolderDesk:
         self._destructions = destructions
         self._repairs = repairs
         self._arrivals = arrivals
+        self._orders = OrderDesk(holder, ceremonies, successions)
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -119,14 +121,16 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file; DESTROY; ORDER-REPAIR; ASK, as an old holder; or ASK, chain,
-        policy file and client list, as a new one → u8(1): this holder takes part; u8(0): its
+        """PROPOSAL and policy file; DESTROY; ORDER; ORDER-REPAIR; ASK, as an old holder; or ASK,
+        chain, policy file and client list, as a new one → u8(1): this holder takes part; u8(0): its
         operator is asked.
         """
         if len(parts) == 1:
             kind = parse_envelope(parts[0]).kind
             consider = self._destructions.consider
-            if kind is ORDER_REPAIR:
+            if kind is ORDER:
+                consider = self._orders.consider
+            elif kind is ORDER_REPAIR:
                 consider = self._repairs.consider
             elif kind is ASK:
                 consider = self._successions.consider
@@ -233,9 +237,10 @@ class HolderDesk:
         return self._repairs.offer(chain, policy_file, clients)
 
     def _countersign(self, parts: Parts) -> Sequence[bytes]:
-        """ORDER-REPAIR → the own signature of it."""
+        """ORDER, or ORDER-REPAIR → the own signature of it."""
         (order,) = _exactly(1, parts)
-        return (self._repairs.countersign(order),)
+        desk = self._orders if parse_envelope(order).kind is ORDER else self._repairs
+        return (desk.countersign(order),)
 
     def _split(self, parts: Parts) -> Sequence[bytes]:
         """ORDER-REPAIR, n DONEs → R1."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hsm_mpc import config as configuration
+from hsm_mpc import policy_file
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
@@ -98,7 +98,7 @@ def at_work(opened: OpenHolder) -> Desks:
         store=opened.store,
         channel=ChannelKeys(opened.arena, entropy, identity.key, identity.sign, seconds()),
         keys=KeyBook(roster, coordinators),
-        parse_policy=configuration.policy,
+        parse_policy=policy_file.policy,
         clock=seconds,
     )
     wallets = HeldWallets(holder)

@@ -8,24 +8,30 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final, Literal
 
-from hsm_mpc import config as configuration
 from hsm_mpc.agent.admin import AdminMethod
 from hsm_mpc.agent.consents import Consents, Waiting
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.shares import at_rest
+from hsm_mpc.app.shown_order import (
+    PlannedAdministrators,
+    ShownOrder,
+    planned_administrators,
+    shown_order,
+)
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
-from hsm_mpc.policy.rules import Administrators
+from hsm_mpc.policy_file import policy as policy_in
 from hsm_mpc.roster import Roster, fingerprint_words
 
-Kind = Literal["create", "reshare", "destroy", "repair"]
+Kind = Literal["create", "reshare", "destroy", "order", "repair"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -51,14 +57,6 @@ class PlannedClient:
     name: str
     request_key: str
     """In hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedAdministrators:
-    """Any `threshold` of these keys, in hex."""
-
-    threshold: int
-    keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +138,7 @@ class ShownPlan:
     create: PlannedWallet | None
     destroy: PlannedEnd | None
     repair: PlannedRepair | None
+    order: ShownOrder | None = None
     reshare: PlannedResharing | None = None
 
 
@@ -253,6 +252,7 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
+        order=_order(asked, each.named, consents) if isinstance(asked, Order) else None,
     )
 
 
@@ -261,11 +261,13 @@ def _kind(asked: Planned) -> Kind:
         return "create"
     if isinstance(asked, ReshareOrder):
         return "reshare"
+    if isinstance(asked, Order):
+        return "order"
     return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
 def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
-    policy = configuration.policy(policy_file)
+    policy = policy_in(policy_file)
     return PlannedWallet(
         scheme=proposal.scheme.name.lower(),
         threshold=proposal.sizes.t,
@@ -276,7 +278,7 @@ def _wallet(proposal: Proposal, policy_file: bytes) -> PlannedWallet:
         policy_sha256=proposal.policy_hash.hex(),
         policy=policy_file.decode(),
         permissions=tuple(sorted(each.value for each in policy.permissions)),
-        administrators=_administrators(policy.administrators),
+        administrators=planned_administrators(policy.administrators),
         clients=tuple(
             PlannedClient(client.name, client.key.encoded.hex())
             for client in proposal.clients.clients
@@ -307,11 +309,9 @@ def _resharing(order: ReshareOrder, encoded: bytes, consents: Consents) -> Plann
     )
 
 
-def _administrators(administrators: Administrators | None) -> PlannedAdministrators | None:
-    if administrators is None:
-        return None
-    keys = tuple(key.encoded.hex() for key in administrators.keys)
-    return PlannedAdministrators(administrators.threshold, keys)
+def _order(order: Order, encoded: bytes, consents: Consents) -> ShownOrder:
+    body = EpochBody.from_bytes(encoded)
+    return shown_order(order, body, consents.roster_of(body.terms), None)
 
 
 def _end(order: Destroy, encoded: bytes) -> PlannedEnd:

@@ -21,6 +21,7 @@ from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.metrics import WalletMetrics, told_at
+from hsm_mpc.coordinator.ordering import Orderer
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
@@ -121,6 +122,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             refresher=refresher,
             destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
             repairer=Repairer(links, registry, refresher, config.number, key.sign, _seconds),
+            orderer=Orderer(links, registry, refresher, config.number, key.sign, _seconds),
             resharer=Resharer(
                 links, registry, Rosters(channels.keys, registry), refresher, _seconds
             ),

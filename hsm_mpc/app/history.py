@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.certificates.body import EpochKind
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
@@ -28,6 +30,15 @@ class Destruction:
     holder: str
     at: datetime
     """By that holder's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToldOrder:
+    """Administrators have overruled a confirmation that was missing."""
+
+    counted: tuple[str, ...]
+    suspects: tuple[str, ...]
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class ToldEpoch:
     """Who has another HSM since this epoch."""
     lost: tuple[str, ...] = ()
     """Whose HSM was lost while it lived: whoever finds that one may open one share of it."""
+    order: ToldOrder | None = None
+    """By which it has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +139,11 @@ def _told_epoch(link: Link) -> ToldEpoch:
         destroyed=tuple(Destruction(name, moment(at)) for name, at in link.destroyed.items()),
         replaced=link.replaced,
         lost=link.lost,
+        order=None if link.order is None else _told_order(link.order, link.members),
     )
+
+
+def _told_order(order: Order, members: Sequence[str]) -> ToldOrder:
+    counted = tuple(members[index - 1] for index in order.counted)
+    suspects = tuple(members[index - 1] for index in order.suspects)
+    return ToldOrder(counted, suspects, order.reason)

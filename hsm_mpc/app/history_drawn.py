@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Final
 from xml.sax.saxutils import escape
 
-from hsm_mpc.app.history import ToldEpoch, ToldHistory
+from hsm_mpc.app.history import ToldEpoch, ToldHistory, ToldOrder
 
 _MOST_COLUMNS: Final = 20
 """In a terminal: what fits into a line, the newest."""
@@ -52,7 +52,11 @@ def text(told: ToldHistory) -> str:
         "",
         *picture(told),
         "",
-        *(line for epoch in _newest(told) for line in _sentences(epoch)),
+        *(
+            line
+            for epoch in _newest(told)
+            for line in _sentences(epoch, newest=epoch is told.epochs[-1])
+        ),
     ]
     if len(_newest(told)) < len(told.epochs):
         lines.append(f"these are the last {_MOST_COLUMNS}; --json and --svg have all")
@@ -116,7 +120,7 @@ def _marks_in(told: ToldHistory) -> list[Mark]:
     return [mark for mark in Mark if mark in there and mark is not Mark.NO_HOLDER]
 
 
-def _sentences(epoch: ToldEpoch) -> list[str]:
+def _sentences(epoch: ToldEpoch, *, newest: bool) -> list[str]:
     everybody = set(epoch.members)
     made = f"epoch {epoch.epoch}: {'made' if epoch.epoch == 0 else 'new shares'} by "
     if epoch.shared_anew:
@@ -130,15 +134,26 @@ def _sentences(epoch: ToldEpoch) -> list[str]:
     without = sorted(everybody - set(epoch.holders))
     if without:
         lines.append(f"  not confirmed by {', '.join(without)}")
+        if newest:  # what `wallet order` calls it
+            lines.append(f"  its hash is {epoch.epoch_hash.hex()}")
     lines += [
         f"  key of {each.holder} destroyed at {each.at:%Y-%m-%dT%H:%M:%SZ}"
         for each in epoch.destroyed
     ]
     lines += [f"  the lost HSM of {name} may have its key still" for name in epoch.lost]
+    if epoch.order is not None:
+        lines += _order_sentences(epoch.order)
     left = sorted(everybody - {each.holder for each in epoch.destroyed})
     if epoch.retired and left:
         lines.append(f"  retired; not destroyed yet by {', '.join(left)}")
     return lines
+
+
+def _order_sentences(order: ToldOrder) -> list[str]:
+    return [
+        f"  ended by an ORDER that counts {', '.join(order.counted)}",
+        f"  and suspects {', '.join(order.suspects) or 'nobody'}, because: {order.reason}",
+    ]
 
 
 def _cell(left: int, top: int, size: int, mark: Mark) -> list[str]:

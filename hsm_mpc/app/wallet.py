@@ -14,10 +14,10 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
-from hsm_mpc.config import policy
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import LARGEST_FILE
+from hsm_mpc.policy_file import policy
 from hsm_mpc.protocols.taproot_key import TaprootKey
 from hsm_mpc.requests import RequestType
 from hsm_mpc.roster import Roster
@@ -50,6 +50,10 @@ class Retired:
     """How many of its holders have to destroy their keys before old shares together sign no more:
     n − t + 1.
     """
+    ordered: bool = False
+    """Whether administrators have ordered its end although a confirmation was missing."""
+    suspects: tuple[str, ...] = ()
+    """Whom that order suspects."""
     until: None = None
     """When a key is destroyed that a service keeps for some time: none of this version does."""
 
@@ -158,7 +162,7 @@ def create(
         policy_file = _policy_file(policy_path, _scheme(scheme), in_lab=client.roster.lab)
         named = _named_once(client.roster, holders)
         made = client.create(name, _scheme(scheme), threshold, policy_file, named)
-        return _shown(made)
+        return shown_wallet(made)
 
 
 def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
@@ -173,7 +177,7 @@ def refresh(config_path: File, name: str, absent: Sequence[str]) -> ShownWallet:
     """
     with connected(config_path) as client:
         indices = sorted({client.roster.index_of(each) for each in absent})
-        return _shown(client.refresh(name, indices))
+        return shown_wallet(client.refresh(name, indices))
 
 
 def reshare(
@@ -186,7 +190,7 @@ def reshare(
         Others: as `WalletClient.reshare`.
     """
     with connected(config_path) as client:
-        return _shown(client.reshare(name, threshold, _named_once(client.roster, holders)))
+        return shown_wallet(client.reshare(name, threshold, _named_once(client.roster, holders)))
 
 
 def repair(config_path: File, name: str, holder: str) -> ShownWallet:
@@ -197,7 +201,7 @@ def repair(config_path: File, name: str, holder: str) -> ShownWallet:
         Others: as `WalletClient.repair`.
     """
     with connected(config_path) as client:
-        return _shown(client.repair(name, client.roster.index_of(holder)))
+        return shown_wallet(client.repair(name, client.roster.index_of(holder)))
 
 
 def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
@@ -215,7 +219,7 @@ def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
 def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
-        return _shown(client.show(name))
+        return shown_wallet(client.show(name))
 
 
 def every(config_path: File) -> Wallets:
@@ -294,7 +298,8 @@ def message_in(file: File) -> bytes:
     return _content(file, _LARGEST_MESSAGE)
 
 
-def _shown(wallet: VerifiedWallet) -> ShownWallet:
+def shown_wallet(wallet: VerifiedWallet) -> ShownWallet:
+    """A verified wallet, for people."""
     body, key = wallet.body, wallet.key
     shown = ShownWallet(
         name=wallet.name,
@@ -325,6 +330,7 @@ def _retired(wallet: VerifiedWallet) -> Retired | None:
     missing = _names(newest.before, newest.waiting_for)
     done = newest.retired and not missing
     left = {member.name for member in newest.before.members}
+    order = newest.order
     return Retired(
         epoch=wallet.body.epoch - 1,
         state="done" if done else "waiting",
@@ -332,6 +338,8 @@ def _retired(wallet: VerifiedWallet) -> Retired | None:
         lost=_names(newest.before, newest.replaced),
         left=tuple(sorted(left - {member.name for member in wallet.roster.members})),
         dangerous_until=newest.before.n - newest.threshold_before + 1,
+        ordered=order is not None,
+        suspects=() if order is None else _names(newest.before, order.suspects),
     )
 
 

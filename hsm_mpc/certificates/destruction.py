@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
 
+from hsm_mpc.certificates.reason import check_reason, read_reason
 from hsm_mpc.encoding import Reader, decoding, lv16, u16be, u64be
-from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
-
-LONGEST_REASON: Final = 500
-"""Bytes of UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +28,7 @@ class Destroy:
     nonce: bytes
 
     def __post_init__(self) -> None:
-        if not (self.reason.strip() and self.reason.isprintable()):
-            raise BadInput(f"reason {self.reason!r}: one line of text is wanted")
-        if len(self.reason.encode()) > LONGEST_REASON:
-            raise BadInput(f"a reason has at most {LONGEST_REASON} bytes")
+        check_reason(self.reason)
 
     @property
     def digest(self) -> bytes:
@@ -52,12 +45,9 @@ class Destroy:
         """Inverse of `to_bytes`; `BadEncoding` for anything else."""
         reader = Reader(source, "destroy")
         wallet_id, h = WalletId(reader.take(16)), EpochHash(reader.take(32))
-        text, deadline, nonce = reader.lv16(), reader.u64be(), reader.take(32)
+        reason = read_reason(reader, "destroy")
+        deadline, nonce = reader.u64be(), reader.take(32)
         reader.end()
-        try:
-            reason = text.decode()
-        except UnicodeDecodeError as broken:
-            raise BadEncoding("destroy: the reason is no UTF-8") from broken
         with decoding("destroy"):
             return cls(wallet_id, h, reason, deadline, nonce)
 

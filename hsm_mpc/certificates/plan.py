@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.resharing import ReshareOrder
@@ -15,7 +16,7 @@ from hsm_mpc.errors import BadEncoding
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
 
-Planned = Proposal | ReshareOrder | Destroy | RepairOrder
+Planned = Proposal | ReshareOrder | Destroy | Order | RepairOrder
 """Each has a `deadline`, in seconds since 1970 UTC."""
 
 
@@ -26,6 +27,8 @@ class PlanKind(IntEnum):
     """A wallet to be made."""
     RESHARE = 2
     """A wallet's key to be shared anew, among other holders or with another threshold."""
+    ORDER = 3
+    """A successor to be taken although a confirmation is missing."""
     REPAIR = 4
     """A lost share to be repaired."""
     DESTROY = 7
@@ -38,8 +41,8 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of kind 2: what a resharing makes of which epoch; of kind 4: the terms
-    of ORDER-REPAIR; of kind 7: DESTROY.
+    """Of kind 1: PROPOSAL; of 2: what a resharing makes of which epoch; of 3 and 4: the terms of
+    ORDER, of ORDER-REPAIR; of 7: DESTROY.
     """
 
     @property
@@ -52,6 +55,8 @@ class Plan:
         """What an operator consents to before his holder takes part in it."""
         if isinstance(asked, RepairOrder):
             return cls(PlanKind.REPAIR, asked.terms)
+        if isinstance(asked, Order):
+            return cls(PlanKind.ORDER, asked.terms)
         if isinstance(asked, Proposal):
             return cls(PlanKind.PROPOSAL, asked.to_bytes())
         kind = PlanKind.RESHARE if isinstance(asked, ReshareOrder) else PlanKind.DESTROY
@@ -66,6 +71,8 @@ class Plan:
             return ReshareOrder.from_bytes(self.content)
         if self.kind is PlanKind.REPAIR:
             return RepairOrder.from_terms(self.content)
+        if self.kind is PlanKind.ORDER:
+            return Order.from_terms(self.content)
         return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from hsm_mpc.cli.orders import lines_of, overruled
 from hsm_mpc.cli.output import Output
-from hsm_mpc.errors import printable
+from hsm_mpc.cli.strangers import parts
 
 if TYPE_CHECKING:
     from hsm_mpc.app import consents, holder
@@ -17,18 +18,18 @@ verbs = typer.Typer(
     help="This holder: its identity in the HSM, and what it takes part in.", no_args_is_help=True
 )
 
-_COLUMNS: Final = 60
-"""Of what others have written, in a line."""
 _QUESTIONS: Final = {
     "create": "Shall this holder take part in making wallet {}?",
     "reshare": "Shall this holder take part in sharing the key of wallet {} anew?",
     "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
+    "order": "Shall this holder sign that order about wallet {}?",
     "repair": "Shall this holder take part in repairing a share of wallet {}?",
 }
 _DECLINED: Final = {
     "create": "declined: wallet {} is not made with this holder",
     "reshare": "declined: the key of wallet {} is not shared anew so with this holder",
     "destroy": "declined: this holder keeps its keys of wallet {}",
+    "order": "declined: this holder signs no such order about wallet {}",
     "repair": "declined: this holder takes no part in that repair of wallet {}",
 }
 
@@ -105,6 +106,8 @@ def _plan(plan: consents.ShownPlan) -> str:
         lines += _shared_anew(plan.wallet, plan.reshare)
     if plan.destroy is not None:
         lines += _ended(plan.wallet, plan.destroy)
+    if plan.order is not None:
+        lines += lines_of(plan.order)
     if plan.repair is not None:
         lines += _repaired(plan.wallet, plan.repair)
     until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
@@ -113,10 +116,10 @@ def _plan(plan: consents.ShownPlan) -> str:
 
 def _made(name: str, wallet: consents.PlannedWallet) -> list[str]:
     return [
-        *(f"policy       {part}" for part in _parts(wallet.policy)),
+        *(f"policy       {part}" for part in parts(wallet.policy)),
         f"policy       sha256 {wallet.policy_sha256}",
         f"signs        {', '.join(wallet.permissions) or 'nothing'}",
-        *_overruled(wallet.administrators),
+        *overruled(wallet.administrators),
         *(f"client       {client.name}  {client.request_key}" for client in wallet.clients),
         *_holders(wallet.holders),
         f"roster       {wallet.roster}",
@@ -127,16 +130,9 @@ def _made(name: str, wallet: consents.PlannedWallet) -> list[str]:
     ]
 
 
-def _overruled(administrators: consents.PlannedAdministrators | None) -> list[str]:
-    if administrators is None:
-        return []
-    quorum = f"{administrators.threshold} of {len(administrators.keys)}"
-    return [f"overruled    by {quorum}: {key}" for key in administrators.keys]
-
-
 def _shared_anew(name: str, resharing: consents.PlannedResharing) -> list[str]:
     return [
-        *(f"reason       {part}" for part in _parts(resharing.reason)),
+        *(f"reason       {part}" for part in parts(resharing.reason)),
         *_holders(resharing.holders),
         f"roster       {resharing.roster}",
         f"refresh      by {resharing.join} or more; the old keys go once {resharing.adopt} have "
@@ -153,7 +149,7 @@ def _holders(holders: Sequence[consents.PlannedHolder]) -> list[str]:
 
 def _ended(name: str, end: consents.PlannedEnd) -> list[str]:
     return [
-        *(f"reason       {part}" for part in _parts(end.reason)),
+        *(f"reason       {part}" for part in parts(end.reason)),
         f"destroy      wallet {name}: {end.scheme}, in epoch {end.epoch}; its wrapping keys go "
         "from this HSM, and nobody brings them back",
     ]
@@ -179,15 +175,6 @@ def _other_key(repair: consents.PlannedRepair) -> list[str]:
         f"             the operator of {repair.lost}, by another way, whether it is his. His",
         "             `hsm-mpc holder init` and `hsm-mpc doctor` say it.",
     ]
-
-
-def _parts(text: str) -> list[str]:
-    """Lines that no terminal breaks: behind a break it would look like a line of the plan."""
-    parts = []
-    for line in map(printable, text.splitlines()):
-        width = _COLUMNS if line.isascii() else _COLUMNS // 2
-        parts += [line[at : at + width] for at in range(0, len(line) or 1, width)]
-    return parts
 
 
 def _decided(decided: consents.Decided) -> str:

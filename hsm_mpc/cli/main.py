@@ -14,6 +14,7 @@ import click
 import typer
 
 from hsm_mpc.cli import (
+    admin,
     agent,
     audit,
     bench,
@@ -79,6 +80,7 @@ app.add_typer(share.verbs, name="share")
 app.add_typer(audit.verbs, name="audit")
 app.add_typer(coordinator.verbs, name="coordinator")
 app.add_typer(client.verbs, name="client")
+app.add_typer(admin.verbs, name="admin")
 app.add_typer(lab.verbs, name="lab")
 for verb in (host.doctor, host.inventory, host.status, demo.demo, bench.bench):
     app.command()(verb)

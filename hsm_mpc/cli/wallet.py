@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hsm_mpc.cli.orders import survival, text_of
 from hsm_mpc.cli.output import Output, list_of
 
 if TYPE_CHECKING:
-    from hsm_mpc.app import wallet
+    from hsm_mpc.app import orders, wallet
 
 verbs = typer.Typer(
     help="Wallets: made, listed, shown, refreshed, reshared, repaired, destroyed.",
@@ -123,6 +124,51 @@ def repair(
 
 
 @verbs.command()
+def order(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    epoch_hash: Annotated[
+        str, typer.Option(help="The epoch to go on in, which not all have confirmed; in hex.")
+    ],
+    suspect: Annotated[
+        str, typer.Option(help="h3,…: who is lost, does not answer, or is not believed.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why: for those who sign it, and for the history.")],
+    accept_no_margin: Annotated[
+        bool, typer.Option("--accept-no-margin", help="No further HSM may be lost, then.")
+    ] = False,
+    signature: Annotated[
+        list[Path] | None, typer.Option(help="A file of `admin sign`; once for each.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Write the order there for `admin sign`, and stop.")
+    ] = None,
+) -> None:
+    """End an epoch whose last confirmations never come, once administrators order it."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import orders
+
+    output: Output = context.obj
+    config = output.wanted_config()
+    prepared = orders.prepare(
+        config,
+        name,
+        epoch_hash,
+        list_of(suspect) or (),
+        reason,
+        margin_accepted=accept_no_margin,
+    )
+    if plan is not None:
+        output.answer(orders.write(prepared, plan), _written)
+        return
+    output.present(text_of(prepared.shown))
+    output.confirm(f"Shall wallet {name} go on without {suspect}? {survival(prepared.shown)}.")
+    output.answer(orders.carry_out(config, name, prepared, signature or ()), _shown)
+
+
+@verbs.command()
 def destroy(
     context: typer.Context,
     name: Annotated[str, typer.Argument()],
@@ -189,8 +235,15 @@ def _shown(shown: wallet.ShownWallet) -> str:
     ]
     if shown.retired:
         lines.append(f"epoch {shown.retired.epoch:<10} {_retired(shown.retired)}")
+        if shown.retired.ordered:
+            suspects = ", ".join(shown.retired.suspects) or "nobody"
+            lines.append(f"                 ended by an order that suspects {suspects}")
         lines += _left(shown.retired)
     return "\n".join(lines)
+
+
+def _written(written: orders.Written) -> str:
+    return f"{text_of(written.order)}\n\n{written.file}: for `hsm-mpc admin sign`"
 
 
 def _destroyed(end: wallet.DestroyedWallet) -> str:

@@ -13,11 +13,13 @@ from dataclasses import dataclass, field, replace
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -40,7 +42,9 @@ class Link:
     holders: tuple[str, ...]
     """Who has confirmed that it has a share of it."""
     retired: bool = False
-    """So many have adopted the next one that it may be destroyed."""
+    """So many have adopted the next one that it may be destroyed, or it was ordered."""
+    order: Order | None = None
+    """By which administrators have overruled a confirmation that was missing (step 6.5.9)."""
     destroyed: Mapping[str, int] = field(default_factory=dict)
     """Whose HSM has destroyed the key of its share, and when: seconds since 1970 UTC."""
     replaced: tuple[str, ...] = ()
@@ -97,12 +101,16 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     proposed = certificate.verify(replaced, lineage.book(replaced.terms.roster_hash))
     keys = lineage.voters(replaced.terms.roster_hash, certificate)
     adopters, destroyed = set[int](), dict[int, int]()
+    order: Order | None = None
     for source in filter(is_vote, shown.dones):
         if adoption_in(source, replaced, keys).epoch_hash != body.hash:
             raise Tampered("a holder has adopted another epoch than the one that is shown")
         adopters.add(parse_envelope(source).address.sender)
     if shown.retirement:
-        retired = Retirement.from_bytes(shown.retirement).check(replaced, keys, certificate)
+        missing = replaced_in(lineage, replaced.hash)
+        retirement = Retirement.from_bytes(shown.retirement)
+        retired = retirement.check(replaced, keys, certificate, missing)
+        order = retired.order
         adopters |= set(retired.adopters)
     for source in shown.destroyed:
         said = destroyed_in(source, replaced, keys)
@@ -114,6 +122,7 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
     ended = replace(
         before,
         retired=bool(shown.retirement),
+        order=order,
         destroyed={roster.member(index).name: at for index, at in sorted(destroyed.items())},
         lost=lost,
     )

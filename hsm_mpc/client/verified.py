@@ -8,6 +8,7 @@ from functools import cached_property
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, Refused, Tampered
 from hsm_mpc.ids import Scheme
@@ -18,6 +19,7 @@ from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.lineage import Lineage, replaced_between
 from hsm_mpc.succession.newest import verify_newest
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
@@ -38,7 +40,7 @@ class VerifiedSuccession:
     honest holder has joined one that was more than ten minutes ahead of its own (step 6.5.11).
     """
     retired: bool
-    """Whether so many have adopted it that the epoch before may go."""
+    """Whether so many have adopted it that the epoch before may go, or it was ordered."""
     waiting_for: tuple[int, ...]
     """Whose DONE is missing, or once it is retired whose DESTROYED."""
     replaced: tuple[int, ...]
@@ -47,6 +49,8 @@ class VerifiedSuccession:
     """Whose holders those two lists count: that of the epoch before."""
     threshold_before: int
     """How many of them signed."""
+    order: Order | None = None
+    """By which administrators have overruled a confirmation that was missing (step 6.5.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,13 @@ class VerifiedWallet:
     def body(self) -> EpochBody:
         """Of the epoch that signs."""
         return self.certificate.body if self.newest is None else self.newest.certificate.body
+
+    @property
+    def roster_that_ends(self) -> Roster:
+        """Of the epoch that waits to be retired, or will be next: an order counts its holders."""
+        if self.newest is None or self.newest.retired:
+            return self.roster
+        return self.newest.before
 
     def newest_certificate(self) -> bytes:
         """What certifies that epoch, as it was shown."""
@@ -186,8 +197,11 @@ def _verified_succession(
         for source in shown.dones
         if is_vote(source) and adoption_in(source, before, keys).epoch_hash == body.hash
     }
+    order = None
     if shown.retirement:
-        Retirement.from_bytes(shown.retirement).check(before, keys, certificate)
+        lost = replaced_in(lineage, before.hash)
+        retirement = Retirement.from_bytes(shown.retirement)
+        order = retirement.check(before, keys, certificate, lost).order
         there = {
             parse_envelope(source).address.sender
             for source in shown.destroyed
@@ -204,4 +218,5 @@ def _verified_succession(
         replaced_between(proposed.before, proposed.keys.roster),
         proposed.keys.roster,
         before.terms.sizes.t,
+        order,
     )

@@ -11,8 +11,11 @@ from typing import Final
 
 from hsm_mpc.certificates.asked import Asked
 from hsm_mpc.certificates.clients import Client
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.repair_order import OrderSignature
 from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet, verified, verified_end
 from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import (
@@ -26,10 +29,12 @@ from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import Scheme, checked_name
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
+from hsm_mpc.succession.order_plan import OrderPlan
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
 from hsm_mpc.wire.channels import KeyBook
+from hsm_mpc.wire.envelope import bundle
 from hsm_mpc.wire.transport import Transport
 from hsm_mpc.wire.wallet_calls import (
     Chain,
@@ -48,6 +53,7 @@ REFRESH_SECONDS: Final = 180.0
 DESTROY_SECONDS: Final = 180.0
 REPAIR_SECONDS: Final = 240.0
 RESHARE_SECONDS: Final = 240.0
+ORDER_SECONDS: Final = 180.0
 _MOST_EPOCHS: Final = 20_000
 """One each hour for two years."""
 LARGEST_CHAIN: Final = 1 << 29
@@ -190,6 +196,45 @@ class WalletClient:
         newer = wallet.body.epoch > before.body.epoch
         if wallet.certificate != before.certificate or not newer:
             raise Tampered(f"what came back is no newer epoch of {name!r}")
+        return wallet
+
+    def plan_order(self, name: str, asked: AskedOrder) -> OrderPlan:
+        """What is to be signed, so that an order ends the wait for a confirmation in the wallet
+        called `name`.
+
+        Raises:
+            Refused: `no-margin` or `no-order`.
+            NotReady: a holder that is no suspect does not answer.
+            Tampered: what came back is another order.
+            Others: as `show`; and what the holders say.
+        """
+        before = self.show(name)
+        parts = [name.encode("ascii"), *asked.to_parts()]
+        answer = self._called(CoordinatorMethod.PLAN_ORDER, parts, ORDER_SECONDS)
+        return asked.plan_in(answer, before.certificate.body.terms)
+
+    def order(
+        self, name: str, order: Order, signatures: Sequence[OrderSignature]
+    ) -> VerifiedWallet:
+        """Have all holders that answer obey an order; the others do so once they are back.
+
+        Args:
+            signatures: of administrators; none where the policy names none.
+
+        Raises:
+            NotReady: operators have not consented yet; it names their holders.
+            InvalidSignature: not enough administrators have signed.
+            Tampered: what came back shows no such order.
+            Others: as `plan_order`.
+        """
+        given = sorted(signatures, key=lambda each: each.admin)
+        encoded = bundle([each.to_bytes() for each in given])
+        asked = [checked_name(name, "wallet").encode("ascii"), order.terms, encoded]
+        parts = self._called(CoordinatorMethod.ORDER, asked, ORDER_SECONDS)
+        wallet = self._verified(Shown.from_parts(parts))
+        shown = None if wallet.newest is None else wallet.newest.order
+        if shown is None or shown.terms != order.terms:
+            raise Tampered(f"what came back shows no such order for {name!r}")
         return wallet
 
     def destroy(self, name: str, reason: str) -> VerifiedEnd:

@@ -22,6 +22,7 @@ from hsm_mpc.errors import BadEncoding, HsmMpcError, NameTaken
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
@@ -221,7 +222,9 @@ class Recovery:
         if retirement.successor_in(replaced) != holding.epoch_hash:
             return b""
         certificate = SuccessorCertificate.from_bytes(holding.certificate)
-        retirement.check(replaced, self._rosters.voters(replaced, certificate), certificate)
+        keys = self._rosters.voters(replaced, certificate)
+        lost = replaced_in(self._rosters.lineage(replaced.terms), replaced.hash)
+        retirement.check(replaced, keys, certificate, lost)
         return before.retirement
 
     def _dones(

@@ -205,11 +205,10 @@ class Refresher:
         for source in self._messages(answers, adopts):
             newest = newest.with_done(source)
         newest = self._arrived(newest, replaced, certificate)
-        votes, arrived = newest.votes, newest.arrived
+        votes = newest.votes
         if len(votes) >= replaced.terms.sizes.adopt and not newest.not_arrived:
-            dones = tuple(votes[index] for index in sorted(votes))
-            retirement = Retirement(dones, tuple(arrived[k] for k in sorted(arrived)))
-            retirement.check(replaced, keys, newest.certified)
+            retirement = Retirement(tuple(votes[index] for index in sorted(votes)), newest.arrivals)
+            retirement.check(replaced, keys, newest.certified, ())
             self._rosters.follow(replaced, newest.certified)
             newest = replace(newest, retirement=retirement.to_bytes())
         self._registry.keep(newest)

@@ -16,6 +16,7 @@ from typing import Final
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import wallet_id_of
@@ -25,6 +26,7 @@ from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign, Relay
 from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.ordering import Orderer, WishedOrder
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
@@ -33,7 +35,7 @@ from hsm_mpc.coordinator.reshare import Resharer
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.signing import Signed, SigningRun
 from hsm_mpc.coordinator.successions import Epochs, first_body
-from hsm_mpc.encoding import Reader
+from hsm_mpc.encoding import Reader, u8
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -56,6 +58,7 @@ from hsm_mpc.roster import FIRST_PREDECESSOR, Roster
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.destroyed import wallet_destroyed_in
+from hsm_mpc.wire.envelope import unbundled
 from hsm_mpc.wire.wallet_calls import Shown, Wish, indices_from_bytes, indices_to_bytes
 
 SIGNING_SECONDS: Final = 30.0
@@ -89,6 +92,7 @@ class CoordinatorService:
         destroyer: Destroyer,
         repairer: Repairer,
         resharer: Resharer,
+        orderer: Orderer,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -102,6 +106,7 @@ class CoordinatorService:
         self._destroyer = destroyer
         self._repairer = repairer
         self._resharer = resharer
+        self._orderer = orderer
         self._plans = WaitingPlans(registry, clock)
         self._recovery = recovery
         self._evidence = evidence
@@ -119,6 +124,8 @@ class CoordinatorService:
             CoordinatorMethod.DESTROY: self._destroy,
             CoordinatorMethod.REPAIR: self._repair,
             CoordinatorMethod.RESHARE: self._reshare,
+            CoordinatorMethod.PLAN_ORDER: self._plan_order,
+            CoordinatorMethod.ORDER: self._order,
         }
 
     def answer(self, source: bytes) -> bytes:
@@ -204,6 +211,23 @@ class CoordinatorService:
         with self._seated(confirmed):
             names = [self._links.name(place) for place in indices_from_bytes(holders)]
             return self._shown(confirmed, self._resharer.reshare(confirmed, wanted, names))
+
+    def _plan_order(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, h', suspects, reason, u8(margin accepted)] → PLAN, body, roster, policy file."""
+        encoded, successor, suspects, reason, accepted = _exactly(parts, 5)
+        wished = WishedOrder(
+            EpochHash(successor),
+            indices_from_bytes(suspects),
+            reason.decode("utf-8", "replace"),
+            accepted == u8(1),
+        )
+        return self._orderer.plan(self._named(encoded), wished).to_parts()
+
+    def _order(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, terms of ORDER, signatures or nothing] → the wallet, its epoch before retired."""
+        encoded, terms, signatures = _exactly(parts, 3)
+        wallet, order = self._named(encoded), Order.from_terms(terms)
+        return self._shown(wallet, self._orderer.order(wallet, order, unbundled(signatures)))
 
     def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, reason] → the wallet, with what every holder says that has destroyed it. It need

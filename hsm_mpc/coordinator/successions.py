@@ -71,6 +71,12 @@ class Succession:
         }
 
     @property
+    def arrivals(self) -> tuple[bytes, ...]:
+        """Those, in the order of the new roster; none: it is a refresh."""
+        arrived = self.arrived
+        return tuple(arrived[index] for index in sorted(arrived))
+
+    @property
     def not_arrived(self) -> tuple[int, ...]:
         """The new indices of those that a resharing gives a share, and have not said it yet."""
         new, arrived = self.certified.shared_anew, self.arrived

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.groups.sharing import require_ascending, require_index
@@ -18,6 +18,7 @@ from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.addresses import Replaced
 from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.order_signatures import check_signed, keys_of
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address
@@ -114,34 +115,14 @@ def check_signatures(
     if administrators is None:
         check_helpers(order, {index: [roster.member(index).key] for index in order.helpers})
     else:
-        named = {number: [key] for number, key in enumerate(administrators.keys)}
-        _check_signed(order, named, administrators.threshold)
+        named, wanted = keys_of(administrators), administrators.threshold
+        check_signed(Tag.REPAIR_ORDER, order.terms, order.signatures, named, wanted)
 
 
 def check_helpers(order: RepairOrder, keys: Mapping[int, Sequence[VerifyingKey]]) -> None:
     """Every helper has signed, by one of its `keys`. Raises: InvalidSignature."""
-    _check_signed(order, {index: keys[index] for index in order.helpers}, len(order.helpers))
-
-
-def _check_signed(
-    order: RepairOrder, keys: Mapping[int, Sequence[VerifyingKey]], wanted: int
-) -> None:
-    signers = [signature.admin for signature in order.signatures]
-    if len(signers) < wanted or sorted(set(signers)) != signers:
-        raise InvalidSignature(f"order: {wanted} different signatures are wanted, ascending")
-    for signature in order.signatures:
-        if not any(_is_signed(order, key, signature) for key in keys.get(signature.admin, ())):
-            raise InvalidSignature(f"order: {signature.admin} may not sign it, or has not")
-
-
-def _is_signed(order: RepairOrder, key: VerifyingKey, signature: OrderSignature) -> bool:
-    if key.algorithm is not signature.algorithm:
-        return False
-    try:
-        key.verify(Tag.REPAIR_ORDER, order.terms, signature.signature)
-    except InvalidSignature:
-        return False
-    return True
+    named = {index: keys[index] for index in order.helpers}
+    check_signed(Tag.REPAIR_ORDER, order.terms, order.signatures, named, len(named))
 
 
 def delivery_keys_in(

@@ -5,29 +5,38 @@
 
 of distinct holders, ascending, all for the same successor in the same attempt; of a resharing
 besides the DONE of every new holder, of whichever attempt: it says that there is a share, and is no
-vote (step 6.8.4). It proves itself.
+vote (6.8.4). Where a confirmation is missing that never comes, administrators overrule (6.5.9):
+
+    u8(1) or u8(3) ‖ u16be(count) ‖ Σ LV32(counted DONE message) [ ‖ DONE' messages, as above ]
+                   ‖ LV32(ORDER) ‖ LV32(policy file)
+
+Each proves itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.encoding import Reader, lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.addresses import Replaced, expected_in, signed_by_identity
 from hsm_mpc.succession.newcomers import arrival_in
+from hsm_mpc.succession.ordering import check_order, check_terms
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import ADOPTION
 
 _BY_ADOPTIONS = 0
-_BY_ARRIVALS = 2
+_BY_ORDER = 1
+_TO_NEW_HOLDERS = 2
+"""Added up, they are the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,8 @@ class Retired:
     attempt: Attempt
     successor: EpochHash
     adopters: tuple[int, ...]
+    order: Order | None = None
+    """Of administrators; None: W holders have adopted it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +57,36 @@ class Retirement:
     dones: tuple[bytes, ...]
     arrivals: tuple[bytes, ...] = ()
     """DONE of every new holder of a resharing, in the order of the new roster."""
+    order: bytes = b""
+    """ORDER; empty: the DONEs are enough."""
+    policy_file: bytes = b""
+    """Beside an order: it says whose order counts."""
 
     def to_bytes(self) -> bytes:
         """The payload."""
-        form = _BY_ARRIVALS if self.arrivals else _BY_ADOPTIONS
-        arrivals = _list(self.arrivals) if self.arrivals else b""
-        return u8(form) + _list(self.dones) + arrivals
+        form, arrivals, order = _BY_ADOPTIONS, b"", b""
+        if self.arrivals:
+            form, arrivals = form + _TO_NEW_HOLDERS, _list(self.arrivals)
+        if self.order:
+            form, order = form + _BY_ORDER, lv32(self.order) + lv32(self.policy_file)
+        return u8(form) + _list(self.dones) + arrivals + order
 
     @classmethod
     def from_bytes(cls, source: bytes) -> Retirement:
         """Inverse of `to_bytes`; `BadEncoding` for anything else."""
         reader = Reader(source, "retire")
         form = reader.u8()
-        if form not in (_BY_ADOPTIONS, _BY_ARRIVALS):
+        if form > _BY_ORDER + _TO_NEW_HOLDERS:
             raise BadEncoding("retire: it is of an unknown form")
         dones = _read_list(reader)
-        arrivals = _read_list(reader) if form == _BY_ARRIVALS else ()
+        arrivals = _read_list(reader) if form & _TO_NEW_HOLDERS else ()
+        order, policy_file = (reader.lv32(), reader.lv32()) if form & _BY_ORDER else (b"", b"")
         reader.end()
-        if form == _BY_ARRIVALS and not arrivals:
+        if form & _TO_NEW_HOLDERS and not arrivals:
             raise BadEncoding("retire: a resharing to nobody")
-        return cls(dones, arrivals)
+        if form & _BY_ORDER and not order:
+            raise BadEncoding("retire: an order is wanted")
+        return cls(dones, arrivals, order, policy_file)
 
     def successor_in(self, replaced: Replaced) -> EpochHash:
         """For the sake of which epoch, as the first DONE says; nothing is checked yet.
@@ -78,12 +99,20 @@ class Retirement:
         payload = parse_envelope(self.dones[0]).payload
         return Done.from_bytes(payload, replaced.terms.group).epoch_hash
 
-    def check(self, replaced: Replaced, keys: KeyBook, successor: SuccessorCertificate) -> Retired:
-        """W holders have adopted this successor of `replaced`, and to whom it is shared anew, they
-        have their shares (steps 6.5.7 and 6.8.4).
+    def check(
+        self,
+        replaced: Replaced,
+        keys: KeyBook,
+        successor: SuccessorCertificate,
+        lost: Collection[int],
+    ) -> Retired:
+        """W holders have adopted this successor of `replaced` (step 6.5.7), or 6.5.9; and to whom
+        it is shared anew, they have their shares (step 6.8.4).
 
         Args:
             keys: `Lineage.voters`.
+            lost: `replaced_in` that epoch: no order rests on what they said. Of what was believed
+                once already: nobody.
 
         Raises:
             BadInput, InvalidSignature: it is not so.
@@ -92,15 +121,30 @@ class Retirement:
         dones = [adoption_in(source, replaced, keys) for source in self.dones]
         adopters = [parse_envelope(source).address.sender for source in self.dones]
         require_ascending(adopters, sizes.n)
-        if len(dones) < sizes.adopt:
-            raise BadInput(f"retire: {len(dones)} holders adopted, {sizes.adopt} are wanted")
+        wanted = 1 if self.order else sizes.adopt
+        if len(dones) < wanted:
+            raise BadInput(f"retire: {len(dones)} holders adopted, {wanted} are wanted")
         first = dones[0]
         if any((d.attempt, d.epoch_hash) != (first.attempt, first.epoch_hash) for d in dones):
             raise BadInput("retire: not all adopted the same successor in the same attempt")
         if first.epoch_hash != successor.body.hash:
             raise BadInput("retire: another successor was adopted")
         _check_arrivals(self.arrivals, replaced, keys, successor)
-        return Retired(first.attempt, first.epoch_hash, tuple(adopters))
+        retired = Retired(first.attempt, first.epoch_hash, tuple(adopters))
+        return self._ordered(retired, replaced, keys, lost) if self.order else retired
+
+    def _ordered(
+        self, retired: Retired, replaced: Replaced, keys: KeyBook, lost: Collection[int]
+    ) -> Retired:
+        """That, with an order that rests on exactly these DONEs (step 6.5.9)."""
+        order = Order.from_bytes(self.order)
+        check_terms(order, replaced, lost)
+        if (order.attempt, order.successor) != (retired.attempt, retired.successor):
+            raise BadInput("retire: the order is about another successor or attempt")
+        if order.counted != retired.adopters:
+            raise BadInput("retire: the order counts other holders")
+        check_order(order, replaced, self.policy_file, keys)
+        return replace(retired, order=order)
 
 
 def _check_arrivals(

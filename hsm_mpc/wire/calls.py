@@ -88,6 +88,8 @@ class CoordinatorMethod(IntEnum):
     DESTROY = 8
     REPAIR = 9
     RESHARE = 10
+    PLAN_ORDER = 12
+    ORDER = 13
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,6 +160,15 @@ class KeyBook:
         """Whether this coordinator stands in the own list."""
         return number in self._coordinators
 
+    def identity_keys(self, sender: int) -> tuple[VerifyingKey, ...]:
+        """Every identity key of a holder that counts, that in the roster first.
+
+        Raises:
+            BadInput: there is no such holder.
+        """
+        index = sender - self._first
+        return tuple(roster.member(index).key for roster in (self.roster, *self._later))
+
     def verify(self, message: Message, now: int) -> None:
         """The message's signature is its sender's.
 
@@ -180,8 +189,7 @@ class KeyBook:
             self._verify_channel(message, now)
 
     def _verify_identity(self, message: Message) -> None:
-        index = message.address.sender - self._first
-        identities = [roster.member(index).key for roster in (self.roster, *self._later)]
+        identities = self.identity_keys(message.address.sender)
         for identity in dict.fromkeys(identities[1:]):
             try:
                 identity.verify(Tag.ENVELOPE, message.signed_part, message.signature)

@@ -99,6 +99,7 @@ NEW_HELLO: Final = _kind("HELLO", _RESHARING, 13, _KIB, Key.IDENTITY)
 
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
+ORDER: Final = _kind("ORDER", Protocol.ADMINISTRATION, 2, 64 * _KIB, Key.CHANNEL, Key.COORDINATOR)
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
 WALLET_DESTROYED: Final = _kind("DESTROYED", Protocol.ADMINISTRATION, 7, 64 * _KIB, Key.IDENTITY)
 
@@ -135,6 +136,7 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         NEW_DONE,
         NEW_HELLO,
         CHANNEL,
+        ORDER,
         DESTROY,
         WALLET_DESTROYED,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as File
 from typing import Protocol
 
-import hsm_mpc.config as configuration
+from hsm_mpc import policy_file
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
@@ -165,7 +165,7 @@ class World:
             store=store,
             channel=ChannelKeys(arena, entropy, identity.key, identity.sign, self.clock()),
             keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),
-            parse_policy=configuration.policy,
+            parse_policy=policy_file.policy,
             clock=self.clock,
         )
         wallets = HeldWallets(acting)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hsm_mpc.agent.succession.votes import acknowledge, adopt, promise
+from hsm_mpc.agent.succession.votes import acknowledge, adopt, obey, order, promise
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.errors import Refused
 from hsm_mpc.hsm.register import Register, Vote
@@ -76,3 +76,71 @@ def test_one_successor_is_adopted_in_an_attempt_and_another_in_a_later_one() -> 
         adopt(register, MIDDLE, OTHER)
     assert rule_of(refused) == "other-vote"
     assert adopt(register, HIGH, OTHER).adopted == Vote(HIGH.to_bytes(), OTHER)
+
+
+# ORDER
+
+
+def ordered(successor: EpochHash) -> Register:
+    return replace(FRESH, order=successor)
+
+
+def test_order_frees_a_holder_that_promised_more() -> None:
+    """Step 6.5.9: it keeps its promise, and takes what is ordered below it."""
+    register = obey(promise(FRESH, HIGH), MIDDLE, ONE)
+    vote = Vote(MIDDLE.to_bytes(), ONE)
+    assert register == Register(FRESH.epoch_hash, HIGH.to_bytes(), None, vote, ONE)
+
+
+def test_who_has_promised_less_promises_the_attempt_that_is_ordered() -> None:
+    for before in (FRESH, promise(FRESH, LOW)):
+        assert obey(before, MIDDLE, ONE).promised == MIDDLE.to_bytes()
+
+
+def test_an_order_replaces_what_was_adopted_before() -> None:
+    for successor in (ONE, OTHER):
+        register = obey(adopt(FRESH, LOW, successor), MIDDLE, ONE)
+        assert (register.adopted, register.order) == (Vote(MIDDLE.to_bytes(), ONE), ONE)
+
+
+@pytest.mark.parametrize("attempt", [MIDDLE, HIGH])
+def test_order_against_own_adoption(attempt: Attempt) -> None:
+    register = adopt(FRESH, attempt, OTHER)
+    with pytest.raises(Refused) as refused:
+        obey(register, MIDDLE, ONE)
+    assert rule_of(refused) == "other-vote"
+
+
+@pytest.mark.parametrize("attempt", [MIDDLE, HIGH])
+def test_a_later_adoption_of_what_is_ordered_stays(attempt: Attempt) -> None:
+    register = adopt(FRESH, attempt, ONE)
+    assert obey(register, MIDDLE, ONE) == replace(register, order=ONE)
+
+
+def test_second_order_for_one_epoch() -> None:
+    assert obey(obey(FRESH, MIDDLE, ONE), HIGH, ONE).order == ONE
+    for register in (obey(FRESH, MIDDLE, ONE), ordered(ONE)):
+        with pytest.raises(Refused) as refused:
+            obey(register, HIGH, OTHER)
+        assert rule_of(refused) == "other-order"
+
+
+def test_a_holder_signs_an_order_for_what_it_has_adopted_last() -> None:
+    register = adopt(FRESH, MIDDLE, ONE)
+    assert order(register, ONE) == replace(register, order=ONE)
+    for other in (FRESH, promise(FRESH, HIGH), adopt(register, HIGH, OTHER)):
+        with pytest.raises(Refused) as refused:
+            order(other, ONE)
+        assert rule_of(refused) == "not-adopted"
+
+
+def test_who_has_signed_an_order_signs_and_adopts_no_other() -> None:
+    register = order(adopt(FRESH, MIDDLE, ONE), ONE)
+    assert order(register, ONE) == register
+    assert adopt(register, HIGH, ONE).adopted == Vote(HIGH.to_bytes(), ONE)
+    with pytest.raises(Refused) as refused:
+        adopt(register, HIGH, OTHER)
+    assert rule_of(refused) == "other-order"
+    with pytest.raises(Refused) as refused:
+        order(replace(register, adopted=Vote(HIGH.to_bytes(), OTHER)), OTHER)
+    assert rule_of(refused) == "other-order"

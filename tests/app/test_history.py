@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from hsm_mpc.app import history, history_drawn
-from hsm_mpc.app.history import Destruction, ToldEpoch, ToldHistory
+from hsm_mpc.app.history import Destruction, ToldEpoch, ToldHistory, ToldOrder
 from hsm_mpc.client.history import History, verified_history
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.errors import BadInput
@@ -115,12 +115,13 @@ def test_a_row_for_each_holder_and_a_column_for_each_epoch() -> None:
         ["h3", "×", "●", "·"],
     ]
     assert len({len(line) for line in lines[3:7]}) == 1
-    assert lines[-5:] == [
+    assert lines[-6:] == [
         "epoch 1: new shares by h1, h2",
         "  key of h1 destroyed at 2026-03-01T12:00:00Z",
         "  retired; not destroyed yet by h2, h3",
         "epoch 2: new shares by h1, h2",
         "  not confirmed by h3",
+        f"  its hash is {bytes(32).hex()}",
     ]
 
 
@@ -143,6 +144,23 @@ def test_what_a_lost_hsm_may_have_still_is_told() -> None:
         "  h2 has another HSM since, with another identity key",
     ]
     assert "its HSM was lost" in history_drawn.svg(told)
+
+
+def test_an_order_is_told_in_words_with_whom_it_suspects() -> None:
+    ordered = replace(epoch(0, "h1", "h2"), order=ToldOrder(("h1", "h2"), ("h3",), "h3 burnt"))
+    told = replace(TOLD, epochs=(ordered, epoch(1, holders=("h1", "h2")), epoch(2)))
+    lines = history_drawn.text(told).splitlines()
+    assert lines[-6:] == [
+        "  ended by an ORDER that counts h1, h2",
+        "  and suspects h3, because: h3 burnt",
+        "  retired; not destroyed yet by h3",
+        "epoch 1: new shares by h1, h2",
+        "  not confirmed by h3",
+        "epoch 2: new shares by h1, h2",
+    ]
+    nobody = replace(ordered, order=ToldOrder(("h1", "h2"), (), "why"))
+    text = history_drawn.text(replace(TOLD, epochs=(nobody,)))
+    assert "  and suspects nobody, because: why" in text.splitlines()
 
 
 def test_a_terminal_shows_the_newest_epochs_and_says_so() -> None:

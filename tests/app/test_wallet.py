@@ -12,10 +12,10 @@ import pytest
 
 from hsm_mpc.app import wallet
 from hsm_mpc.client.wallets import WalletClient
-from hsm_mpc.config import policy
 from hsm_mpc.errors import BadConfig, BadInput, InvalidSignature, NotReady
 from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import Permission
+from hsm_mpc.policy_file import policy
 from tests.coordinator.office import Office
 
 NOWHERE = Path("/nowhere")

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.certificates.destruction import (
-    LONGEST_REASON,
     Destroy,
     DestroyedKey,
     WalletDestroyed,
 )
+from hsm_mpc.certificates.reason import LONGEST_REASON
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
 

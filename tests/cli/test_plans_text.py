@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.app import consents, holder
+from hsm_mpc.app import consents, holder, shown_order
 from hsm_mpc.cli import holder as verbs
 from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import BadInput
@@ -29,7 +29,7 @@ def create(policy: str = "version: 1\n", digest: str = DIGEST) -> consents.Shown
         policy_sha256="55" * 32,
         policy=policy,
         permissions=("message", "raw"),
-        administrators=consents.PlannedAdministrators(1, ("77" * 32,)),
+        administrators=shown_order.PlannedAdministrators(1, ("77" * 32,)),
         clients=(consents.PlannedClient("desk", "66" * 32),),
     )
     return consents.ShownPlan(digest, "create", "treasury", UNTIL, False, wallet, None, None)

@@ -16,6 +16,7 @@ from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.ordering import Orderer
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registry
@@ -150,6 +151,14 @@ class Office:
             resharer=Resharer(
                 holders, registry, Rosters(channels.keys, registry), refresher, world.clock
             ),
+            orderer=Orderer(
+                holders,
+                registry,
+                refresher,
+                FIRST_COORDINATOR,
+                world.coordinator.sign,
+                world.clock,
+            ),
         )
         transport = LocalCoordinator(service)
         client = WalletClient(
@@ -173,9 +182,11 @@ class Office:
         holders.close()
         registry.close()
 
-    def made(self, name: str = "treasury", t: int = 2) -> VerifiedWallet:
+    def made(
+        self, name: str = "treasury", t: int = 2, policy_file: bytes = LAB_POLICY
+    ) -> VerifiedWallet:
         """A wallet."""
-        return self.client.create(name, Scheme.TAPROOT, t, LAB_POLICY)
+        return self.client.create(name, Scheme.TAPROOT, t, policy_file)
 
     def signed(
         self, wallet: VerifiedWallet, message: bytes = b"pay", signers: Sequence[int] = ()

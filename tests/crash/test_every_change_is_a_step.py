@@ -46,6 +46,7 @@ CHANGES = frozenset(
 make keys."""
 
 PARTS_OF_STEPS = {
+    "app/administrator.py": {"_replace"},
     "coordinator/evidence.py": {"_write"},
     "hsm/generation.py": {"make"},
     "hsm/objects.py": {"_all_found"},
@@ -63,13 +64,15 @@ HARMLESS = {"C_CloseSession", "C_GetFunctionList", "C_Logout"}
 
 
 OF_ONE_STEP = {
-    *("seed.write", "case.write"),
+    *("seed.write", "orders.remember", "case.write"),
     *("registry.open", "registry.add", "registry.confirm"),
     *("registry.age", "registry.attempt", "registry.succession"),
     *("registry.plan", "registry.drop-plan", "registry.destroyed", "registry.repaired"),
     "registry.lineage",
 }
-"""Files of clients and coordinators: a seed, evidence, a database (test_files_of_one_step.py)."""
+"""Files of clients, administrators and coordinators: a seed, what was ordered, evidence, a database
+(test_files_of_one_step.py).
+"""
 
 
 def test_every_durable_write_and_hsm_call_stands_in_a_step() -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hsm_mpc import seed_file, steps
+from hsm_mpc.app import administrator
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.quorum_actions import Exclude
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.encoding import lv32
-from hsm_mpc.errors import BackendError
+from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.secure.arena import Arena
+from tests.certificates.test_order import ORDER
 from tests.coordinator.test_links import ROSTER
 from tests.crash.deaths import MOMENTS, Moment, killing_at
 from tests.store.children import in_child, killed
@@ -47,6 +50,21 @@ def test_a_seed_is_there_or_can_be_made(tmp_path: Path, moment: Moment) -> None:
     assert dies(make, moment)
     assert file.exists() == (moment == "after")
     in_child(load if file.exists() else make)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_what_was_ordered_is_remembered_before_it_is_signed(tmp_path: Path, moment: Moment) -> None:
+    file = tmp_path / "a.orders"
+    administrator._remember(file, replace(ORDER, epoch_hash=EpochHash(b"e" * 32)))
+
+    def remember() -> None:
+        administrator._remember(file, ORDER)
+
+    assert dies(remember, moment)
+    assert len(file.read_text().splitlines()) == 1 + (moment == "after")
+    in_child(remember)
+    with pytest.raises(Refused):
+        administrator._remember(file, replace(ORDER, successor=ORDER.epoch_hash))
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -506,13 +506,11 @@ def test_all_of_a_succession_verifies_under_the_roster_that_it_makes() -> None:
     assert certificate.amendments == tuple(attempt.amendments())
     assert verify_newest(certificate, attempt.first, made_lineage()).members == (1, LOST)
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, LOST)))
-    assert (
-        retirement.check(attempt.first, proposed.keys, certificate).successor
-        == certificate.body.hash
-    )
+    retired = retirement.check(attempt.first, proposed.keys, certificate, ())
+    assert retired.successor == certificate.body.hash
     assert destroyed_in(attempt.destroyed(LOST), attempt.first, proposed.keys)
     for check in (
-        lambda: retirement.check(attempt.first, attempt.keys, certificate),
+        lambda: retirement.check(attempt.first, attempt.keys, certificate, ()),
         lambda: destroyed_in(attempt.destroyed(LOST), attempt.first, attempt.keys),
     ):
         with pytest.raises(InvalidSignature):

@@ -247,7 +247,7 @@ def test_a_retirement_tells_what_it_is_for() -> None:
     attempt, certificate = honest()
     retirement = Retirement(tuple(attempt.done(index) for index in (1, 2, 3)))
     retired = Retirement.from_bytes(retirement.to_bytes()).check(
-        attempt.first, attempt.keys, certificate
+        attempt.first, attempt.keys, certificate, ()
     )
     assert (retired.attempt, retired.successor) == (attempt.attempt(), certificate.body.hash)
     assert retired.adopters == (1, 2, 3)
@@ -256,7 +256,7 @@ def test_a_retirement_tells_what_it_is_for() -> None:
 def retirement_refused(dones: list[bytes]) -> str:
     attempt, certificate = honest()
     with pytest.raises((BadInput, InvalidSignature)) as refusal:
-        Retirement(tuple(dones)).check(attempt.first, attempt.keys, certificate)
+        Retirement(tuple(dones)).check(attempt.first, attempt.keys, certificate, ())
     return str(refusal.value)
 
 
@@ -314,7 +314,7 @@ def test_an_adoption_is_signed_by_its_holder_for_this_epoch() -> None:
 
 def test_an_unknown_form_of_retirement_is_refused() -> None:
     with pytest.raises(BadEncoding, match="unknown form"):
-        Retirement.from_bytes(u8(1) + u16be(0))
+        Retirement.from_bytes(u8(2) + u16be(0))
     with pytest.raises(BadEncoding):
         Retirement.from_bytes(u8(0) + u16be(0) + b"x")
 

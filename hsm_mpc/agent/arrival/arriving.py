@@ -30,6 +30,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.addresses import expected_in
 from hsm_mpc.succession.lineage import carried_in
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import Address, parse_envelope
@@ -113,7 +114,8 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
         try:
             certificate.verify(body, lineage.book(body.terms.roster_hash))
             keys = lineage.voters(body.terms.roster_hash, certificate)
-            retired = retirement.check(body, keys, certificate)
+            lost = replaced_in(lineage, body.hash)
+            retired = retirement.check(body, keys, certificate, lost)
         except (BadInput, InvalidSignature) as broken:
             raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
         book = holder.keys_of(body)

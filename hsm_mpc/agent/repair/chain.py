@@ -17,6 +17,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.lineage import Lineage, carried_in
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -115,7 +116,8 @@ def _verified(
         made = SuccessorCertificate.from_bytes(succession.certificate)
         keys = lineage.voters(before.terms.roster_hash, made)
         if succession.retirement or succession is not chain.successions[-1]:
-            Retirement.from_bytes(succession.retirement).check(before, keys, made)
+            lost = replaced_in(lineage, before.hash)
+            Retirement.from_bytes(succession.retirement).check(before, keys, made, lost)
         since = lineage.since(before.terms.roster_hash)
         me = _seat(holder, since)
         if me is not None:

@@ -193,6 +193,18 @@ class Successions:
             yield newest
 
     @contextmanager
+    def at(self, wallet_id: WalletId, h: EpochHash) -> Iterator[LiveEpoch]:
+        """The live epoch of a wallet; nothing happens to it meanwhile.
+
+        Raises:
+            Refused: `other-epoch`: that is not `h`; `unknown-wallet`, or `wallet-destroyed`.
+        """
+        with self._lock:
+            live = self._settled(wallet_id)
+            self._require_live(live, h)
+            yield live
+
+    @contextmanager
     def live(self, source: bytes) -> Iterator[tuple[LiveEpoch, Suite]]:
         """The live epoch that a message is about, and how keys of its scheme are generated.
 
@@ -200,9 +212,7 @@ class Successions:
             Refused: `other-epoch`: the message is about another one.
         """
         address = parse_envelope(source).address
-        with self._lock:
-            live = self._settled(address.wallet_id)
-            self._require_live(live, address.epoch_hash)
+        with self.at(address.wallet_id, address.epoch_hash) as live:
             yield live, self._suite(live)
 
     def _settled(self, wallet_id: WalletId) -> LiveEpoch:

@@ -174,7 +174,7 @@ def _check_retirement(live: LiveEpoch, ask: Ask) -> None:
         replaced = EpochBody.from_bytes(before)
         certificate = SuccessorCertificate.from_bytes(_certificate(live))
         keys = live.lineage.voters(replaced.terms.roster_hash, certificate)
-        Retirement.from_bytes(ask.retirement).check(replaced, keys, certificate)
+        Retirement.from_bytes(ask.retirement).check(replaced, keys, certificate, ())
     except (BadInput, InvalidSignature) as broken:
         raise Refused(
             "not-retired", f"the epoch before is not proven retired: {broken}"

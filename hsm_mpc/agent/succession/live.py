@@ -17,7 +17,7 @@ from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.secure.arena import Secret, move_bytes
-from hsm_mpc.store.attempts import Attempts
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.lineage import Lineage, carried_in
@@ -126,8 +126,15 @@ class LiveEpoch:
         Raises:
             Refused: `epoch-retiring`.
         """
-        if self.held.record.state is EpochState.RETIRING:
+        if self.held.record.state is EpochState.RETIRING or self._is_obeying():
             raise Refused("epoch-retiring", "the end of this epoch is decided")
+
+    def _is_obeying(self) -> bool:
+        """Whether a successor was taken by an order, and a crash came before the retirement was
+        kept: this holder has said no DONE that would prove its adoption (steps 6.5.2, 6.5.9).
+        """
+        vote = self.register.adopted if self.register.order is not None else None
+        return vote is not None and (self.attempts.kept(vote.attempt, AttemptDocument.DONE) is None)
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line about this epoch, before what it tells of takes effect."""

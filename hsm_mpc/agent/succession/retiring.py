@@ -20,10 +20,13 @@ from hsm_mpc.agent.succession.adopting import (
 )
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, LiveEpoch, opened_share, require_closed
+from hsm_mpc.agent.succession.votes import obey
 from hsm_mpc.agent.wallets import HeldEpoch
+from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BadInput,
@@ -41,6 +44,7 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -63,6 +67,7 @@ def begin(
         transcript: what made it, for a holder without a share of it; else empty.
 
     Raises:
+        Refused: `other-vote` or `other-order`: an order that this holder does not obey.
         ProtocolAbort: it is no proof; nobody is to blame. Or a dealing for this holder is bad.
         NotReady: this holder has no share of the successor: certificate and transcript are wanted.
         Tampered: the own share of the successor does not open: nothing is destroyed.
@@ -70,6 +75,9 @@ def begin(
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
     retired, payload, shown = _retired_in(live, source, certificate)
+    register = live.register
+    if retired.order is not None:
+        register = obey(register, retired.attempt, retired.successor)
     _take_successor(live, suite, retired, shown, transcript)
     live.audit(
         "epoch-retiring",
@@ -77,11 +85,21 @@ def begin(
             "successor": retired.successor.hex(),
             "attempt": retired.attempt.to_bytes().hex(),
             "adopters": list(retired.adopters),
+            **_ordered(retired.order),
         },
     )
+    if register != live.register:
+        live.holder.registers.write(live.wallet_id, register)
     if live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT) is None:
         live.epochs.keep(live.body.hash, EpochDocument.RETIREMENT, payload)
     live.epochs.change(replace(live.held.record, state=EpochState.RETIRING))
+
+
+def _ordered(order: Order | None) -> dict[str, Json]:
+    """What the audit log says of an order that is obeyed."""
+    if order is None:
+        return {}
+    return {"order": order.terms.hex(), "suspects": list(order.suspects), "reason": order.reason}
 
 
 def finish(live: LiveEpoch) -> bytes:
@@ -168,8 +186,10 @@ def _retired_in(
         shown = _successor_shown(live, retirement.successor_in(live.body), certificate)
         if shown is None:
             raise NotReady(_UNKNOWN)
-        keys = live.lineage.voters(live.body.terms.roster_hash, shown[0])
-        retired = retirement.check(live.body, keys, shown[0])
+        lineage = live.lineage_told(shown[0])
+        keys = lineage.voters(live.body.terms.roster_hash, shown[0])
+        lost = replaced_in(lineage, live.body.hash)
+        retired = retirement.check(live.body, keys, shown[0], lost)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
     expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
@@ -218,7 +238,7 @@ def kept_retirement(
         encoded = holder.epochs(replaced.terms.wallet_id).kept(h, EpochDocument.CERTIFICATE)
         certificate = SuccessorCertificate.from_bytes(encoded or b"")
         keys = lineage.voters(replaced.terms.roster_hash, certificate)
-        return retirement.check(replaced, keys, certificate), certificate
+        return retirement.check(replaced, keys, certificate, ()), certificate
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the kept retirement: {broken}") from broken
 

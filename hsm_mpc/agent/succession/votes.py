@@ -41,13 +41,49 @@ def adopt(register: Register, attempt: Attempt, successor: EpochHash) -> Registe
     """Before DONE: in no attempt below the promise, and for one successor in each (step 6.5.5).
 
     Raises:
-        Refused: `attempt-overtaken` or `other-vote`.
+        Refused: `attempt-overtaken`, `other-vote` or `other-order`.
     """
+    _require_no_other_order(register, successor)
     alpha = attempt.to_bytes()
     if alpha < register.promised:
         raise _overtaken("a higher attempt than this one was joined")
     _require_same(register.adopted, attempt, successor)
     return replace(register, promised=alpha, adopted=Vote(alpha, successor))
+
+
+def obey(register: Register, attempt: Attempt, successor: EpochHash) -> Register:
+    """Before a RETIRE by an order: also above the promise, and not against an own adoption in this
+    attempt or a later one (step 6.5.9). A later adoption of the same successor stays.
+
+    Raises:
+        Refused: `other-vote` or `other-order`.
+    """
+    alpha, adopted = attempt.to_bytes(), register.adopted
+    _require_no_other_order(register, successor)
+    if adopted is not None and adopted.attempt >= alpha:
+        if adopted.epoch_hash != successor:
+            raise Refused("other-vote", "this holder has adopted another successor, and not before")
+        return replace(register, order=successor)
+    promised = max(register.promised, alpha)
+    return replace(register, promised=promised, adopted=Vote(alpha, successor), order=successor)
+
+
+def order(register: Register, successor: EpochHash) -> Register:
+    """Before an order is signed where holders are the administrators: none for another successor,
+    and only for what was adopted last (step 6.5.9).
+
+    Raises:
+        Refused: `not-adopted` or `other-order`.
+    """
+    _require_no_other_order(register, successor)
+    if register.adopted is None or register.adopted.epoch_hash != successor:
+        raise Refused("not-adopted", "this holder has not adopted that successor")
+    return replace(register, order=successor)
+
+
+def _require_no_other_order(register: Register, successor: EpochHash) -> None:
+    if register.order not in (None, successor):
+        raise Refused("other-order", "another successor was ordered here in place of that epoch")
 
 
 def _require_same(vote: Vote | None, attempt: Attempt, successor: EpochHash) -> None:

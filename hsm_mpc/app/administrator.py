@@ -1,0 +1,135 @@
+"""`admin init`, `admin sign`: the key of an administrator, and what it signs (steps 1.6.8, 6.5.9).
+
+The key is an Ed25519 seed in a file. Beside it stands for which successor of which epoch it has
+signed an order: an administrator never signs two for one epoch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hsm_mpc import seed_file
+from hsm_mpc.app.orders import read_plan, signature_file, write_new
+from hsm_mpc.app.shown_order import ShownOrder, shown_order
+from hsm_mpc.certificates.order import Order
+from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.errors import BackendError, BadInput, Refused
+from hsm_mpc.regular import replace_private
+from hsm_mpc.secure.arena import Arena
+from hsm_mpc.steps import step
+from hsm_mpc.tags import Tag
+
+_ARENA_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class AdministratorKey:
+    """What goes into a policy's list of administrators."""
+
+    alg: int
+    key: str
+    """In hex."""
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOrder:
+    """An order that one administrator has signed."""
+
+    order: ShownOrder
+    administrator: int
+    """Its place in the policy, from 0."""
+    file: Path
+    """For `wallet order --signature`."""
+
+
+def init(key_file: Path) -> AdministratorKey:
+    """Draw a key.
+
+    Raises:
+        NameTaken: the file is there already.
+    """
+    arena = Arena(_ARENA_BYTES)
+    key = seed_file.create(key_file, arena).key
+    arena.close()
+    return AdministratorKey(key.algorithm, key.encoded.hex(), key_file)
+
+
+def show(plan_file: Path) -> ShownOrder:
+    """The order in a file of `wallet order --plan`. Raises: BadInput: it is none."""
+    plan = read_plan(plan_file)
+    return shown_order(plan.order, plan.body, plan.roster, plan.administrators)
+
+
+def sign(plan_file: Path, key_file: Path, out: Path, digest: str) -> SignedOrder:
+    """Sign the order in a file, which somebody has read as `digest`.
+
+    Raises:
+        BadInput: it is none, or another one by now; or the policy names nobody with this key.
+        Refused: `deadline`; or `other-order`: this key has signed another one for that epoch.
+        BadConfig: the key cannot be used.
+        BackendError: the disk fails.
+    """
+    plan = read_plan(plan_file)
+    order, administrators = plan.order, plan.administrators
+    if plan.plan.digest.hex() != digest:
+        raise BadInput(f"{plan_file}: another order than the one that was shown")
+    if order.deadline < time.time():
+        raise Refused("deadline", "the time of that order is over: it is asked for anew")
+    if administrators is None:
+        raise BadInput("the wallet's policy names no administrators: its holders sign that order")
+    with _key(key_file) as key:
+        if key.key not in administrators.keys:
+            raise BadInput(f"key file {key_file}: it is not one of the wallet's administrators")
+        number = administrators.keys.index(key.key)
+        _remember(key_file.with_suffix(".orders"), order)
+        signature = OrderSignature(number, key.key.algorithm, key.sign(Tag.ORDER, order.terms))
+    write_new(out, signature_file(order, signature))
+    shown = shown_order(order, plan.body, plan.roster, administrators)
+    return SignedOrder(shown, number, out)
+
+
+def _remember(file: Path, order: Order) -> None:
+    """Durable before anything is signed (step 6.5.9).
+
+    Raises:
+        Refused: `other-order`: another successor of that epoch stands there.
+        BackendError: the file cannot be read or written.
+    """
+    epoch, line = order.epoch_hash.hex(), f"{order.epoch_hash.hex()} {order.successor.hex()}"
+    try:
+        known = file.read_text("ascii").splitlines() if file.exists() else []
+        signed = [each for each in known if each.startswith(epoch)]
+        if any(each != line for each in signed):
+            raise Refused(
+                "other-order", f"this key has ordered another successor of that epoch: {file}"
+            )
+        if not signed:
+            with step("orders.remember"):
+                _replace(file, "".join(f"{each}\n" for each in (*known, line)))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise BackendError(f"{file}: {failure}") from failure
+
+
+def _replace(file: Path, text: str) -> None:
+    replace_private(file, text.encode("ascii"))
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def _key(file: Path) -> Iterator[seed_file.SeedKey]:
+    arena = Arena(_ARENA_BYTES)
+    try:
+        yield seed_file.load(file, arena)
+    finally:
+        arena.close()

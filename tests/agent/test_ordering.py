@@ -1,0 +1,479 @@
+"""A holder that is ordered to take a successor, or to sign that order (step 6.5.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hsm_mpc.agent.succession import retiring
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.destruction import Destroy
+from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.errors import (
+    BackendError,
+    BadEncoding,
+    InvalidSignature,
+    NotReady,
+    ProtocolAbort,
+    Refused,
+    Tampered,
+)
+from hsm_mpc.hsm.register import Register, Vote
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.wire.envelope import parse_envelope
+from tests.agent.making import Making, events, keks, lines
+from tests.agent.ordering import (
+    TWO_OF_THREE,
+    by_administrators,
+    countersigned,
+    desk,
+    retirement,
+    said,
+    wished,
+)
+from tests.agent.refreshing import Refreshing
+from tests.agent.simulate import LAB_POLICY, World, Worlds
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(3)
+
+
+def refreshed(world: World, policy: bytes) -> Refreshing:
+    """A 2-of-3 wallet whose next epoch holders 1 and 2 have adopted; holder 3 is absent."""
+    making = Making.of(world, policy=policy)
+    making.active()
+    refreshing = Refreshing(world, making.certificate().body, (1, 2), making.dones)
+    refreshing.made()
+    return refreshing
+
+
+@pytest.fixture
+def refreshing(world: World) -> Refreshing:
+    return refreshed(world, TWO_OF_THREE)
+
+
+@pytest.fixture
+def ruled_by_holders(world: World) -> Refreshing:
+    """A wallet whose policy names no administrators; both have adopted."""
+    refreshing = refreshed(world, LAB_POLICY)
+    adopted(refreshing)
+    return refreshing
+
+
+def adopted(refreshing: Refreshing) -> list[bytes]:
+    return [refreshing.adopt(index) for index in (1, 2)]
+
+
+def ordered(refreshing: Refreshing, **changes: Any) -> None:
+    """Two administrators order what holders 1 and 2 have adopted."""
+    dones = adopted(refreshing)
+    order = by_administrators(wished(refreshing, **changes), 0, 2)
+    refreshing.retirement = retirement(order, dones, TWO_OF_THREE)
+
+
+def rule(action: Callable[[], object]) -> str:
+    with pytest.raises(Refused) as refused:
+        action()
+    return refused.value.rule
+
+
+def register_of(world: World, refreshing: Refreshing, index: int) -> Register:
+    register = world.parties[index].acting.registers.read(refreshing.replaced.terms.wallet_id)
+    assert register is not None
+    return register
+
+
+def has_retired(world: World, refreshing: Refreshing, index: int) -> bool:
+    party = world.parties[index]
+    states = {each.body.hash: each.record.state for each in party.wallets.all()}
+    return (
+        states == {refreshing.successor.hash: EpochState.ACTIVE}
+        and register_of(world, refreshing, index) == Register(refreshing.successor.hash)
+        and len(keks(party)) == 1
+    )
+
+
+def keeps_both(world: World, refreshing: Refreshing, index: int) -> bool:
+    """Nothing was destroyed at this holder."""
+    register = register_of(world, refreshing, index)
+    wallets = world.parties[index].wallets
+    wallet_id = refreshing.replaced.terms.wallet_id
+    return (
+        register.epoch_hash == refreshing.replaced.hash
+        and wallets.signing(wallet_id, refreshing.replaced.hash) is not None
+    )
+
+
+# Obeying
+
+
+def test_an_order_ends_the_epoch_without_the_third(world: World, refreshing: Refreshing) -> None:
+    ordered(refreshing)
+    for index in (1, 2):
+        destroyed = Destroyed.from_bytes(parse_envelope(refreshing.retire(index)).payload)
+        assert destroyed.successor == refreshing.successor.hash
+        assert has_retired(world, refreshing, index)
+    line = next(each for each in lines(world.parties[1]) if each["event"] == "epoch-retiring")
+    assert (line["suspects"], line["reason"]) == ([3], "h3 burnt")
+    assert "order" in line
+
+
+def test_the_suspect_comes_back_and_catches_up(world: World, refreshing: Refreshing) -> None:
+    ordered(refreshing)
+    for index in (1, 2):
+        refreshing.retire(index)
+    with pytest.raises(NotReady):
+        refreshing.retire(3)
+    assert register_of(world, refreshing, 3) == Register(refreshing.replaced.hash)
+    destroyed = refreshing.retire(3, refreshing.transcript)
+    assert has_retired(world, refreshing, 3)
+    world.restarted(3)
+    assert refreshing.retire(3) == destroyed
+    following = refreshing.next()
+    following.members = (1, 2, 3)
+    following.made()
+    following.drive()
+    assert has_retired(world, following, 3)
+
+
+def test_the_proof_serves_the_next_join(world: World, refreshing: Refreshing) -> None:
+    """Step 6.1.4: ASK shows how the epoch before went."""
+    dones = adopted(refreshing)
+    refreshing.retirement = retirement(
+        by_administrators(wished(refreshing), 0, 1), dones, TWO_OF_THREE
+    )
+    for index in (1, 2):
+        refreshing.retire(index)
+    following = refreshing.next()
+    unsigned = retirement(by_administrators(wished(refreshing), 1), dones, TWO_OF_THREE)
+    proof, following.before = following.before, unsigned
+    following.begin()
+    assert rule(lambda: following.join(1)) == "not-retired"
+    following.before = proof
+    following.begin()
+    assert following.join(1)[0]
+
+
+def test_order_frees_a_holder_that_promised_more(world: World, refreshing: Refreshing) -> None:
+    """It has promised a higher attempt and adopted nothing: without this it kept e for ever."""
+    ordered(refreshing)
+    first = refreshing.attempts
+    refreshing.begin()
+    refreshing.join(3)
+    promised = register_of(world, refreshing, 3).promised
+    refreshing.attempts = first
+    refreshing.retire(3, refreshing.transcript)
+    assert has_retired(world, refreshing, 3)
+    done = Done.from_bytes(
+        parse_envelope(refreshing.last_dones[3]).payload, refreshing.replaced.terms.group
+    )
+    assert done.attempt.to_bytes() == promised
+
+
+def test_register_says_adoption_and_order_in_one_writing(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash between it and the retirement: what was begun is gone on with, and nothing else."""
+    ordered(refreshing)
+    alpha, h = refreshing.attempt.to_bytes(), refreshing.successor.hash
+    epochs = type(world.parties[3].acting.epochs(refreshing.replaced.terms.wallet_id))
+    keep = epochs.keep
+
+    def keep_no_retirement(of: Any, each: EpochHash, document: EpochDocument, said: bytes) -> None:
+        if document is EpochDocument.RETIREMENT:
+            raise BackendError("the disk is full")
+        keep(of, each, document, said)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(epochs, "keep", keep_no_retirement)
+        with pytest.raises(BackendError):
+            refreshing.retire(3, refreshing.transcript)
+    world.restarted(3)
+    vote = Vote(alpha, h)
+    assert register_of(world, refreshing, 3) == Register(
+        refreshing.replaced.hash, alpha, None, vote, h
+    )
+    assert keeps_both(world, refreshing, 3)
+    attempts = refreshing.attempts
+    refreshing.begin()
+    assert rule(lambda: refreshing.join(3)) == "epoch-retiring"
+    refreshing.attempts = attempts
+    refreshing.retire(3)
+    assert has_retired(world, refreshing, 3)
+
+
+def test_who_died_before_it_said_done_joins_on_where_nothing_was_ordered(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Its register says the adoption, and its disk what proves it."""
+    refreshing.adopt(1)
+    acting = world.parties[1].acting
+    attempts = acting.attempts(refreshing.replaced.terms.wallet_id)
+    (attempts._path(refreshing.attempt.to_bytes()) / AttemptDocument.DONE.value).unlink()
+    world.restarted(1)
+    refreshing.begin()
+    assert refreshing.join(1)[2]
+
+
+def test_who_has_said_done_joins_on_although_it_was_ordered(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    """The order may never be complete: until then the third may come back."""
+    refreshing = ruled_by_holders
+    desk(world, 1).countersign(said(world, wished(refreshing)))
+    refreshing.begin()
+    assert refreshing.join(1)[2]
+
+
+def test_a_share_that_does_not_open_destroys_nothing(world: World, refreshing: Refreshing) -> None:
+    ordered(refreshing)
+    acting = world.parties[1].acting
+    path = acting.epochs(refreshing.replaced.terms.wallet_id).blob_path(refreshing.successor.hash)
+    path.write_bytes(b"noise")
+    with pytest.raises(Tampered):
+        refreshing.retire(1)
+    assert register_of(world, refreshing, 1).order is None
+    assert keeps_both(world, refreshing, 1)
+
+
+def test_order_against_own_adoption(world: World, refreshing: Refreshing) -> None:
+    """Step 6.5.9: the latest adoption of a holder is another one."""
+    ordered(refreshing)
+    registers, wallet_id = world.parties[1].acting.registers, refreshing.replaced.terms.wallet_id
+    register = register_of(world, refreshing, 1)
+    later = Attempt(refreshing.attempt.counter + 1, 0x8000).to_bytes()
+    other = Register(register.epoch_hash, later, None, Vote(later, EpochHash(b"o" * 32)))
+    registers.write(wallet_id, other)
+    assert rule(lambda: refreshing.retire(1)) == "other-vote"
+    assert register_of(world, refreshing, 1) == other
+
+
+def test_second_order_for_one_epoch(world: World, refreshing: Refreshing) -> None:
+    ordered(refreshing)
+    registers, wallet_id = world.parties[1].acting.registers, refreshing.replaced.terms.wallet_id
+    before = Register(refreshing.replaced.hash, order=EpochHash(b"o" * 32))
+    registers.write(wallet_id, before)
+    assert rule(lambda: refreshing.retire(1)) == "other-order"
+    assert register_of(world, refreshing, 1) == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"margin_accepted": False}, "no margin"),
+        ({"counted": (1,)}, "1 holders count, 2 are wanted"),
+        ({"successor": EpochHash(b"o" * 32)}, "another successor"),
+        ({"wallet_id": WalletId(b"o" * 16)}, "another wallet"),
+    ],
+)
+def test_an_order_that_does_not_hold_ends_nothing(
+    world: World, refreshing: Refreshing, changes: dict[str, Any], said: str
+) -> None:
+    ordered(refreshing, **changes)
+    with pytest.raises(ProtocolAbort, match=said):
+        refreshing.retire(1)
+    assert keeps_both(world, refreshing, 1)
+
+
+def test_order_without_enough_admins(world: World, refreshing: Refreshing) -> None:
+    dones = adopted(refreshing)
+    order = by_administrators(wished(refreshing), 1)
+    refreshing.retirement = retirement(order, dones, TWO_OF_THREE)
+    with pytest.raises(ProtocolAbort, match="2 different signatures"):
+        refreshing.retire(1)
+    assert keeps_both(world, refreshing, 1)
+
+
+def test_done_of_a_replaced_holder_is_not_counted(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.6.5, by what the holder knows itself; what it has obeyed once, stays so."""
+    ordered(refreshing)
+    with monkeypatch.context() as amended:
+        amended.setattr(retiring, "replaced_in", lambda lineage, h: {2})
+        with pytest.raises(ProtocolAbort, match="1 holders count"):
+            refreshing.retire(1)
+    assert keeps_both(world, refreshing, 1)
+
+
+# Signing, where the policy names no administrators
+
+
+def test_the_counted_holders_order_it_themselves(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    refreshing = ruled_by_holders
+    order = countersigned(world, wished(refreshing))
+    assert register_of(world, refreshing, 1).order == refreshing.successor.hash
+    assert countersigned(world, wished(refreshing)).terms == order.terms
+    assert "order-signed" in events(world.parties[1])
+    refreshing.retirement = retirement(order, adopted(refreshing), LAB_POLICY)
+    for index, transcript in ((1, b""), (2, b""), (3, refreshing.transcript)):
+        refreshing.retire(index, transcript)
+        assert has_retired(world, refreshing, index)
+
+
+def test_each_after_its_own_operators_consent(world: World, ruled_by_holders: Refreshing) -> None:
+    """Step 1.6.7: a lab-marked roster consents by itself, unless it is told to ask."""
+    refreshing = ruled_by_holders
+    order = wished(refreshing)
+    source = said(world, order)
+    assert desk(world, 1).consider(source)
+    world.asking = frozenset([1])
+    world.restarted(1)
+    assert not desk(world, 1).consider(source)
+    assert rule(lambda: desk(world, 1).countersign(source)) == "consent"
+    assert register_of(world, refreshing, 1).order is None
+    consents = world.parties[1].ceremonies.consents
+    (waiting,) = consents.waiting()
+    assert (waiting.digest, waiting.asked) == (Plan.of(order).digest, order)
+    assert waiting.wallet == "treasury"
+    consents.agree(waiting.digest)
+    assert desk(world, 1).consider(source)
+    first = desk(world, 1).countersign(source)
+    world.restarted(1)
+    assert desk(world, 1).countersign(source)[:2] == first[:2]
+    refreshing.retirement = retirement(countersigned(world, order), adopted(refreshing), LAB_POLICY)
+    refreshing.retire(1)
+    assert world.parties[1].ceremonies.consents.waiting() == []
+
+
+def test_only_an_order_ends_with_the_epoch_that_it_is_about(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    """A plan about the successor that was adopted waits on, while the register names the epoch."""
+    refreshing = ruled_by_holders
+    wallet_id = refreshing.replaced.terms.wallet_id
+    end = Destroy(wallet_id, refreshing.successor.hash, "we move", world.clock() + 600, b"n" * 32)
+    consents = world.parties[1].ceremonies.consents
+    for plan, body in (
+        (Plan.of(end), refreshing.successor),
+        (Plan.of(wished(refreshing)), refreshing.replaced),
+        (Plan.of(wished(refreshing, epoch_hash=end.epoch_hash)), refreshing.successor),
+    ):
+        with pytest.raises(Refused):
+            consents.require(plan, body.to_bytes())
+    assert {each.asked for each in consents.waiting()} == {end, wished(refreshing)}
+
+
+def test_holders_do_not_sign_for_administrators(world: World, refreshing: Refreshing) -> None:
+    adopted(refreshing)
+    source = said(world, wished(refreshing))
+    assert rule(lambda: desk(world, 1).countersign(source)) == "administrators"
+    assert rule(lambda: desk(world, 1).consider(source)) == "administrators"
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"margin_accepted": False}, "other-order"),
+        ({"counted": (2, 3), "suspects": ()}, "not-counted"),
+        ({"successor": EpochHash(b"o" * 32)}, "not-adopted"),
+        ({"attempt": Attempt(1, 0x8000)}, "not-adopted"),
+        ({"deadline": 7}, "deadline"),
+        ({"epoch_hash": EpochHash(b"o" * 32)}, "other-epoch"),
+        ({"wallet_id": WalletId(b"o" * 16)}, "unknown-wallet"),
+    ],
+)
+def test_what_a_holder_does_not_sign(
+    world: World, ruled_by_holders: Refreshing, changes: dict[str, Any], why: str
+) -> None:
+    source = said(world, wished(ruled_by_holders, **changes))
+    assert rule(lambda: desk(world, 1).countersign(source)) == why
+    assert rule(lambda: desk(world, 1).consider(source)) == why
+
+
+def test_nothing_is_signed_that_counts_a_replaced_holder(
+    world: World, ruled_by_holders: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where enough others are left: the margin would be another one than people are told."""
+    wanted = wished(ruled_by_holders, counted=(1, 2, 3), suspects=())
+    monkeypatch.setattr("hsm_mpc.agent.ordering.replaced_in", lambda lineage, h: {3})
+    assert rule(lambda: desk(world, 1).countersign(said(world, wanted))) == "other-order"
+
+
+def test_no_second_order_is_signed(world: World, ruled_by_holders: Refreshing) -> None:
+    refreshing = ruled_by_holders
+    register = register_of(world, refreshing, 1)
+    other = Register(
+        register.epoch_hash, register.promised, None, register.adopted, EpochHash(b"o" * 32)
+    )
+    world.parties[1].acting.registers.write(refreshing.replaced.terms.wallet_id, other)
+    source = said(world, wished(refreshing))
+    assert rule(lambda: desk(world, 1).countersign(source)) == "other-order"
+
+
+def test_who_said_done_for_another_successor_in_that_attempt_signs_nothing(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    refreshing = ruled_by_holders
+    attempts = world.parties[1].acting.attempts(refreshing.replaced.terms.wallet_id)
+    earlier = Attempt(refreshing.attempt.counter - 1, 0x8000)
+    kept = attempts.kept(refreshing.attempt.to_bytes(), AttemptDocument.DONE)
+    assert kept is not None
+    done = Done.from_bytes(parse_envelope(kept).payload, refreshing.replaced.terms.group)
+    message = parse_envelope(kept)
+    forged = Done(earlier, EpochHash(b"o" * 32), done.delivery_key, b"k" * 32, b"b" * 32)
+    acting = world.parties[1].acting
+    attempts.keep(
+        earlier.to_bytes(),
+        AttemptDocument.DONE,
+        acting.signed_by_identity(message.kind, message.address, forged.to_bytes()),
+    )
+    source = said(world, wished(refreshing, attempt=earlier))
+    assert rule(lambda: desk(world, 1).countersign(source)) == "not-adopted"
+
+
+def test_a_share_that_does_not_open_signs_nothing(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    refreshing = ruled_by_holders
+    acting = world.parties[1].acting
+    path = acting.epochs(refreshing.replaced.terms.wallet_id).blob_path(refreshing.successor.hash)
+    path.write_bytes(b"noise")
+    with pytest.raises(Tampered):
+        desk(world, 1).countersign(said(world, wished(refreshing)))
+    assert register_of(world, refreshing, 1).order is None
+
+
+def test_a_store_without_the_successor_signs_nothing(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    refreshing = ruled_by_holders
+    acting = world.parties[1].acting
+    acting.epochs(refreshing.replaced.terms.wallet_id).drop(refreshing.successor.hash)
+    world.restarted(1)
+    with pytest.raises(Tampered, match="no share of the successor"):
+        desk(world, 1).countersign(said(world, wished(refreshing)))
+
+
+def test_once_the_epoch_has_ended_nothing_is_signed(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    refreshing = ruled_by_holders
+    order = countersigned(world, wished(refreshing))
+    refreshing.retirement = retirement(order, adopted(refreshing), LAB_POLICY)
+    refreshing.retire(1)
+    assert rule(lambda: desk(world, 1).countersign(said(world, order))) == "other-epoch"
+
+
+def test_only_a_coordinator_of_the_own_list_carries_orders(
+    world: World, ruled_by_holders: Refreshing
+) -> None:
+    source = bytearray(said(world, wished(ruled_by_holders)))
+    source[-1] ^= 1
+    with pytest.raises(InvalidSignature):
+        desk(world, 1).countersign(bytes(source))
+    with pytest.raises(BadEncoding):
+        desk(world, 1).countersign(b"")

@@ -1,0 +1,91 @@
+"""An order that is to be signed: whoever reads it sees what it is about, and believes nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.client.ordering import AskedOrder
+from hsm_mpc.errors import BadInput, Tampered
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.succession.order_plan import OrderPlan
+from tests.software_identity import p256_key
+from tests.succession.test_ordering import NOBODY, TWO_OF_THREE, order, refresh
+
+ASKED = AskedOrder(refresh().body().hash, (3,), "h3 does not come back", margin_accepted=True)
+
+
+def plan(policy_file: bytes = TWO_OF_THREE) -> OrderPlan:
+    of = refresh(policy_file)
+    return OrderPlan(order(policy_file), of.first, of.ceremony.roster, policy_file)
+
+
+def test_it_reads_back() -> None:
+    for policy_file in (TWO_OF_THREE, NOBODY):
+        assert OrderPlan.from_bytes(plan(policy_file).to_bytes()) == plan(policy_file)
+    assert plan().plan == Plan.of(order())
+
+
+def test_it_says_who_signs() -> None:
+    administrators = plan().administrators
+    assert administrators is not None
+    assert (administrators.threshold, len(administrators.keys)) == (2, 3)
+    assert plan(NOBODY).administrators is None
+
+
+WRONG: dict[str, Callable[[OrderPlan], OrderPlan]] = {
+    "another epoch's body": lambda of: replace(of, body=refresh().body()),
+    "another roster": lambda of: replace(of, roster=of.roster.with_key(2, p256_key(63).public)),
+    "another policy": lambda of: replace(of, policy_file=NOBODY),
+    "no margin": lambda of: replace(of, order=replace(of.order, margin_accepted=False)),
+    "too few": lambda of: replace(of, order=replace(of.order, counted=(1,))),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_does_not_fit_the_order_is_refused(wrong: str) -> None:
+    with pytest.raises(BadInput):
+        WRONG[wrong](plan())
+
+
+def test_a_plan_for_something_else_is_none() -> None:
+    parts = plan().to_parts()
+    with pytest.raises(BadInput, match="something else"):
+        OrderPlan.from_parts((b"\7" + parts[0][1:], *parts[1:]))
+    for count in (3, 5):
+        with pytest.raises(BadInput, match=f"in {count} parts"):
+            OrderPlan.from_parts((*parts, b"")[:count])
+
+
+def test_a_client_is_shown_what_it_asked_for() -> None:
+    assert ASKED.plan_in(plan().to_parts(), refresh().first.terms) == plan()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        replace(ASKED, successor=EpochHash(b"o" * 32)),
+        replace(ASKED, suspects=()),
+        replace(ASKED, reason="another"),
+        replace(ASKED, margin_accepted=False),
+    ],
+)
+def test_another_order_than_it_asked_for_is_found(asked: AskedOrder) -> None:
+    with pytest.raises(Tampered, match="another order"):
+        asked.plan_in(plan().to_parts(), refresh().first.terms)
+
+
+def test_an_order_for_another_wallet_is_found() -> None:
+    terms = refresh().first.terms
+    for other in (
+        replace(terms, wallet_id=type(terms.wallet_id)(b"o" * 16)),
+        replace(terms, policy_hash=b"o" * 32),
+        replace(terms, sizes=replace(terms.sizes, join=3)),
+    ):
+        with pytest.raises(Tampered, match="another wallet or policy"):
+            ASKED.plan_in(plan().to_parts(), other)
+    with pytest.raises(Tampered, match="shows no order"):
+        ASKED.plan_in(plan().to_parts()[:3], terms)
