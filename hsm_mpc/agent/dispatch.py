@@ -10,6 +10,7 @@ from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.repair.desk import RepairDesk
+from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.encoding import u8, u16be
@@ -17,7 +18,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import ORDER_REPAIR
+from hsm_mpc.wire.rounds import ORDER_REPAIR, ROTATE
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -66,6 +67,7 @@ class HolderDesk:
         successions: Successions,
         destructions: Destructions,
         repairs: RepairDesk,
+        rotations: Rotations,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
@@ -74,6 +76,7 @@ class HolderDesk:
         self._successions = successions
         self._destructions = destructions
         self._repairs = repairs
+        self._rotations = rotations
 
     def methods(self) -> dict[int, Method]:
         """The dispatch table."""
@@ -103,6 +106,9 @@ class HolderDesk:
             HolderMethod.COLLECT: self._collect,
             HolderMethod.RECOVER: self._recover,
             HolderMethod.AMEND: self._amend,
+            HolderMethod.ROTATION: self._rotation,
+            HolderMethod.TURN: self._turn,
+            HolderMethod.TURNED: self._turned,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -112,13 +118,16 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file, DESTROY, or ORDER-REPAIR → u8(1): this holder takes part;
-        u8(0): its operator is asked.
+        """PROPOSAL and policy file, DESTROY, ORDER-REPAIR, or ROTATE → u8(1): this holder takes
+        part; u8(0): its operator is asked.
         """
         if len(parts) == 1:
-            is_repair = parse_envelope(parts[0]).kind is ORDER_REPAIR
-            desk = self._repairs if is_repair else self._destructions
-            return (u8(desk.consider(parts[0])),)
+            kind = parse_envelope(parts[0]).kind
+            asked = {
+                ORDER_REPAIR: self._repairs.consider,
+                ROTATE: self._repairs.consider_rotation,
+            }.get(kind, self._destructions.consider)
+            return (u8(asked(parts[0])),)
         proposal, policy_file = _exactly(2, parts)
         return (u8(self._ceremonies.consider(proposal, policy_file)),)
 
@@ -243,9 +252,26 @@ class HolderDesk:
         return self._repairs.recover(order, dones, messages[:helpers], messages[helpers:])
 
     def _amend(self, parts: Parts) -> Sequence[bytes]:
-        """wallet_id, AMENDMENT → nothing: it is kept."""
+        """wallet_id, AMENDMENT → the own AMENDED: it is kept."""
         wallet_id, amendment = _exactly(2, parts)
-        self._repairs.amend(WalletId(wallet_id), amendment)
+        return (self._repairs.amend(WalletId(wallet_id), amendment),)
+
+    def _rotation(self, parts: Parts) -> Sequence[bytes]:
+        """Nothing → u8(1) if this holder has turned to its new key, ROTATE of each of its wallets;
+        or nothing: it has no new key.
+        """
+        _exactly(0, parts)
+        return self._rotations.offered()
+
+    def _turn(self, parts: Parts) -> Sequence[bytes]:
+        """Nothing → nothing: this holder signs by its new key."""
+        _exactly(0, parts)
+        self._rotations.turn()
+        return ()
+
+    def _turned(self, parts: Parts) -> Sequence[bytes]:
+        """AMENDED of all others → nothing: the old key is destroyed."""
+        self._rotations.turned(parts)
         return ()
 
 

@@ -14,6 +14,7 @@ from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.repair.desk import RepairDesk
+from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
@@ -43,6 +44,7 @@ class Desks:
     successions: Successions
     destructions: Destructions
     repairs: RepairDesk
+    rotations: Rotations
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
@@ -55,6 +57,7 @@ class Desks:
             self.successions,
             self.destructions,
             self.repairs,
+            self.rotations,
         )
 
     def close(self) -> None:
@@ -104,11 +107,15 @@ def at_work(opened: OpenHolder) -> Desks:
     successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace)
     destructions = Destructions(holder, ceremonies, successions, signing.forget_epoch)
     repairs = RepairDesk(holder, wallets, ceremonies.consents, successions, suites())
+    rotations = Rotations(holder, wallets, ceremonies.consents, successions)
+    rotations.settle()
     destructions.recover()
     ceremonies.recover()
     successions.recover()
     repairs.settle()
-    return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs)
+    return Desks(
+        holder, wallets, ceremonies, signing, successions, destructions, repairs, rotations
+    )
 
 
 def suites() -> Mapping[Scheme, Suite]:

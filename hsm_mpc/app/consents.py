@@ -19,12 +19,13 @@ from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import fingerprint_words
 
-Kind = Literal["create", "destroy", "repair"]
+Kind = Literal["create", "destroy", "repair", "rotate"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -108,6 +109,19 @@ class PlannedRepair:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRotation:
+    """A holder gets another identity key, in the same HSM."""
+
+    scheme: str
+    epoch: int
+    holder: str
+    identity_key: str
+    """The new one, in hex."""
+    known_key: str
+    """The one that it has in this wallet now."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownPlan:
     """A plan in full. `digest` is what it is called by, and what is consented to."""
 
@@ -119,6 +133,7 @@ class ShownPlan:
     create: PlannedWallet | None
     destroy: PlannedEnd | None
     repair: PlannedRepair | None
+    rotate: PlannedRotation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +243,15 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
+        rotate=_rotation(asked, each.named, consents) if isinstance(asked, Rotate) else None,
     )
 
 
 def _kind(asked: Planned) -> Kind:
     if isinstance(asked, Proposal):
         return "create"
+    if isinstance(asked, Rotate):
+        return "rotate"
     return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
@@ -282,4 +300,15 @@ def _repair(order: RepairOrder, encoded: bytes, consents: Consents) -> PlannedRe
         identity_key=order.identity_key.encoded.hex(),
         known_key=roster.member(order.lost).key.encoded.hex(),
         helpers=tuple(roster.member(helper).name for helper in order.helpers),
+    )
+
+
+def _rotation(rotate: Rotate, encoded: bytes, consents: Consents) -> PlannedRotation:
+    body = EpochBody.from_bytes(encoded)
+    return PlannedRotation(
+        scheme=body.terms.scheme.name.lower(),
+        epoch=body.epoch,
+        holder=consents.roster_of(body.terms).member(rotate.index).name,
+        identity_key=rotate.identity_key.encoded.hex(),
+        known_key=rotate.known_key.encoded.hex(),
     )

@@ -45,6 +45,8 @@ class ToldEpoch:
     """Who has another HSM since this epoch."""
     lost: tuple[str, ...] = ()
     """Whose HSM was lost while it lived: whoever finds that one may open one share of it."""
+    rotated: tuple[str, ...] = ()
+    """Who has another identity key since this epoch, in the same HSM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,4 +124,5 @@ def _told_epoch(link: Link, roster: Roster) -> ToldEpoch:
         ),
         replaced=tuple(named(index) for index in link.replaced),
         lost=tuple(named(index) for index in link.lost),
+        rotated=tuple(named(index) for index in link.rotated),
     )

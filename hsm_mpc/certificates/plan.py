@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
 from hsm_mpc.errors import BadEncoding
-from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
 
-Planned = Proposal | Destroy | RepairOrder
+Verify = Callable[[Tag, bytes, bytes], None]
+"""`IdVerify(tag, message, signature)`: raises an `HsmMpcError` unless it is of this holder."""
+
+Planned = Proposal | Destroy | RepairOrder | Rotate
 """Each has a `deadline`, in seconds since 1970 UTC."""
 
 
@@ -27,6 +31,8 @@ class PlanKind(IntEnum):
     """A lost share to be repaired."""
     DESTROY = 7
     """A wallet to be destroyed."""
+    ROTATE = 8
+    """Another identity key of a holder to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of kind 4: the terms of ORDER-REPAIR; of kind 7: DESTROY."""
+    """Of kind 1: PROPOSAL; of 4: the terms of ORDER-REPAIR; of 7: DESTROY; of 8: those of ROTATE.
+    """
 
     @property
     def digest(self) -> bytes:
@@ -47,6 +54,8 @@ class Plan:
         """What an operator consents to before his holder takes part in it."""
         if isinstance(asked, RepairOrder):
             return cls(PlanKind.REPAIR, asked.terms)
+        if isinstance(asked, Rotate):
+            return cls(PlanKind.ROTATE, asked.terms)
         kind = PlanKind.PROPOSAL if isinstance(asked, Proposal) else PlanKind.DESTROY
         return cls(kind, asked.to_bytes())
 
@@ -57,6 +66,8 @@ class Plan:
             return Proposal.from_bytes(self.content)
         if self.kind is PlanKind.REPAIR:
             return RepairOrder.from_terms(self.content)
+        if self.kind is PlanKind.ROTATE:
+            return Rotate.from_terms(self.content)
         return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:
@@ -88,13 +99,13 @@ class Consent:
     expiry: int
     signature: bytes
 
-    def verify(self, key: VerifyingKey) -> None:
-        """`key` is the holder's identity key.
+    def verify(self, verify: Verify) -> None:
+        """`verify` is that of the holder's identity key.
 
         Raises:
             InvalidSignature: it has not signed this.
         """
-        key.verify(Tag.CONSENT, consent_message(self.plan_digest, self.expiry), self.signature)
+        verify(Tag.CONSENT, consent_message(self.plan_digest, self.expiry), self.signature)
 
     def to_bytes(self) -> bytes:
         """`SHA-256(PLAN)[32] ‖ u64be(expiry) ‖ LV16(signature)`."""

@@ -10,7 +10,7 @@ from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import printable
 
 if TYPE_CHECKING:
-    from hsm_mpc.app import consents, holder
+    from hsm_mpc.app import consents, holder, rotation
 
 verbs = typer.Typer(
     help="This holder: its identity in the HSM, and what it takes part in.", no_args_is_help=True
@@ -22,11 +22,13 @@ _QUESTIONS: Final = {
     "create": "Shall this holder take part in making wallet {}?",
     "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
     "repair": "Shall this holder take part in repairing a share of wallet {}?",
+    "rotate": "Shall this holder take that identity key in wallet {}?",
 }
 _DECLINED: Final = {
     "create": "declined: wallet {} is not made with this holder",
     "destroy": "declined: this holder keeps its keys of wallet {}",
     "repair": "declined: this holder takes no part in that repair of wallet {}",
+    "rotate": "declined: this holder does not take that identity key in wallet {}",
 }
 
 
@@ -48,6 +50,19 @@ def login(context: typer.Context) -> None:
     output: Output = context.obj
     holder.protect()
     output.answer(holder.login(output.wanted_config(), output.prompt()), _opened)
+
+
+@verbs.command("rotate-identity")
+def rotate_identity(context: typer.Context) -> None:
+    """Put another identity key into the place of this holder's; again: how far it has come."""
+    from hsm_mpc.app import holder, rotation
+
+    output: Output = context.obj
+    holder.protect()
+    config, prompt = output.wanted_config(), output.prompt()
+    if not rotation.is_under_way(config, prompt):
+        output.confirm("Shall another identity key take the place of this holder's?")
+    output.answer(rotation.rotate(config, prompt), _rotation)
 
 
 @verbs.command()
@@ -102,6 +117,8 @@ def _plan(plan: consents.ShownPlan) -> str:
         lines += _ended(plan.wallet, plan.destroy)
     if plan.repair is not None:
         lines += _repaired(plan.wallet, plan.repair)
+    if plan.rotate is not None:
+        lines += _rotated(plan.wallet, plan.rotate)
     until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
     return "\n".join([*lines, f"until        {until}", f"plan         {plan.digest}"])
 
@@ -162,6 +179,18 @@ def _other_key(repair: consents.PlannedRepair) -> list[str]:
     ]
 
 
+def _rotated(name: str, rotate: consents.PlannedRotation) -> list[str]:
+    """Who has the HSM of that holder and its PIN can ask for this, too."""
+    return [
+        f"old key      {rotate.known_key}",
+        f"new key      {rotate.identity_key}",
+        f"rotate       the identity key of {rotate.holder} in wallet {name}: {rotate.scheme}, in "
+        f"epoch {rotate.epoch}. Ask its",
+        "             operator, by another way, whether it is his: his `hsm-mpc holder",
+        "             rotate-identity` says it",
+    ]
+
+
 def _parts(text: str) -> list[str]:
     """Lines that no terminal breaks: behind a break it would look like a line of the plan."""
     parts = []
@@ -195,3 +224,20 @@ def _created(created: holder.Created) -> str:
 
 def _opened(opened: holder.Opened) -> str:
     return f"token {opened.token}, serial {opened.serial}: the PIN is right"
+
+
+def _rotation(rotated: rotation.Rotated) -> str:
+    lines = [f"old key  {rotated.old_key}", f"new key  {rotated.identity_key}"]
+    if rotated.state == "offered":
+        lines += [
+            "the old one signs still. The next refresh of any wallet asks the other holders, whose",
+            f"operators admit the new one for each wallet: {', '.join(rotated.wallets)}",
+        ]
+    elif rotated.state == "turned":
+        lines += [
+            "the new one signs. The old one is destroyed with the next refresh that reaches all",
+            "other holders; until then not all of them sign with this one",
+        ]
+    else:
+        lines.append("the new one signs, and the old one is destroyed")
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.lineage import Lineage, lost_in, rotated_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
@@ -44,6 +44,8 @@ class Link:
     """Who has another HSM since, with another identity key (step 6.7.2)."""
     lost: tuple[int, ...] = ()
     """Whose HSM was lost while this epoch lived: it may have a key of it still."""
+    rotated: tuple[int, ...] = ()
+    """Who has another identity key since, in the same HSM (step 6.7.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +109,11 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         if not shown.retirement or said.successor != body.hash:
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
-    replaced_by_then = replaced_between(proposed.before, proposed.keys.roster)
-    ended = replace(
-        before, retired=bool(shown.retirement), destroyed=destroyed, lost=replaced_by_then
-    )
+    carried = proposed.content.amendments
+    lost = lost_in(carried)
+    ended = replace(before, retired=bool(shown.retirement), destroyed=destroyed, lost=lost)
     made = Link(body, proposed.content.attempt, proposed.members, tuple(sorted(adopters)))
-    return ended, replace(made, replaced=replaced_by_then)
+    return ended, replace(made, replaced=lost, rotated=rotated_in(carried))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.lineage import Lineage, lost_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.taproot.derivation import Path
@@ -189,5 +189,5 @@ def _verified_succession(
         proposed.content.attempt.counter,
         bool(shown.retirement),
         missing,
-        replaced_between(proposed.before, proposed.keys.roster),
+        lost_in(proposed.content.amendments),
     )

@@ -142,14 +142,15 @@ class Recovery:
 
     def _take_repaired(self, holding: Holding, index: int) -> None:
         """What this holder said once its own share of this epoch was repaired, the last time that
-        it was (step 6.7.5): nobody else knows which time was the last.
+        it was (step 6.7.5): nobody else knows which time was the last. Or what it has said again by
+        another key (step 6.7.9).
         """
-        if not _is_of_repair(holding.done):
-            return
         wallet = self._registry.with_id(holding.wallet_id)
-        if wallet is None:
+        if wallet is None or not holding.done:
             return
         first = first_body(wallet.certificate)
+        if not _is_of_repair(holding.done) and index not in self._rosters.rotated(first.terms):
+            return
         done = done_in(holding.done, index, first, self._rosters.keys_since(first))
         h = holding.epoch_hash
         known = self._registry.repaired(wallet.wallet_id).get((h, index))

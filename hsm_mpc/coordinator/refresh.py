@@ -18,6 +18,7 @@ from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
+from hsm_mpc.coordinator.rotation import Rotations
 from hsm_mpc.coordinator.successions import (
     Epochs,
     Succession,
@@ -51,11 +52,15 @@ class Refresher:
         number: int,
         sign: CoSign,
         clock: Callable[[], int],
+        report: Callable[[str], None],
     ) -> None:
         self._links = links
         self._registry = registry
         self._rosters = Rosters(channels.keys, registry)
         self._relay = AttemptRelay(links, registry, channels, self._rosters, number, sign, clock)
+        self._rotations = Rotations(
+            links, registry, self._rosters, number, sign, self._newest_body, report
+        )
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
 
@@ -74,6 +79,10 @@ class Refresher:
         if last:
             return last[0].body, last[0]
         return first_body(wallet.certificate), None
+
+    def _newest_body(self, wallet_id: WalletId) -> EpochBody | None:
+        wallet = self._registry.with_id(wallet_id)
+        return None if wallet is None else self.newest(wallet)[0]
 
     def signing(self, wallet: Registered, candidates: Collection[int]) -> EpochBody:
         """The epoch in which these holders sign together (step 6.5.8)."""
@@ -112,7 +121,8 @@ class Refresher:
             epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
-            self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present))
+            self._rotations.carry(present)  # a holder turns to another key between two successions
+            self._registry.keep(self._relay.attempt(wallet.wallet_id, self.epochs(wallet), present))
             epochs = self._advanced(self.epochs(wallet))[0]
             self._require_adopted(epochs)
             return epochs

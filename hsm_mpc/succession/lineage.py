@@ -14,7 +14,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.amendment import Amendment, Change, amended
+from hsm_mpc.succession.amendment import Amendment, Change, Repaired, Rotated, amended
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
 
@@ -130,6 +130,14 @@ class Lineage:
         later = [each for group in (*self.carried[place:], self.pending) for each in group]
         return amended(later, self.terms, self.books[place].roster)[0]
 
+    def lost_since(self, roster_hash: bytes) -> tuple[int, ...]:
+        """Who has another HSM than under that roster, ascending.
+
+        Raises:
+            BadInput: as `book`.
+        """
+        return lost_in(self.to_carry(roster_hash))
+
     def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
         """Once a succession has carried these amendments of that roster; what else has amended it
         is pending, as far as it holds still. Only a certificate says what was carried.
@@ -183,7 +191,7 @@ def _keys(roster: Roster) -> list[VerifyingKey]:
 
 
 def _new_key(source: bytes) -> VerifyingKey:
-    return Amendment.from_bytes(source).order.identity_key
+    return Amendment.from_bytes(source).identity_key
 
 
 def changes_in(sources: Iterable[bytes]) -> set[Change]:
@@ -191,7 +199,21 @@ def changes_in(sources: Iterable[bytes]) -> set[Change]:
     return {Amendment.from_bytes(source).change for source in sources}
 
 
-def replaced_between(before: Roster, after: Roster) -> tuple[int, ...]:
-    """Who has another identity key, ascending."""
-    indices = range(1, before.n + 1)
-    return tuple(index for index in indices if before.member(index) != after.member(index))
+def changes_of_rotations(sources: Iterable[bytes]) -> set[Change]:
+    """Those that no helper has signed, but their operators wanted. Raises: as `changes_in`."""
+    parsed = map(Amendment.from_bytes, sources)
+    return {each.change for each in parsed if isinstance(each, Rotated)}
+
+
+def lost_in(sources: Iterable[bytes]) -> tuple[int, ...]:
+    """Who has lost its HSM, as amendments say, ascending. Raises: BadInput: one does not parse."""
+    parsed = map(Amendment.from_bytes, sources)
+    return tuple(sorted({each.index for each in parsed if isinstance(each, Repaired)}))
+
+
+def rotated_in(sources: Iterable[bytes]) -> tuple[int, ...]:
+    """Who has another key in the same HSM, ascending. Raises: as `lost_in`."""
+    given = list(sources)
+    lost = lost_in(given)
+    indices = {Amendment.from_bytes(source).index for source in given}
+    return tuple(sorted(index for index in indices if index not in lost))

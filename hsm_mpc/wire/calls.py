@@ -69,6 +69,9 @@ class HolderMethod(IntEnum):
     COLLECT = 23
     RECOVER = 24
     AMEND = 25
+    ROTATION = 26
+    TURN = 27
+    TURNED = 28
 
 
 class CoordinatorMethod(IntEnum):

@@ -88,8 +88,10 @@ REPAIR_DONE: Final = _kind("DONE", Protocol.REPAIR, 5, _KIB, Key.IDENTITY)
 
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
+ROTATE: Final = _kind("ROTATE", Protocol.ADMINISTRATION, 5, 4 * _KIB, Key.COORDINATOR)
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
 WALLET_DESTROYED: Final = _kind("DESTROYED", Protocol.ADMINISTRATION, 7, 64 * _KIB, Key.IDENTITY)
+AMENDED: Final = _kind("AMENDED", Protocol.ADMINISTRATION, 8, _KIB, Key.IDENTITY)
 
 KINDS: Final[dict[tuple[int, int], MessageKind]] = {
     (kind.protocol, kind.round): kind
@@ -120,7 +122,9 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         REPAIR_ACK,
         REPAIR_DONE,
         CHANNEL,
+        ROTATE,
         DESTROY,
         WALLET_DESTROYED,
+        AMENDED,
     )
 }

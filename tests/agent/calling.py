@@ -41,6 +41,7 @@ def dispatch_of(party: Party) -> Dispatch:
         party.successions,
         party.destructions,
         party.repairs,
+        party.rotations,
     )
     return Dispatch(desk.methods(), fail)
 

@@ -227,6 +227,7 @@ SCENARIOS = {
         (
             in_store(lambda s: s.plans.offer(PLAN, b"named")),
             in_store(lambda s: s.plans.agree(PLAN_DIGEST, b"consent")),
+            in_store(lambda s: s.plans.renew(PLAN_DIGEST, b"by another key")),
             in_store(lambda s: s.plans.decline(PLAN_DIGEST)),
             in_store(lambda s: s.plans.forget(PLAN_DIGEST)),
         ),
@@ -240,6 +241,14 @@ SCENARIOS = {
         ),
     ),
     "evidence": Scenario((create,), (in_store(lambda s: s.evidence.keep(b"two messages")),)),
+    "rotation": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.keep_rotation(b"first")),
+            in_store(lambda s: s.keep_rotation(b"second")),
+            in_store(lambda s: s.end_rotation()),
+        ),
+    ),
     "refused pin": Scenario(
         (create,),
         (
@@ -264,6 +273,7 @@ def state_of(place: Path) -> State | None:
         wallets = {i: wallet_of(store) for i in store.wallet_ids()}
         state: State = {
             "card": store.card(),
+            "rotation": store.rotation(),
             "audit": store.audit.tail,
             "evidence": store.evidence.kept(),
             "pin refused": [source for source in range(6) if _is_refused(place, source)],

@@ -1,0 +1,125 @@
+"""Rotation of an identity key at the relay: it carries what proves itself (step 6.7.9)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.rotate import Rotate
+from hsm_mpc.coordinator.consents import require_consented
+from hsm_mpc.coordinator.keygen import CoSign
+from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.registry import Registry
+from hsm_mpc.coordinator.rosters import Rosters
+from hsm_mpc.encoding import u8
+from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, reason_of
+from hsm_mpc.ids import WalletId
+from hsm_mpc.succession.amendment import Rotated
+from hsm_mpc.succession.dones import done_in
+from hsm_mpc.wire.amended import address_of_roster
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.envelope import seal_envelope
+from hsm_mpc.wire.rounds import ROTATE, Key
+
+_TURNED: Final = u8(1)
+
+Newest = Callable[[WalletId], EpochBody | None]
+"""The newest certified epoch of a wallet; None: it is not registered here."""
+
+
+class Rotations:
+    """Tells all holders of a new identity key of one of them; used by several threads."""
+
+    def __init__(
+        self,
+        links: HolderLinks,
+        registry: Registry,
+        rosters: Rosters,
+        number: int,
+        sign: CoSign,
+        newest: Newest,
+        report: Callable[[str], None],
+    ) -> None:
+        self._links = links
+        self._registry = registry
+        self._rosters = rosters
+        self._number = number
+        self._sign = sign
+        self._newest = newest
+        self._report = report
+        self._lock = threading.Lock()
+
+    def carry(self, present: Sequence[int]) -> None:
+        """Those of holders that are `present`, as far as each goes now; what keeps one from going
+        on is said, and nobody waits for it.
+
+        Raises:
+            BackendError: the disk fails.
+        """
+        with self._lock:
+            asked = self._links.ask_each(HolderMethod.ROTATION, [], among=present)
+            for index, answer in asked.items():
+                try:
+                    if isinstance(answer, NotReady):
+                        raise answer
+                    if not isinstance(answer, HsmMpcError) and answer:
+                        rotates = list(_rotates_in(index, answer))
+                        self._carried(index, answer[0] == _TURNED, rotates)
+                except (HsmMpcError, ValueError) as stopped:
+                    name = self._links.name(index)
+                    self._report(f"rotation of the identity key of {name}: {reason_of(stopped)}")
+
+    def _carried(self, index: int, is_turned: bool, rotates: Sequence[Rotate]) -> None:
+        """Everybody would take the new key → the holder turns to it → everybody has it.
+
+        Raises:
+            NotReady: some operators have not consented yet, or some have not taken it.
+            Refused, ProtocolAbort, BackendError: what the holders say.
+        """
+        others = [each for each in self._links.indices if each != index]
+        if not is_turned:
+            for rotate in rotates:
+                asked = [self._said(rotate)]
+                answers = self._links.ask_single(others, HolderMethod.CONSIDER, asked)
+                require_consented(self._links, Plan.of(rotate), answers)
+            self._links.ask(index, HolderMethod.TURN, [])
+        taken = [message for rotate in rotates for message in self._taken(rotate, others)]
+        self._links.ask(index, HolderMethod.TURNED, taken)
+
+    def _taken(self, rotate: Rotate, others: Sequence[int]) -> Iterator[bytes]:
+        """AMENDED of each that answers; the registry has it, too."""
+        amendment = Rotated(rotate).to_bytes()
+        body = self._newest(rotate.wallet_id)
+        if body is not None:
+            self._rosters.amend(body.terms, amendment)
+            with suppress(HsmMpcError):  # its share does not open: what it says next will do
+                self._learn_done(rotate, body)
+        asked = [rotate.wallet_id, amendment]
+        for answer in self._links.ask_each(HolderMethod.AMEND, asked, among=others).values():
+            if not isinstance(answer, HsmMpcError):
+                yield from answer
+
+    def _learn_done(self, rotate: Rotate, body: EpochBody) -> None:
+        """What the holder has said again by its new key: whoever deals reaches it by that."""
+        wallet_id, h, index = rotate.wallet_id, body.hash, rotate.index
+        _, _, done, _ = self._links.ask(index, HolderMethod.DOCUMENTS, [wallet_id, h])
+        if done_in(done, index, body, self._rosters.newest(body.terms)).epoch_hash == h:
+            self._registry.keep_repaired(wallet_id, h, index, done)
+
+    def _said(self, rotate: Rotate) -> bytes:
+        address = address_of_roster(rotate.wallet_id, rotate.epoch_hash, self._number)
+        payload = rotate.to_bytes()
+        return seal_envelope(ROTATE, address, payload, Key.COORDINATOR, self._sign).to_bytes()
+
+
+def _rotates_in(index: int, answer: Sequence[bytes]) -> Iterator[Rotate]:
+    """What a holder tells of its own key, and of no other's."""
+    for source in answer[1:]:
+        rotate = Rotate.from_bytes(source)
+        if rotate.index != index:
+            raise BadInput("it tells of another holder's key")
+        yield rotate
