@@ -65,7 +65,7 @@ def test_both_keys_sign_it() -> None:
 
 def test_it_is_a_plan_whoever_has_signed_it() -> None:
     plan = Plan.of(rotate())
-    assert plan.kind is PlanKind.ROTATE == 8
+    assert plan.kind is PlanKind.ROTATE
     assert plan.to_bytes() == b"\x08" + rotate().terms
     assert Plan.from_bytes(plan.to_bytes()).asked == Rotate.from_terms(rotate().terms)
     assert Plan.of(rotate(OLD, OLD)).digest == plan.digest

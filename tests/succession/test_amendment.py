@@ -554,8 +554,11 @@ def test_the_bytes_of_an_acknowledgement() -> None:
 # Rotation of an identity key (step 6.7.9)
 
 
+FIRST = WALLET.identity(LOST)
+
+
 def rotated(
-    old: SoftwareKey = WALLET.identity(LOST),
+    old: SoftwareKey = FIRST,
     new: SoftwareKey = NEW,
     index: int = LOST,
     **changes: Any,

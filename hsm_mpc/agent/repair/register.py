@@ -150,7 +150,9 @@ def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this very HSM was there when the epoch was made, maybe with the identity key before:
     of keys that a lost one had before, another one has nothing to say.
     """
-    return holder.me not in holder.lineage(body.terms).lost_since(body.terms.roster_hash)
+    lineage = holder.lineage(body.terms)
+    is_ours = _has_own_key(holder, lineage.newest.roster)
+    return is_ours and holder.me not in lineage.lost_since(body.terms.roster_hash)
 
 
 def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
