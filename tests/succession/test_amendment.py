@@ -611,6 +611,11 @@ def test_a_rotation_that_one_of_both_keys_has_not_signed_amends_nothing(wrong: R
         applied(wrong)
 
 
+def test_no_third_form_is_known() -> None:
+    with pytest.raises(BadEncoding, match="unknown form"):
+        Amendment.from_bytes(b"\3" + rotated().to_bytes()[1:])
+
+
 def test_rotations_and_repairs_commute() -> None:
     """Of one holder each stands behind the one whose key it replaces; a helper of a repair may have
     another key by then.
