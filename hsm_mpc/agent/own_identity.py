@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hsm_mpc.card import Card
 from hsm_mpc.certificates.rotate import Rotation
-from hsm_mpc.errors import BadInput, HsmMpcError, Tampered
+from hsm_mpc.errors import BadConfig, BadInput, HsmMpcError, Tampered
 from hsm_mpc.hsm.identity import OwnIdentity, identities
-from hsm_mpc.hsm.keys import IDENTITY
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.store.holder import HolderStore
 
@@ -42,12 +41,17 @@ def kept_identity(token: Token, store: HolderStore) -> OwnIdentity | None:
 
     Raises:
         Tampered: the token has lost the card's key, or has another: nobody makes a new one here.
+        BadConfig: it has two, and no card tells which: the store was lost during a rotation.
     """
     card, rotation = kept_card(store), kept_rotation(store)
-    if card is None:
-        first = identities(token).get(IDENTITY)
-        return None if first is None else OwnIdentity(first)
     found = {identity.key: identity for identity in identities(token).values()}
+    if card is None:
+        if len(found) > 1:
+            raise BadConfig(
+                f"{token.where}: two identity keys, and no card tells which is this holder's: "
+                "destroy the one that no roster names"
+            )
+        return next(map(OwnIdentity, found.values()), None)
     if not found:
         raise Tampered(f"{token.where}: the identity key of this holder's card is missing")
     if card.content.key not in found:

@@ -60,11 +60,11 @@ STEPS = (
     *files.steps_of_folder("evidence-folder"),
     *files.steps_of_new("store-format"),
     *files.steps_of_replace("card"),
-    *files.steps_of_replace("rotation"),
-    *files.steps_of_remove("rotation"),
 )
+ROTATION_STEPS = (*files.steps_of_replace("rotation"), *files.steps_of_remove("rotation"))
 ALL_STEPS = (
     *STEPS,
+    *ROTATION_STEPS,
     *audit_log.STEPS,
     *plans.STEPS,
     *proposals.STEPS,

@@ -14,6 +14,7 @@ from hsm_mpc.certificates.plan import Consent, Plan
 from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import (
     BackendError,
+    BadConfig,
     BadEncoding,
     InvalidSignature,
     NotReady,
@@ -425,6 +426,37 @@ def test_a_key_that_is_gone_before_its_turn_is_tampering(making: Making) -> None
     keys.destroy_identity_key(me(world).acting.token, keys.SECOND_IDENTITY)
     with pytest.raises(Tampered, match="an identity key of a rotation is missing"):
         me(world).rotations.turn()
+
+
+def test_without_a_card_the_only_key_is_the_holders(making: Making) -> None:
+    """Whoever has lost its store keeps the key that it was rotated to."""
+    world = making.world
+    card = me(world).acting.store._folder / "card"
+    token, store = me(world).acting.token, me(world).acting.store
+    me(world).rotations.begin()
+    content = card.read_bytes()
+    card.unlink()
+    with pytest.raises(BadConfig, match="two identity keys"):
+        kept_identity(token, store)
+    store.keep_card(content)
+    me(world).rotations.turn()
+    me(world).rotations.turned(all_taken(world))
+    card.unlink()
+    own = kept_identity(token, store)
+    assert own is not None
+    assert own.key == key_of(world)
+    keys.destroy_identity_key(token, keys.SECOND_IDENTITY)
+    assert kept_identity(token, store) is None
+
+
+def test_a_card_of_before_the_rotation_is_tampering(making: Making) -> None:
+    world = making.world
+    card = me(world).acting.store._folder / "card"
+    before = card.read_bytes()
+    rotated(world)
+    me(world).acting.store.keep_card(before)
+    with pytest.raises(Tampered, match="not that of this holder's card"):
+        kept_identity(me(world).acting.token, me(world).acting.store)
 
 
 def test_killed_after_the_old_key_went_the_next_start_ends_it(
