@@ -441,12 +441,16 @@ def test_without_a_card_the_only_key_is_the_holders(making: Making) -> None:
     store.keep_card(content)
     me(world).rotations.turn()
     me(world).rotations.turned(all_taken(world))
+    content = card.read_bytes()
     card.unlink()
     own = kept_identity(token, store)
     assert own is not None
     assert own.key == key_of(world)
     keys.destroy_identity_key(token, keys.SECOND_IDENTITY)
     assert kept_identity(token, store) is None
+    store.keep_card(content)
+    with pytest.raises(Tampered, match="of this holder's card is missing"):
+        kept_identity(token, store)
 
 
 def test_a_card_of_before_the_rotation_is_tampering(making: Making) -> None:
