@@ -71,6 +71,7 @@ def test_each_key_signs_until_the_next_one_has(card: SoftwareKey, entries: list[
         (C, [A, (A, B), A, B]),
         (B, [A, (A, B), B]),  # the key before has not said so
         (B, [A, (A, B)]),
+        (B, [A, (A, B), A, C]),  # a stranger
         (B, [A, (A, B), A, B, A]),  # the key before counts no more
         (C, [A, (B, C), A, C]),
         (C, [A, (A, B), A, (B, C), A, C]),
