@@ -94,8 +94,9 @@ class ChannelKeys:
             BackendError: the HSM does not sign.
         """
         with self._renewing:
-            self._identity = identity
-            self._channel = self._certified(now)
+            if self._channel.identity != identity:
+                self._identity = identity
+                self._channel = self._certified(now)
 
     def wipe(self) -> None:
         """The signer ends."""

@@ -146,12 +146,11 @@ class Rotations:
             Tampered, BackendError: HSM or disk; to be called again.
         """
         with self._successions.alone():
-            rotation = self._required()
-            if self._is_turned(rotation):
-                return
-            lives = self._lives()
-            self._require_quiet(rotation, lives)
-            self._turn(rotation)
+            rotation, lives = self._required(), self._lives()
+            if not self._is_turned(rotation):
+                self._require_quiet(rotation, lives)
+                self._turn(rotation)
+            self._follow(rotation)
             for live in lives:
                 self._wallets.forget(live.wallet_id)
 
@@ -260,11 +259,12 @@ class Rotations:
         card = Card(content, following.sign(Tag.CARD, content.to_bytes()))
         holder.store.keep_card(card.to_bytes())
         holder.identity.become(following)
-        holder.channel.certify_again(rotation.identity_key, holder.clock())
-        self._follow(rotation)
 
     def _follow(self, rotation: Rotation) -> None:
-        """The rosters of the own wallets have the new key; confirmations are said again by it."""
+        """Channel keys are certified by the new key, the rosters of the own wallets have it, and
+        confirmations are said again by it.
+        """
+        self._holder.channel.certify_again(rotation.identity_key, self._holder.clock())
         for rotate in rotation.rotates:
             if self._holder.store.destruction(rotate.wallet_id).is_decided:
                 continue
@@ -343,15 +343,15 @@ class Rotations:
         """The live epoch of each wallet that is not at its end, ascending by the wallet's id.
 
         Raises:
-            NotReady: one has none.
+            NotReady: one has none; or the HSM knows a wallet that the store has lost.
         """
         store, lives = self._holder.store, []
-        for wallet_id in store.wallet_ids():
+        for wallet_id in sorted({*store.wallet_ids(), *self._holder.registers.wallet_ids()}):
             if store.destruction(wallet_id).is_decided:
                 continue
             try:
                 lives.append(LiveEpoch.of(self._holder, self._wallets, wallet_id))
-            except Refused as unfinished:
+            except (Refused, Tampered) as unfinished:
                 raise NotReady(f"wallet {wallet_id.hex()}: {unfinished}") from unfinished
         return lives
 

@@ -86,7 +86,7 @@ class Rotations:
                 asked = [self._said(rotate)]
                 answers = self._links.ask_single(others, HolderMethod.CONSIDER, asked)
                 require_consented(self._links, Plan.of(rotate), answers)
-            self._links.ask(index, HolderMethod.TURN, [])
+        self._links.ask(index, HolderMethod.TURN, [])
         taken = [message for rotate in rotates for message in self._taken(rotate, others)]
         self._links.ask(index, HolderMethod.TURNED, taken)
 

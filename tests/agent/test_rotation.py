@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -27,6 +28,7 @@ from hsm_mpc.hsm.identity import Identity, identities
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.amended import amended_payload, rotate_in
@@ -247,6 +249,25 @@ def test_nothing_turns_while_two_epochs_live(making: Making) -> None:
         me(world).rotations.turn()
 
 
+def test_nothing_turns_while_the_live_epoch_ends(making: Making) -> None:
+    world = making.world
+    me(world).rotations.begin()
+    epochs = me(world).acting.epochs(making.wallet_id)
+    (record,) = epochs.records()
+    epochs.change(replace(record, state=EpochState.RETIRING))
+    with pytest.raises(NotReady, match="is about to take the place"):
+        me(world).rotations.turn()
+
+
+def test_nothing_begins_while_the_store_of_a_wallet_is_lost(making: Making) -> None:
+    world = making.world
+    shutil.rmtree(me(world).acting.store._folder / "wallets" / making.wallet_id.hex())
+    world.restarted(ME)
+    with pytest.raises(NotReady, match=making.wallet_id.hex()):
+        me(world).rotations.begin()
+    assert names(world) == ["hsm-mpc/identity"]
+
+
 def test_nothing_turns_while_a_share_is_repaired(making: Making) -> None:
     world = making.world
     me(world).rotations.begin()
@@ -366,6 +387,28 @@ def test_the_own_confirmation_is_said_again(making: Making) -> None:
     assert epochs.kept(h, EpochDocument.DONE) == after.to_bytes()
 
 
+def test_a_turn_that_an_error_interrupted_goes_on(
+    making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = making.world
+    me(world).rotations.begin()
+
+    def fails(*_: object) -> None:
+        raise BackendError("the HSM is away")
+
+    with monkeypatch.context() as away:
+        away.setattr(type(me(world).acting.channel), "certify_again", fails)
+        with pytest.raises(BackendError):
+            me(world).rotations.turn()
+    old = world.roster.member(ME).key
+    assert me(world).acting.channel.signer(world.clock()).channel.identity == old
+    me(world).rotations.turn()
+    channel = me(world).acting.channel.signer(world.clock()).channel
+    assert channel.identity == key_of(world) != old
+    me(world).rotations.turn()
+    assert me(world).acting.channel.signer(world.clock()).channel == channel
+
+
 def test_the_log_is_signed_by_the_old_key_before_the_turn(making: Making) -> None:
     world, old = making.world, key_of(making.world)
     rotated(world)
@@ -395,6 +438,8 @@ def test_a_wallet_that_is_being_destroyed_is_waited_for(
     with pytest.raises(NotReady, match="is being destroyed"):
         me(world).rotations.turned(messages)
     me(world).destructions.destroy(order)
+    world.restarted(ME)
+    assert "alarm" not in events(me(world))
     assert told(world) == []
     me(world).rotations.turned([])
     assert len(names(world)) == 1
@@ -524,6 +569,23 @@ def test_a_holder_whose_operator_is_asked_takes_it_after_his_consent(worlds: Wor
     taken(world, 1, rotate)
     world.now[0] = rotate.deadline + 1
     assert asked.consider_rotation(message(world, rotate)) is True
+
+
+def test_a_plan_about_a_key_that_was_taken_otherwise_is_over(worlds: Worlds) -> None:
+    """By a certificate, for example: whoever carries it then strikes the plan."""
+    world = worlds(3)
+    making = Making.of(world)
+    making.active()
+    world.asking = frozenset({1})
+    world.restarted(1)
+    me(world).rotations.begin()
+    (rotate,) = told(world)
+    assert rule_of(lambda: taken(world, 1, rotate)) == "consent"
+    holder, terms = world.parties[1].acting, making.certificate().body.terms
+    lineage = holder.lineage(terms).with_pending(Rotated(rotate).to_bytes())
+    holder.keep_lineage(rotate.wallet_id, lineage)
+    taken(world, 1, rotate)
+    assert world.parties[1].ceremonies.consents.waiting() == []
 
 
 def test_a_plan_whose_time_is_over_asks_nobody(worlds: Worlds) -> None:

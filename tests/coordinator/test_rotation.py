@@ -6,6 +6,9 @@ from functools import partial
 
 import pytest
 
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.rotate import Rotate
+from hsm_mpc.coordinator.consents import WaitingPlans
 from hsm_mpc.errors import BackendError, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.secure.process import run_shielded
@@ -251,3 +254,15 @@ def test_a_holder_that_is_not_ready_says_why(office: Office) -> None:
     office.links[2].tamper = unready
     office.client.refresh("treasury", ())
     assert office.reports == ["rotation of the identity key of h2: a wallet is not active"]
+
+
+def test_the_plan_of_a_rotation_is_kept_by_its_holder_alone(office: Office) -> None:
+    office.made()
+    begun(office)
+    _, source = run_shielded(office.world.parties[2].rotations.offered)
+    rotate = Rotate.from_bytes(source)
+    plans, now = WaitingPlans(office.registry, office.world.clock), office.world.clock()
+    assert rotate.deadline > now
+    office.registry.keep_plan("treasury", Plan.of(rotate).to_bytes(), now + 3600, now)
+    office.world.now[0] = rotate.deadline - 3600
+    assert plans.of("treasury") == []

@@ -37,16 +37,15 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
         joined = known.with_pending(source)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"an amendment that does not hold: {broken}") from broken
-    if joined is not known:
-        if isinstance(amendment, Rotated):
-            plan = Plan.of(amendment.rotate)
-            with consents.serving(plan):
+    if isinstance(amendment, Rotated):
+        with consents.serving(Plan.of(amendment.rotate)):
+            if joined is not known:
                 require_consent_to_rotate(holder, consents, amendment.rotate)
                 _keep(holder, body, amendment, joined)
-        else:
-            if policy_of(holder, body).administrators is not None:
-                raise Refused("administrators", "they amend no roster in this version")
-            _keep(holder, body, amendment, joined)
+    elif joined is not known:
+        if policy_of(holder, body).administrators is not None:
+            raise Refused("administrators", "they amend no roster in this version")
+        _keep(holder, body, amendment, joined)
     address = address_of_roster(wallet_id, body.hash, holder.me)
     payload = amended_payload(amendment.index, amendment.identity_key)
     return holder.signed_by_identity(AMENDED, address, payload)
