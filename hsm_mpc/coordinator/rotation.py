@@ -78,17 +78,30 @@ class Rotations:
 
         Raises:
             NotReady: some operators have not consented yet, or some have not taken it.
-            Refused, ProtocolAbort, BackendError: what the holders say.
+            Refused, Tampered, BackendError: what the holder says whose key it is.
         """
         others = [each for each in self._links.indices if each != index]
         if not is_turned:
             for rotate in rotates:
-                asked = [self._said(rotate)]
-                answers = self._links.ask_single(others, HolderMethod.CONSIDER, asked)
-                require_consented(self._links, Plan.of(rotate), answers)
+                self._require_willing(rotate, others)
         self._links.ask(index, HolderMethod.TURN, [])
         taken = [message for rotate in rotates for message in self._taken(rotate, others)]
         self._links.ask(index, HolderMethod.TURNED, taken)
+
+    def _require_willing(self, rotate: Rotate, others: Sequence[int]) -> None:
+        """Raises: NotReady: some would not take it now; it says why."""
+        asked = self._links.ask_each(HolderMethod.CONSIDER, [self._said(rotate)], among=others)
+        willing = dict[int, bytes]()
+        unwilling = dict[str, HsmMpcError]()
+        for index, answer in asked.items():
+            if isinstance(answer, HsmMpcError):
+                unwilling[self._links.name(index)] = answer
+            else:
+                willing[index] = b"".join(answer)
+        if unwilling:
+            said = "; ".join(f"{name}: {failure}" for name, failure in unwilling.items())
+            raise NotReady(f"wallet {rotate.wallet_id.hex()}: {said}", list(unwilling))
+        require_consented(self._links, Plan.of(rotate), willing)
 
     def _taken(self, rotate: Rotate, others: Sequence[int]) -> Iterator[bytes]:
         """AMENDED of each that answers; the registry has it, too."""

@@ -25,7 +25,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.identity import Identity, identities
-from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.identity import Algorithm, VerifyingKey
 from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
@@ -136,6 +136,21 @@ def test_it_is_done_again_and_the_first_name_is_free_by_then(making: Making) -> 
     assert names(world) == ["hsm-mpc/identity"]
     world.restarted(ME)
     assert Round(world, making.certificate(), b"pay").commit(1, 2).sign(1)
+
+
+def test_a_token_without_curves_rotates_to_a_key_of_its_own_kind(worlds: Worlds) -> None:
+    world = worlds(3, rsa_only=(ME,))
+    making = Making.of(world)
+    making.active()
+    me(world).rotations.begin()
+    (rotate,) = told(world)
+    assert rotate.identity_key.algorithm is rotate.known_key.algorithm is Algorithm.RSA3072
+    assert world.parties[1].repairs.consider_rotation(message(world, rotate)) is True
+    me(world).rotations.turn()
+    me(world).rotations.turned(all_taken(world))
+    assert key_of(world) == rotate.identity_key
+    world.restarted(ME)
+    assert Round(world, making.certificate(), b"pay").commit(1, ME).sign(1)
 
 
 def test_a_repeat_changes_nothing(making: Making) -> None:
