@@ -40,6 +40,7 @@ from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import NOTHING, Party, World, Worlds
+from tests.agent.test_amending import administrated
 from tests.software_identity import p256_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -558,6 +559,14 @@ def test_the_others_take_it_and_say_so(making: Making) -> None:
     assert events(world.parties[1]).count("roster-amended") == 1
     taken(world, 1, rotate)
     assert events(world.parties[1]).count("roster-amended") == 1
+
+
+def test_administrators_have_no_say_in_it(worlds: Worlds) -> None:
+    """No helper signs it in their place, as in a repair: clients see both keys' signatures."""
+    world = worlds(3)
+    Making.of(world, policy=administrated()).active()
+    rotated(world)
+    assert names(world) == ["hsm-mpc/identity/2"]
 
 
 def test_a_holder_whose_operator_is_asked_takes_it_after_his_consent(worlds: Worlds) -> None:
