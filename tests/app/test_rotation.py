@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from hsm_mpc.app import consents, rotation
+from hsm_mpc.app import checkpoint, consents, rotation
 from hsm_mpc.app.acting import at_work
+from hsm_mpc.audit import Line, Sign, verify
+from hsm_mpc.audit_keys import KeyChain, keys_in
 from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.audit_log import AuditLog, open_to_read
 from hsm_mpc.wire.rounds import ROTATE
 from tests.agent.repairing import rule_of
 from tests.agent.simulate import NOTHING, World, Worlds, made_wallet
@@ -60,4 +64,30 @@ def test_a_rotation_waits_to_be_admitted_with_both_keys(world: World, tmp_path: 
     run_shielded(lambda: consents.declined(desks.ceremonies.consents, plan.digest))
     rule = run_shielded(lambda: rule_of(lambda: desks.repairs.consider_rotation(said)))
     assert rule == "declined"
+    desks.close()
+
+
+def test_a_checkpoint_is_signed_by_the_key_of_the_moment(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation may come between: behind the new key's checkpoints the old key's do not count."""
+    holder = opened(world, tmp_path, **known(world))
+    desks = run_shielded(lambda: at_work(holder))
+    honest = holder.store.audit.checkpoint
+
+    def later(moment: datetime, sign: Sign) -> Line:
+        monkeypatch.undo()
+        run_shielded(desks.rotations.begin)
+        return honest(moment, sign)
+
+    monkeypatch.setattr(AuditLog, "checkpoint", lambda log, moment, sign: later(moment, sign))
+    old = desks.holder.identity.key
+    run_shielded(lambda: checkpoint.sign_end(holder))
+    assert desks.holder.identity.key != old
+    log, floor = open_to_read(holder.store._folder / "audit")
+    with log:
+        keys = KeyChain(keys_in(log, desks.holder.identity.key, floor))
+        log.seek(0)
+        verify(log, keys.verify, floor, keys.learn)
+        keys.require_end(desks.holder.identity.key)
     desks.close()
