@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -150,6 +151,12 @@ def test_a_coordinator_that_lost_all_reaches_whoever_has_turned(four: Office) ->
         four.client.refresh("treasury", ())
     with Office.opened(four.world, four.folder / "new") as lost:
         lost.recovery.from_all()
+        body = lost.client.show("treasury").body
+        said_again = lost.registry.repaired(body.terms.wallet_id)
+        assert list(said_again) == [(body.hash, 2)]
+        (holding,) = lost.recovery._holdings(2)
+        lost.recovery._take_repaired(replace(holding, done=b""), 2)  # of whom a crash took it
+        assert lost.registry.repaired(body.terms.wallet_id) == said_again
         lost.links[2].down = True
         assert lost.client.refresh("treasury", (2,)).body.epoch == 1
         lost.links[2].down = False
