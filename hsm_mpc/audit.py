@@ -29,6 +29,11 @@ Verify = Callable[[Tag, bytes, bytes], None]
 
 LINE_CAP = 64 << 10  # bytes of JSON in one line
 CHECKPOINT = "checkpoint"
+ROTATED = "identity-rotated"
+"""Another key of this holder signs from now on (hsm_mpc/audit_keys.py)."""
+
+Learn = Callable[["Line"], None]
+"""Told of every line, before a signature in it is checked."""
 
 _OWN_FIELDS = frozenset({"seq", "time", "event"})
 _HASH_WIDTH = 66  # SP, 64 hex digits, LF
@@ -144,19 +149,31 @@ class Chain:
             raise Tampered(f"audit log: line {self.tail.seq + 1} is too long")
 
 
-def verify(log: BinaryIO, verify_signature: Verify, floor: Tail = EMPTY) -> Verified:
+def _nothing(line: Line) -> None:
+    del line
+
+
+def verify(
+    log: BinaryIO, verify_signature: Verify, floor: Tail = EMPTY, learn: Learn = _nothing
+) -> Verified:
     """Check every line and every checkpoint's signature.
 
     `floor` is a place that the log must still hold: of its state file, or an exported checkpoint.
     Raises: Tampered.
     """
     chain = Chain(log, floor)
-    return _verify(chain, verify_signature, lambda _: None)
+    return _verify(chain, verify_signature, learn)
 
 
-def export(log: BinaryIO, out: BinaryIO, verify_signature: Verify, floor: Tail = EMPTY) -> Verified:
+def export(
+    log: BinaryIO,
+    out: BinaryIO,
+    verify_signature: Verify,
+    floor: Tail = EMPTY,
+    learn: Learn = _nothing,
+) -> Verified:
     """`verify`, and write the whole lines to `out`. Raises: Tampered; what `out` raises."""
-    return _verify(Chain(log, floor), verify_signature, out.write)
+    return _verify(Chain(log, floor), verify_signature, learn, out.write)
 
 
 def last_lines(log: BinaryIO, count: int, floor: Tail = EMPTY) -> tuple[Line, ...]:
@@ -164,9 +181,15 @@ def last_lines(log: BinaryIO, count: int, floor: Tail = EMPTY) -> tuple[Line, ..
     return tuple(deque(Chain(log, floor), maxlen=count))
 
 
-def _verify(chain: Chain, verify_signature: Verify, each: Callable[[bytes], object]) -> Verified:
+def _verify(
+    chain: Chain,
+    verify_signature: Verify,
+    learn: Learn,
+    each: Callable[[bytes], object] = len,
+) -> Verified:
     checkpoint, before = None, EMPTY
     for line in chain:
+        learn(line)
         if line.record["event"] == CHECKPOINT:
             _check_signature(before, line, verify_signature)
             checkpoint = line

@@ -14,7 +14,7 @@ from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.hsm.capabilities import Wrapping
-from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.identity import OwnIdentity
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import VerifyingKey
@@ -57,7 +57,7 @@ class ActingHolder:
     token: Token
     wrapping: Wrapping
     """What new wrapping keys are, as the token was found to do at this start."""
-    identity: Identity
+    identity: OwnIdentity
     registers: Registers
     store: HolderStore
     channel: ChannelKeys
@@ -105,9 +105,7 @@ class ActingHolder:
 
     def epochs(self, wallet_id: WalletId) -> Epochs:
         """This holder's epochs of one wallet."""
-        return self.store.wallet(
-            wallet_id, self.place, self.identity.sign, self.identity.key.verify
-        )
+        return self.store.wallet(wallet_id, self.place, self.identity.sign, self.identity.verify)
 
     def attempts(self, wallet_id: WalletId) -> Attempts:
         """This holder's attempts to replace an epoch of one wallet."""

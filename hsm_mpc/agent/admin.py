@@ -51,6 +51,8 @@ class AdminMethod(IntEnum):
     PLANS = 8
     ADMIT = 9
     DECLINE = 10
+    ROTATE_IDENTITY = 11
+    ROTATION_UNDER_WAY = 12
 
 
 class AdminServer:

@@ -87,6 +87,17 @@ class ChannelKeys:
                 self._renewing.release()
         return ChannelSigner(self._channel, self._secret_key)
 
+    def certify_again(self, identity: VerifyingKey, now: int) -> None:
+        """Another identity key stands for this holder (step 6.7.9): the same keys under it.
+
+        Raises:
+            BackendError: the HSM does not sign.
+        """
+        with self._renewing:
+            if self._channel.identity != identity:
+                self._identity = identity
+                self._channel = self._certified(now)
+
     def wipe(self) -> None:
         """The signer ends."""
         self._secret_key.release()

@@ -129,12 +129,10 @@ class Consents:
         with self._lock:
             waiting = self._required(digest)
             if not waiting.consented:
-                expiry = waiting.asked.deadline
-                signed = consent_message(digest, expiry)
-                signature = self._holder.identity.sign(Tag.CONSENT, signed)
-                proof: dict[str, Json] = {"expiry": expiry, "signature": signature.hex()}
+                made = self._consent(waiting)
+                proof: dict[str, Json] = {"expiry": made.expiry, "signature": made.signature.hex()}
                 self._holder.audit("plan-consented", {**_line(waiting), **proof})
-                self._plans.agree(digest, Consent(digest, expiry, signature).to_bytes())
+                self._plans.agree(digest, made.to_bytes())
             return Consent.from_bytes(self._plans.consent(digest) or b"")
 
     def decline(self, digest: bytes) -> None:
@@ -149,6 +147,18 @@ class Consents:
             waiting = self._required(digest)
             self._holder.audit("plan-declined", _line(waiting))
             self._plans.decline(digest)
+
+    def sign_again(self) -> None:
+        """By the key that signs now: that before it is about to go (step 6.7.9)."""
+        with self._lock:
+            for waiting in list(self._waiting()):
+                if waiting.consented:
+                    self._plans.renew(waiting.digest, self._consent(waiting).to_bytes())
+
+    def _consent(self, waiting: Waiting) -> Consent:
+        digest, expiry = waiting.digest, waiting.asked.deadline
+        signature = self._holder.identity.sign(Tag.CONSENT, consent_message(digest, expiry))
+        return Consent(digest, expiry, signature)
 
     def tidy(self) -> None:
         """Forget what is too late, or was carried out when a crash came.
@@ -197,7 +207,7 @@ class Consents:
 
     def _holds(self, digest: bytes, consent: Consent) -> bool:
         """Raises: InvalidSignature, Tampered: it is no consent of this holder to this plan."""
-        consent.verify(self._holder.identity.key)
+        consent.verify(self._holder.identity.verify)
         if consent.plan_digest != digest:
             raise Tampered("a consent to another plan")
         return consent.expiry >= self._holder.clock()

@@ -172,7 +172,7 @@ class Destructions:
             encoded, joined, signature = unbundled(kept or b"")
             order = Destroy.from_bytes(encoded)
             signed = _decision(order, joined)
-            self._holder.identity.key.verify(Tag.DESTROY, signed, signature)
+            self._holder.identity.verify(Tag.DESTROY, signed, signature)
         except (ValueError, InvalidSignature) as broken:
             raise Tampered(f"the end of wallet {wallet_id.hex()}: {broken}") from broken
         if order.wallet_id != wallet_id:

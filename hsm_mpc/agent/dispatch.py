@@ -12,6 +12,7 @@ from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.agent.repair.desk import RepairDesk
+from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.encoding import u8, u16be
@@ -19,7 +20,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, ORDER, ORDER_REPAIR
+from hsm_mpc.wire.rounds import ASK, ORDER, ORDER_REPAIR, ROTATE
 
 Parts = tuple[bytes, ...]
 Method = Callable[[Parts], Sequence[bytes]]
@@ -69,6 +70,7 @@ class HolderDesk:
         destructions: Destructions,
         repairs: RepairDesk,
         arrivals: Arrivals,
+        rotations: Rotations,
     ) -> None:
         self._holder = holder
         self._holdings = holdings
@@ -78,6 +80,7 @@ class HolderDesk:
         self._destructions = destructions
         self._repairs = repairs
         self._arrivals = arrivals
+        self._rotations = rotations
         self._orders = OrderDesk(holder, ceremonies, successions)
 
     def methods(self) -> dict[int, Method]:
@@ -112,6 +115,9 @@ class HolderDesk:
             HolderMethod.RECEIVE: self._receive,
             HolderMethod.CONFIRM: self._confirm,
             HolderMethod.ARRIVE: self._arrive,
+            HolderMethod.ROTATION: self._rotation,
+            HolderMethod.TURN: self._turn,
+            HolderMethod.TURNED: self._turned,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -121,20 +127,18 @@ class HolderDesk:
         return (self._holder.channel_announcement(),)
 
     def _consider(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSAL and policy file; DESTROY; ORDER; ORDER-REPAIR; ASK, as an old holder; or ASK,
-        chain, policy file and client list, as a new one → u8(1): this holder takes part; u8(0): its
-        operator is asked.
+        """PROPOSAL and policy file; DESTROY; ORDER; ORDER-REPAIR; ROTATE; ASK, as an old holder; or
+        ASK, chain, policy file and client list, as a new one → u8(1): this holder takes part;
+        u8(0): its operator is asked.
         """
         if len(parts) == 1:
-            kind = parse_envelope(parts[0]).kind
-            consider = self._destructions.consider
-            if kind is ORDER:
-                consider = self._orders.consider
-            elif kind is ORDER_REPAIR:
-                consider = self._repairs.consider
-            elif kind is ASK:
-                consider = self._successions.consider
-            return (u8(consider(parts[0])),)
+            asked = {
+                ORDER: self._orders.consider,
+                ORDER_REPAIR: self._repairs.consider,
+                ROTATE: self._repairs.consider_rotation,
+                ASK: self._successions.consider,
+            }.get(parse_envelope(parts[0]).kind, self._destructions.consider)
+            return (u8(asked(parts[0])),)
         if len(parts) == 4:
             return (u8(self._arrivals.consider(parts[0], _told(parts))),)
         proposal, policy_file = _exactly(2, parts)
@@ -261,9 +265,26 @@ class HolderDesk:
         return self._repairs.recover(order, said, messages[:helpers], messages[helpers:])
 
     def _amend(self, parts: Parts) -> Sequence[bytes]:
-        """wallet_id, AMENDMENT → nothing: it is kept."""
+        """wallet_id, AMENDMENT → the own AMENDED: it is kept."""
         wallet_id, amendment = _exactly(2, parts)
-        self._repairs.amend(WalletId(wallet_id), amendment)
+        return (self._repairs.amend(WalletId(wallet_id), amendment),)
+
+    def _rotation(self, parts: Parts) -> Sequence[bytes]:
+        """Nothing → u8(1) if this holder has turned to its new key, ROTATE of each of its wallets;
+        or nothing: it has no new key.
+        """
+        _exactly(0, parts)
+        return self._rotations.offered()
+
+    def _turn(self, parts: Parts) -> Sequence[bytes]:
+        """Nothing → nothing: this holder signs by its new key."""
+        _exactly(0, parts)
+        self._rotations.turn()
+        return ()
+
+    def _turned(self, parts: Parts) -> Sequence[bytes]:
+        """AMENDED of all others → nothing: the old key is destroyed."""
+        self._rotations.turned(parts)
         return ()
 
     def _greet(self, parts: Parts) -> Sequence[bytes]:

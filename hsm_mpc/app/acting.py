@@ -15,6 +15,7 @@ from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.dispatch import HolderDesk
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.repair.desk import RepairDesk
+from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
@@ -45,6 +46,7 @@ class Desks:
     destructions: Destructions
     repairs: RepairDesk
     arrivals: Arrivals
+    rotations: Rotations
 
     def coordinators_desk(self) -> HolderDesk:
         """What coordinators may call."""
@@ -58,6 +60,7 @@ class Desks:
             self.destructions,
             self.repairs,
             self.arrivals,
+            self.rotations,
         )
 
     def close(self) -> None:
@@ -109,13 +112,25 @@ def at_work(opened: OpenHolder) -> Desks:
     successions = Successions(holder, wallets, suites(), signing.forget_epoch, pace, consents)
     destructions = Destructions(holder, ceremonies, successions, signing.forget_epoch)
     repairs = RepairDesk(holder, wallets, consents, successions, suites())
+    rotations = Rotations(holder, wallets, consents, successions)
+    rotations.settle()
     destructions.recover()
     ceremonies.recover()
     successions.recover()
     repairs.settle()
     arrivals = Arrivals(holder, wallets, consents, successions, suites(), time.monotonic)
     arrivals.settle()
-    return Desks(holder, wallets, ceremonies, signing, successions, destructions, repairs, arrivals)
+    return Desks(
+        holder,
+        wallets,
+        ceremonies,
+        signing,
+        successions,
+        destructions,
+        repairs,
+        arrivals,
+        rotations,
+    )
 
 
 def suites() -> Mapping[Scheme, Suite]:

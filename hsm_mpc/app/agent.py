@@ -22,11 +22,11 @@ from hsm_mpc.agent.keeper import FrontKeeper, FrontPlace, FrontUser
 from hsm_mpc.agent.signer import supervise, watch_signals
 from hsm_mpc.agent.sockets import clear_stale
 from hsm_mpc.agent.workers import Workers
-from hsm_mpc.app import checkpoint, consents, doctor, inventory, shares, status
+from hsm_mpc.app import checkpoint, consents, doctor, inventory, rotation, shares, status
 from hsm_mpc.app.acting import Desks, at_work
 from hsm_mpc.app.admin import answering, ticket
 from hsm_mpc.app.audit_log import Checkpoint
-from hsm_mpc.app.holder import NEW_HSM, OpenHolder, now, opened, shielded
+from hsm_mpc.app.holder import OTHER_KEY, OpenHolder, now, opened, shielded
 from hsm_mpc.config import FrontConfig, HolderConfig, load_holder
 from hsm_mpc.errors import BackendError, BadConfig, PinRefused
 from hsm_mpc.hsm.pin import PinSource
@@ -66,7 +66,7 @@ def run(config_path: Path, *, prompt: bool, ready: Callable[[Running], None]) ->
         watch_signals()
         with _at_work(holder) as desks:
             if holder.is_replaced():
-                _log(f"the roster has another identity key of {config.name}: {NEW_HSM}")
+                _log(f"the roster has another identity key of {config.name}: {OTHER_KEY}")
             return _serve(holder, desks, place, ready)
 
 
@@ -156,6 +156,10 @@ def _admin_desk(holder: OpenHolder, desks: Desks, front: FrontKeeper) -> Dispatc
             AdminMethod.PLANS: answering(consents.Plans, plans),
             AdminMethod.ADMIT: answering(consents.Decided, admit),
             AdminMethod.DECLINE: answering(consents.Decided, decline),
+            AdminMethod.ROTATION_UNDER_WAY: answering(bool, desks.rotations.is_under_way),
+            AdminMethod.ROTATE_IDENTITY: answering(
+                rotation.Rotated, lambda: rotation.rotated(desks)
+            ),
             AdminMethod.REWRAP: answering(shares.Rewrapped, rewrap),
             AdminMethod.DOCTOR: answering(doctor.Diagnosis, diagnosis),
         },

@@ -1,4 +1,4 @@
-"""`audit verify`, `tail`, `export`: under the key in the holder's card, without its HSM."""
+"""`audit verify`, `tail`, `export`: under the holder's key and those before, without its HSM."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import BinaryIO, TypeVar
 from hsm_mpc import audit
 from hsm_mpc.app.holder import own_index
 from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.audit_keys import KeyChain, keys_in
 from hsm_mpc.card import Card
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.config import load_holder
@@ -73,8 +74,14 @@ def verify(config_path: Path) -> Verified:
         Tampered: anything does not fit.
         NotReady: there is no card yet.
     """
-    key = _identity_key(config_path)
-    return _with_log(config_path, lambda log, floor: _shown(audit.verify(log, key.verify, floor)))
+
+    def read(log: BinaryIO, floor: audit.Tail) -> Verified:
+        card_key, keys = _keys(config_path, log, floor)
+        verified = audit.verify(log, keys.verify, floor, keys.learn)
+        keys.require_end(card_key)
+        return _shown(verified)
+
+    return _with_log(config_path, read)
 
 
 def tail(config_path: Path, count: int) -> Tail:
@@ -94,7 +101,6 @@ def export(config_path: Path, out: Path) -> Exported:
         BadInput: the file is there already, or cannot be made.
         BackendError: the disk fails; the half copy is removed.
     """
-    key = _identity_key(config_path)
     try:
         descriptor = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as failure:
@@ -102,7 +108,9 @@ def export(config_path: Path, out: Path) -> Exported:
 
     def copy(log: BinaryIO, floor: audit.Tail) -> Exported:
         with os.fdopen(descriptor, "wb") as target:
-            verified = audit.export(log, target, key.verify, floor)
+            card_key, keys = _keys(config_path, log, floor)
+            verified = audit.export(log, target, keys.verify, floor, keys.learn)
+            keys.require_end(card_key)
             target.flush()
             os.fsync(target.fileno())
         return Exported(out, verified.tail.seq)
@@ -123,11 +131,13 @@ def _with_log(config_path: Path, read: Callable[[BinaryIO, audit.Tail], _Result]
         return read(log, floor)
 
 
-def _identity_key(config_path: Path) -> VerifyingKey:
-    """The key in the card, which must be the roster's where there is one.
+def _keys(config_path: Path, log: BinaryIO, floor: audit.Tail) -> tuple[VerifyingKey, KeyChain]:
+    """The key in the card, and those of the log, of which one must be the roster's where there is
+    one: the others it led to.
 
     Raises:
-        Tampered: the card is damaged, or not that of the roster, nor of one that it led to.
+        Tampered: the card or the log is damaged, or none is that of the roster, nor of one that
+            came from it.
         NotReady: there is no card yet.
     """
     config = load_holder(config_path)
@@ -139,16 +149,18 @@ def _identity_key(config_path: Path) -> VerifyingKey:
         key = Card.from_bytes(encoded).content.key
     except HsmMpcError as broken:
         raise Tampered(f"{path}: {broken}") from broken
+    keys = keys_in(log, key, floor)
+    log.seek(0)
     if config.roster is not None and config.roster.exists():
         roster = pinned_roster(config.roster)
         index = own_index(config.roster, config.name)
         known = {roster.member(index).key, *_amended_keys(config.store / "wallets", roster, index)}
-        if key not in known:
+        if known.isdisjoint({key, *keys}):
             raise Tampered(
                 f"{path}: its key is not that of {config.name} in the roster; that of a new HSM is "
                 "proven once a wallet is repaired onto it"
             )
-    return key
+    return key, KeyChain(keys)
 
 
 def _amended_keys(wallets: Path, roster: Roster, index: int) -> Iterator[VerifyingKey]:

@@ -9,6 +9,7 @@ from hsm_mpc.app.admin import asked
 from hsm_mpc.app.audit_log import Checkpoint
 from hsm_mpc.app.holder import OpenHolder, now, opened
 from hsm_mpc.config import load_holder
+from hsm_mpc.tags import Tag
 
 
 def sign(config_path: Path, prompt: bool) -> Checkpoint:
@@ -22,5 +23,10 @@ def sign(config_path: Path, prompt: bool) -> Checkpoint:
 
 def sign_end(holder: OpenHolder) -> Checkpoint:
     """As `sign`, of an opened holder (step 3.4.15)."""
-    line = holder.store.audit.checkpoint(now(), holder.identity().sign)
+
+    def sign_now(tag: Tag, message: bytes) -> bytes:
+        """By the key of the moment: once the next one has signed, this one does not count."""
+        return holder.identity().sign(tag, message)
+
+    line = holder.store.audit.checkpoint(now(), sign_now)
     return Checkpoint(line.tail.seq, str(line.record["time"]))

@@ -26,12 +26,13 @@ from hsm_mpc.certificates.plan import Planned
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.resharing import ReshareOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.config import load_holder
 from hsm_mpc.errors import BadInput
 from hsm_mpc.policy_file import policy as policy_in
 from hsm_mpc.roster import Roster, fingerprint_words
 
-Kind = Literal["create", "reshare", "destroy", "order", "repair"]
+Kind = Literal["create", "reshare", "destroy", "order", "repair", "rotate"]
 
 _SHORTEST: Final = 16
 """Hexadecimal digits of a digest that name a plan: whoever draws nonces finds another one with the
@@ -127,6 +128,19 @@ class PlannedResharing:
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRotation:
+    """A holder gets another identity key, in the same HSM."""
+
+    scheme: str
+    epoch: int
+    holder: str
+    identity_key: str
+    """The new one, in hex."""
+    known_key: str
+    """The one that it has in this wallet now."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShownPlan:
     """A plan in full. `digest` is what it is called by, and what is consented to."""
 
@@ -140,6 +154,7 @@ class ShownPlan:
     repair: PlannedRepair | None
     order: ShownOrder | None = None
     reshare: PlannedResharing | None = None
+    rotate: PlannedRotation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +268,7 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
         order=_order(asked, each.named, consents) if isinstance(asked, Order) else None,
+        rotate=_rotation(asked, each.named, consents) if isinstance(asked, Rotate) else None,
     )
 
 
@@ -263,6 +279,8 @@ def _kind(asked: Planned) -> Kind:
         return "reshare"
     if isinstance(asked, Order):
         return "order"
+    if isinstance(asked, Rotate):
+        return "rotate"
     return "destroy" if isinstance(asked, Destroy) else "repair"
 
 
@@ -329,4 +347,15 @@ def _repair(order: RepairOrder, encoded: bytes, consents: Consents) -> PlannedRe
         identity_key=order.identity_key.encoded.hex(),
         known_key=roster.member(order.lost).key.encoded.hex(),
         helpers=tuple(roster.member(helper).name for helper in order.helpers),
+    )
+
+
+def _rotation(rotate: Rotate, encoded: bytes, consents: Consents) -> PlannedRotation:
+    body = EpochBody.from_bytes(encoded)
+    return PlannedRotation(
+        scheme=body.terms.scheme.name.lower(),
+        epoch=body.epoch,
+        holder=consents.roster_of(body.terms).member(rotate.index).name,
+        identity_key=rotate.identity_key.encoded.hex(),
+        known_key=rotate.known_key.encoded.hex(),
     )

@@ -107,7 +107,7 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         recovery = Recovery(links, registry, _seconds)
         ending.callback(recovery.end)
         channels = AnnouncedChannels(links, _seconds)
-        refresher = Refresher(links, registry, channels, config.number, key.sign, _seconds)
+        refresher = Refresher(links, registry, channels, config.number, key.sign, _seconds, _log)
         keeper = RefreshKeeper(refresher, registry, _log)
         ending.callback(keeper.end)
         service = CoordinatorService(

@@ -64,6 +64,8 @@ class ToldEpoch:
     """Whose HSM was lost while it lived: whoever finds that one may open one share of it."""
     order: ToldOrder | None = None
     """By which it has ended."""
+    rotated: tuple[str, ...] = ()
+    """Who has another identity key since this epoch, in the same HSM."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ def _told_epoch(link: Link) -> ToldEpoch:
         destroyed=tuple(Destruction(name, moment(at)) for name, at in link.destroyed.items()),
         replaced=link.replaced,
         lost=link.lost,
+        rotated=link.rotated,
         order=None if link.order is None else _told_order(link.order, link.members),
     )
 

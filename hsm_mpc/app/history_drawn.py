@@ -131,6 +131,7 @@ def _sentences(epoch: ToldEpoch, *, newest: bool) -> list[str]:
     lines += [
         f"  {name} has another HSM since, with another identity key" for name in epoch.replaced
     ]
+    lines += [f"  {name} has another identity key since, in the same HSM" for name in epoch.rotated]
     without = sorted(everybody - set(epoch.holders))
     if without:
         lines.append(f"  not confirmed by {', '.join(without)}")

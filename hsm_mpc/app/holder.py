@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from hsm_mpc.agent.own_identity import kept_card, kept_identity
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.app.protection import protect
 from hsm_mpc.card import Card, UnsignedCard
@@ -19,14 +20,12 @@ from hsm_mpc.errors import (
     BackendError,
     BadConfig,
     BadInput,
-    HsmMpcError,
     NotReady,
     PinRefused,
-    Tampered,
 )
 from hsm_mpc.hsm import canary, giveaways, keys, profiles
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.identity import Identity, OwnIdentity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.hsm.recovery import HESITATION
@@ -64,7 +63,10 @@ class Created:
     card: Path
 
 
-NEW_HSM: Final = "this HSM takes part in a wallet once `wallet repair` has given it a share"
+OTHER_KEY: Final = (
+    "it takes part in the wallets that a repair or a rotation has given this one, and in a new one "
+    "once everybody pins a roster with it"
+)
 """What follows where a roster has another identity key of a holder."""
 
 
@@ -97,7 +99,8 @@ class OpenHolder:
 
     def is_replaced(self) -> bool:
         """Whether that roster has another identity key of this holder: its HSM was lost, and this
-        is a new one. It has a part in the wallets that are repaired onto it (step 6.7.2).
+        is a new one; or the key was rotated. It has a part in the wallets that are repaired onto
+        it, or whose rosters the rotation has changed (steps 6.7.2 and 6.7.9).
 
         Raises:
             As `index` and `identity`.
@@ -113,7 +116,7 @@ class OpenHolder:
         """
         return pinned_roster(self._roster_file())
 
-    def identity(self) -> Identity:
+    def identity(self) -> OwnIdentity:
         """The identity key.
 
         Raises:
@@ -136,7 +139,7 @@ class OpenHolder:
             return
         index, identity = self.index(), self.identity()
         for wallet_id in wallet_ids:
-            yield wallet_id, self.store.wallet(wallet_id, index, identity.sign, identity.key.verify)
+            yield wallet_id, self.store.wallet(wallet_id, index, identity.sign, identity.verify)
 
     def _roster_file(self) -> Path:
         if self.config.roster is None:
@@ -313,44 +316,14 @@ def init(config_path: Path, prompt: bool) -> Created:
         )
 
 
-def kept_card(store: HolderStore) -> Card | None:
-    """This holder's card, if `holder init` has written one.
-
-    Raises:
-        Tampered: it is damaged.
-    """
-    encoded = store.card()
-    try:
-        return None if encoded is None else Card.from_bytes(encoded)
-    except HsmMpcError as damaged:
-        raise Tampered(f"the holder's card: {damaged}") from damaged
-
-
-def kept_identity(token: Token, store: HolderStore) -> Identity | None:
-    """The token's identity key, which is that of the card; None before `holder init`.
-
-    Raises:
-        Tampered: the token has lost the card's key, or has another: nobody makes a new one here.
-    """
-    card, pair = kept_card(store), keys.find_identity_key(token)
-    if pair is None and card is not None:
-        raise Tampered(f"{token.where}: the identity key of this holder's card is missing")
-    if pair is None:
-        return None
-    identity = Identity(token, pair)
-    if card is not None and card.content.key != identity.key:
-        raise Tampered(f"{token.where}: its identity key is not that of this holder's card")
-    return identity
-
-
-def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> Identity:
+def _identity_made(holder: OpenHolder, capabilities: Capabilities) -> OwnIdentity:
     """A token keeps the identity key that it has, whatever else it could do by now."""
     identity = kept_identity(holder.token, holder.store)
     if identity is not None:
         identity.require_attributes()
         return identity
     pair = keys.generate_identity_key(holder.token, capabilities.identity)
-    return Identity(holder.token, pair)
+    return OwnIdentity(Identity(holder.token, pair))
 
 
 def _canary_made(token: Token, wrapping: Wrapping) -> None:

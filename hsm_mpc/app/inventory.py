@@ -30,10 +30,12 @@ ORPHANED = "orphaned"
 DIFFERENT = "different"
 DUPLICATE = "duplicate"
 
-_IDENTITY = ((ObjectClass.PRIVATE_KEY, keys.IDENTITY), (ObjectClass.PUBLIC_KEY, keys.IDENTITY))
+_HALVES = (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
 _CANARIES = ((ObjectClass.SECRET_KEY, keys.CANARY), (ObjectClass.PRIVATE_KEY, keys.CANARY))
-_MADE_BY_INIT = (*_IDENTITY, *_CANARIES)
-"""Of the canaries one: an AES key, or the private half of an RSA pair."""
+_MADE_BY_INIT = (*((half, name) for name in keys.IDENTITIES for half in _HALVES), *_CANARIES)
+"""Of the canaries one: an AES key, or the private half of an RSA pair. Of the identity keys one,
+but for a while (step 6.7.9).
+"""
 
 
 Name = tuple[ObjectClass, bytes, str]
@@ -88,14 +90,24 @@ def of(holder: OpenHolder) -> Inventory:
     present = {_named(key) for key in found}
     needed = (each for each in recorded if not each.is_on_its_way)
     missing = tuple(each.told for each in needed if not each.is_in(holder, present))
-    missing += tuple(
-        f"{name} ({object_class.name.lower().replace('_', ' ')})"
-        for object_class, name in _IDENTITY
-        if (object_class, name.encode(), name) not in present
-    )
+    missing += _missing_identity(present)
     if not any((kind, name.encode(), name) in present for kind, name in _CANARIES):
         missing += (keys.CANARY,)
     return Inventory(listed, missing, _exit_code(listed, missing))
+
+
+def _missing_identity(present: Collection[Name]) -> tuple[str, ...]:
+    """Which halves of an identity key the token lacks; of neither name it has one: of the first."""
+
+    def lacking(name: str) -> tuple[str, ...]:
+        return tuple(
+            f"{name} ({object_class.name.lower().replace('_', ' ')})"
+            for object_class in _HALVES
+            if (object_class, name.encode(), name) not in present
+        )
+
+    begun = [name for name in keys.IDENTITIES if len(lacking(name)) < len(_HALVES)]
+    return tuple(each for name in begun or [keys.IDENTITY] for each in lacking(name))
 
 
 def _exit_code(listed: tuple[ListedKey, ...], missing: tuple[str, ...]) -> int:

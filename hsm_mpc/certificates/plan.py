@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -11,12 +12,15 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.resharing import ReshareOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.encoding import Reader, lv16, u8, u64be
 from hsm_mpc.errors import BadEncoding
-from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.tags import Tag
 
-Planned = Proposal | ReshareOrder | Destroy | Order | RepairOrder
+Verify = Callable[[Tag, bytes, bytes], None]
+"""`IdVerify(tag, message, signature)`: raises an `HsmMpcError` unless it is of this holder."""
+
+Planned = Proposal | ReshareOrder | Destroy | Order | RepairOrder | Rotate
 """Each has a `deadline`, in seconds since 1970 UTC."""
 
 
@@ -33,6 +37,8 @@ class PlanKind(IntEnum):
     """A lost share to be repaired."""
     DESTROY = 7
     """A wallet to be destroyed."""
+    ROTATE = 8
+    """Another identity key of a holder to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,8 @@ class Plan:
 
     kind: PlanKind
     content: bytes
-    """Of kind 1: PROPOSAL; of 2: what a resharing makes of which epoch; of 3 and 4: the terms of
-    ORDER, of ORDER-REPAIR; of 7: DESTROY.
+    """Of kind 1: PROPOSAL; of 2: what a resharing makes of which epoch; of 3, 4 and 8: the terms of
+    ORDER, of ORDER-REPAIR, of ROTATE; of 7: DESTROY.
     """
 
     @property
@@ -57,6 +63,8 @@ class Plan:
             return cls(PlanKind.REPAIR, asked.terms)
         if isinstance(asked, Order):
             return cls(PlanKind.ORDER, asked.terms)
+        if isinstance(asked, Rotate):
+            return cls(PlanKind.ROTATE, asked.terms)
         if isinstance(asked, Proposal):
             return cls(PlanKind.PROPOSAL, asked.to_bytes())
         kind = PlanKind.RESHARE if isinstance(asked, ReshareOrder) else PlanKind.DESTROY
@@ -73,6 +81,8 @@ class Plan:
             return RepairOrder.from_terms(self.content)
         if self.kind is PlanKind.ORDER:
             return Order.from_terms(self.content)
+        if self.kind is PlanKind.ROTATE:
+            return Rotate.from_terms(self.content)
         return Destroy.from_bytes(self.content)
 
     def to_bytes(self) -> bytes:
@@ -104,13 +114,13 @@ class Consent:
     expiry: int
     signature: bytes
 
-    def verify(self, key: VerifyingKey) -> None:
-        """`key` is the holder's identity key.
+    def verify(self, verify: Verify) -> None:
+        """`verify` is that of the holder's identity key.
 
         Raises:
             InvalidSignature: it has not signed this.
         """
-        key.verify(Tag.CONSENT, consent_message(self.plan_digest, self.expiry), self.signature)
+        verify(Tag.CONSENT, consent_message(self.plan_digest, self.expiry), self.signature)
 
     def to_bytes(self) -> bytes:
         """`SHA-256(PLAN)[32] ‖ u64be(expiry) ‖ LV16(signature)`."""

@@ -12,7 +12,7 @@ from hsm_mpc.cli.output import Output
 from hsm_mpc.cli.strangers import parts
 
 if TYPE_CHECKING:
-    from hsm_mpc.app import consents, holder
+    from hsm_mpc.app import consents, holder, rotation
 
 verbs = typer.Typer(
     help="This holder: its identity in the HSM, and what it takes part in.", no_args_is_help=True
@@ -24,6 +24,7 @@ _QUESTIONS: Final = {
     "destroy": "Shall this holder destroy its keys of wallet {}, for ever?",
     "order": "Shall this holder sign that order about wallet {}?",
     "repair": "Shall this holder take part in repairing a share of wallet {}?",
+    "rotate": "Shall this holder take that identity key in wallet {}?",
 }
 _DECLINED: Final = {
     "create": "declined: wallet {} is not made with this holder",
@@ -31,6 +32,7 @@ _DECLINED: Final = {
     "destroy": "declined: this holder keeps its keys of wallet {}",
     "order": "declined: this holder signs no such order about wallet {}",
     "repair": "declined: this holder takes no part in that repair of wallet {}",
+    "rotate": "declined: this holder does not take that identity key in wallet {}",
 }
 
 
@@ -52,6 +54,19 @@ def login(context: typer.Context) -> None:
     output: Output = context.obj
     holder.protect()
     output.answer(holder.login(output.wanted_config(), output.prompt()), _opened)
+
+
+@verbs.command("rotate-identity")
+def rotate_identity(context: typer.Context) -> None:
+    """Put another identity key into the place of this holder's; again: how far it has come."""
+    from hsm_mpc.app import holder, rotation
+
+    output: Output = context.obj
+    holder.protect()
+    config, prompt = output.wanted_config(), output.prompt()
+    if not rotation.is_under_way(config, prompt):
+        output.confirm("Shall another identity key take the place of this holder's?")
+    output.answer(rotation.rotate(config, prompt), _rotation)
 
 
 @verbs.command()
@@ -110,6 +125,8 @@ def _plan(plan: consents.ShownPlan) -> str:
         lines += lines_of(plan.order)
     if plan.repair is not None:
         lines += _repaired(plan.wallet, plan.repair)
+    if plan.rotate is not None:
+        lines += _rotated(plan.wallet, plan.rotate)
     until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
     return "\n".join([*lines, f"until        {until}", f"plan         {plan.digest}"])
 
@@ -177,6 +194,18 @@ def _other_key(repair: consents.PlannedRepair) -> list[str]:
     ]
 
 
+def _rotated(name: str, rotate: consents.PlannedRotation) -> list[str]:
+    """Who has the HSM of that holder and its PIN can ask for this, too."""
+    return [
+        f"old key      {rotate.known_key}",
+        f"new key      {rotate.identity_key}",
+        f"rotate       the identity key of {rotate.holder} in wallet {name}: {rotate.scheme}, in "
+        f"epoch {rotate.epoch}. Ask its",
+        "             operator, by another way, whether it is his: his `hsm-mpc holder",
+        "             rotate-identity` says it",
+    ]
+
+
 def _decided(decided: consents.Decided) -> str:
     if decided.expiry is None:
         return _DECLINED[decided.kind].format(decided.wallet)
@@ -201,3 +230,20 @@ def _created(created: holder.Created) -> str:
 
 def _opened(opened: holder.Opened) -> str:
     return f"token {opened.token}, serial {opened.serial}: the PIN is right"
+
+
+def _rotation(rotated: rotation.Rotated) -> str:
+    lines = [f"old key  {rotated.old_key}", f"new key  {rotated.identity_key}"]
+    if rotated.state == "offered":
+        lines += [
+            "the old one signs still. The next refresh of any wallet asks the other holders, whose",
+            f"operators admit the new one for each wallet: {', '.join(rotated.wallets)}",
+        ]
+    elif rotated.state == "turned":
+        lines += [
+            "the new one signs. The old one is destroyed with the next refresh that reaches all",
+            "other holders; until then not all of them sign with this one",
+        ]
+    else:
+        lines.append("the new one signs, and the old one is destroyed")
+    return "\n".join(lines)

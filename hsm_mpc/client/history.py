@@ -18,7 +18,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.lineage import Lineage, lost_in, rotated_in
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -51,6 +51,8 @@ class Link:
     """Who has another HSM since, with another identity key (step 6.7.2)."""
     lost: tuple[str, ...] = ()
     """Whose HSM was lost while this epoch lived: it may have a key of it still."""
+    rotated: tuple[str, ...] = ()
+    """Who has another identity key since, in the same HSM (step 6.7.9)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +119,8 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         if not shown.retirement or said.successor != body.hash:
             raise Tampered("a holder has destroyed its key for the sake of another epoch")
         destroyed[parse_envelope(source).address.sender] = said.at
-    roster, new = proposed.keys.roster, certificate.shared_anew
-    lost = _named(roster, replaced_between(proposed.before, roster))
+    roster, new, carried = proposed.keys.roster, certificate.shared_anew, certificate.amendments
+    lost = _named(roster, lost_in(carried))
     ended = replace(
         before,
         retired=bool(shown.retirement),
@@ -133,7 +135,7 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         members = tuple(member.name for member in new.roster.members)
         holders = members if shown.retirement else ()
     made = Link(body, proposed.content.attempt, members, dealers, holders)
-    return ended, replace(made, replaced=lost)
+    return ended, replace(made, replaced=lost, rotated=_named(roster, rotated_in(carried)))
 
 
 def _named(roster: Roster, indices: Iterable[int]) -> tuple[str, ...]:

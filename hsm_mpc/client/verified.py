@@ -17,7 +17,7 @@ from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, replaced_between
+from hsm_mpc.succession.lineage import Lineage, lost_in
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
@@ -215,7 +215,7 @@ def _verified_succession(
         proposed.content.attempt.counter,
         bool(shown.retirement),
         missing,
-        replaced_between(proposed.before, proposed.keys.roster),
+        lost_in(proposed.content.amendments),
         proposed.keys.roster,
         before.terms.sizes.t,
         order,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
 from hsm_mpc.certificates.destruction import Destroy
-from hsm_mpc.certificates.plan import Plan, Planned
+from hsm_mpc.certificates.order import Order
+from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.proposal import Proposal
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.resharing import ReshareOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.encoding import u8
@@ -22,6 +24,9 @@ TAKES_PART: Final = u8(1)
 _LONGEST_CEREMONY: Final = 180
 """Seconds before its deadline after which a plan is not begun any more."""
 
+Kept = Proposal | ReshareOrder | Destroy | Order | RepairOrder
+"""What a coordinator keeps of plans: each has a nonce that it has drawn."""
+
 _Asked = TypeVar("_Asked", Proposal, Destroy, RepairOrder)
 
 
@@ -32,14 +37,16 @@ class WaitingPlans:
         self._registry = registry
         self._clock = clock
 
-    def of(self, wallet: str) -> list[Planned]:
+    def of(self, wallet: str) -> list[Kept]:
         """All about the wallet of this name that may still be begun."""
-        now, found = self._clock(), list[Planned]()
+        now, found = self._clock(), list[Kept]()
         for kept in self._registry.plans(wallet):
             try:
                 asked = Plan.from_bytes(kept).asked
             except BadInput:
                 continue  # of another version: it goes with its deadline
+            if isinstance(asked, Rotate):
+                continue  # the holder that has the new key keeps that plan itself
             if now + _LONGEST_CEREMONY < asked.deadline <= now + PLAN_SECONDS:
                 found.append(asked)
         return found
@@ -63,7 +70,7 @@ class WaitingPlans:
                 return wished(asked.deadline)
         return None
 
-    def keep(self, wallet: str, asked: Planned) -> None:
+    def keep(self, wallet: str, asked: Kept) -> None:
         """Operators were asked: ask about the same plan again.
 
         Raises:
@@ -73,7 +80,7 @@ class WaitingPlans:
         plan = Plan.of(asked).to_bytes()
         self._registry.keep_plan(wallet, plan, asked.deadline, self._clock())
 
-    def drop(self, asked: Planned) -> None:
+    def drop(self, asked: Kept) -> None:
         """It is carried out, or will never be. Raises: BackendError."""
         self._registry.drop_plan(Plan.of(asked).to_bytes())
 

@@ -152,12 +152,11 @@ class Recovery:
 
     def _take_repaired(self, holding: Holding, place: int) -> None:
         """What this holder said once its own share of this epoch was repaired, the last time that
-        it was (step 6.7.5): nobody else knows which time was the last.
+        it was (step 6.7.5): nobody else knows which time was the last. Or what it has said again by
+        another key (step 6.7.9).
         """
-        if not _is_of_repair(holding.done):
-            return
         wallet = self._registry.with_id(holding.wallet_id)
-        if wallet is None:
+        if wallet is None or not holding.done:
             return
         h, epochs = holding.epoch_hash, self._registry.successions(wallet.wallet_id)
         bodies = [first_body(wallet.certificate), *(each.body for each in epochs)]
@@ -166,6 +165,8 @@ class Recovery:
             return
         keys = self._rosters.keys_since(body)
         index = keys.roster.index_of(self._links.name(place))
+        if not _is_of_repair(holding.done) and index not in self._rosters.rotated(body.terms):
+            return
         done = done_in(holding.done, index, body, keys)
         known = self._registry.repaired(wallet.wallet_id).get((h, index))
         if done.epoch_hash == h and known != holding.done:

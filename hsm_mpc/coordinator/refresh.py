@@ -19,6 +19,7 @@ from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
+from hsm_mpc.coordinator.rotation import Rotations
 from hsm_mpc.coordinator.successions import (
     Epochs,
     Succession,
@@ -53,11 +54,15 @@ class Refresher:
         number: int,
         sign: CoSign,
         clock: Callable[[], int],
+        report: Callable[[str], None],
     ) -> None:
         self._links = links
         self._registry = registry
         self._rosters = Rosters(channels.keys, registry)
         self._relay = AttemptRelay(links, registry, channels, self._rosters, number, sign, clock)
+        self._rotations = Rotations(
+            links, registry, self._rosters, number, sign, self._newest_body, report
+        )
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
 
@@ -80,6 +85,10 @@ class Refresher:
     def links_of(self, body: EpochBody) -> HolderLinks:
         """To the holders of an epoch, counted as they are in it."""
         return self._links.seated(self._rosters.of_epoch(body))
+
+    def _newest_body(self, wallet_id: WalletId) -> EpochBody | None:
+        wallet = self._registry.with_id(wallet_id)
+        return None if wallet is None else self.newest(wallet)[0]
 
     def signing(self, wallet: Registered, candidates: Collection[str]) -> EpochBody:
         """The epoch in which the holders of these names sign together (step 6.5.8)."""
@@ -123,7 +132,9 @@ class Refresher:
             epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
-            self._registry.keep(self._relay.attempt(wallet.wallet_id, epochs, present))
+            roster = self._rosters.of_epoch(body)  # a holder turns between two successions
+            self._rotations.carry(self._links.places(present, roster))
+            self._registry.keep(self._relay.attempt(wallet.wallet_id, self.epochs(wallet), present))
             return self._adopted_by_now(wallet)
 
     def reshare(self, wallet: Registered, order: ReshareOrder) -> Epochs:

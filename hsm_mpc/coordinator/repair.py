@@ -37,7 +37,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import WalletId
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
@@ -327,7 +327,7 @@ class Repairer:
             BadInput, InvalidSignature: it has not.
         """
         if order.amends:
-            self._rosters.amend(body.terms, Amendment(order, ack).to_bytes())
+            self._rosters.amend(body.terms, Repaired(order, ack).to_bytes())
         return self._rosters.newest(body.terms)
 
     def _said(self, order: RepairOrder) -> bytes:

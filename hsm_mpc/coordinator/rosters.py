@@ -9,7 +9,7 @@ from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.lineage import Lineage, carried_in, replaced_between
+from hsm_mpc.succession.lineage import Lineage, carried_in, rotated_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 
@@ -77,8 +77,11 @@ class Rosters:
 
     def replaced_since(self, body: EpochBody) -> frozenset[int]:
         """Who has another HSM than when this epoch was made."""
-        before, now = self.keys_of(body).roster, self.newest(body.terms).roster
-        return frozenset(replaced_between(before, now))
+        return frozenset(self.lineage(body.terms).lost_since(body.terms.roster_hash))
+
+    def rotated(self, terms: WalletTerms) -> tuple[int, ...]:
+        """Who has another identity key in the same HSM, and no succession has carried it yet."""
+        return rotated_in(self.lineage(terms).pending)
 
     def follow(self, replaced: EpochBody, certificate: SuccessorCertificate) -> None:
         """A verified successor of `replaced` has carried what amended the roster. A resharing is
@@ -92,7 +95,7 @@ class Rosters:
             self._keep(known, known.after(replaced.terms.roster_hash, carried_in(certificate)))
 
     def amend(self, terms: WalletTerms, amendment: bytes) -> None:
-        """A holder was repaired onto another HSM.
+        """A holder has another identity key.
 
         Raises:
             BadInput, InvalidSignature: it does not prove that.

@@ -12,8 +12,10 @@ from hsm_mpc.hsm.cryptoki import Attribute, KeyType
 from hsm_mpc.hsm.direct import sign_digest
 from hsm_mpc.hsm.failures import Lacking
 from hsm_mpc.hsm.keys import (
+    IDENTITIES,
     Key,
     KeyPair,
+    find_identity_key,
     key_type_of,
     require_attributes,
     used,
@@ -76,6 +78,72 @@ class Identity:
         if self.key.algorithm is Algorithm.P256:
             return _low_s(sign_digest(self._token, key, digest))
         return sign_pss(self._token, key, digest)
+
+
+def identities(token: Token) -> dict[str, Identity]:
+    """Every identity key that the token has, by its name.
+
+    Raises:
+        MissingKey, BadConfig, BackendError, BadEncoding: as `find_identity_key` and `Identity`.
+    """
+    pairs = {name: find_identity_key(token, name) for name in IDENTITIES}
+    return {name: Identity(token, pair) for name, pair in pairs.items() if pair is not None}
+
+
+class OwnIdentity:
+    """The identity key that a holder signs with; and the one before, until it is destroyed
+    (step 6.7.9): what that one has signed counts so long.
+
+    Safe to use from threads.
+    """
+
+    def __init__(self, current: Identity, before: Identity | None = None) -> None:
+        self._now: tuple[Identity, Identity | None] = current, before
+
+    @property
+    def key(self) -> VerifyingKey:
+        """Of what is signed from now on."""
+        return self._now[0].key
+
+    @property
+    def before(self) -> VerifyingKey | None:
+        """The key whose place that one has taken, as long as the token has it."""
+        before = self._now[1]
+        return None if before is None else before.key
+
+    def has(self, key: VerifyingKey) -> bool:
+        """Whether it is the one or the other."""
+        return key in (self.key, self.before)
+
+    def sign(self, tag: Tag, message: bytes) -> bytes:
+        """As `Identity.sign`."""
+        return self._now[0].sign(tag, message)
+
+    def verify(self, tag: Tag, message: bytes, signature: bytes) -> None:
+        """That this holder has signed it.
+
+        Raises:
+            InvalidSignature: by neither key.
+        """
+        current, before = self._now
+        try:
+            current.key.verify(tag, message, signature)
+        except InvalidSignature:
+            if before is None:
+                raise
+            before.key.verify(tag, message, signature)
+
+    def require_attributes(self) -> None:
+        """As `Identity.require_attributes`."""
+        self._now[0].require_attributes()
+
+    def become(self, following: Identity) -> None:
+        """Another key signs from now on."""
+        self._now = following, self._now[0]
+
+    def forget_before(self) -> None:
+        """The key before is destroyed, and what it has signed counts no more."""
+        self._now = self._now[0], None
 
 
 def _verifying_key(token: Token, pair: KeyPair) -> VerifyingKey:

@@ -25,8 +25,11 @@ from hsm_mpc.identity import Algorithm
 KEY_ID_BYTES: Final = 20
 WRAPPING_LABEL_PREFIX: Final = "hsm-mpc/kek/"
 IDENTITY: Final = "hsm-mpc/identity"
+SECOND_IDENTITY: Final = "hsm-mpc/identity/2"
 CANARY: Final = "hsm-mpc/canary"
 """Both CKA_ID and CKA_LABEL (step 6.2.2)."""
+IDENTITIES: Final = (IDENTITY, SECOND_IDENTITY)
+"""A key that takes the place of another one (step 6.7.9) has the name that this one has not."""
 
 
 _Result = TypeVar("_Result")
@@ -194,8 +197,8 @@ def find_canary_key(token: Token, object_class: ObjectClass = ObjectClass.SECRET
     return find(token, object_class, CANARY.encode(), CANARY)
 
 
-def find_identity_key(token: Token) -> KeyPair | None:
-    """Both halves of the identity key, or None if there is no private half.
+def find_identity_key(token: Token, name: str = IDENTITY) -> KeyPair | None:
+    """Both halves of the identity key of this name, or None if there is no private half.
 
     A public half alone is what an interrupted generation leaves: no identity key yet.
 
@@ -203,7 +206,7 @@ def find_identity_key(token: Token) -> KeyPair | None:
         MissingKey: the private half is there without its public half.
         BadConfig, BackendError: as `find`.
     """
-    private, public = _identity_halves(token)
+    private, public = _identity_halves(token, name)
     if private is None:
         return None
     if public is None:
@@ -211,10 +214,10 @@ def find_identity_key(token: Token) -> KeyPair | None:
     return KeyPair(private, public)
 
 
-def _identity_halves(token: Token) -> tuple[Key | None, Key | None]:
+def _identity_halves(token: Token, name: str) -> tuple[Key | None, Key | None]:
     return (
-        find(token, ObjectClass.PRIVATE_KEY, IDENTITY.encode(), IDENTITY),
-        find(token, ObjectClass.PUBLIC_KEY, IDENTITY.encode(), IDENTITY),
+        find(token, ObjectClass.PRIVATE_KEY, name.encode(), name),
+        find(token, ObjectClass.PUBLIC_KEY, name.encode(), name),
     )
 
 
@@ -260,32 +263,46 @@ def _generate_wrapping(token: Token, key_id: bytes, label: str, wrapping: Wrappi
     return key
 
 
-def generate_identity_key(token: Token, algorithm: Algorithm = Algorithm.P256) -> KeyPair:
+def destroy_identity_key(token: Token, name: str) -> None:
+    """Leave neither half of the identity key of this name, the private one first.
+
+    Raises:
+        BackendError: one is still there, or the token does not answer.
+    """
+    for half in _identity_halves(token, name):
+        if half is not None:
+            destroy(token, half)
+
+
+def generate_identity_key(
+    token: Token, algorithm: Algorithm = Algorithm.P256, label: str = IDENTITY
+) -> KeyPair:
     """A new key pair that can only sign, the private half never leaving (step 1.6.1).
 
     What an interrupted generation left, a public half alone, is destroyed first.
 
     Args:
         algorithm: P256 or RSA3072.
+        label: one of `IDENTITIES`.
 
     Raises:
-        BadConfig: the token has an identity key.
+        BadConfig: the token has an identity key of this name.
         Refused: the module gave the key other attributes; it is destroyed again.
         BackendError: the token does not answer.
     """
-    private, public = _identity_halves(token)
+    private, public = _identity_halves(token, label)
     _refuse_taken(token, private)
     if public is not None:
         destroy(token, public)
-    name = IDENTITY.encode()
+    name = label.encode()
     p256 = algorithm is Algorithm.P256
     generate = generation.p256_key_pair if p256 else generation.rsa_key_pair
     with administration(token) as session:
-        made = generate(session, name, IDENTITY, leaves_out=token.profile.leaves_out)
+        made = generate(session, name, label, leaves_out=token.profile.leaves_out)
         private_handle, public_handle = map(token.handle, made)
     pair = KeyPair(
-        Key(private_handle, ObjectClass.PRIVATE_KEY, name, IDENTITY),
-        Key(public_handle, ObjectClass.PUBLIC_KEY, name, IDENTITY),
+        Key(private_handle, ObjectClass.PRIVATE_KEY, name, label),
+        Key(public_handle, ObjectClass.PUBLIC_KEY, name, label),
     )
     _require_or_destroy(token, pair.private, pair.public)
     return pair
@@ -313,7 +330,7 @@ def required_attributes(
 
     An identity key that is no RSA key is judged as P-256; its attributes tell the rest.
     """
-    if label != IDENTITY:
+    if label not in IDENTITIES:
         return attributes.WRAPPING[object_class]
     algorithm = Algorithm.RSA3072 if key_type == KeyType.RSA else Algorithm.P256
     return attributes.IDENTITY[algorithm][object_class]

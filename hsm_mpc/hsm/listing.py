@@ -8,7 +8,7 @@ from typing import Final
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.attributes import differences
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
-from hsm_mpc.hsm.keys import CANARY, IDENTITY, WRAPPING_LABEL_PREFIX, required_attributes
+from hsm_mpc.hsm.keys import CANARY, IDENTITIES, WRAPPING_LABEL_PREFIX, required_attributes
 from hsm_mpc.hsm.register_objects import NAME_PREFIX
 from hsm_mpc.hsm.token import Token
 
@@ -34,8 +34,8 @@ class KeyListing:
         if self.object_class is ObjectClass.SECRET_KEY:
             return wraps
         if self.object_class is ObjectClass.PRIVATE_KEY:
-            return wraps or self.label == IDENTITY
-        return self.label == IDENTITY
+            return wraps or self.label in IDENTITIES
+        return self.label in IDENTITIES
 
 
 def listing(token: Token) -> tuple[KeyListing, ...]:

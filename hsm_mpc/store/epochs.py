@@ -182,6 +182,11 @@ class Epochs:
             raise Refused("other-blob", f"{self._path(record.epoch_hash)}: only seal changes blobs")
         self._write_record(record)
 
+    def sign_again(self) -> None:
+        """Every record, by the key that signs now: that before it is about to go (step 6.7.9)."""
+        for record in self.records():
+            self._write_record(record)
+
     def keep(self, h: EpochHash, document: EpochDocument, content: bytes) -> None:
         """Write a public document of epoch `h`; what is once kept never changes."""
         self._make_folder(h)

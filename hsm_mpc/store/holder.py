@@ -3,6 +3,7 @@
 <store>/format               written last: the store is complete
         lock                 store/lock.py
         card                 CARD_i, public (step 1.6.3a)
+        rotation             while another identity key takes the place of the card's (step 6.7.9)
         refused-pin          store/refused_pin.py
         audit/               store/audit_log.py; its `state` is the signer's state file
         plans/<digest>/      store/plans.py, from the first plan on
@@ -60,8 +61,10 @@ STEPS = (
     *files.steps_of_new("store-format"),
     *files.steps_of_replace("card"),
 )
+ROTATION_STEPS = (*files.steps_of_replace("rotation"), *files.steps_of_remove("rotation"))
 ALL_STEPS = (
     *STEPS,
+    *ROTATION_STEPS,
     *audit_log.STEPS,
     *plans.STEPS,
     *proposals.STEPS,
@@ -77,8 +80,9 @@ ALL_STEPS = (
 
 _FORMAT = b"hsm-mpc store 1\n"
 _CARD_CAP = 64 << 10  # bytes
+_ROTATION_CAP = 4 << 20  # bytes
 _FOLDERS = ("proposals", "wallets", "ended", "evidence")
-_INSIDE = {"audit", "card", "format", "lock", "plans", "refused-pin", *_FOLDERS}
+_INSIDE = {"audit", "card", "format", "lock", "plans", "refused-pin", "rotation", *_FOLDERS}
 
 
 class HolderStore:
@@ -180,6 +184,18 @@ class HolderStore:
     def keep_card(self, card: bytes) -> None:
         """Put `card` in the place of the one before, if any."""
         files.replace(self._folder / "card", card, "card")
+
+    def rotation(self) -> bytes | None:
+        """What `keep_rotation` was given last, or None."""
+        return files.read_if_present(self._folder / "rotation", _ROTATION_CAP)
+
+    def keep_rotation(self, rotation: bytes) -> None:
+        """Put it into the place of the one before, if any."""
+        files.replace(self._folder / "rotation", rotation, "rotation")
+
+    def end_rotation(self) -> None:
+        """The key before is destroyed."""
+        files.remove(self._folder / "rotation", "rotation")
 
     def wallet_ids(self) -> tuple[WalletId, ...]:
         """Every wallet of which there is an epoch, ascending."""

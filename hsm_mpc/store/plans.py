@@ -28,6 +28,7 @@ STEPS = (
     *names.steps_of_keep(_CONSENT),
     *names.steps_of_keep(_DECLINED),
     *files.steps_of_remove(_CONSENT),
+    *files.steps_of_replace("consent-renewed"),
     *files.steps_of_remove_folder("plan-folder"),
 )
 
@@ -86,6 +87,10 @@ class Plans:
         """Keep the consent to a plan that waits."""
         files.check_folder(self._path(digest))
         names.keep(self._path(digest) / "consent", consent, _CONSENT)
+
+    def renew(self, digest: bytes, consent: bytes) -> None:
+        """Put a consent into the place of the one before: another key has signed it."""
+        files.replace(self._path(digest) / "consent", consent, "consent-renewed")
 
     def decline(self, digest: bytes) -> None:
         """Remember that he wants no part in a plan that is kept; a consent to it goes."""

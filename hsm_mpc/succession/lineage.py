@@ -17,7 +17,7 @@ from hsm_mpc.errors import BadInput, InvalidSignature, Tampered
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Roster, check_among
 from hsm_mpc.succession.addresses import Predecessor
-from hsm_mpc.succession.amendment import Amendment, Change, amended
+from hsm_mpc.succession.amendment import Amendment, Change, Repaired, Rotated, amended
 from hsm_mpc.succession.resharings import (
     carried_by,
     first_in,
@@ -107,8 +107,8 @@ class Lineage:
     @property
     def lost_keys(self) -> frozenset[VerifyingKey]:
         """Those that another one has replaced: they never come back."""
-        amendments = [each for source in self.amendments for each in _amendments_in(source)]
-        return frozenset(amendment.order.known_key for amendment in amendments)
+        amendments = [each for source in self.amendments for each in amendments_in(source)]
+        return frozenset(amendment.known_key for amendment in amendments)
 
     def to_bytes(self) -> bytes:
         """Empty where the pinned roster was never amended; else a bundle of bundles, the last one
@@ -217,6 +217,14 @@ class Lineage:
         later = [each for group in groups for each in group]
         return amended(later, stage.terms, stage.book.roster)[0]
 
+    def lost_since(self, roster_hash: bytes) -> tuple[int, ...]:
+        """Who has another HSM than under that roster, ascending.
+
+        Raises:
+            BadInput: as `book`.
+        """
+        return lost_in(self.to_carry(roster_hash))
+
     def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
         """Once a succession has carried these amendments of that roster, or was this resharing;
         what else has amended it is pending, as far as it holds still. Only a certificate says what
@@ -319,12 +327,12 @@ def _require_new_keys(sources: Sequence[bytes], first: KeyBook) -> None:
     """
     known, lost = set(_keys(first.roster)), set[VerifyingKey]()
     for source in sources:
-        for amendment in _amendments_in(source):
-            new = amendment.order.identity_key
+        for amendment in amendments_in(source):
+            new = amendment.identity_key
             if new in known:
                 raise BadInput("amendments: a holder has that key, or had it")
             known.add(new)
-            lost.add(amendment.order.known_key)
+            lost.add(amendment.known_key)
         if is_resharing(source):
             keys = set(_keys(resharing_in(source)[1].roster))
             if keys & lost:
@@ -332,7 +340,7 @@ def _require_new_keys(sources: Sequence[bytes], first: KeyBook) -> None:
             known |= keys
 
 
-def _amendments_in(source: bytes) -> list[Amendment]:
+def amendments_in(source: bytes) -> list[Amendment]:
     """The one, or those that a resharing has carried."""
     sources = resharing_in(source)[0].amendments if is_resharing(source) else (source,)
     return [Amendment.from_bytes(each) for each in sources]
@@ -343,7 +351,7 @@ def _keys(roster: Roster) -> list[VerifyingKey]:
 
 
 def _new_key(source: bytes) -> VerifyingKey:
-    return Amendment.from_bytes(source).order.identity_key
+    return Amendment.from_bytes(source).identity_key
 
 
 def changes_in(sources: Iterable[bytes]) -> set[Change]:
@@ -352,13 +360,27 @@ def changes_in(sources: Iterable[bytes]) -> set[Change]:
 
 
 def _changes(source: bytes) -> list[Change]:
-    changes = [each.change for each in _amendments_in(source)]
+    changes = [each.change for each in amendments_in(source)]
     if is_resharing(source):  # it stands for itself, beside what it has carried
         changes.append((0, resharing_in(source)[0].body.hash, b""))
     return changes
 
 
-def replaced_between(before: Roster, after: Roster) -> tuple[int, ...]:
-    """Who has another identity key, ascending."""
-    indices = range(1, before.n + 1)
-    return tuple(index for index in indices if before.member(index) != after.member(index))
+def changes_of_rotations(sources: Iterable[bytes]) -> set[Change]:
+    """Those that no helper has signed, but their operators wanted. Raises: as `changes_in`."""
+    parsed = map(Amendment.from_bytes, sources)
+    return {each.change for each in parsed if isinstance(each, Rotated)}
+
+
+def lost_in(sources: Iterable[bytes]) -> tuple[int, ...]:
+    """Who has lost its HSM, as amendments say, ascending. Raises: BadInput: one does not parse."""
+    parsed = map(Amendment.from_bytes, sources)
+    return tuple(sorted({each.index for each in parsed if isinstance(each, Repaired)}))
+
+
+def rotated_in(sources: Iterable[bytes]) -> tuple[int, ...]:
+    """Who has another key in the same HSM, ascending. Raises: as `lost_in`."""
+    given = list(sources)
+    lost = lost_in(given)
+    indices = {Amendment.from_bytes(source).index for source in given}
+    return tuple(sorted(index for index in indices if index not in lost))

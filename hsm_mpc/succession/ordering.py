@@ -18,10 +18,9 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.policy_file import policy
 from hsm_mpc.succession.addresses import Replaced
-from hsm_mpc.succession.amendment import Amendment
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.amendment import Repaired
+from hsm_mpc.succession.lineage import Lineage, amendments_in
 from hsm_mpc.succession.order_signatures import check_signed, keys_of
-from hsm_mpc.succession.resharings import is_resharing
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 
@@ -30,9 +29,9 @@ def replaced_in(lineage: Lineage, h: EpochHash) -> frozenset[int]:
     """Who was repaired onto another HSM in the epoch `h`: it may have forgotten how it voted about
     the successor (step 6.6.5), so no DONE of it counts for an order about that epoch.
     """
-    sources = (each for each in lineage.amendments if not is_resharing(each))
-    amendments = map(Amendment.from_bytes, sources)
-    return frozenset(each.order.lost for each in amendments if each.order.epoch_hash == h)
+    amendments = (each for source in lineage.amendments for each in amendments_in(source))
+    orders = (each.order for each in amendments if isinstance(each, Repaired))
+    return frozenset(order.lost for order in orders if order.epoch_hash == h)
 
 
 def check_terms(order: Order, replaced: Replaced, lost: Collection[int]) -> None:

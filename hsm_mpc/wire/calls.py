@@ -73,6 +73,9 @@ class HolderMethod(IntEnum):
     RECEIVE = 27
     CONFIRM = 28
     ARRIVE = 29
+    ROTATION = 30
+    TURN = 31
+    TURNED = 32
 
 
 class CoordinatorMethod(IntEnum):

@@ -100,8 +100,10 @@ NEW_HELLO: Final = _kind("HELLO", _RESHARING, 13, _KIB, Key.IDENTITY)
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
 """Key 1 alone: a coordinator's signature would not say whose channel it is."""
 ORDER: Final = _kind("ORDER", Protocol.ADMINISTRATION, 2, 64 * _KIB, Key.CHANNEL, Key.COORDINATOR)
+ROTATE: Final = _kind("ROTATE", Protocol.ADMINISTRATION, 5, 4 * _KIB, Key.COORDINATOR)
 DESTROY: Final = _kind("DESTROY", Protocol.ADMINISTRATION, 6, _KIB, Key.COORDINATOR)
 WALLET_DESTROYED: Final = _kind("DESTROYED", Protocol.ADMINISTRATION, 7, 64 * _KIB, Key.IDENTITY)
+AMENDED: Final = _kind("AMENDED", Protocol.ADMINISTRATION, 8, _KIB, Key.IDENTITY)
 
 KINDS: Final[dict[tuple[int, int], MessageKind]] = {
     (kind.protocol, kind.round): kind
@@ -137,7 +139,9 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         NEW_HELLO,
         CHANNEL,
         ORDER,
+        ROTATE,
         DESTROY,
         WALLET_DESTROYED,
+        AMENDED,
     )
 }

@@ -42,6 +42,7 @@ def dispatch_of(party: Party) -> Dispatch:
         party.destructions,
         party.repairs,
         party.arrivals,
+        party.rotations,
     )
     return Dispatch(desk.methods(), fail)
 

@@ -19,12 +19,15 @@ from hsm_mpc.agent.arrival.desk import Arrivals
 from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.channel import ChannelKeys
 from hsm_mpc.agent.destruction import Destructions
+from hsm_mpc.agent.own_identity import kept_identity
 from hsm_mpc.agent.repair.desk import RepairDesk
+from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.app.acting import suites
+from hsm_mpc.card import Card, UnsignedCard
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import Client, ClientList
 from hsm_mpc.certificates.proposal import Proposal
@@ -34,7 +37,7 @@ from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.hsm import canary, keys
 from hsm_mpc.hsm.canary import AesCanary
 from hsm_mpc.hsm.capabilities import Capabilities, Wrapping
-from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.identity import Identity, OwnIdentity
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.register import Registers
 from hsm_mpc.hsm.token import Token
@@ -84,6 +87,7 @@ class Party:
     destructions: Destructions
     repairs: RepairDesk
     arrivals: Arrivals
+    rotations: Rotations
 
 
 @dataclass
@@ -146,10 +150,16 @@ class World:
         arena.close()
 
     def party(
-        self, index: int, token: Token, identity: Identity, store: HolderStore, arena: Arena
+        self,
+        index: int,
+        token: Token,
+        identity: Identity | OwnIdentity,
+        store: HolderStore,
+        arena: Arena,
     ) -> Party:
-        """A holder as after a start."""
+        """A holder as after a start. `identity` is that of its card, which is written once."""
         entropy = Entropy(token.fill_random)
+        own = _own_identity(index, token, identity, store)
         acting = ActingHolder(
             me=HolderIndex(index),
             roster=self.roster,
@@ -160,10 +170,10 @@ class World:
             entropy=entropy,
             token=token,
             wrapping=_found_to_do(token).wrapping,
-            identity=identity,
+            identity=own,
             registers=Registers(token),
             store=store,
-            channel=ChannelKeys(arena, entropy, identity.key, identity.sign, self.clock()),
+            channel=ChannelKeys(arena, entropy, own.key, own.sign, self.clock()),
             keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),
             parse_policy=policy_file.policy,
             clock=self.clock,
@@ -176,6 +186,8 @@ class World:
         successions = Successions(acting, wallets, suites(), desk.forget_epoch, pace, consents)
         destructions = Destructions(acting, ceremonies, successions, desk.forget_epoch)
         repairs = RepairDesk(acting, wallets, consents, successions, suites())
+        rotations = Rotations(acting, wallets, consents, successions)
+        rotations.settle()
         arrivals = Arrivals(acting, wallets, consents, successions, suites(), self.ticks)
         destructions.recover()
         ceremonies.recover()
@@ -183,7 +195,15 @@ class World:
         repairs.settle()
         arrivals.settle()
         return Party(
-            acting, wallets, ceremonies, desk, successions, destructions, repairs, arrivals
+            acting,
+            wallets,
+            ceremonies,
+            desk,
+            successions,
+            destructions,
+            repairs,
+            arrivals,
+            rotations,
         )
 
     def restarted(self, index: int) -> None:
@@ -331,3 +351,14 @@ def made_wallet(world: World, t: int = 2, name: str = "treasury") -> Certificate
     for party in world.parties.values():
         party.ceremonies.activate(dones)
     return certificate
+
+
+def _own_identity(
+    index: int, token: Token, identity: Identity | OwnIdentity, store: HolderStore
+) -> OwnIdentity:
+    if store.card() is None:
+        unsigned = UnsignedCard(True, f"h{index}", identity.key, "")
+        store.keep_card(Card(unsigned, identity.sign(Tag.CARD, unsigned.to_bytes())).to_bytes())
+    own = kept_identity(token, store)
+    assert own is not None
+    return own

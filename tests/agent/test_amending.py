@@ -32,7 +32,7 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.holder import HolderStore
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.amendment import Amendment, Repaired
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
@@ -94,7 +94,7 @@ def roster_of(repairing: Repairing, index: int) -> bytes:
 def amendment(repairing: Repairing) -> bytes:
     """What amends the roster, once the share is there."""
     ack, _ = repairing.summed().recover()
-    return Amendment(repairing.order, ack).to_bytes()
+    return Repaired(repairing.order, ack).to_bytes()
 
 
 def amend(repairing: Repairing, index: int, source: bytes) -> None:
@@ -136,6 +136,7 @@ def test_a_request_that_came_before_is_answered_by_the_new_key(repairing: Repair
 
 def test_what_amends_nothing_changes_nothing(repairing: Repairing) -> None:
     source = Amendment.from_bytes(amendment(repairing))
+    assert isinstance(source, Repaired)
     forged = replace(source.order, signatures=source.order.signatures[:1])
     for wrong in (
         b"",
@@ -276,7 +277,7 @@ def test_helpers_do_not_amend_over_the_heads_of_administrators(worlds: Worlds) -
     )
     said = RepairAck(order.epoch_hash, Acknowledgement(order.kek_digest, blob, signed)).to_bytes()
     ack = acting.signed_by_identity(REPAIR_ACK, address_in_repair(order, LOST), said)
-    source = Amendment(order.signed(signatures), ack).to_bytes()
+    source = Repaired(order.signed(signatures), ack).to_bytes()
     assert rule_of(lambda: amend(repairing, 1, source)) == "administrators"
 
 

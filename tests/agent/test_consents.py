@@ -73,7 +73,7 @@ def test_what_was_agreed_to_is_done_once(asking: World) -> None:
     digest = Plan.of(making.proposal).digest
     consent = consents_of(asking).agree(digest)
     holder = asking.parties[1].acting
-    consent.verify(holder.identity.key)
+    consent.verify(holder.identity.key.verify)
     assert (consent.plan_digest, consent.expiry) == (digest, making.proposal.deadline)
     assert "plan-consented" in events(asking.parties[1])
     making.active()
@@ -287,7 +287,7 @@ def test_the_audit_log_says_for_which_wallet_and_holds_the_proof(asking: World) 
     assert line["wallet_id"] == making.wallet_id.hex()
     digest = Plan.of(making.proposal).digest
     consent = Consent(digest, making.proposal.deadline, bytes.fromhex(str(line["signature"])))
-    consent.verify(asking.parties[1].acting.identity.key)
+    consent.verify(asking.parties[1].acting.identity.key.verify)
 
 
 def test_asked_whether_it_would_take_part_a_holder_says_so(asking: World) -> None:

@@ -128,7 +128,7 @@ def test_a_row_for_each_holder_and_a_column_for_each_epoch() -> None:
 def test_what_a_lost_hsm_may_have_still_is_told() -> None:
     """That the new one has destroyed its key says nothing of the lost one."""
     first = replace(epoch(0, *ALL), lost=("h2",))
-    told = replace(TOLD, epochs=(first, replace(epoch(1), replaced=("h2",))))
+    told = replace(TOLD, epochs=(first, replace(epoch(1), replaced=("h2",), rotated=("h3",))))
     lines = history_drawn.text(told).splitlines()
     assert [line.split() for line in lines[3:7]] == [
         ["epoch", "0", "1"],
@@ -137,11 +137,12 @@ def test_what_a_lost_hsm_may_have_still_is_told() -> None:
         ["h3", "×", "●"],
     ]
     assert "?  its HSM was lost, which may have the key of its share still" in lines
-    assert lines[-4:] == [
+    assert lines[-5:] == [
         "  key of h3 destroyed at 2026-03-01T12:00:00Z",
         "  the lost HSM of h2 may have its key still",
         "epoch 1: new shares by h1, h2",
         "  h2 has another HSM since, with another identity key",
+        "  h3 has another identity key since, in the same HSM",
     ]
     assert "its HSM was lost" in history_drawn.svg(told)
 

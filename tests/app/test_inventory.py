@@ -116,6 +116,7 @@ def test_a_record_of_another_token_makes_its_key_missing(
     wallet_of(world)
     recorded = holder.token.label
     monkeypatch.setattr(holder.token, "label", "another")
+    monkeypatch.setattr(type(holder.token), "require_sight", lambda token: None)
     taken = inventory.of(holder)
     (missing,) = taken.missing
     assert missing.endswith(f"of token {recorded!r}")
@@ -136,6 +137,18 @@ def test_identity_and_canary_are_missing_by_name(holder: OpenHolder) -> None:
         "hsm-mpc/canary",
     )
     assert (taken.keys, taken.exit_code) == ((), 6)
+
+
+def test_the_second_identity_key_is_missing_by_its_name(holder: OpenHolder) -> None:
+    """While one takes the place of the other both are there; of what is there both halves are."""
+    second = keys.generate_identity_key(holder.token, label=keys.SECOND_IDENTITY)
+    assert inventory.of(holder).missing == ()
+    assert {key.verdict for key in inventory.of(holder).keys} == {"ok"}
+    keys.destroy_identity_key(holder.token, keys.IDENTITY)
+    assert inventory.of(holder).missing == ()
+    keys.destroy(holder.token, second.public)
+    assert inventory.of(holder).missing == ("hsm-mpc/identity/2 (public key)",)
+    keys.destroy(holder.token, second.private)
 
 
 def test_two_keys_of_one_name_are_duplicates(world: World, holder: OpenHolder) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hsm_mpc.card import Card
+from hsm_mpc.config import load_holder
+from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from tests.cli.conftest import Run
+from tests.software_identity import p256_key
 
 
 def edited(config: Path, before: str, after: str) -> Path:
@@ -155,6 +159,38 @@ def test_an_export_is_the_verified_log(run: Run, holder: Path, tmp_path: Path) -
     assert out.read_bytes() == (holder / "store" / "audit" / "log").read_bytes()
     again = run("--json", "audit", "export", "--out", str(out), config=holder / "holder.yaml")
     assert again.code == 2
+
+
+def test_an_identity_key_is_rotated(run: Run, holder: Path) -> None:
+    """With a roster and no wallet nobody has to be told; the log leads from the roster's key on."""
+    config, card = holder / "holder.yaml", holder / "store" / "card"
+    old = Card.from_bytes(card.read_bytes())
+    pinned = load_holder(config).roster
+    assert pinned is not None
+    roster = Roster(True, 1, FIRST_PREDECESSOR, (old.member, Member("h2", p256_key(7).public)))
+    pinned.write_bytes(roster.to_bytes())
+    asked = run("--json", "--no-input", "holder", "rotate-identity", config=config)
+    assert asked.code != 0
+    assert Card.from_bytes(card.read_bytes()) == old
+    ran = run("--json", "--yes", "holder", "rotate-identity", config=config)
+    assert ran.code == 0, ran.out
+    assert (ran.document["state"], ran.document["wallets"]) == ("done", [])
+    new = Card.from_bytes(card.read_bytes())
+    assert ran.document["old_key"] == old.content.key.encoded.hex()
+    assert ran.document["identity_key"] == new.content.key.encoded.hex()
+    assert new.content == replace(old.content, key=new.content.key)
+    assert run("--json", "audit", "verify", config=config).code == 0
+    out = holder / "exported"
+    assert run("audit", "export", "--out", str(out), config=config).code == 0
+    inventory = run("--json", "inventory", config=config)
+    assert (inventory.code, inventory.document["missing"]) == (0, [])
+    said = run("doctor", "--json", config=config).document["findings"]
+    (found,) = [each for each in said if each["check"] == "roster"]
+    assert (found["level"], "another identity key" in found["message"]) == ("warn", True)
+    stranger = replace(old.member, key=p256_key(9).public)
+    other = Roster(True, 1, FIRST_PREDECESSOR, (stranger, roster.member(2)))
+    pinned.write_bytes(other.to_bytes())
+    assert run("--json", "audit", "verify", config=config).code == 6
 
 
 def test_two_processes_do_not_share_a_store(run: Run, holder: Path) -> None:

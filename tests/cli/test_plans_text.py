@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.app import consents, holder, shown_order
+from hsm_mpc.app import consents, holder, rotation, shown_order
 from hsm_mpc.cli import holder as verbs
 from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import BadInput
@@ -45,6 +45,13 @@ def repair(identity_key: str) -> consents.ShownPlan:
         "taproot", 3, "h2", identity_key, "04" + "aa" * 64, ("h1", "h3")
     )
     return consents.ShownPlan(DIGEST, "repair", "treasury", UNTIL, False, None, None, planned)
+
+
+def rotate() -> consents.ShownPlan:
+    planned = consents.PlannedRotation("taproot", 3, "h2", "04" + "bb" * 64, "04" + "aa" * 64)
+    return consents.ShownPlan(
+        DIGEST, "rotate", "treasury", UNTIL, False, None, None, None, rotate=planned
+    )
 
 
 def rows(text: str) -> list[str]:
@@ -84,6 +91,30 @@ def test_another_identity_key_is_said_before_a_share_is_made_for_it() -> None:
     assert f"holder       h2  {other}" in lines
     assert any("Whoever owns that one gets the share" in line for line in lines)
     assert not [line for line in verbs._plan(repair(same)).splitlines() if "another" in line]
+
+
+def test_both_keys_of_a_rotation_are_said() -> None:
+    lines = verbs._plan(rotate()).splitlines()
+    assert lines[0] == f"old key      04{'aa' * 64}"
+    assert lines[1] == f"new key      04{'bb' * 64}"
+    assert lines[2].startswith("rotate       the identity key of h2 in wallet treasury: taproot")
+    assert any("by another way" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ("offered", "the old one signs still"),
+        ("turned", "is destroyed with the next refresh"),
+        ("done", "the old one is destroyed"),
+    ],
+)
+def test_how_far_a_rotation_has_come_is_said(state: Any, said: str) -> None:
+    told = rotation.Rotated("h2", state, "aa", "bb", ("treasury", "savings"))
+    text = verbs._rotation(told)
+    assert text.startswith("old key  aa\nnew key  bb\n")
+    assert said in " ".join(text.split())
+    assert ("treasury, savings" in text) is (state == "offered")
 
 
 @pytest.mark.parametrize(

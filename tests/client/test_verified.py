@@ -89,6 +89,10 @@ def of_another_body(attempt: Refresh) -> Refresh:
     return Another()
 
 
+def forged(message: bytes) -> bytes:
+    return message[:-1] + bytes([message[-1] ^ 1])
+
+
 LIES: dict[str, Callable[[Refresh], dict[str, object]]] = {
     "a certificate of another key": forged_certificate,
     "adopted by less than a quorum": lambda attempt: {
@@ -112,9 +116,9 @@ LIES: dict[str, Callable[[Refresh], dict[str, object]]] = {
         "retirement": Retirement((attempt.done(1), attempt.done(2))).to_bytes()
     },
     "a forged adoption": lambda attempt: {
-        "dones": (attempt.done(1), attempt.done(2)[:-1] + b"x"),
+        "dones": (attempt.done(1), forged(attempt.done(2))),
     },
-    "a forged destruction": lambda attempt: {"destroyed": (attempt.destroyed(1)[:-1] + b"x",)},
+    "a forged destruction": lambda attempt: {"destroyed": (forged(attempt.destroyed(1)),)},
 }
 
 

@@ -108,12 +108,15 @@ class Office:
     service: CoordinatorService
     coordinator: LocalCoordinator
     client: WalletClient
+    reports: list[str]
+    """What it has said of rotations that do not go on."""
 
     @classmethod
     @contextmanager
     def opened(cls, world: World, folder: Path, seconds: float = 10.0) -> Iterator[Office]:
         """A coordinator with an empty registry, or the one in `folder`."""
         folder.mkdir(exist_ok=True)
+        reports = list[str]()
         links = {index: LocalLink(world, index) for index in world.parties}
         holders = HolderLinks(world.roster, links, seconds)
         registry = Registry(folder / "registry.sqlite")
@@ -126,6 +129,7 @@ class Office:
             FIRST_COORDINATOR,
             world.coordinator.sign,
             world.clock,
+            reports.append,
         )
         service = CoordinatorService(
             links=holders,
@@ -175,6 +179,7 @@ class Office:
             service,
             transport,
             client,
+            reports,
         )
         for link in links.values():
             link.stalled.set()

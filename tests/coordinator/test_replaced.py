@@ -15,7 +15,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.amendment import Amendment, Repaired
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
@@ -182,6 +182,7 @@ def test_who_tells_of_the_same_keys_in_other_words_blocks_nobody(
     def retold(source: bytes) -> bytes:
         ((carried,), pending) = (unbundled(group) for group in unbundled(source))
         amendment = Amendment.from_bytes(carried)
+        assert isinstance(amendment, Repaired)
         signatures = [
             replace(each, signature=acting.identity.sign(Tag.REPAIR_ORDER, amendment.order.terms))
             if each.admin == 1

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsm_mpc.errors import BackendError, BadEncoding, Tampered
+from hsm_mpc.errors import BackendError, BadEncoding, InvalidSignature, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.cryptoki import Attribute, ffi
-from hsm_mpc.hsm.identity import Identity
+from hsm_mpc.hsm.identity import Identity, OwnIdentity, identities
 from hsm_mpc.hsm.token import Token
 from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
 from hsm_mpc.tags import Tag, tagged_hash
@@ -154,3 +154,47 @@ def test_an_rsa_signature_of_a_wrong_length_is_refused(
     answer("C_Sign", shorter)
     with pytest.raises(BackendError, match="signature of a wrong length"):
         rsa_identity.sign(Tag.CARD, b"message")
+
+
+def test_a_token_may_have_a_second_key_for_a_while(token: Token, identity: Identity) -> None:
+    second = Identity(token, keys.generate_identity_key(token, label=keys.SECOND_IDENTITY))
+    found = identities(token)
+    assert [(name, each.key) for name, each in found.items()] == [
+        ("hsm-mpc/identity", identity.key),
+        ("hsm-mpc/identity/2", second.key),
+    ]
+    second.require_attributes()
+    keys.destroy_identity_key(token, keys.IDENTITY)
+    assert list(identities(token)) == ["hsm-mpc/identity/2"]
+    keys.destroy_identity_key(token, keys.IDENTITY)  # a repeat finds nothing
+
+
+def test_half_of_a_key_that_is_going_goes_too(token: Token, identity: Identity) -> None:
+    pair = keys.find_identity_key(token)
+    assert pair is not None
+    keys.destroy(token, pair.private)
+    keys.destroy_identity_key(token, keys.IDENTITY)
+    assert keys._identity_halves(token, keys.IDENTITY) == (None, None)
+
+
+def test_what_the_key_before_has_signed_counts_until_it_is_forgotten(
+    token: Token, identity: Identity
+) -> None:
+    second = Identity(token, keys.generate_identity_key(token, label=keys.SECOND_IDENTITY))
+    own = OwnIdentity(identity)
+    before = own.sign(Tag.CARD, b"message")
+    assert (own.key, own.before) == (identity.key, None)
+    with pytest.raises(InvalidSignature):
+        own.verify(Tag.CARD, b"message", second.sign(Tag.CARD, b"message"))
+    own.become(second)
+    assert (own.key, own.before) == (second.key, identity.key)
+    after = own.sign(Tag.CARD, b"message")
+    second.key.verify(Tag.CARD, b"message", after)
+    for signature in (before, after):
+        own.verify(Tag.CARD, b"message", signature)
+    with pytest.raises(InvalidSignature):
+        own.verify(Tag.CARD, b"another", before)
+    own.forget_before()
+    own.verify(Tag.CARD, b"message", after)
+    with pytest.raises(InvalidSignature):
+        own.verify(Tag.CARD, b"message", before)

@@ -331,3 +331,10 @@ def test_nobody_starts_with_an_identity_key_that_is_not_as_it_was_made(
     lie(answer, token, kind, objects.FALSE)
     with pytest.raises(Refused, match=f"CKA_{kind.name} is false"):
         identity.require_attributes()
+
+
+def test_the_second_name_is_taken_only_once(token: Token) -> None:
+    keys.generate_identity_key(token, label=keys.SECOND_IDENTITY)
+    assert keys.find_identity_key(token) is None
+    with pytest.raises(BadConfig, match="private key 'hsm-mpc/identity/2' is there already"):
+        keys.generate_identity_key(token, label=keys.SECOND_IDENTITY)

@@ -425,6 +425,35 @@ def test_a_holder_that_lost_its_store_gets_its_share_again(battered: Lab, messag
     assert battered.well("wallet", "history", "treasury")["epochs"]
 
 
+def test_a_holder_of_a_lab_has_another_identity_key(softhsm_module: str, message: Path) -> None:
+    """Its signer is killed between the operator's call and the refresh."""
+    with temporary_lab(softhsm_module) as lab:
+        lab.well("wallet", "create", "treasury", "--scheme", "taproot", "--threshold", "2")
+        rotated(lab, message)
+
+
+def rotated(lab: Lab, message: Path) -> None:
+    of_h3 = ("--config", str(lab.folder / "h3" / "holder.yaml"))
+    assert lab.ran("--no-input", *of_h3, "holder", "rotate-identity").code == 2
+    offered = lab.ran("--yes", *of_h3, "holder", "rotate-identity")
+    assert (offered.code, offered.document["state"]) == (0, "offered")
+    again = lab.ran(*of_h3, "holder", "rotate-identity")
+    assert again.document == offered.document
+    kill(lab.holders()["h3"]["signer_pid"])
+    lab.lab("start-holder", "h3")
+    before = lab.well("wallet", "show", "treasury")
+    after = lab.well("wallet", "refresh", "treasury")
+    assert (after["epoch"], after["public_key"]) == (before["epoch"] + 1, before["public_key"])
+    for pair in ("h1,h3", "h2,h3", "h1,h2"):
+        sign(lab, message, "--signers", pair)
+    labels = {key["label"] for key in lab.ran(*of_h3, "inventory").document["keys"]}
+    assert "hsm-mpc/identity/2" in labels
+    assert "hsm-mpc/identity" not in labels
+    assert lab.ran(*of_h3, "audit", "verify").code == 0
+    told = lab.well("wallet", "history", "treasury")
+    assert [epoch["rotated"] for epoch in told["epochs"][-2:]] == [[], ["h3"]]
+
+
 def test_a_replaced_holder_of_a_lab_is_repaired(battered: Lab, message: Path) -> None:
     """Its folder and its token are gone."""
     before = battered.well("wallet", "show", "treasury")

@@ -46,6 +46,12 @@ ALPHA = bytes(8) + b"\x80\0"
 BLOB = os.urandom(700)
 REWRAPPED = os.urandom(700)
 
+OF_AN_EPOCH = (
+    EpochDocument.BODY,
+    EpochDocument.ROSTER,
+    EpochDocument.POLICY,
+    EpochDocument.CLIENTS,
+)
 OF_A_SUCCESSION = (EpochDocument.TRANSCRIPT, EpochDocument.RETIREMENT, EpochDocument.DESTROYED)
 
 Operation = Callable[[Path], None]
@@ -95,7 +101,7 @@ def to_state(h: EpochHash, state: EpochState) -> Operation:
 
 
 def prepare(epochs: Epochs) -> None:
-    for document in (EpochDocument.BODY, EpochDocument.POLICY, EpochDocument.CLIENTS):
+    for document in OF_AN_EPOCH:
         epochs.keep(H, document, b"content")
     epochs.seal(record(), BLOB)
 
@@ -227,6 +233,7 @@ SCENARIOS = {
         (
             in_store(lambda s: s.plans.offer(PLAN, b"named")),
             in_store(lambda s: s.plans.agree(PLAN_DIGEST, b"consent")),
+            in_store(lambda s: s.plans.renew(PLAN_DIGEST, b"by another key")),
             in_store(lambda s: s.plans.decline(PLAN_DIGEST)),
             in_store(lambda s: s.plans.forget(PLAN_DIGEST)),
         ),
@@ -240,6 +247,14 @@ SCENARIOS = {
         ),
     ),
     "evidence": Scenario((create,), (in_store(lambda s: s.evidence.keep(b"two messages")),)),
+    "rotation": Scenario(
+        (create,),
+        (
+            in_store(lambda s: s.keep_rotation(b"first")),
+            in_store(lambda s: s.keep_rotation(b"second")),
+            in_store(lambda s: s.end_rotation()),
+        ),
+    ),
     "refused pin": Scenario(
         (create,),
         (
@@ -264,6 +279,7 @@ def state_of(place: Path) -> State | None:
         wallets = {i: wallet_of(store) for i in store.wallet_ids()}
         state: State = {
             "card": store.card(),
+            "rotation": store.rotation(),
             "audit": store.audit.tail,
             "evidence": store.evidence.kept(),
             "pin refused": [source for source in range(6) if _is_refused(place, source)],

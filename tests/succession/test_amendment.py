@@ -14,13 +14,20 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.encoding import lv32, u8
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.amendment import Amendment, amended
+from hsm_mpc.succession.amendment import Amendment, Repaired, Rotated, amended
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, changes_in, replaced_between
+from hsm_mpc.succession.lineage import (
+    Lineage,
+    changes_in,
+    changes_of_rotations,
+    lost_in,
+    rotated_in,
+)
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair
@@ -103,12 +110,12 @@ class Amending:
         """Of which repair the answer is."""
         return order
 
-    def made(self) -> Amendment:
+    def made(self) -> Repaired:
         order = self.order()
         address = address_in_repair(self.session(order), self.lost)
         payload = self.acknowledged(order).to_bytes()
         ack = seal_envelope(self.kind, address, payload, Key.IDENTITY, self.sender().sign)
-        return Amendment(order.signed(self.signatures(order)), ack.to_bytes())
+        return Repaired(order.signed(self.signatures(order)), ack.to_bytes())
 
 
 def book() -> KeyBook:
@@ -128,7 +135,10 @@ def test_the_bytes_are_those_of_the_specification() -> None:
     assert Amendment.from_bytes(encoded) == amendment
 
 
-@pytest.mark.parametrize("change", [lambda e: b"\2" + e[1:], lambda e: e[:-1], lambda e: e + b"x"])
+@pytest.mark.parametrize(
+    "change",
+    [lambda e: b"\3" + e[1:], lambda e: b"\2" + e[1:], lambda e: e[:-1], lambda e: e + b"x"],
+)
 def test_anything_else_is_refused(change: Callable[[bytes], bytes]) -> None:
     with pytest.raises(BadEncoding):
         Amendment.from_bytes(change(Amending().made().to_bytes()))
@@ -432,10 +442,8 @@ def test_what_a_certificate_says_was_carried_wins_over_a_rival() -> None:
 
 def test_who_has_another_key_is_told() -> None:
     lineage = of(Amending(), Other())
-    assert replaced_between(lineage.books[0].roster, lineage.newest.roster) == (2, 3)
-    first = WALLET.ceremony.roster
-    assert replaced_between(first, of(Amending()).newest.roster) == (LOST,)
-    assert replaced_between(first, first) == ()
+    assert lineage.lost_since(WALLET.ceremony.roster.hash) == lost_in(lineage.pending) == (2, 3)
+    assert lost_in(()) == rotated_in(lineage.pending) == ()
 
 
 def test_what_is_known_already_changes_nothing() -> None:
@@ -550,3 +558,107 @@ def test_the_bytes_of_an_acknowledgement() -> None:
     assert RepairAck.from_bytes(ack.to_bytes()) == ack
     with pytest.raises(BadEncoding):
         RepairAck.from_bytes(ack.to_bytes() + u8(0))
+
+
+# Rotation of an identity key (step 6.7.9)
+
+
+FIRST = WALLET.identity(LOST)
+
+
+def rotated(
+    old: SoftwareKey = FIRST,
+    new: SoftwareKey = NEW,
+    index: int = LOST,
+    **changes: Any,
+) -> Rotated:
+    """That a holder has another key, as both of them sign; one part of it changed."""
+    terms, h = WALLET.first.terms, WALLET.first.hash
+    wanted = Rotate(terms.wallet_id, h, index, old.public, new.public, 7)
+    wanted = replace(wanted, **changes)
+    signed = replace(
+        wanted,
+        old_signature=old.sign(Tag.ROTATE, wanted.terms),
+        new_signature=new.sign(Tag.ROTATE, wanted.terms),
+    )
+    return Rotated(signed)
+
+
+def lineage_of(*amendments: Amendment) -> Lineage:
+    sources = [each.to_bytes() for each in amendments]
+    return Lineage.of((), sources, WALLET.first.terms, book())
+
+
+def test_a_rotation_amends_the_roster() -> None:
+    rotation = rotated()
+    encoded = b"\2" + lv32(rotation.rotate.to_bytes())
+    assert rotation.to_bytes() == encoded
+    assert Amendment.from_bytes(encoded) == rotation
+    roster = applied(rotation)
+    first = WALLET.ceremony.roster
+    assert roster == first.with_key(LOST, NEW.public)
+    assert (roster.version, roster.predecessor) == (first.version + 1, first.hash)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        rotated(old=WALLET.identity(2)),
+        rotated(index=2),
+        rotated(index=99),
+        rotated(index=0),
+        rotated(wallet_id=WalletId(bytes(16))),
+        rotated(new=WALLET.identity(1)),
+        rotated(new=WALLET.identity(LOST)),
+        Rotated(replace(rotated().rotate, old_signature=rotated(NEWER).rotate.old_signature)),
+        Rotated(replace(rotated().rotate, new_signature=rotated(new=NEWER).rotate.new_signature)),
+        Rotated(replace(rotated().rotate, deadline=8)),
+    ],
+)
+def test_a_rotation_that_one_of_both_keys_has_not_signed_amends_nothing(wrong: Rotated) -> None:
+    with pytest.raises((BadInput, InvalidSignature)):
+        applied(wrong)
+
+
+def test_no_third_form_is_known() -> None:
+    with pytest.raises(BadEncoding, match="unknown form"):
+        Amendment.from_bytes(b"\3" + rotated().to_bytes()[1:])
+
+
+def test_rotations_and_repairs_commute() -> None:
+    """Of one holder each stands behind the one whose key it replaces; a helper of a repair may have
+    another key by then.
+    """
+    repaired, of_helper = Amending().made(), rotated(WALLET.identity(1), NEWER, 1)
+    assert applied(repaired, of_helper) == applied(of_helper, repaired)
+    twice = rotated(NEW, NEWER)
+    assert applied(repaired, twice) == applied(twice, repaired)
+    again = Amending(applied(rotated(new=NEWER)), NEW).made()
+    assert applied(rotated(new=NEWER), again) == applied(again, rotated(new=NEWER))
+
+
+def test_a_repair_and_a_rotation_that_replace_one_key_part() -> None:
+    lineage = lineage_of(Amending().made())
+    with pytest.raises(BadInput, match="two replace one"):
+        lineage.with_pending(rotated(new=NEWER).to_bytes())
+
+
+def test_a_key_that_was_rotated_away_does_not_come_back() -> None:
+    back = rotated(NEW, WALLET.identity(LOST))
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        lineage_of(rotated(), back)
+    carried = [[rotated().to_bytes()]]
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        Lineage.of(carried, [back.to_bytes()], WALLET.first.terms, book())
+
+
+def test_whoever_has_rotated_has_lost_nothing() -> None:
+    lineage = lineage_of(rotated(), rotated(WALLET.identity(2), NEWER, 2))
+    first = WALLET.ceremony.roster.hash
+    assert lineage.lost_since(first) == ()
+    assert rotated_in(lineage.pending) == (2, 3)
+    assert changes_of_rotations(lineage.pending) == changes_in(lineage.pending)
+    lost_later = lineage_of(rotated(new=NEWER), Amending(applied(rotated(new=NEWER))).made())
+    assert lost_later.lost_since(first) == (LOST,)
+    assert rotated_in(lost_later.pending) == ()
+    assert changes_of_rotations(lost_later.pending) == {rotated(new=NEWER).change}

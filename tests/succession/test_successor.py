@@ -314,7 +314,7 @@ def test_an_adoption_is_signed_by_its_holder_for_this_epoch() -> None:
 
 def test_an_unknown_form_of_retirement_is_refused() -> None:
     with pytest.raises(BadEncoding, match="unknown form"):
-        Retirement.from_bytes(u8(2) + u16be(0))
+        Retirement.from_bytes(u8(4) + u16be(0))
     with pytest.raises(BadEncoding):
         Retirement.from_bytes(u8(0) + u16be(0) + b"x")
 

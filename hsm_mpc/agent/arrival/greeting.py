@@ -51,7 +51,7 @@ class Greeted:
 def place_in(holder: ActingHolder, resharing: Resharing) -> int:
     """k. Raises: Refused: `not-a-member`: a resharing gives this holder nothing."""
     for k, member in enumerate(resharing.roster.members, 1):
-        if member.key == holder.identity.key:
+        if holder.identity.has(member.key):
             return k
     raise Refused("not-a-member", "this holder's identity key is not in the new roster")
 

@@ -137,7 +137,7 @@ def done_of(holder: ActingHolder, attempt: Attempt, successor: EpochBody) -> Don
 def _place(holder: ActingHolder, certificate: SuccessorCertificate) -> int:
     members = () if certificate.shared_anew is None else certificate.shared_anew.roster.members
     for k, member in enumerate(members, 1):
-        if member.key == holder.identity.key:
+        if holder.identity.has(member.key):
             return k
     raise Refused("not-a-member", "this holder's identity key is not in the new roster")
 

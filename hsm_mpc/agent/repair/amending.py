@@ -1,25 +1,36 @@
-"""AMENDMENT → the wallet's roster: another holder was repaired onto another HSM (step 6.7.2)."""
+"""AMENDMENT → the wallet's roster: another holder has another identity key (6.7.2 and 6.7.9)."""
 
 from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.repair.orders import policy_of
+from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.plan import Plan
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.amendment import Amendment, Rotated
 from hsm_mpc.succession.lineage import Lineage, changes_in
+from hsm_mpc.wire.amended import address_of_roster, amended_payload
+from hsm_mpc.wire.rounds import AMENDED
 
 
-def amend(holder: ActingHolder, body: EpochBody, source: bytes) -> None:
-    """Take it in; a repeat changes nothing. It proves itself, whoever carried it.
+def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: bytes) -> bytes:
+    """Take it in, and say so: the own AMENDED. A repeat changes nothing. It proves itself, whoever
+    carried it; a rotation wants the operator's consent besides, of whoever has not that key itself.
 
     Args:
         body: of the newest epoch here.
 
     Raises:
-        Refused: `other-roster`: another key has taken the place of that one; `administrators`.
+        Refused: `other-roster`: another key has taken the place of that one; `administrators`;
+            `consent`, `deadline` or `declined`; or `not-turned`: it is the own one, and not in
+            use yet.
         ProtocolAbort: it does not hold. No holder is to blame.
     """
+    holder = holder.at(body)
     known, wallet_id = holder.lineage(body.terms), body.terms.wallet_id
     try:
         amendment = Amendment.from_bytes(source)
@@ -27,22 +38,72 @@ def amend(holder: ActingHolder, body: EpochBody, source: bytes) -> None:
         joined = known.with_pending(source)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"an amendment that does not hold: {broken}") from broken
-    if joined is known:
+    if isinstance(amendment, Rotated):
+        with consents.serving(Plan.of(amendment.rotate)):
+            if joined is not known:
+                require_consent_to_rotate(holder, consents, amendment.rotate)
+                _keep(holder, body, amendment, joined)
+    elif joined is not known:
+        if policy_of(holder, body).administrators is not None:
+            raise Refused("administrators", "they amend no roster in this version")
+        _keep(holder, body, amendment, joined)
+    address = address_of_roster(wallet_id, body.hash, holder.me)
+    payload = amended_payload(amendment.index, amendment.identity_key)
+    return holder.signed_by_identity(AMENDED, address, payload)
+
+
+def consider_rotation(holder: ActingHolder, consents: Consents, rotate: Rotate) -> bool:
+    """Whether this holder would take that key now; False: its operator is asked (step 6.7.9).
+
+    Raises:
+        Refused: `other-roster`, `other-epoch`, `deadline` or `declined`.
+        ProtocolAbort: it does not hold. No holder is to blame.
+    """
+    body = _body_of(holder, rotate)
+    holder = holder.at(body)
+    known, amendment = holder.lineage(body.terms), Rotated(rotate)
+    try:
+        _require_first(known, body, amendment)
+        joined = known.with_pending(amendment.to_bytes())
+    except (BadInput, InvalidSignature) as broken:
+        raise ProtocolAbort(f"a rotation that does not hold: {broken}") from broken
+    return joined is known or takes_part(
+        lambda: require_consent_to_rotate(holder, consents, rotate)
+    )
+
+
+def require_consent_to_rotate(holder: ActingHolder, consents: Consents, rotate: Rotate) -> None:
+    """A holder of a lab-marked roster consents by itself (step 1.6.7). Raises: Refused."""
+    if rotate.index == holder.me:
+        if rotate.identity_key != holder.identity.key:
+            raise Refused("not-turned", "this holder does not sign by that key")
         return
-    if policy_of(holder, body).administrators is not None:
-        raise Refused("administrators", "they amend no roster in this version")
-    order = amendment.order
+    if holder.asks_operator or not holder.roster.lab:
+        if rotate.deadline < holder.clock():
+            raise Refused("deadline", "the time of that plan is over")
+        consents.require(Plan.of(rotate), _body_of(holder, rotate).to_bytes())
+
+
+def _body_of(holder: ActingHolder, rotate: Rotate) -> EpochBody:
+    """Of the epoch in which it was asked for, as far as it is known here."""
+    encoded = holder.epochs(rotate.wallet_id).kept(rotate.epoch_hash, EpochDocument.BODY)
+    if encoded is None:
+        raise Refused("other-epoch", "this holder knows no such epoch of that wallet")
+    return body_of(rotate.epoch_hash, encoded)
+
+
+def _keep(holder: ActingHolder, body: EpochBody, amendment: Amendment, joined: Lineage) -> None:
     holder.audit(
         "roster-amended",
         {
-            "wallet_id": wallet_id.hex(),
+            "wallet_id": body.terms.wallet_id.hex(),
             "name": body.terms.name,
-            "holder": order.lost,
-            "identity_key": order.identity_key.encoded.hex(),
+            "holder": amendment.index,
+            "identity_key": amendment.identity_key.encoded.hex(),
             "roster_hash": joined.newest.roster.hash.hex(),
         },
     )
-    holder.keep_lineage(wallet_id, joined)
+    holder.keep_lineage(body.terms.wallet_id, joined)
 
 
 def _require_first(known: Lineage, body: EpochBody, amendment: Amendment) -> None:

@@ -9,7 +9,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.holdings import newest_done
 from hsm_mpc.agent.repair import helping, offering, receiving
-from hsm_mpc.agent.repair.amending import amend
+from hsm_mpc.agent.repair.amending import amend, consider_rotation
 from hsm_mpc.agent.repair.chain import known_wallet
 from hsm_mpc.agent.repair.orders import (
     order_in,
@@ -32,6 +32,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.tags import Tag
+from hsm_mpc.wire.amended import rotate_in
 
 
 class RepairDesk:
@@ -89,19 +90,33 @@ class RepairDesk:
             raise Tampered("the policy, the client list or the DONE of an epoch is missing")
         return policy, clients, done, lineage.to_bytes()
 
-    def amend(self, wallet_id: WalletId, source: bytes) -> None:
-        """AMENDMENT → kept: the wallet's roster has another identity key of one holder.
+    def amend(self, wallet_id: WalletId, source: bytes) -> bytes:
+        """AMENDMENT → the own AMENDED: the wallet's roster has another identity key of one holder.
 
         Raises:
             Refused: `other-roster`: another key has taken the place of that one; `administrators`;
-                `unknown-wallet`, or `wallet-destroyed`.
+                `consent`, `unknown-wallet`, or `wallet-destroyed`.
             ProtocolAbort: it does not hold. No holder is to blame.
         """
         with self._successions.alone():
             self._settle(wallet_id)
         with self._successions.newest(wallet_id) as newest:
-            amend(self._holder, newest.body, source)
+            said = amend(self._holder, self._consents, newest.body, source)
             self._wallets.forget(wallet_id)
+            return said
+
+    def consider_rotation(self, source: bytes) -> bool:
+        """ROTATE → whether this holder would take that key now; False: its operator is asked.
+
+        Raises:
+            Refused: `other-roster`, `other-epoch`, `deadline`, `declined`, `unknown-wallet`, or
+                `wallet-destroyed`.
+            ProtocolAbort: it does not hold. No holder is to blame.
+            BadEncoding, InvalidSignature: it is no ROTATE of a coordinator that is known here.
+        """
+        rotate = rotate_in(source, self._holder.inbox(), self._holder.clock())
+        with self._successions.newest(rotate.wallet_id):
+            return consider_rotation(self._holder, self._consents, rotate)
 
     def offer(
         self, chain: bytes, policy_file: bytes, clients: bytes

@@ -37,7 +37,7 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.store.repairs import RepairDocument
-from hsm_mpc.succession.amendment import Amendment
+from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair, expected_in_repair
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
@@ -234,7 +234,7 @@ def _amend(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
     signed = holder.store.repairs(order.wallet_id).kept(order.session_id, RepairDocument.SIGNED)
     ack = _acknowledged(holder, order, body)
     try:
-        amendment = Amendment(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
+        amendment = Repaired(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
         lineage = holder.lineage(body.terms).with_pending(amendment)
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the order of a repair does not hold any more: {broken}") from broken

@@ -148,10 +148,12 @@ def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> b
 
 
 def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
-    """Whether this very HSM was there when the epoch was made: of keys that a lost one had before,
-    another one has nothing to say.
+    """Whether this very HSM was there when the epoch was made, maybe with the identity key before:
+    of keys that a lost one had before, another one has nothing to say.
     """
-    return _has_own_key(holder, holder.keys_of(body).roster)
+    lineage = holder.lineage(body.terms)
+    is_ours = _has_own_key(holder, lineage.newest.roster)
+    return is_ours and holder.me not in lineage.lost_since(body.terms.roster_hash)
 
 
 def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:

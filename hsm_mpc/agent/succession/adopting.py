@@ -205,8 +205,8 @@ def vote_of(
 
 
 def is_in(holder: ActingHolder, roster: Roster) -> bool:
-    """Whether this holder stands in a roster, with the identity key that it has."""
-    return any(member.key == holder.identity.key for member in roster.members)
+    """Whether this holder stands in a roster, with the identity key that it has, or had before."""
+    return any(holder.identity.has(member.key) for member in roster.members)
 
 
 def done_of(live: LiveEpoch, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:

@@ -20,7 +20,7 @@ from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
-from hsm_mpc.succession.lineage import changes_in
+from hsm_mpc.succession.lineage import changes_in, changes_of_rotations
 from hsm_mpc.succession.newcomers import Newcomers
 from hsm_mpc.succession.propose import Proposed, check_propose
 from hsm_mpc.wire.envelope import parse_envelope
@@ -159,5 +159,8 @@ def _check_membership(live: LiveEpoch, proposed: Proposed, asked: Ask) -> None:
     if proposed.content.dones[me - 1] != live.own_done():
         raise Refused("old-confirmation", "the proposal names an older confirmation of this holder")
     known = live.lineage.to_carry(live.body.terms.roster_hash)
-    if not changes_in(known) <= changes_in(proposed.content.amendments):  # a lost HSM has a vote
+    carried = proposed.content.amendments
+    if not changes_in(known) <= changes_in(carried):  # a lost HSM has a vote
         raise Refused("other-roster", "the proposal lacks an amendment of the roster")
+    if not changes_of_rotations(carried) <= changes_in(live.lineage.amendments):  # step 6.7.9
+        raise Refused("other-roster", "the proposal carries a rotation that was not taken here")

@@ -138,7 +138,10 @@ def leaves(live: LiveEpoch, successor: EpochHash) -> bool:
     """Whether this holder has no share of a certified successor: it was shared anew to others."""
     encoded = live.epochs.kept(successor, EpochDocument.CERTIFICATE)
     new = None if encoded is None else SuccessorCertificate.from_bytes(encoded).shared_anew
-    return new is not None and not is_in(live.holder, new.roster)
+    if new is None or is_in(live.holder, new.roster):
+        return False
+    own = live.holder.roster.member(live.holder.me).name
+    return all(member.name != own for member in new.roster.members)
 
 
 def _leave(live: LiveEpoch) -> None:

@@ -17,12 +17,13 @@ _INVENTORY: Final = "see them all: hsm-mpc inventory"
 
 
 def identity(token: Token) -> list[Finding]:
-    """The identity key."""
+    """The identity key; while another one takes its place, both (step 6.7.9)."""
+    names = token_keys.IDENTITIES
     try:
-        found = token_keys.find_identity_key(token)
+        found = [name for name in names if token_keys.find_identity_key(token, name) is not None]
     except (BadConfig, Tampered) as wrong:  # twice, or a half of it
         return [failed("key", wrong, _INVENTORY)]
-    return [_made(token_keys.IDENTITY, found is not None)]
+    return [_made(name, True) for name in found] or [_made(token_keys.IDENTITY, False)]
 
 
 def canary(token: Token) -> list[Finding]:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.own_identity import kept_card, kept_identity
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.app.doctor.findings import Finding, fail, failed, ok, warn
-from hsm_mpc.app.holder import NEW_HSM, OpenHolder, kept_card, kept_identity
+from hsm_mpc.app.holder import OTHER_KEY, OpenHolder
 from hsm_mpc.card import UnsignedCard
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
@@ -54,8 +55,11 @@ def roster(holder: OpenHolder) -> list[Finding]:
         return [failed("roster", failure, f"put the right roster there; {_COMPARE}")]
     place = f"version {found.version}, {found.n} holders, this is number {index}"
     if holder.is_replaced():
-        said = f"{place}, with another identity key: {NEW_HSM}"
-        mend = f"hsm-mpc wallet repair WALLET --holder {holder.config.name}, for each wallet"
+        said = f"{place}, with another identity key: {OTHER_KEY}"
+        mend = (
+            f"after a loss: hsm-mpc wallet repair WALLET --holder {holder.config.name}, for each "
+            "wallet; for new wallets: a roster with the new card"
+        )
         return [warn("roster", said, mend)]
     return [ok("roster", f"{place}; fingerprint {found.hash.hex()}")]
 
