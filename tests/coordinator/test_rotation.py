@@ -12,14 +12,18 @@ from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.coordinator.consents import WaitingPlans
 from hsm_mpc.errors import BackendError, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from tests.coordinator.office import Office, Parts
 from tests.coordinator.test_destruction import Honest, failing_at
 from tests.coordinator.test_repair import lose_store, only_one_epoch_is_left, signs_in_every_pair
 from tests.coordinator.test_replaced import Replace, history, replace_hsm, roster_of
+from tests.coordinator.test_reshare import POLICY, every_quorum_signs, five
 
-__all__ = ["replace_hsm"]
+__all__ = ["five", "replace_hsm"]
+
+ALL_FIVE = ("h1", "h2", "h3", "h4", "h5")
 
 
 def test_the_next_refresh_carries_it_and_all_sign(office: Office) -> None:
@@ -273,3 +277,22 @@ def test_the_plan_of_a_rotation_is_kept_by_its_holder_alone(office: Office) -> N
     office.registry.keep_plan("treasury", Plan.of(rotate).to_bytes(), now + 3600, now)
     office.world.now[0] = rotate.deadline - 3600
     assert plans.of("treasury") == []
+
+
+def test_each_wallet_hears_of_it_by_the_place_that_the_holder_has_in_it(five: Office) -> None:
+    """h4 is the second of one wallet, the fourth of another, and has left a third."""
+    names = {"treasury": ("h2", "h4", "h5"), "savings": ALL_FIVE, "petty": ("h3", "h4")}
+    for name, holders in names.items():
+        five.client.create(name, Scheme.TAPROOT, 2, POLICY, holders)
+    five.client.reshare("petty", 2, ("h1", "h3"))
+    new = begun(five, 4)
+    refreshed = [five.client.refresh(name, ()) for name in ("treasury", "savings")]
+    assert five.reports == []
+    assert (key_of(five, 4), under_way(five, 4)) == (new, False)
+    for wallet in refreshed:
+        every_quorum_signs(five, wallet)
+    shared = five.client.reshare("treasury", 2, ("h1", "h4"))
+    assert shared.roster.member(2).key == new
+    every_quorum_signs(five, shared)
+    with pytest.raises(Refused, match="roster"):  # it has left that one before the rotation
+        five.client.reshare("petty", 2, ("h3", "h4"))

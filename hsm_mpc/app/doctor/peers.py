@@ -20,10 +20,11 @@ from hsm_mpc.card import UnsignedCard
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
 from hsm_mpc.errors import BadInput, HsmMpcError, Tampered
-from hsm_mpc.roster import refuse_lab_mark_outside
+from hsm_mpc.roster import Roster, check_among, refuse_lab_mark_outside
 from hsm_mpc.store.epochs import EpochDocument
 
 _COMPARE: Final = "compare the roster's fingerprint with that of every other operator"
+_SIGNED: Final = "its HSM has signed under this roster, in wallet"
 _LEAST_SECONDS: Final = 600
 
 
@@ -75,26 +76,43 @@ def agreement(holder: OpenHolder, channels: Mapping[str, Channel] | None) -> lis
     """
     if holder.config.roster is None or not holder.config.roster.exists():
         return []
-    pinned, me = holder.roster(), holder.config.name
-    signed_in: str | None = None
-    for certificate in _certificates(holder):
-        terms = certificate.body.terms
-        if terms.roster_hash != pinned.hash:
+    pinned, signed_in = holder.roster(), dict[str, str]()
+    for certificate, kept in _certificates(holder):
+        terms, first = certificate.body.terms, _first_roster(kept, pinned)
+        if terms.roster_hash != first.hash:
             message = f"wallet {terms.name} was made under another: {terms.roster_hash.hex()}"
             return [fail("peers", message, "put that one there, after a look at its fingerprint")]
-        if signed_in is None:
-            certificate.verify(pinned)
-            signed_in = terms.name
-    names = [member.name for member in pinned.members if member.name != me]
-    if signed_in is None:
-        message = f"nothing that names this roster and is signed by {', '.join(names)} is here yet"
-        return [warn("peers", message, f"{_COMPARE}, or make a wallet")]
-    signed = f"its HSM has signed under this roster, in wallet {signed_in}"
-    return [ok("peers", f"{name}: {signed}{_heard(name, channels)}") for name in names]
+        certificate.verify(first)
+        for member in first.members:
+            signed_in.setdefault(member.name, terms.name)
+    names = [member.name for member in pinned.members if member.name != holder.config.name]
+    silent = [name for name in names if name not in signed_in]
+    findings = [
+        ok("peers", f"{name}: {_SIGNED} {signed_in[name]}{_heard(name, channels)}")
+        for name in names
+        if name in signed_in
+    ]
+    if silent:
+        message = f"nothing that names this roster and is signed by {', '.join(silent)} is here yet"
+        findings.append(warn("peers", message, f"{_COMPARE}, or make a wallet"))
+    return findings
 
 
-def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
-    """Of the first epoch of every wallet: those after it name rosters that it has led to.
+def _first_roster(kept: bytes | None, pinned: Roster) -> Roster:
+    """Of a wallet that some holders of the pinned roster have, as long as it is one of these."""
+    if kept is None:
+        return pinned
+    try:
+        roster = Roster.from_bytes(kept)
+        check_among(roster, pinned)
+    except BadInput:
+        return pinned
+    return roster
+
+
+def _certificates(holder: OpenHolder) -> Iterator[tuple[Certificate, bytes | None]]:
+    """Of the first epoch of every wallet, with the roster that is kept beside it: those after it
+    name rosters that it has led to.
 
     Raises:
         Tampered: a file of the store does not parse.
@@ -105,7 +123,7 @@ def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
             if encoded is None or body_of(h, epochs.kept(h, EpochDocument.BODY) or b"").epoch:
                 continue
             try:
-                yield Certificate.from_bytes(encoded)
+                yield Certificate.from_bytes(encoded), epochs.kept(h, EpochDocument.ROSTER)
             except BadInput as broken:
                 raise Tampered(f"certificate of epoch {h.hex()}: {broken}") from broken
 

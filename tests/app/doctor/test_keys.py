@@ -20,8 +20,9 @@ from hsm_mpc.hsm import keys as token_keys
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
 from hsm_mpc.hsm.uri import KeyUri
-from hsm_mpc.roster import FIRST_PREDECESSOR, Roster
+from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.tags import Tag
 from tests.agent.simulate import World, Worlds, made_wallet
 from tests.app.test_acting import opened
@@ -180,6 +181,21 @@ def test_a_peer_agrees_as_far_as_its_hsm_has_signed(world: World, holder: OpenHo
     heard = peers.heard(world.parties[1].acting)
     assert list(heard) == ["h2"]
     assert "heard under its key" in only(peers.agreement(holder, heard)).message
+
+
+def test_a_wallet_of_some_holders_says_nothing_of_the_others(
+    world: World, holder: OpenHolder
+) -> None:
+    certificate = run_shielded(lambda: made_wallet(world))
+    members = (*world.roster.members, Member("h3", p256_key(77).public))
+    assert holder.config.roster is not None
+    holder.config.roster.write_bytes(Roster(True, 1, FIRST_PREDECESSOR, members).to_bytes())
+    assert only(peers.agreement(holder, None)).level == "fail"
+    epochs = world.parties[1].acting.epochs(certificate.body.terms.wallet_id)
+    epochs.keep(certificate.body.hash, EpochDocument.ROSTER, world.roster.to_bytes())
+    signed, silent = peers.agreement(holder, None)
+    assert (signed.level, "h2: its HSM has signed" in signed.message) == ("ok", True)
+    assert (silent.level, "signed by h3 is here yet" in silent.message) == ("warn", True)
 
 
 def test_a_wallet_under_another_roster_is_a_failure(world: World, holder: OpenHolder) -> None:
