@@ -101,7 +101,7 @@ class ActingHolder:
         except Tampered:
             if body.kind is not EpochKind.REFRESH:
                 raise
-            return self.seated(self.lineage(body.terms).newest.roster)
+            return self.seated(self.lineage_of(body).newest.roster)
 
     def epochs(self, wallet_id: WalletId) -> Epochs:
         """This holder's epochs of one wallet."""
@@ -122,6 +122,22 @@ class ActingHolder:
             return _lineage_in(kept or b"", terms, self.keys.under_pinned)
         except (BadInput, InvalidSignature) as broken:
             raise Tampered(f"wallet {terms.name}: its roster's amendments: {broken}") from broken
+
+    def lineage_of(self, body: EpochBody) -> Lineage:
+        """That of the wallet of an epoch. As long as a resharing is not decided, all that has
+        amended the roster is about the sizes of the epoch before.
+
+        Raises:
+            Tampered: as `lineage`; or another body is kept under that one's hash.
+        """
+        terms = body.terms
+        if body.kind is EpochKind.RESHARE:
+            kept = self.epochs(terms.wallet_id).kept(body.prev_hash, EpochDocument.BODY)
+            before = body if kept is None else EpochBody.from_bytes(kept)
+            if kept is not None and before.hash != body.prev_hash:
+                raise Tampered(f"the body of epoch {body.prev_hash.hex()} is another one")
+            terms = before.terms
+        return self.lineage(terms)
 
     def keep_lineage(self, wallet_id: WalletId, lineage: Lineage) -> None:
         """What amends the roster of a wallet, on disk."""
@@ -145,7 +161,7 @@ class ActingHolder:
 
     def _keys(self, body: EpochBody, look: Callable[[Lineage, bytes], KeyBook]) -> KeyBook:
         try:
-            return look(self.lineage(body.terms), body.terms.roster_hash)
+            return look(self.lineage_of(body), body.terms.roster_hash)
         except BadInput as foreign:
             kept = self.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.ROSTER)
             if kept is not None:  # of a resharing that is not decided yet

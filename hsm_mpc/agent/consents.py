@@ -15,7 +15,6 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Consent, Plan, Planned, consent_message
 from hsm_mpc.certificates.proposal import Proposal
-from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
@@ -111,9 +110,9 @@ class Consents:
             with self._lock:
                 self._served.discard(digest)
 
-    def roster_of(self, terms: WalletTerms) -> Roster:
-        """The roster in force of a wallet. Raises: Tampered."""
-        return self._holder.lineage(terms).newest.roster
+    def roster_of(self, body: EpochBody) -> Roster:
+        """The roster in force of a wallet, of which this is an epoch. Raises: Tampered."""
+        return self._holder.lineage_of(body).newest.roster
 
     def waiting(self) -> Sequence[Waiting]:
         """All plans that wait, those whose time is over first."""

@@ -154,7 +154,8 @@ def _keys(config_path: Path, log: BinaryIO, floor: audit.Tail) -> tuple[Verifyin
     if config.roster is not None and config.roster.exists():
         roster = pinned_roster(config.roster)
         index = own_index(config.roster, config.name)
-        known = {roster.member(index).key, *_amended_keys(config.store / "wallets", roster, index)}
+        own = roster.member(index)
+        known = {own.key, *_amended_keys(config.store / "wallets", roster, own.name)}
         if known.isdisjoint({key, *keys}):
             raise Tampered(
                 f"{path}: its key is not that of {config.name} in the roster; that of a new HSM is "
@@ -163,18 +164,19 @@ def _keys(config_path: Path, log: BinaryIO, floor: audit.Tail) -> tuple[Verifyin
     return key, KeyChain(keys)
 
 
-def _amended_keys(wallets: Path, roster: Roster, index: int) -> Iterator[VerifyingKey]:
+def _amended_keys(wallets: Path, roster: Roster, name: str) -> Iterator[VerifyingKey]:
     """Those of a holder in rosters of its wallets that were amended since (step 6.7.2)."""
     for kept in wallets.glob("*/lineage"):
-        for body in kept.parent.glob("epochs/*/body"):
+        for path in kept.parent.glob("epochs/*/body"):
             try:
-                terms = EpochBody.from_bytes(files.read(body, names.DOCUMENT_CAP)).terms
+                body = EpochBody.from_bytes(files.read(path, names.DOCUMENT_CAP))
+                if body.epoch:  # every holder keeps the first one, too
+                    continue
                 source = files.read(kept, names.DOCUMENT_CAP)
-                lineage = Lineage.from_bytes(source, terms, KeyBook(roster, {}))
+                lineage = Lineage.from_bytes(source, body.terms, KeyBook(roster, {}))
             except (BadInput, InvalidSignature) as damaged:
                 raise Tampered(f"{kept.parent}: {damaged}") from damaged
-            yield lineage.newest.roster.member(index).key
-            break
+            yield from (each.key for each in lineage.newest.roster.members if each.name == name)
 
 
 def _shown(verified: audit.Verified) -> Verified:

@@ -313,7 +313,7 @@ def _holders(roster: Roster) -> tuple[PlannedHolder, ...]:
 
 def _resharing(order: ReshareOrder, encoded: bytes, consents: Consents) -> PlannedResharing:
     body, resharing = EpochBody.from_bytes(encoded), order.resharing
-    names = (member.name for member in consents.roster_of(body.terms).members)
+    names = (member.name for member in consents.roster_of(body).members)
     return PlannedResharing(
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,
@@ -329,7 +329,7 @@ def _resharing(order: ReshareOrder, encoded: bytes, consents: Consents) -> Plann
 
 def _order(order: Order, encoded: bytes, consents: Consents) -> ShownOrder:
     body = EpochBody.from_bytes(encoded)
-    return shown_order(order, body, consents.roster_of(body.terms), None)
+    return shown_order(order, body, consents.roster_of(body), None)
 
 
 def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
@@ -339,7 +339,7 @@ def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
 
 def _repair(order: RepairOrder, encoded: bytes, consents: Consents) -> PlannedRepair:
     body = EpochBody.from_bytes(encoded)
-    roster = consents.roster_of(body.terms)
+    roster = consents.roster_of(body)
     return PlannedRepair(
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,
@@ -355,7 +355,7 @@ def _rotation(rotate: Rotate, encoded: bytes, consents: Consents) -> PlannedRota
     return PlannedRotation(
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,
-        holder=consents.roster_of(body.terms).member(rotate.index).name,
+        holder=consents.roster_of(body).member(rotate.index).name,
         identity_key=rotate.identity_key.encoded.hex(),
         known_key=rotate.known_key.encoded.hex(),
     )

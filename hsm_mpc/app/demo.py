@@ -38,6 +38,9 @@ from hsm_mpc.taproot.sighash import NewOutput, Spend, SpentOutput
 
 _HOLDERS: Final = 5
 _THRESHOLD: Final = 3
+_ALL_HOLDERS: Final = 7
+"""The others have a part at the end."""
+_LAST_THRESHOLD: Final = 4
 _NAME: Final = "treasury"
 _FEE: Final = 1000
 _COINS: Final = 5
@@ -129,7 +132,7 @@ def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet]:
         lab_app.start_holder(story.lab, "h4")
         story.say("  h3 and h4 are back; nobody needs h5")
         _spend(story, client, wallet, "  spent")
-        wallet = _repair(story, client)
+        wallet = _reshare(story, client, _repair(story, client))
     return wallet, second
 
 
@@ -144,9 +147,9 @@ def _place(named: Path | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _holders(story: Story) -> LabReport:
-    story.say(f"{_HOLDERS} holders, each with an HSM of its own")
-    with story.clock.row(f"{_HOLDERS} holders: tokens, keys, processes"):
-        report = lab_app.up(story.lab, _HOLDERS, lambda line: story.say(f"  {line} …"))
+    story.say(f"{_ALL_HOLDERS} holders, each with an HSM of its own")
+    with story.clock.row(f"{_ALL_HOLDERS} holders: tokens, keys, processes"):
+        report = lab_app.up(story.lab, _ALL_HOLDERS, lambda line: story.say(f"  {line} …"))
     names = ", ".join(holder.name for holder in report.holders)
     story.say(f"  {names}: each a SoftHSM2 token, a signer and a front; no key of a wallet yet")
     return report
@@ -155,10 +158,11 @@ def _holders(story: Story) -> LabReport:
 def _key(story: Story, client: WalletClient) -> VerifiedWallet:
     story.say("\nA key that nobody has")
     with story.clock.row(f"key generation, {_THRESHOLD}-of-{_HOLDERS}, certified by all HSMs"):
-        wallet = client.create(_NAME, Scheme.TAPROOT, _THRESHOLD, LAB_POLICY)
+        names = [member.name for member in client.roster.members[:_HOLDERS]]
+        wallet = client.create(_NAME, Scheme.TAPROOT, _THRESHOLD, LAB_POLICY, names)
     key = _taproot(wallet)
     spending = key.spending_key(KeyPath())
-    story.say(f"  made by all {_HOLDERS} together; any {_THRESHOLD} of them sign")
+    story.say(f"  made by {', '.join(names)} together; any {_THRESHOLD} of them sign")
     story.say("  its certificate, signed inside every HSM, was verified here")
     story.say(f"  address     {spending.address(Network.MAIN)}")
     story.say(f"  on regtest  {spending.address(Network.REGTEST)}")
@@ -259,6 +263,21 @@ def _repair(story: Story, client: WalletClient) -> VerifiedWallet:
     _spend(story, client, repaired, "  spent", (1, 2, lost))
     _picture(story, client)
     return repaired
+
+
+def _reshare(story: Story, client: WalletClient, before: VerifiedWallet) -> VerifiedWallet:
+    """The same key for all holders of the lab; those who had none before spend, too."""
+    story.say("\nThe same key, shared anew among more holders")
+    names = [member.name for member in client.roster.members]
+    words = f"resharing, {_THRESHOLD}-of-{_HOLDERS} to {_LAST_THRESHOLD}-of-{_ALL_HOLDERS}"
+    with story.clock.row(words):
+        shared = client.reshare(_NAME, _LAST_THRESHOLD, names)
+    if shared.body.group_key != before.body.group_key:
+        raise HsmMpcError("a resharing made another key")
+    story.say(f"  any {_LAST_THRESHOLD} of {', '.join(names)} sign; the address stays")
+    _spend(story, client, shared, "  spent", (2, 5, 6, 7))
+    _picture(story, client)
+    return shared
 
 
 def _too_few(story: Story, client: WalletClient, wallet: VerifiedWallet) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.coordinator.registry import Registry
-from hsm_mpc.coordinator.successions import Succession
+from hsm_mpc.coordinator.successions import Succession, first_body
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
 from hsm_mpc.roster import Roster
@@ -24,11 +24,17 @@ class Rosters:
         self._lineages: dict[WalletId, tuple[bytes, Lineage]] = {}
 
     def lineage(self, terms: WalletTerms) -> Lineage:
-        """Every roster of a wallet. Raises: BadInput, InvalidSignature: the registry is damaged."""
+        """Every roster of a wallet. Raises: BadInput, InvalidSignature: the registry is damaged.
+
+        Args:
+            terms: of any epoch, where the wallet is registered.
+        """
         source = self._registry.lineage(terms.wallet_id)
         known = self._lineages.get(terms.wallet_id)
         if known is None or known[0] != source:
-            known = source, Lineage.from_bytes(source, terms, self._keys)
+            wallet = self._registry.with_id(terms.wallet_id)
+            first = terms if wallet is None else first_body(wallet.certificate).terms
+            known = source, Lineage.from_bytes(source, first, self._keys)
             self._lineages[terms.wallet_id] = known
         return known[1]
 

@@ -17,6 +17,9 @@ from tests.agent.making import keks
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
 from tests.coordinator.test_refresh import signed_in, waiting_for
+from tests.coordinator.test_replaced import Replace, history, replace_hsm
+
+__all__ = ["replace_hsm"]
 
 POLICY = b"version: 1\npermissions: [message]\n"
 
@@ -111,3 +114,21 @@ def test_holders_leave_and_come(five: Office) -> None:
             assert len(keks(party)) == (f"h{index}" in names)
         refreshed = five.client.refresh("treasury", [])
         every_quorum_signs(five, refreshed)
+
+
+def test_a_roster_that_a_repair_has_amended_is_shared_anew(
+    five: Office, replace_hsm: Replace
+) -> None:
+    """What a repair has amended is proven by as many helpers as signed then, not by t' of them."""
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h4"))
+    replace_hsm(five, 4)
+    five.client.repair("treasury", 4)
+    shared = five.client.reshare("treasury", 4, ("h1", "h2", "h3", "h4", "h5"))
+    assert (shared.body.group_key, waiting_for(shared)) == (wallet.body.group_key, (True, ()))
+    every_quorum_signs(five, shared)
+    replace_hsm(five, 5)
+    five.client.repair("treasury", 5)
+    again = five.client.reshare("treasury", 2, ("h2", "h4", "h5"))
+    every_quorum_signs(five, again)
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+    assert [len(link.members) for link in history(five).links] == [3, 3, 5, 5, 3, 3]

@@ -107,7 +107,7 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     wallet_id, message = body.terms.wallet_id, parse_envelope(source)
     epochs = holder.epochs(wallet_id)
     certificate = SuccessorCertificate.from_bytes(parse_envelope(certified).payload)
-    h, lineage = certificate.body.hash, holder.lineage(body.terms)
+    h, lineage = certificate.body.hash, holder.lineage_of(body)
     register = holder.registers.read(wallet_id)
     if register is None or register.epoch_hash != h:
         retirement = decoded(message, Retirement.from_bytes)

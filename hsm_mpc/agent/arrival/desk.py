@@ -166,7 +166,7 @@ class Arrivals:
             if order is None:
                 raise Refused("not-a-member", "that attempt gives nobody a share anew")
             place_in(self._holder, order.resharing)
-            lineage = self._holder.lineage(body.terms)
+            lineage = self._holder.lineage_of(body)
             resharing.require_possible(self._holder, order, body, lineage)
             yield body, ask, order
 

@@ -31,7 +31,7 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
         ProtocolAbort: it does not hold. No holder is to blame.
     """
     holder = holder.at(body)
-    known, wallet_id = holder.lineage(body.terms), body.terms.wallet_id
+    known, wallet_id = holder.lineage_of(body), body.terms.wallet_id
     try:
         amendment = Amendment.from_bytes(source)
         _require_first(known, body, amendment)
@@ -61,7 +61,7 @@ def consider_rotation(holder: ActingHolder, consents: Consents, rotate: Rotate) 
     """
     body = _body_of(holder, rotate)
     holder = holder.at(body)
-    known, amendment = holder.lineage(body.terms), Rotated(rotate)
+    known, amendment = holder.lineage_of(body), Rotated(rotate)
     try:
         _require_first(known, body, amendment)
         joined = known.with_pending(amendment.to_bytes())

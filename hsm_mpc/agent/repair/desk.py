@@ -85,7 +85,7 @@ class RepairDesk:
             policy = epochs.kept(h, EpochDocument.POLICY)
             clients = epochs.kept(h, EpochDocument.CLIENTS)
             done = epochs.kept(h, EpochDocument.DONE) or newest_done(self._holder, held.body)
-            lineage = self._holder.lineage(held.body.terms)
+            lineage = self._holder.lineage_of(held.body)
         if policy is None or clients is None or done is None:
             raise Tampered("the policy, the client list or the DONE of an epoch is missing")
         return policy, clients, done, lineage.to_bytes()
@@ -134,7 +134,7 @@ class RepairDesk:
             self._settle(wallet_id)
             self._wallets.forget(wallet_id)
             wallet.keep(self._holder)
-            known = self._holder.lineage(wallet.body.terms)
+            known = self._holder.lineage_of(wallet.body)
             lineage = wallet.lineage_over(known)
             self._require_lost(wallet.body, lineage)
             if lineage.to_bytes() != known.to_bytes():
@@ -268,7 +268,7 @@ class RepairDesk:
             raise Refused("other-order", "this holder has prepared no repair of that wallet")
         body = body_of(order.epoch_hash, encoded)
         self._wallets.require_not_destroyed(order.wallet_id)
-        require_registered(self._holder, body, self._holder.lineage(body.terms))
+        require_registered(self._holder, body, self._holder.lineage_of(body))
         return body
 
     def _has_begun(self, order: RepairOrder) -> bool:

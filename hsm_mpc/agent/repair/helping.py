@@ -109,7 +109,7 @@ def received_splits(
     """
     if len(sources) != len(order.helpers):
         raise BadEncoding(f"{len(sources)} messages R1 of {len(order.helpers)} helpers")
-    inbox, received = holder.inbox(holder.lineage(body.terms).newest), {}
+    inbox, received = holder.inbox(holder.lineage_of(body).newest), {}
     for helper, source in zip(order.helpers, sources, strict=True):
         expected = expected_in_repair(SPLIT, order, (helper,))
         received[helper] = inbox.receive(source, expected, holder.clock()).payload

@@ -46,7 +46,7 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
     if order.epoch_hash != body.hash:
         raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
     try:
-        known = holder.lineage(body.terms)
+        known = holder.lineage_of(body)
         check_terms(order, body, known.newest.roster, known.identity_keys)
     except BadInput as wrong:
         raise Refused("other-order", f"no such repair is possible: {wrong}") from wrong
@@ -70,7 +70,7 @@ def require_signed(holder: ActingHolder, order: RepairOrder, body: EpochBody) ->
     Raises:
         Refused: `not-ordered`.
     """
-    policy, roster = policy_of(holder, body), holder.lineage(body.terms).newest.roster
+    policy, roster = policy_of(holder, body), holder.lineage_of(body).newest.roster
     try:
         check_signatures(order, roster, policy.administrators)
     except InvalidSignature as unsigned:
@@ -86,7 +86,7 @@ def setup_of(
         ProtocolAbort: the DONEs are not those that the order is about. No holder is to blame.
     """
     try:
-        book = holder.lineage(body.terms).newest
+        book = holder.lineage_of(body).newest
         keys = delivery_keys_in(order, dones, body, book)
         return RepairSetup.of(
             suite, order.session_id, order.lost, order.helpers, keys, body.commitments

@@ -137,7 +137,7 @@ def _received_sums(
     """R2 of each helper. Raises: BadEncoding, InvalidSignature: it is not that."""
     if len(sources) != len(order.helpers):
         raise BadEncoding(f"{len(sources)} messages R2 of {len(order.helpers)} helpers")
-    inbox, received = holder.inbox(holder.lineage(body.terms).newest), {}
+    inbox, received = holder.inbox(holder.lineage_of(body).newest), {}
     for helper, source in zip(order.helpers, sources, strict=True):
         expected = expected_in_repair(SUM, order, (helper,), holder.me)
         received[helper] = inbox.receive(source, expected, holder.clock()).payload
@@ -235,7 +235,7 @@ def _amend(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
     ack = _acknowledged(holder, order, body)
     try:
         amendment = Repaired(RepairOrder.from_bytes(signed or b""), ack).to_bytes()
-        lineage = holder.lineage(body.terms).with_pending(amendment)
+        lineage = holder.lineage_of(body).with_pending(amendment)
     except (BadInput, InvalidSignature) as broken:
         raise Tampered(f"the order of a repair does not hold any more: {broken}") from broken
     roster_hash = lineage.newest.roster.hash.hex()

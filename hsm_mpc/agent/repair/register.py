@@ -34,7 +34,7 @@ def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether the wallet's roster has this holder with the identity key of its HSM; else its HSM
     is another one than it was when the wallet was made.
     """
-    return _has_own_key(holder, holder.lineage(body.terms).newest.roster)
+    return _has_own_key(holder, holder.lineage_of(body).newest.roster)
 
 
 def _has_own_key(holder: ActingHolder, roster: Roster) -> bool:
@@ -71,7 +71,7 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
 
 def is_undecided(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this is a successor of the epoch that the HSM names, whose end is not proven here."""
-    return _is_undecided(holder, body, holder.lineage(body.terms))
+    return _is_undecided(holder, body, holder.lineage_of(body))
 
 
 def _is_undecided(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> bool:
@@ -151,7 +151,7 @@ def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this very HSM was there when the epoch was made, maybe with the identity key before:
     of keys that a lost one had before, another one has nothing to say.
     """
-    lineage = holder.lineage(body.terms)
+    lineage = holder.lineage_of(body)
     is_ours = _has_own_key(holder, lineage.newest.roster)
     return is_ours and holder.me not in lineage.lost_since(body.terms.roster_hash)
 
@@ -162,7 +162,7 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     if epochs.kept(h, EpochDocument.DESTROYED) is not None:
         return
     before, proof = _before(holder, body), epochs.kept(h, EpochDocument.RETIREMENT) or b""
-    lineage = holder.lineage(body.terms)
+    lineage = holder.lineage_of(body)
     retired, _ = retiring.kept_retirement(holder, before, proof, lineage)
     attempt = retired.attempt
     said = epochs.kept(h, EpochDocument.DONE)

@@ -96,7 +96,7 @@ class LiveEpoch:
     @property
     def lineage(self) -> Lineage:
         """Every roster of this wallet. Raises: Tampered."""
-        return self.holder.lineage(self.body.terms)
+        return self.holder.lineage_of(self.body)
 
     def lineage_told(self, certificate: SuccessorCertificate) -> Lineage:
         """With what a successor's certificate says has amended this epoch's roster. A resharing
