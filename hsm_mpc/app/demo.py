@@ -43,7 +43,7 @@ _ALL_HOLDERS: Final = 7
 _LAST_THRESHOLD: Final = 4
 _NAME: Final = "treasury"
 _FEE: Final = 1000
-_COINS: Final = 5
+_COINS: Final = 6
 _MINER: Final = b"\x51"
 """Anybody may spend what the other blocks pay: it is nobody's story."""
 
@@ -58,7 +58,7 @@ class Told:
     heights: tuple[int, ...]
     """Of the chain: before the first spend, after a forged one, after each true one."""
     epoch: int
-    """Of the taproot wallet, at the end: its shares were refreshed, and one was repaired."""
+    """Of the taproot wallet, at the end: refreshed, repaired, shared anew."""
     second_address: str
     """Of the Ed25519 wallet."""
     lamports: int
@@ -117,7 +117,7 @@ def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet]:
     with connected(report.client_config) as client:
         wallet = _key(story, client)
         _spends(story, client, wallet)
-        second = second_chain(story, client, _HOLDERS, _THRESHOLD)
+        second = second_chain(story, client, _first_names(client), _THRESHOLD)
         wallet = _refresh(story, client)
         story.say("\nTwo holders are gone")
         for name in ("h4", "h5"):
@@ -158,7 +158,7 @@ def _holders(story: Story) -> LabReport:
 def _key(story: Story, client: WalletClient) -> VerifiedWallet:
     story.say("\nA key that nobody has")
     with story.clock.row(f"key generation, {_THRESHOLD}-of-{_HOLDERS}, certified by all HSMs"):
-        names = [member.name for member in client.roster.members[:_HOLDERS]]
+        names = _first_names(client)
         wallet = client.create(_NAME, Scheme.TAPROOT, _THRESHOLD, LAB_POLICY, names)
     key = _taproot(wallet)
     spending = key.spending_key(KeyPath())
@@ -168,6 +168,11 @@ def _key(story: Story, client: WalletClient) -> VerifiedWallet:
     story.say(f"  on regtest  {spending.address(Network.REGTEST)}")
     story.say(f"  descriptor  {key.root.descriptor(Network.MAIN)}")
     return wallet
+
+
+def _first_names(client: WalletClient) -> list[str]:
+    """Of those who make the keys."""
+    return [member.name for member in client.roster.members[:_HOLDERS]]
 
 
 def _taproot(wallet: VerifiedWallet) -> TaprootKey:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from hsm_mpc.app.demo_story import Story
@@ -21,12 +22,12 @@ _TARGET: Final = bytes([7] * 32)
 
 
 def second_chain(
-    story: Story, client: WalletClient, holders: int, threshold: int
+    story: Story, client: WalletClient, holders: Sequence[str], threshold: int
 ) -> VerifiedWallet:
     """What the target's account holds is the judge."""
     story.say("\nThe same holders, another curve, another chain")
-    with story.clock.row(f"key generation on Ed25519, {threshold}-of-{holders}"):
-        wallet = client.create(_NAME, Scheme.ED25519, threshold, LAB_POLICY)
+    with story.clock.row(f"key generation on Ed25519, {threshold}-of-{len(holders)}"):
+        wallet = client.create(_NAME, Scheme.ED25519, threshold, LAB_POLICY, holders)
     account = wallet.key.public_key(KeyPath())
     story.say(f"  Solana      {base58(account)}")
     chain = SolanaChain()
