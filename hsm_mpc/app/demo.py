@@ -43,7 +43,10 @@ _ALL_HOLDERS: Final = 7
 _LAST_THRESHOLD: Final = 4
 _NAME: Final = "treasury"
 _FEE: Final = 1000
-_COINS: Final = 6
+_COINS: Final = 7
+_LONGEST_CATCHING_UP: Final = 60.0
+"""Seconds: the coordinator asks again every 15."""
+_LOOK_AGAIN: Final = 0.25
 _MINER: Final = b"\x51"
 """Anybody may spend what the other blocks pay: it is nobody's story."""
 
@@ -118,7 +121,8 @@ def _chapters(story: Story) -> tuple[VerifiedWallet, VerifiedWallet]:
         wallet = _key(story, client)
         _spends(story, client, wallet)
         second = second_chain(story, client, _first_names(client), _THRESHOLD)
-        wallet = _refresh(story, client)
+        _refresh(story, client)
+        wallet = _absent(story, client)
         story.say("\nTwo holders are gone")
         for name in ("h4", "h5"):
             lab_app.stop_holder(story.lab, name)
@@ -247,6 +251,35 @@ def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
     _spend(story, client, renewed, "  the new ones spend from the same address")
     _picture(story, client)
     return renewed
+
+
+def _absent(story: Story, client: WalletClient) -> VerifiedWallet:
+    """A refresh without h2, which has its new share by itself when it comes back."""
+    story.say("\nA holder is away while the others refresh")
+    away = client.roster.index_of("h2")
+    lab_app.stop_holder(story.lab, "h2")
+    with story.clock.row("refresh without a holder"):
+        renewed = client.refresh(_NAME, (away,))
+    epoch = renewed.body.epoch
+    story.say(
+        f"  h2 is stopped; epoch {epoch} signs, and the keys of epoch {epoch - 1} wait for h2"
+    )
+    lab_app.start_holder(story.lab, "h2")
+    with story.clock.row("who was away catches up, and the old keys go"):
+        renewed = _retired_by_itself(client)
+    story.say(f"  h2 is back: it has made its share of epoch {epoch} by itself, and they are gone")
+    _spend(story, client, renewed, "  spent", (1, away, 3))
+    return renewed
+
+
+def _retired_by_itself(client: WalletClient) -> VerifiedWallet:
+    until = time.monotonic() + _LONGEST_CATCHING_UP
+    while time.monotonic() < until:
+        wallet = client.show(_NAME)
+        if wallet.newest is not None and wallet.newest.retired and not wallet.newest.waiting_for:
+            return wallet
+        time.sleep(_LOOK_AGAIN)
+    raise HsmMpcError("the holder that was away did not catch up")
 
 
 def _picture(story: Story, client: WalletClient) -> None:

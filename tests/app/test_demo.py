@@ -35,9 +35,9 @@ def ran(module: str, *arguments: str) -> str:
 @pytest.mark.xdist_group("lab")
 def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> None:
     told = json.loads(ran(softhsm_module, "--json", "demo", "--dir", str(tmp_path / "lab")))
-    start = MATURITY + 6
-    assert told["heights"] == [start, *range(start, start + 7)]
-    assert told["epoch"] == 3
+    start = MATURITY + 7
+    assert told["heights"] == [start, *range(start, start + 8)]
+    assert told["epoch"] == 4
     assert told["lamports"] == 10**9
     assert told["second_address"] != told["address"]
     assert told["old_share_noise"] is True
