@@ -29,6 +29,7 @@ from hsm_mpc.wire.rounds import (
     EVERYBODY,
     JOIN,
     PROPOSE,
+    RESHARE_DEAL,
     Key,
     MessageKind,
 )
@@ -94,7 +95,7 @@ class Refresh:
             signer, key = self.coordinator(), Key.COORDINATOR
         else:
             signer, key = self.identity(address.sender), Key.IDENTITY
-        if kind is DEAL:  # certificates name its hash only
+        if kind in (DEAL, RESHARE_DEAL):  # certificates name their hash only
             key = Key.CHANNEL
         return seal_envelope(kind, address, payload, key, signer.sign).to_bytes()
 

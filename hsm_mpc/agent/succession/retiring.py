@@ -164,6 +164,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
     epochs, attempts = holder.epochs(wallet_id), holder.attempts(wallet_id)
     destroyed = epochs.kept(register.epoch_hash, EpochDocument.DESTROYED)
     if destroyed is not None and not epochs.records():
+        for attempt in attempts.all():
+            attempts.forget(attempt)
         holder.registers.destroy(wallet_id)
         return
     for record in epochs.records():
