@@ -467,7 +467,7 @@ def test_which_quorum_was_replaced_is_known_to_who_has_seen_it() -> None:
 def retirement_refused(retirement: Retirement, attempt: Reshare | None = None) -> str:
     by, certificate = honest() if attempt is None else (attempt, attempt.certificate())
     with pytest.raises((BadInput, InvalidSignature)) as refusal:
-        Retirement.from_bytes(retirement.to_bytes()).check(by.first, by.keys, certificate)
+        Retirement.from_bytes(retirement.to_bytes()).check(by.first, by.keys, certificate, ())
     return str(refusal.value)
 
 
@@ -486,7 +486,7 @@ def test_a_retirement_says_that_all_new_holders_have_their_shares() -> None:
     assert encoded == u8(2) + listed[0] + listed[1]
     read = Retirement.from_bytes(encoded)
     assert read == retirement()
-    retired = read.check(attempt.first, attempt.keys, certificate)
+    retired = read.check(attempt.first, attempt.keys, certificate, ())
     assert (retired.successor, retired.adopters) == (certificate.body.hash, (1, 2, 3))
     with pytest.raises(BadEncoding, match="to nobody"):
         Retirement.from_bytes(u8(2) + listed[0] + u16be(0))
@@ -509,7 +509,9 @@ def test_an_arrival_counts_in_whichever_attempt_it_was_said() -> None:
             return attempt.body()
 
     arrivals = (Later().arrival(1), *retirement().arrivals[1:])
-    assert replace(retirement(), arrivals=arrivals).check(attempt.first, attempt.keys, certificate)
+    assert replace(retirement(), arrivals=arrivals).check(
+        attempt.first, attempt.keys, certificate, ()
+    )
 
 
 @pytest.mark.parametrize(
@@ -571,7 +573,9 @@ def test_an_arrival_is_no_vote() -> None:
     assert is_vote(attempt.done(1))
     for dones in ((attempt.done(1), attempt.done(2), attempt.arrival(3)), ()):
         with pytest.raises((BadInput, InvalidSignature)):
-            Retirement(dones, retirement().arrivals).check(attempt.first, attempt.keys, honest()[1])
+            Retirement(dones, retirement().arrivals).check(
+                attempt.first, attempt.keys, honest()[1], ()
+            )
     few = Retirement(retirement().dones[:2], retirement().arrivals)
     assert "2 holders adopted, 3 are wanted" in retirement_refused(few)
 
@@ -581,7 +585,7 @@ def test_a_refresh_retires_without_arrivals() -> None:
     adopted = tuple(attempt.done(index) for index in (1, 2, 3))
     with pytest.raises(BadInput, match="4 of 0 new holders"):
         Retirement(adopted, retirement().arrivals).check(
-            attempt.first, attempt.keys, attempt.certificate()
+            attempt.first, attempt.keys, attempt.certificate(), ()
         )
 
 
@@ -786,9 +790,9 @@ def test_a_resharing_carries_amendments() -> None:
     assert changes_in(lineage.amendments) > changes_in([attempt.amendment])
     nothing = Lineage.of((), (), attempt.first.terms, attempt.keys)
     keys = nothing.voters(old, certificate)  # also for who has not heard of it before
-    attempt.retirement().check(attempt.first, keys, certificate)
+    attempt.retirement().check(attempt.first, keys, certificate, ())
     with pytest.raises(InvalidSignature):
-        attempt.retirement().check(attempt.first, attempt.keys, certificate)
+        attempt.retirement().check(attempt.first, attempt.keys, certificate, ())
 
 
 def test_the_new_roster_follows_the_one_in_force() -> None:
