@@ -493,7 +493,7 @@ def test_a_retirement_says_that_all_new_holders_have_their_shares() -> None:
     with pytest.raises(BadEncoding):
         Retirement.from_bytes(encoded + b"x")
     with pytest.raises(BadEncoding, match="unknown form"):
-        Retirement.from_bytes(u8(3) + listed[0])
+        Retirement.from_bytes(u8(4) + listed[0])
     with pytest.raises(BadEncoding):  # those of form 0 have none
         Retirement.from_bytes(u8(0) + listed[0] + listed[1])
 
