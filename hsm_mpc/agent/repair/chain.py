@@ -23,7 +23,7 @@ from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.wallet_calls import Chain
+from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class KnownWallet:
             known = Lineage.of((), (), first.terms, first.book)
         for body, succession in zip(self.bodies, self.chain.successions, strict=False):
             certificate = SuccessorCertificate.from_bytes(succession.certificate)
-            known = known.after(body.terms.roster_hash, carried_in(certificate))
+            if _counts(certificate, succession):
+                known = known.after(body.terms.roster_hash, carried_in(certificate))
         return known.merged_with(self.lineage.amendments)
 
     def keep(self, holder: ActingHolder) -> None:
@@ -146,10 +147,16 @@ def _succeeding(
         before = bodies[-1]
         certificate = SuccessorCertificate.from_bytes(succession.certificate)
         proposed = certificate.verify(before, lineage.book(before.terms.roster_hash))
-        lineage = lineage.after(before.terms.roster_hash, carried_in(certificate))
+        if _counts(certificate, succession):
+            lineage = lineage.after(before.terms.roster_hash, carried_in(certificate))
         bodies.append(certificate.body)
         made_in = proposed.content.attempt
     return bodies, lineage.merged_with(told.amendments), made_in
+
+
+def _counts(certificate: SuccessorCertificate, succession: ShownSuccession) -> bool:
+    """Whether the wallet has this one's roster: of a resharing not before it is decided (6.8.4)."""
+    return certificate.shared_anew is None or bool(succession.retirement)
 
 
 def _seat(holder: ActingHolder, keys: KeyBook) -> HolderIndex | None:
