@@ -100,7 +100,7 @@ class AttemptRelay:
         ]
         hellos = tuple[bytes, ...]()
         if order is not None and highest is None:
-            hellos = self._greeted(message, order.resharing, epochs)
+            hellos = self._greeted(message, order.resharing, epochs.lasting)
         content = Propose(
             attempt,
             ask.digest,

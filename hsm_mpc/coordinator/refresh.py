@@ -82,6 +82,13 @@ class Refresher:
             return last[0].body, last[0]
         return first_body(wallet.certificate), None
 
+    def held(self, wallet: Registered) -> EpochBody:
+        """Of the newest epoch whose holders have it for good (`Epochs.held`)."""
+        last = self._registry.newest_successions(wallet.wallet_id, 2)
+        if last and last[-1].is_undecided:
+            last = last[:-1]
+        return last[-1].body if last else first_body(wallet.certificate)
+
     def links_of(self, body: EpochBody) -> HolderLinks:
         """To the holders of an epoch, counted as they are in it."""
         return self._links.seated(self._rosters.of_epoch(body))
@@ -117,14 +124,9 @@ class Refresher:
             QuorumUnreachable: a holder that is not absent does not answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
-        body = self.newest(wallet)[0]
-        present = [index for index in self.links_of(body).indices if index not in absent]
-        sizes = body.terms.sizes
-        if len(present) < sizes.join:
-            raise BadInput(
-                f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
-                f"{sizes.join}"
-            )
+        links = self.links_of(self.held(wallet))
+        away = [links.name(index) for index in absent]
+        self._present(wallet, away)
         with self.alone_with(wallet.wallet_id):
             epochs = self.epochs(wallet)
             if replacing not in (None, epochs.newest_body.hash):
@@ -132,10 +134,23 @@ class Refresher:
             epochs, overtaken = self._advanced(epochs)
             if not overtaken:
                 self._require_retired(epochs)
-            roster = self._rosters.of_epoch(body)  # a holder turns between two successions
-            self._rotations.carry(self._links.places(present, roster))
+            present = self._present(wallet, away)  # by now it may have other holders
+            roster = self._rosters.of_epoch(self.held(wallet))
+            self._rotations.carry(self._links.places(present, roster))  # a turn is between two
             self._registry.keep(self._relay.attempt(wallet.wallet_id, self.epochs(wallet), present))
             return self._adopted_by_now(wallet)
+
+    def _present(self, wallet: Registered, away: Collection[str]) -> list[int]:
+        """The holders of a wallet but those `away`. Raises: BadInput: too few are left."""
+        body = self.held(wallet)
+        links, sizes = self.links_of(body), body.terms.sizes
+        present = [index for index in links.indices if links.name(index) not in away]
+        if len(present) < sizes.join:
+            raise BadInput(
+                f"{len(present)} of {sizes.n} holders are left: a refresh of this wallet wants "
+                f"{sizes.join}"
+            )
+        return present
 
     def reshare(self, wallet: Registered, order: ReshareOrder) -> Epochs:
         """Share the key of a wallet anew, as its holders' operators have consented to.
@@ -157,9 +172,21 @@ class Refresher:
         with self.alone_with(wallet.wallet_id):
             return self._advanced(self.epochs(wallet))[0]
 
-    def ask_message(self, wallet: Registered, order: ReshareOrder) -> bytes:
-        """ASK of a resharing, for holders to consider; no attempt begins with it."""
-        return self._relay.considered(self.newest(wallet)[0], order)
+    def replaceable(self, wallet: Registered) -> Epochs:
+        """What there is, up to the epoch that a succession may replace now.
+
+        Raises:
+            NotReady: the epoch before is not retired yet.
+        """
+        with self.alone_with(wallet.wallet_id):
+            epochs, overtaken = self._advanced(self.epochs(wallet))
+            if not overtaken:
+                self._require_retired(epochs)
+            return epochs.lasting
+
+    def ask_message(self, body: EpochBody, order: ReshareOrder) -> bytes:
+        """ASK of a resharing of this epoch, for holders to consider; no attempt begins with it."""
+        return self._relay.considered(body, order)
 
     def tell_of_amendments(self, body: EpochBody, among: Sequence[int]) -> None:
         """What has amended the roster of this epoch. Who does not hear of another identity key now
@@ -215,7 +242,7 @@ class Refresher:
 
         for source in self._messages(answers, adopts):
             newest = newest.with_done(source)
-        newest = self._arrived(newest, replaced, certificate)
+        newest = self._arrived(newest, replaced)
         votes = newest.votes
         if len(votes) >= replaced.terms.sizes.adopt and not newest.not_arrived:
             retirement = Retirement(tuple(votes[index] for index in sorted(votes)), newest.arrivals)
@@ -225,13 +252,17 @@ class Refresher:
         self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())
 
-    def _arrived(self, newest: Succession, replaced: EpochBody, certificate: bytes) -> Succession:
-        """With the DONE of each new holder of a resharing that has its share (step 6.8.4)."""
+    def _arrived(self, newest: Succession, replaced: EpochBody) -> Succession:
+        """With the DONE of each new holder of a resharing that has its share (step 6.8.4). It is
+        asked in the attempt that made it, whichever carries it on.
+        """
         new = newest.certified.shared_anew
         if new is None:
             return newest
         h, keys = newest.body.hash, self._rosters.keys_of(replaced).of_new_holders(new.roster)
         links, missing = self._links.seated(new.roster), newest.not_arrived
+        made_in = attempt_in(newest.certified.propose)
+        certificate = self._relay.said(SUCCESSOR, replaced, made_in, newest.certificate)
         answers = links.ask_each(HolderMethod.CONFIRM, [certificate], among=missing)
 
         def arrives(source: bytes) -> bool:
@@ -294,6 +325,9 @@ class Refresher:
         if newest.retirement and newest.certified.shared_anew is None:
             lost = self._rosters.replaced_since(newest.body)
         missing = [i for i in newest.waiting_for if i not in lost]
+        if newest.not_arrived:
+            names = self.waited_for(newest)
+            raise NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
         if missing:
             raise not_retired(links, newest, missing)
 

@@ -48,7 +48,7 @@ class RefreshKeeper:
         """Whether somebody has answered who had not before; None: this wallet waits for nobody."""
         try:
             _, before = self._refresher.newest(wallet)
-            if before is None or not before.waiting_for:
+            if before is None or not (before.waiting_for or before.not_arrived):
                 return None
             return self._refresher.advance(wallet).newest != before
         except Exception as failure:  # noqa: BLE001 - an outermost edge

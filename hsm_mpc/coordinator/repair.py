@@ -113,11 +113,11 @@ class Repairer:
         with self._refresher.alone_with(wallet.wallet_id):
             epochs = self._refresher.advance(wallet)
             seated = copy(self)
-            seated._links = self._refresher.links_of(epochs.newest_body)
+            seated._links = self._refresher.links_of(epochs.held.newest_body)
             return seated._repair(wallet, epochs, seated._links.roster.index_of(lost))
 
     def _repair(self, wallet: Registered, epochs: Epochs, lost: int) -> Epochs:
-        self._refresher.tell_of_amendments(epochs.newest_body, self._links.indices)
+        self._refresher.tell_of_amendments(epochs.held.newest_body, self._links.indices)
         repaired = [self._repaired_in(wallet, each, lost) for each in self._live(epochs, lost)]
         if not any(repaired):
             raise Refused(

@@ -52,7 +52,7 @@ class Resharer:
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
         with self._refresher.alone_with(wallet.wallet_id):
-            epochs = self._refresher.advance(wallet)
+            epochs = self._refresher.replaceable(wallet)
             order = self._agreed(wallet, epochs, threshold, names)
             shared = self._refresher.reshare(wallet, order)
             self._plans.drop(order)
@@ -79,7 +79,7 @@ class Resharer:
 
     def _require_consents(self, wallet: Registered, epochs: Epochs, order: ReshareOrder) -> None:
         """Of everybody who gets a share; and of those who have one, if they are there."""
-        message = self._refresher.ask_message(wallet, order)
+        message = self._refresher.ask_message(epochs.newest_body, order)
         old, roster = self._refresher.links_of(epochs.newest_body), order.resharing.roster
         new = self._links.seated(roster)
         try:

@@ -244,10 +244,10 @@ class CoordinatorService:
 
     @contextmanager
     def _seated(self, wallet: Registered) -> Iterator[Roster]:
-        """The roster that the newest epoch of a wallet names. Clients count holders as in the
+        """The roster of those who hold a wallet now. Clients count holders as in the
         pinned one: whom the others blame is told by his place there.
         """
-        roster = self._rosters.of_epoch(self._refresher.newest(wallet)[0])
+        roster = self._rosters.of_epoch(self._refresher.held(wallet))
         try:
             yield roster
         except ProtocolAbort as abort:

@@ -91,6 +91,13 @@ class Succession:
         return len(self.dones) >= self.body.terms.sizes.t
 
     @property
+    def is_undecided(self) -> bool:
+        """Whether the holders are those of the epoch before still: a resharing gives the key to
+        others only once that one may go.
+        """
+        return self.certified.shared_anew is not None and not self.retirement
+
+    @property
     def waiting_for(self) -> tuple[int, ...]:
         """Whose DONE in this attempt is missing, or after the retirement whose DESTROYED, counted
         as in the epoch that is replaced.
@@ -148,6 +155,20 @@ class Epochs:
     def newest_body(self) -> EpochBody:
         """Of the last epoch that is certified, whether it is adopted yet or not."""
         return self.body(len(self.successions))
+
+    @property
+    def lasting(self) -> Epochs:
+        """Up to the one that an attempt replaces: the newest that is there for good."""
+        newest = self.newest
+        if newest is None or newest.retirement:
+            return self
+        return replace(self, successions=self.successions[:-1])
+
+    @property
+    def held(self) -> Epochs:
+        """Up to the newest one whose holders have it for good."""
+        newest = self.newest
+        return self.lasting if newest is not None and newest.is_undecided else self
 
     def body(self, epoch: int) -> EpochBody:
         """Of the epoch with this number."""
