@@ -211,9 +211,11 @@ class HolderDesk:
         return (self._successions.stage(both[:members], both[members:]),)
 
     def _adopt(self, parts: Parts) -> Sequence[bytes]:
-        """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing → DONE."""
-        propose, certificate, transcript, history = _exactly(4, parts)
-        return (self._successions.adopt(propose, certificate, transcript, history),)
+        """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing, DONE's of the new
+        holders of a resharing or nothing → DONE.
+        """
+        propose, certificate, transcript, history, arrivals = _exactly(5, parts)
+        return (self._successions.adopt(propose, certificate, transcript, history, arrivals),)
 
     def _retire(self, parts: Parts) -> Sequence[bytes]:
         """RETIRE, CERT, transcript or nothing → DESTROYED, DONE of the epoch that is live now."""

@@ -39,7 +39,7 @@ from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.newcomers import arrival_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.wire.calls import HolderMethod
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER, RETIRE, SUCCESSOR
 
 
@@ -65,6 +65,8 @@ class Refresher:
         )
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
+        self._settled: dict[WalletId, EpochHash] = {}
+        self._unsettled: dict[WalletId, tuple[str, ...]] = {}
 
     def epochs(self, wallet: Registered) -> Epochs:
         """What is registered of a wallet."""
@@ -160,9 +162,7 @@ class Refresher:
             Others: as `refresh`.
         """
         with self.alone_with(wallet.wallet_id):
-            epochs, overtaken = self._advanced(self.epochs(wallet))
-            if not overtaken:
-                self._require_retired(epochs)
+            epochs = self._replaceable(wallet)
             attempt = self._relay.attempt(wallet.wallet_id, epochs, None, order)
             self._registry.keep(attempt)
             return self._adopted_by_now(wallet)
@@ -179,10 +179,16 @@ class Refresher:
             NotReady: the epoch before is not retired yet.
         """
         with self.alone_with(wallet.wallet_id):
-            epochs, overtaken = self._advanced(self.epochs(wallet))
-            if not overtaken:
-                self._require_retired(epochs)
-            return epochs.lasting
+            return self._replaceable(wallet).lasting
+
+    def _replaceable(self, wallet: Registered) -> Epochs:
+        """Another resharing takes the place of one whose new holders have not all got their shares:
+        nobody has voted for that one.
+        """
+        epochs, overtaken = self._advanced(self.epochs(wallet))
+        if not overtaken and (epochs.newest is None or not epochs.newest.not_arrived):
+            self._require_retired(epochs)
+        return epochs
 
     def ask_message(self, body: EpochBody, order: ReshareOrder) -> bytes:
         """ASK of a resharing of this epoch, for holders to consider; no attempt begins with it."""
@@ -225,12 +231,19 @@ class Refresher:
             newest, overtaken = self._adopted(newest, replaced)
         if newest.retirement:
             newest, overtaken = self._retired(newest, replaced), False
+            self._settle_arrivals(newest, replaced)
+        self._tell_leavers(epochs)
         return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
 
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
         attempt = attempt_in(newest.propose)
         certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
-        parts = [newest.propose, certificate, newest.transcript, newest.history]
+        newest = self._arrived(newest, replaced)
+        if newest.not_arrived:  # nobody votes for what they could not open
+            self._registry.keep(newest)
+            return newest, False
+        arrivals = bundle(newest.arrivals)
+        parts = [newest.propose, certificate, newest.transcript, newest.history, arrivals]
         links = self.links_of(replaced)
         waiting = newest.waiting_for
         answers = links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
@@ -242,9 +255,8 @@ class Refresher:
 
         for source in self._messages(answers, adopts):
             newest = newest.with_done(source)
-        newest = self._arrived(newest, replaced)
         votes = newest.votes
-        if len(votes) >= replaced.terms.sizes.adopt and not newest.not_arrived:
+        if len(votes) >= replaced.terms.sizes.adopt:
             retirement = Retirement(tuple(votes[index] for index in sorted(votes)), newest.arrivals)
             retirement.check(replaced, keys, newest.certified, ())
             self._rosters.follow(replaced, newest.certified)
@@ -298,20 +310,40 @@ class Refresher:
             for source in self._messages(answers, holds, 1, of=2):
                 newest = newest.with_done(source)
         self._registry.keep(newest)
-        self._settle_arrivals(newest, parts[:2])
         return newest
 
-    def _settle_arrivals(self, newest: Succession, parts: Sequence[bytes]) -> None:
-        """Those who had no share before hear that theirs is the one that lives; who does not, is
-        told before the next succession.
-        """
-        new = newest.certified.shared_anew
-        if new is None:
+    def _settle_arrivals(self, newest: Succession, replaced: EpochBody) -> None:
+        """Those who had no share before hear that theirs is the one that lives."""
+        new, h = newest.certified.shared_anew, newest.body.hash
+        if new is None or self._settled.get(newest.wallet_id) == h:
             return
         before = {member.name for member in self._rosters.before(newest).members}
         links = self._links.seated(new.roster)
         arriving = [k for k in links.indices if links.name(k) not in before]
-        links.ask_each(HolderMethod.ARRIVE, parts, among=arriving)
+        attempt = attempt_in(newest.propose)
+        parts = [
+            self._relay.said(RETIRE, replaced, attempt, newest.retirement),
+            self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
+        ]
+        answers = links.ask_each(HolderMethod.ARRIVE, parts, among=arriving)
+        silent = [k for k, answer in answers.items() if isinstance(answer, HsmMpcError)]
+        self._unsettled[newest.wallet_id] = tuple(links.name(k) for k in silent)
+        if not silent:
+            self._settled[newest.wallet_id] = h
+
+    def is_settled(self, newest: Succession) -> bool:
+        """Whether nobody waits to hear that its share is the one that lives. A coordinator that has
+        started anew asks once more.
+        """
+        if newest.certified.shared_anew is None or not newest.retirement:
+            return True
+        return self._settled.get(newest.wallet_id) == newest.body.hash
+
+    def _tell_leavers(self, epochs: Epochs) -> None:
+        """Of earlier resharings: who has left and was away then still has the key of its share."""
+        for succession in epochs.successions[:-1]:
+            if succession.certified.shared_anew is not None and succession.waiting_for:
+                self._retired(succession, epochs.body(succession.epoch - 1))
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
@@ -320,16 +352,22 @@ class Refresher:
         newest = epochs.newest
         if newest is None:
             return
-        replaced = epochs.body(newest.epoch - 1)
-        links, lost = self.links_of(replaced), frozenset[int]()
-        if newest.retirement and newest.certified.shared_anew is None:
-            lost = self._rosters.replaced_since(newest.body)
-        missing = [i for i in newest.waiting_for if i not in lost]
+        replaced, new = epochs.body(newest.epoch - 1), newest.certified.shared_anew
+        links, gone = self.links_of(replaced), frozenset[int]()
+        if newest.retirement and new is None:
+            gone = self._rosters.replaced_since(newest.body)
+        elif newest.retirement and new is not None:  # who has left has no part in the next one
+            staying = {member.name for member in new.roster.members}
+            gone = frozenset(i for i in links.indices if links.name(i) not in staying)
+        missing = [i for i in newest.waiting_for if i not in gone]
         if newest.not_arrived:
             names = self.waited_for(newest)
             raise NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
         if missing:
             raise not_retired(links, newest, missing)
+        if not self.is_settled(newest):
+            names = list(self._unsettled.get(newest.wallet_id, ()))
+            raise NotReady(f"epoch {newest.epoch} has not come to all new holders yet", names)
 
     def _adopted_by_now(self, wallet: Registered) -> Epochs:
         """Clients are shown what a quorum has adopted, and nothing before."""

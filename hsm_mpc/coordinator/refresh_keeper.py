@@ -8,6 +8,7 @@ from typing import Final
 
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
+from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import reason_of
 
 _PAUSE: Final = 1.0
@@ -44,11 +45,16 @@ class RefreshKeeper:
             moved, waiting = any(outcomes), False in outcomes
             pause = _PAUSE if moved or not waiting else min(2 * pause, _LONGEST_PAUSE)
 
+    def _waits(self, newest: Succession) -> bool:
+        return bool(newest.waiting_for or newest.not_arrived) or not (
+            self._refresher.is_settled(newest)
+        )
+
     def _asked(self, wallet: Registered) -> bool | None:
         """Whether somebody has answered who had not before; None: this wallet waits for nobody."""
         try:
             _, before = self._refresher.newest(wallet)
-            if before is None or not (before.waiting_for or before.not_arrived):
+            if before is None or not self._waits(before):
                 return None
             return self._refresher.advance(wallet).newest != before
         except Exception as failure:  # noqa: BLE001 - an outermost edge

@@ -129,7 +129,7 @@ class Retirement:
             raise BadInput("retire: not all adopted the same successor in the same attempt")
         if first.epoch_hash != successor.body.hash:
             raise BadInput("retire: another successor was adopted")
-        _check_arrivals(self.arrivals, replaced, keys, successor)
+        check_arrivals(self.arrivals, replaced, keys, successor)
         retired = Retired(first.attempt, first.epoch_hash, tuple(adopters))
         return self._ordered(retired, replaced, keys, lost) if self.order else retired
 
@@ -147,10 +147,14 @@ class Retirement:
         return replace(retired, order=order)
 
 
-def _check_arrivals(
+def check_arrivals(
     sources: Sequence[bytes], replaced: Replaced, keys: KeyBook, successor: SuccessorCertificate
 ) -> None:
-    """Every new holder has its share, and nobody else says so."""
+    """Every new holder has its share of a successor, and nobody else says so.
+
+    Raises:
+        BadInput, InvalidSignature: it is not so.
+    """
     new = successor.shared_anew
     wanted = [] if new is None else list(range(1, new.roster.n + 1))
     if len(sources) != len(wanted):

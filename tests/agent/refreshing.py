@@ -48,6 +48,8 @@ class Refreshing:
     certificate: SuccessorCertificate | None = None
     transcript: bytes = b""
     history: bytes = b""
+    arrivals: list[bytes] = field(default_factory=list)
+    """Of a resharing: DONE' of every new holder."""
     retirement: bytes = b""
     destroyed: dict[int, bytes] = field(default_factory=dict)
     last_dones: dict[int, bytes] = field(default_factory=dict)
@@ -127,7 +129,7 @@ class Refreshing:
     def adopt(self, index: int, transcript: bytes = b"") -> bytes:
         certified = self.said(SUCCESSOR, self._certificate())
         message: bytes = self.successions(index).adopt(
-            self.propose, certified, transcript, self.history
+            self.propose, certified, transcript, self.history, bundle(self.arrivals)
         )
         return message
 

@@ -68,7 +68,6 @@ class Sharing(Refreshing):
     deadline: int = field(init=False)
     hellos: list[bytes] = field(default_factory=list)
     new_acks: list[bytes] = field(default_factory=list)
-    arrivals: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,6 +217,12 @@ class Sharing(Refreshing):
         message: bytes = self.new.parties[k].arrivals.confirm(self.certified_message())
         return message
 
+    def adopt(self, index: int, transcript: bytes = b"") -> bytes:
+        """The vote of an old holder, once all new ones have confirmed."""
+        if self.certificate is not None and self.certificate.shared_anew is not None:
+            self.arrivals = self.arrivals or [self.confirm(k) for k in self.new.parties]
+        return super().adopt(index, transcript)
+
     def arrive(self, k: int) -> bytes:
         """The same, once the epoch before may go, of one who had no share of it."""
         retire = self.said(RETIRE, self.retirement)
@@ -231,7 +236,6 @@ class Sharing(Refreshing):
     def retired_by(self, adopters: Sequence[int]) -> None:
         """These adopt it, and all new holders confirm: what proves that the epoch may go."""
         dones = [self.adopt(index) for index in adopters]
-        self.arrivals = [self.confirm(k) for k in self.new.parties]
         self.retirement = Retirement(tuple(dones), tuple(self.arrivals)).to_bytes()
 
     def drive(self, absent: Collection[int] = ()) -> None:

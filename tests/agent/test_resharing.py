@@ -689,6 +689,18 @@ def test_nothing_is_acknowledged_before_it_was_dealt_or_once_it_is_overtaken(
     assert rule_of(lambda: growing.deal(3)) == "attempt-overtaken"
 
 
+def test_nobody_votes_for_what_a_new_holder_cannot_open(world: World, growing: Sharing) -> None:
+    """Whoever is silent then would have it carried on for ever, and never retired into."""
+    growing.made()
+    arrivals = [growing.confirm(k) for k in growing.new.parties]
+    for wrong in (arrivals[:-1], arrivals[::-1], [*arrivals[:-1], arrivals[0]]):
+        growing.arrivals = wrong
+        with pytest.raises(ProtocolAbort, match="not every new holder has its share"):
+            growing.adopt(1)
+    growing.arrivals = arrivals
+    assert growing.adopt(1)
+
+
 def test_a_higher_promise_adopts_nothing_below(growing: Sharing) -> None:
     growing.made()
     growing.attempts += 1
@@ -963,8 +975,8 @@ def test_a_refresh_carries_on_a_resharing_that_was_adopted(world: World, growing
     assert carrying.proposal().successor == growing.successor.hash
     assert rule_of(lambda: carrying.deal(1)) == "carried-on"
     carrying.certificate, carrying.history = growing.certificate, b""
+    carrying.arrivals = growing.arrivals
     dones = [carrying.adopt(index) for index in (1, 2, 3)]
-    growing.arrivals = [growing.confirm(k) for k in growing.new.parties]
     carrying.retirement = Retirement(tuple(dones), tuple(growing.arrivals)).to_bytes()
     for index in (1, 2, 3):
         carrying.retire(index)
@@ -998,6 +1010,7 @@ def test_a_refresh_takes_the_place_of_a_resharing_that_nobody_has_adopted(
     world: World, growing: Sharing
 ) -> None:
     growing.made()
+    growing.arrivals = growing.new_acks  # nobody looks at them
     refreshing = growing.refresh()
     refreshing.drive()
     for index in (2, 3, 5):

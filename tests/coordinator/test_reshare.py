@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BadInput, QuorumUnreachable
+from hsm_mpc.errors import BadInput, NotReady, QuorumUnreachable
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.wire.calls import HolderMethod
 from tests.agent.making import keks
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
+from tests.coordinator.test_destruction import failing_at
 from tests.coordinator.test_refresh import signed_in, waiting_for
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
 
@@ -132,3 +134,59 @@ def test_a_roster_that_a_repair_has_amended_is_shared_anew(
     every_quorum_signs(five, again)
     every_quorum_signs(five, five.client.refresh("treasury", []))
     assert [len(link.members) for link in history(five).links] == [3, 3, 5, 5, 3, 3]
+
+
+# Who is away at the wrong moment
+
+
+def test_who_left_and_is_gone_for_good_stops_nobody(five: Office) -> None:
+    """What it had, it has; what comes after is no matter of its."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY)
+    five.links[5].down = True
+    shared = five.client.reshare("treasury", 2, ("h1", "h2", "h3", "h4"))
+    assert waiting_for(shared) == (True, (5,))
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+    every_quorum_signs(five, five.client.reshare("treasury", 2, ("h1", "h2", "h3")))
+    assert len(keks(five.world.parties[5])) == 1
+    five.links[5].down = False
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+    assert keks(five.world.parties[5]) == []
+    assert sorted(history(five).links[0].destroyed) == ["h1", "h2", "h3", "h4", "h5"]
+
+
+def test_an_epoch_comes_to_all_new_holders_before_the_next(five: Office) -> None:
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.links[4].tamper = failing_at(HolderMethod.ARRIVE)
+    five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    five.links[4].tamper, five.links[4].down = None, True
+    with pytest.raises(NotReady, match="has not come to all new holders") as early:
+        five.client.refresh("treasury", [4])
+    assert early.value.waiting_for == ("h4",)
+    five.links[4].down = False
+    wallet = five.registry.named("treasury")
+    assert wallet is not None
+    newest = five.refresher.advance(wallet).newest  # as the keeper does
+    assert newest is not None
+    assert five.refresher.is_settled(newest)
+    five.links[4].down = True
+    refreshed = five.client.refresh("treasury", [4])
+    assert signed_in(five, refreshed, (1, 2)) == refreshed.body.hash
+    five.links[4].down = False
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+
+
+def test_a_new_holder_that_never_confirms_is_left_out_again(five: Office) -> None:
+    """Nobody has voted for it, so the same epoch is shared anew to others."""
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.links[5].tamper = failing_at(HolderMethod.CONFIRM)
+    with pytest.raises(NotReady, match="not adopted yet") as silent:
+        five.client.reshare("treasury", 2, ("h1", "h2", "h5"))
+    assert silent.value.waiting_for[-1] == "h5"
+    for index in (1, 2, 3):
+        register = five.world.parties[index].acting.registers.read(wallet.body.terms.wallet_id)
+        assert register is not None
+        assert register.adopted is None
+    five.world.now[0] += 5
+    shared = five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    assert (shared.body.epoch, waiting_for(shared)) == (1, (True, ()))
+    every_quorum_signs(five, shared)

@@ -37,6 +37,7 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.propose import Proposed
+from hsm_mpc.succession.retirement import check_arrivals
 from hsm_mpc.succession.successor import NO_SHARE, SuccessorCertificate
 from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
@@ -49,6 +50,7 @@ def adopt(
     source: bytes,
     transcript: bytes,
     history: bytes,
+    arrivals: bytes,
 ) -> bytes:
     """The own DONE message of an attempt; a repeat is answered with the same bytes.
 
@@ -57,12 +59,15 @@ def adopt(
         source: the CERT message.
         transcript: of the attempt that made it, for a holder without a share; else empty.
         history: PROPOSE of each attempt between the one that made it and that one, newest first.
+        arrivals: DONE' of every new holder of a resharing: what they cannot open nobody votes for,
+            since nothing else could be decided after that (step 6.8.4).
 
     Raises:
         Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
         NotReady: this holder has no share of it: its transcript is wanted.
         Tampered: the certificate does not hold, or the own share does not open.
-        ProtocolAbort: a dealing for this holder is bad; naming who dealt it.
+        ProtocolAbort: a dealing for this holder is bad; naming who dealt it. Or a new holder has
+            no share yet; nobody is to blame.
         BackendError: HSM or disk.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
@@ -78,6 +83,7 @@ def adopt(
     if kept is not None:
         return kept
     live.require_not_retiring()
+    _require_arrived(live, certificate, arrivals)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))
     record = share_of(live, suite, certificate, made_in, transcript)
@@ -96,6 +102,14 @@ def adopt(
     said = live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
     live.attempts.keep(alpha, AttemptDocument.DONE, said)
     return said
+
+
+def _require_arrived(live: LiveEpoch, certificate: SuccessorCertificate, arrivals: bytes) -> None:
+    try:
+        keys = live.lineage_told(certificate).voters(live.body.terms.roster_hash, certificate)
+        check_arrivals(unbundled(arrivals), live.body, keys, certificate)
+    except (BadInput, InvalidSignature) as missing:
+        raise ProtocolAbort(f"not every new holder has its share: {missing}") from missing
 
 
 def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificate, Proposed]:

@@ -105,11 +105,18 @@ class Successions:
             return staging.stage(live, suite, deals, channels)
 
     def adopt(
-        self, propose: bytes, certificate: bytes, transcript: bytes, history: bytes = b""
+        self,
+        propose: bytes,
+        certificate: bytes,
+        transcript: bytes,
+        history: bytes = b"",
+        arrivals: bytes = b"",
     ) -> bytes:
-        """PROPOSE, CERT, transcript or nothing, the PROPOSEs between → the own DONE."""
+        """PROPOSE, CERT, transcript or nothing, the PROPOSEs between, the DONE's of the new holders
+        of a resharing → the own DONE.
+        """
         with self.live(certificate) as (live, suite):
-            done = adopting.adopt(live, suite, propose, certificate, transcript, history)
+            done = adopting.adopt(live, suite, propose, certificate, transcript, history, arrivals)
             self._wallets.forget(live.wallet_id)  # what was adopted before signs no more
             return done
 
