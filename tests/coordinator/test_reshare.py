@@ -16,24 +16,36 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BackendError, BadInput, Declined, NotReady, QuorumUnreachable, Refused
+from hsm_mpc.coordinator import refresh_keeper
+from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
+from hsm_mpc.encoding import u16be
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    Declined,
+    NotReady,
+    QuorumUnreachable,
+    Refused,
+    Tampered,
+)
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
-from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, Key
 from tests.agent.making import keks
 from tests.agent.simulate import World, new_token
 from tests.agent.test_succession import SEALED_BYTES
-from tests.coordinator.office import Office
+from tests.coordinator.office import Office, Parts, soon
 from tests.coordinator.test_destruction import failing_at, unheard
 from tests.coordinator.test_refresh import signed_in, waiting_for
 from tests.coordinator.test_repair import lose_keys, lose_store
 
+Honest = Callable[[], tuple[bytes, ...]]
 POLICY = b"version: 1\npermissions: [message]\n"
 
 
@@ -222,6 +234,44 @@ def test_what_is_certified_and_waits_for_a_new_holder_is_said(some: Office) -> N
     shared = some.client.reshare("treasury", 3, ("h2", "h3", "h5"))
     assert (shared.body.epoch, holders_of(shared)) == (2, ("h2", "h3", "h5"))
     every_quorum_signs(some, shared)
+
+
+def test_who_comes_and_was_not_heard_is_asked_again_by_itself(
+    some: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All old holders have voted: the keeper waits for the new one alone."""
+    some.links[4].tamper = failing_at(HolderMethod.CONFIRM)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 3, MORE)
+    monkeypatch.setattr(refresh_keeper, "_PAUSE", 0.01)
+    reports = list[str]()
+    keeper = RefreshKeeper(some.refresher, some.registry, reports.append)
+    keeper.begin()
+    some.links[4].tamper = None
+    assert soon(lambda: some.client.show("treasury").body.epoch == 1)
+    keeper.end()
+    every_quorum_signs(some, some.client.show("treasury"))
+
+
+def test_a_client_gets_the_quorum_that_it_asked_for_or_an_error(some: Office) -> None:
+    def other_threshold(method: int, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method != CoordinatorMethod.RESHARE:
+            return honest()
+        call = Call(method, (parts[0], u16be(2), parts[2]))
+        return parts_of(some.service.answer(call.to_bytes()))
+
+    def nothing_done(method: int, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method != CoordinatorMethod.RESHARE:
+            return honest()
+        call = Call(CoordinatorMethod.SHOW, (parts[0],))
+        return parts_of(some.service.answer(call.to_bytes()))
+
+    for lie, reason in ((nothing_done, "no newer epoch"), (other_threshold, "another quorum")):
+        some.coordinator.lie = lie
+        with pytest.raises(Tampered, match=reason):
+            some.client.reshare("treasury", 3, MORE)
+    some.coordinator.lie = None
+    every_quorum_signs(some, some.client.show("treasury"))
 
 
 def test_a_refresh_carries_on_a_resharing_that_old_holders_went_past(some: Office) -> None:
