@@ -18,7 +18,7 @@ from hsm_mpc.errors import BadEncoding
 from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import Key
+from hsm_mpc.wire.rounds import CHANNEL, Key
 
 _MAGIC: Final = b"HMPC-EVIDENCE1"
 _LONGEST_REASON: Final = 1000
@@ -74,7 +74,8 @@ def keep_evidence(
     if not messages:
         return {}
     parsed = [parse_envelope(message) for message in messages]
-    signers = sorted({each.address.sender for each in parsed if each.key is Key.CHANNEL})
+    said = [each for each in parsed if each.key is Key.CHANNEL and each.kind is not CHANNEL]
+    signers = sorted({each.address.sender for each in said})  # CHANNEL shows its own
     channels = [
         (signer, channel.to_bytes()) for signer in signers for channel in keys.channels_ever(signer)
     ]

@@ -198,9 +198,9 @@ class Recovery:
         if known is None or rival:
             certificate = SuccessorCertificate.from_bytes(holding.certificate)
             certificate.verify(replaced, self._rosters.keys_of(replaced))
-            if certificate.shared_anew is None or retirement:
-                self._rosters.follow(replaced, certificate)
             known = Succession.of(holding.wallet_id, certificate)
+        if known.certified.shared_anew is None or retirement:  # else it may never be decided
+            self._rosters.follow(replaced, known.certified)
         told, h = known, known.body.hash
         keys = self._rosters.voters(replaced, known.certified)
         voted = holding.done and is_vote(holding.done)

@@ -19,6 +19,7 @@ from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.dropping import destroy_keys
 from hsm_mpc.certificates.certificate import Certificate
+from hsm_mpc.certificates.channel import Channel
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.quorum import QuorumSizes
@@ -593,11 +594,13 @@ def tampered(sharing: Sharing, index: int, place: int) -> None:
 
 def proven(party: Party, sharing: Sharing, index: int) -> bool:
     """Whether the newest case on disk has the dealing, and what it verifies under."""
-    store = party.acting.store.evidence
-    name = str(lines(party)[-1]["evidence"])
-    case = Case.from_bytes(store.load(name))
+    case = case_of(party)
     position = sharing.dealers.index(index)
     return {sharing.deals[position], sharing.channels[position]} <= set(case.messages)
+
+
+def case_of(party: Party) -> Case:
+    return Case.from_bytes(party.acting.store.evidence.load(str(lines(party)[-1]["evidence"])))
 
 
 def test_a_dealer_that_cheats_a_new_holder_is_named_by_it(world: World, growing: Sharing) -> None:
@@ -641,6 +644,21 @@ def test_a_dealer_that_cheats_all_is_named_by_each(
     assert abort.value.culprits == (2,)
     assert proven(world.parties[index], growing, 2)
     assert len(keks(world.parties[index])) == (0 if index == 4 else 2)
+
+
+def test_evidence_is_kept_wherever_a_holder_stands_in_the_pinned_roster(world: World) -> None:
+    """CHANNEL counts its sender there, and the dealing in the roster of the wallet."""
+    sharing = shared(world, ("h4", "h5"), 2, ("h1", "h4", "h5"), 2)
+    sharing.joined()
+    sharing.dealt()
+    tampered(sharing, 2, place=3 * SEALED_BYTES + 33 + 1)
+    for action, index in ((partial(sharing.receive, 1), 1), (partial(sharing.stage, 1), 4)):
+        with pytest.raises(ProtocolAbort) as abort:
+            action()
+        assert abort.value.culprits == (2,)
+        assert proven(world.parties[index], sharing, 2)
+        for signer, channel in case_of(world.parties[index]).channels:
+            assert Channel.from_bytes(channel, sharing.world.roster.member(signer).key)
 
 
 def test_a_dealing_that_names_another_attempt_inside_blames_its_dealer(growing: Sharing) -> None:

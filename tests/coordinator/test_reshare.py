@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
+from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BadInput, NotReady, QuorumUnreachable
+from hsm_mpc.coordinator import refresh_keeper
+from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
+from hsm_mpc.encoding import u16be
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    Declined,
+    NotReady,
+    QuorumUnreachable,
+    Refused,
+    Tampered,
+)
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
-from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.succession.addresses import address_in
+from hsm_mpc.succession.ask import Ask
+from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
+from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
+from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, Key
 from tests.agent.making import keks
-from tests.agent.simulate import World
-from tests.coordinator.office import Office
-from tests.coordinator.test_destruction import failing_at
+from tests.agent.simulate import World, new_token
+from tests.agent.test_succession import SEALED_BYTES
+from tests.coordinator.office import Office, Parts, soon
+from tests.coordinator.test_destruction import failing_at, unheard
 from tests.coordinator.test_refresh import signed_in, waiting_for
+from tests.coordinator.test_repair import lose_keys, lose_store
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
 
 __all__ = ["replace_hsm"]
 
+Honest = Callable[[], tuple[bytes, ...]]
 POLICY = b"version: 1\npermissions: [message]\n"
 
 
@@ -190,3 +216,465 @@ def test_a_new_holder_that_never_confirms_is_left_out_again(five: Office) -> Non
     shared = five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
     assert (shared.body.epoch, waiting_for(shared)) == (1, (True, ()))
     every_quorum_signs(five, shared)
+
+
+# Who does not answer
+
+
+@pytest.fixture
+def some(five: Office) -> Office:
+    """2-of-3 among holders 2, 3 and 5 of five."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h2", "h3", "h5"))
+    return five
+
+
+MORE = ("h2", "h3", "h4", "h5")
+
+
+def test_a_new_holder_that_is_down_is_named_and_nothing_is_promised(some: Office) -> None:
+    wallet_id = some.client.show("treasury").body.terms.wallet_id
+    some.links[4].down = True
+    with pytest.raises(QuorumUnreachable) as silent:
+        some.client.reshare("treasury", 3, MORE)
+    assert silent.value.waiting_for == ("h4",)
+    for index, party in some.world.parties.items():
+        assert HolderMethod.JOIN not in some.links[index].asked
+        assert party.acting.attempts(wallet_id).all() == ()
+        assert len(keks(party)) == (index in (2, 3, 5))
+    every_quorum_signs(some, some.client.show("treasury"))
+    some.links[4].down = False
+    every_quorum_signs(some, some.client.reshare("treasury", 3, MORE))
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        HolderMethod.CONSIDER,
+        HolderMethod.GREET,
+        HolderMethod.RECEIVE,
+        HolderMethod.CONFIRM,
+        HolderMethod.ARRIVE,
+    ],
+    ids=lambda method: method.name.lower(),
+)
+@pytest.mark.parametrize("lost", [failing_at, unheard], ids=["call", "answer"])
+@pytest.mark.parametrize("index", [2, 4], ids=["stays", "comes"])
+def test_a_link_to_a_new_holder_that_breaks_costs_a_retry(
+    some: Office, method: HolderMethod, lost: Callable[..., Any], index: int
+) -> None:
+    """Until it is decided the old holders sign; then the same command, or any other, goes on."""
+    before = some.client.show("treasury")
+    some.links[index].tamper = lost(method)
+    try:
+        shared = some.client.reshare("treasury", 3, MORE)
+        assert method is HolderMethod.ARRIVE
+    except (NotReady, QuorumUnreachable, BackendError):
+        undecided = some.client.show("treasury")
+        assert undecided.body == before.body
+        every_quorum_signs(some, undecided)
+        some.links[index].tamper = None
+        shared = reshared_at_last(some)
+    some.links[index].tamper = None
+    assert shared.body.group_key == before.body.group_key
+    assert (shared.threshold, holders_of(shared)) == (3, MORE)
+    assert waiting_for(shared) == (True, ())
+    refreshed = some.client.refresh("treasury", [])
+    every_quorum_signs(some, refreshed)
+    for place, party in some.world.parties.items():
+        assert len(keks(party)) == (place != 1)
+
+
+def reshared_at_last(office: Office) -> VerifiedWallet:
+    """What was certified is carried on by the next look at it; nothing else is made then."""
+    wallet = office.registry.named("treasury")
+    assert wallet is not None
+    newest = office.refresher.advance(wallet).newest
+    if newest is not None:
+        return office.client.show("treasury")
+    return office.client.reshare("treasury", 3, MORE)
+
+
+def test_what_is_certified_and_waits_for_a_new_holder_is_said(some: Office) -> None:
+    """Nobody begins anything else; the old holders sign on."""
+    some.links[4].tamper = failing_at(HolderMethod.CONFIRM)
+    for action in (
+        partial(some.client.reshare, "treasury", 3, MORE),
+        partial(some.client.reshare, "treasury", 3, MORE),
+        partial(some.client.reshare, "treasury", 2, MORE),
+        partial(some.client.refresh, "treasury", []),
+    ):
+        with pytest.raises(NotReady) as waiting:
+            action()
+        assert waiting.value.waiting_for == ("h4",)
+        every_quorum_signs(some, some.client.show("treasury"))
+    some.links[4].tamper = None
+    shared = some.client.reshare("treasury", 3, ("h2", "h3", "h5"))
+    assert (shared.body.epoch, holders_of(shared)) == (2, ("h2", "h3", "h5"))
+    every_quorum_signs(some, shared)
+
+
+def test_who_comes_and_was_not_heard_is_asked_again_by_itself(
+    some: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All old holders have voted: the keeper waits for the new one alone."""
+    some.links[4].tamper = failing_at(HolderMethod.CONFIRM)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 3, MORE)
+    monkeypatch.setattr(refresh_keeper, "_PAUSE", 0.01)
+    reports = list[str]()
+    keeper = RefreshKeeper(some.refresher, some.registry, reports.append)
+    keeper.begin()
+    some.links[4].tamper = None
+    assert soon(lambda: some.client.show("treasury").body.epoch == 1)
+    keeper.end()
+    every_quorum_signs(some, some.client.show("treasury"))
+
+
+def test_a_client_gets_the_quorum_that_it_asked_for_or_an_error(some: Office) -> None:
+    def other_threshold(method: int, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method != CoordinatorMethod.RESHARE:
+            return honest()
+        call = Call(method, (parts[0], u16be(2), parts[2]))
+        return parts_of(some.service.answer(call.to_bytes()))
+
+    def nothing_done(method: int, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if method != CoordinatorMethod.RESHARE:
+            return honest()
+        call = Call(CoordinatorMethod.SHOW, (parts[0],))
+        return parts_of(some.service.answer(call.to_bytes()))
+
+    for lie, reason in ((nothing_done, "no newer epoch"), (other_threshold, "another quorum")):
+        some.coordinator.lie = lie
+        with pytest.raises(Tampered, match=reason):
+            some.client.reshare("treasury", 3, MORE)
+    some.coordinator.lie = None
+    every_quorum_signs(some, some.client.show("treasury"))
+
+
+def test_a_refresh_carries_on_a_resharing_that_old_holders_went_past(some: Office) -> None:
+    """Who has promised a higher attempt says nothing below: only another attempt leads on."""
+    some.links[4].tamper = failing_at(HolderMethod.CONFIRM)
+    some.links[5].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 3, MORE)
+    promised_past(some, 5)
+    some.links[4].tamper = some.links[5].tamper = None
+    some.world.now[0] += 100
+    refreshed = some.client.refresh("treasury", [])
+    assert (refreshed.threshold, holders_of(refreshed), refreshed.body.epoch) == (3, MORE, 1)
+    every_quorum_signs(some, refreshed)
+    every_quorum_signs(some, some.client.refresh("treasury", []))
+
+
+def promised_past(office: Office, index: int) -> None:
+    """Holder `index` has joined a higher attempt of another relay, which came to nothing."""
+    office.world.now[0] += 50
+    wallet = office.registry.named("treasury")
+    assert wallet is not None
+    epochs = office.refresher.epochs(wallet).lasting
+    links = office.refresher.links_of(epochs.newest_body)
+    (place,) = (k for k in links.indices if links.name(k) == f"h{index}")
+    counter = office.registry.next_counter(wallet.wallet_id, office.world.clock())
+    attempt = Attempt(counter, FIRST_COORDINATOR)
+    ask = Ask(attempt, "refresh", office.world.clock() + 60, b"")
+    address = address_in(epochs.newest_body, attempt, FIRST_COORDINATOR)
+    sign = office.world.coordinator.sign
+    message = seal_envelope(ASK, address, ask.to_bytes(), Key.COORDINATOR, sign).to_bytes()
+    links.ask_parts([place], HolderMethod.JOIN, [message], 4)
+
+
+def test_a_resharing_that_was_overtaken_is_made_anew(some: Office) -> None:
+    """Nobody had adopted it: who was told of it then is told of the epoch that lives."""
+    for index in (2, 3, 5):
+        some.links[index].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 3, MORE)
+    for index in (2, 3, 5):
+        promised_past(some, index)
+        some.links[index].tamper = None
+    some.world.now[0] += 100
+    shared = some.client.reshare("treasury", 2, MORE)
+    assert (shared.threshold, holders_of(shared), shared.body.epoch) == (2, MORE, 1)
+    every_quorum_signs(some, shared)
+    assert all(len(keks(some.world.parties[index])) == 1 for index in (2, 3, 4, 5))
+
+
+def test_an_old_holder_that_is_down_retires_when_it_comes_back(four: Office) -> None:
+    """2-of-4: J = W = 3. Who leaves is not needed, and opens nothing once it is back."""
+    before = four.client.show("treasury")
+    four.links[4].down = True
+    shared = four.client.reshare("treasury", 2, ("h1", "h2", "h3"))
+    assert shared.body.group_key == before.body.group_key
+    assert waiting_for(shared) == (True, (4,))
+    every_quorum_signs(four, shared)
+    with pytest.raises(NotReady) as waiting:
+        four.client.refresh("treasury", [])
+    assert waiting.value.waiting_for == ("h4",)
+    assert len(keks(four.world.parties[4])) == 1
+    four.links[4].down = False
+    wallet = four.registry.named("treasury")
+    assert wallet is not None
+    four.refresher.advance(wallet)
+    assert waiting_for(four.client.show("treasury")) == (True, ())
+    assert keks(four.world.parties[4]) == []
+    assert four.world.parties[4].acting.registers.wallet_ids() == ()
+    every_quorum_signs(four, four.client.refresh("treasury", []))
+
+
+def test_too_few_old_holders_begin_nothing(four: Office) -> None:
+    four.links[3].down = four.links[4].down = True
+    with pytest.raises(QuorumUnreachable) as silent:
+        four.client.reshare("treasury", 2, ("h1", "h2"))
+    assert silent.value.waiting_for == ("h3", "h4")
+    assert HolderMethod.JOIN not in four.links[1].asked
+
+
+# Who signs, and who is blamed
+
+
+def test_only_holders_of_the_wallet_sign(some: Office) -> None:
+    wallet = some.client.show("treasury")
+    for signers in ((1, 4), (1, 2)):
+        with pytest.raises((Declined, QuorumUnreachable)):
+            some.signed(wallet, b"pay", signers)
+    assert signed_in(some, wallet, (2, 5)) == wallet.body.hash
+    assert HolderMethod.REQUEST not in some.links[1].asked
+    assert HolderMethod.REQUEST not in some.links[4].asked
+    shared = some.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    assert signed_in(some, shared, (1, 4)) == shared.body.hash
+    with pytest.raises((Declined, QuorumUnreachable)):
+        some.signed(shared, b"pay", (2, 5))
+
+
+def test_a_holder_that_is_none_of_the_wallet_is_not_repaired(some: Office) -> None:
+    with pytest.raises(BadInput, match="h4"):
+        some.client.repair("treasury", 4)
+
+
+def lying_dealer(office: Office, index: int, place: int) -> None:
+    """It deals with one byte altered, `place` from the end, and signs that."""
+
+    def tamper(method: HolderMethod, parts: Any, honest: Any) -> tuple[bytes, ...]:
+        answer: tuple[bytes, ...] = honest(parts)
+        if method is not HolderMethod.DEAL or not answer[0]:
+            return answer
+        message = parse_envelope(answer[0])
+        payload = bytearray(message.payload)
+        payload[-place] ^= 1
+        party = office.world.parties[index].acting
+        return (party.channel_message(message.kind, message.address, bytes(payload)).to_bytes(),)
+
+    office.links[index].tamper = tamper
+
+
+@pytest.mark.parametrize("whose", ["one", "all"])
+def test_a_dealer_is_blamed_by_its_own_name(five: Office, whose: str) -> None:
+    """Wherever it stands in the roster of the wallet; and whoever has seen it has the proof."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h4", "h5"))
+    new_part, public_part = 2 * SEALED_BYTES - 8, 3 * SEALED_BYTES + 33 + 1
+    lying_dealer(five, 5, new_part if whose == "one" else public_part)
+    with pytest.raises(HoldersBlamed) as blamed:
+        five.client.reshare("treasury", 2, ("h1", "h4", "h5"))
+    assert blamed.value.names == ("h5",)
+    five.links[5].tamper = None
+    assert five.client.reshare("treasury", 2, ("h1", "h4", "h5")).threshold == 2
+    kept = [party.acting.store.evidence.kept() for party in five.world.parties.values()]
+    assert any(kept)
+
+
+# Consents
+
+
+def asking(office: Office, *indices: int) -> None:
+    office.world.asking = frozenset(indices)
+    for index in indices:
+        run_shielded(partial(office.world.restarted, index))
+
+
+def agree(office: Office, index: int) -> bytes:
+    consents = office.world.parties[index].ceremonies.consents
+    (waiting,) = consents.waiting()
+    consents.agree(waiting.digest)
+    return waiting.digest
+
+
+def test_operators_of_old_and_new_holders_are_asked_about_one_plan(some: Office) -> None:
+    """Step 1.6.7: each time the same command is given, for the same plan, until all have agreed."""
+    asking(some, 3, 4, 5)
+    plans = set()
+    for index in (3, 4, 5):
+        with pytest.raises(NotReady) as not_yet:
+            some.client.reshare("treasury", 3, MORE)
+        assert f"h{index}" in not_yet.value.waiting_for
+        some.world.now[0] += 1
+        plans.add(agree(some, index)) if index != 5 else None
+        if index == 5:
+            continue
+    assert len(plans) == 1
+    assert HolderMethod.JOIN not in some.links[2].asked
+    with pytest.raises(NotReady):  # another threshold is another plan
+        some.client.reshare("treasury", 2, MORE)
+    (waiting,) = (
+        each for each in some.world.parties[5].ceremonies.consents.waiting() if each.digest in plans
+    )
+    some.world.parties[5].ceremonies.consents.agree(waiting.digest)
+    shared = some.client.reshare("treasury", 3, MORE)
+    every_quorum_signs(some, shared)
+
+
+def test_who_only_leaves_is_asked_too(some: Office) -> None:
+    asking(some, 3)
+    with pytest.raises(NotReady) as not_yet:
+        some.client.reshare("treasury", 2, ("h2", "h5"))
+    assert not_yet.value.waiting_for == ("h3",)
+    agree(some, 3)
+    shared = some.client.reshare("treasury", 2, ("h2", "h5"))
+    every_quorum_signs(some, shared)
+    assert some.registry.plans("treasury") == ()
+
+
+def test_who_declines_ends_the_plan(some: Office) -> None:
+    asking(some, 4)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 3, MORE)
+    consents = some.world.parties[4].ceremonies.consents
+    (waiting,) = consents.waiting()
+    consents.decline(waiting.digest)
+    with pytest.raises(Refused) as refused:
+        some.client.reshare("treasury", 3, MORE)
+    assert refused.value.rule == "declined"
+    assert some.registry.plans("treasury") == ()
+
+
+def test_without_consent_nothing_of_a_holder_is_obtained(some: Office) -> None:
+    """A relay that asks at once: it has every public document."""
+    asking(some, 3, 4)
+    wallet = some.registry.named("treasury")
+    assert wallet is not None
+    roster = some.world.roster
+    body = some.client.show("treasury").body
+    in_force = some.refresher.links_of(body).roster
+    new = in_force.followed_by([m for m in roster.members if m.name in MORE])
+    resharing = Resharing(QuorumSizes.default(4, 3), new)
+    deadline = some.world.clock() + 3600
+    order = ReshareOrder(wallet.wallet_id, body.hash, "mine", deadline, resharing)
+    with pytest.raises(Refused) as refused:
+        some.refresher.reshare(wallet, order)
+    assert refused.value.rule == "consent"
+    assert keks(some.world.parties[4]) == []
+
+
+# A coordinator that lost its registry
+
+
+@contextmanager
+def forgetful(office: Office) -> Iterator[Office]:
+    """The same coordinator, with an empty registry."""
+    office.world.now[0] += 10
+    with Office.opened(office.world, office.folder / "new") as fresh:
+        yield fresh
+
+
+def test_a_wallet_of_some_is_found_again(some: Office) -> None:
+    before = some.client.show("treasury")
+    with forgetful(some) as fresh:
+        found = fresh.client.show("treasury")
+        assert (found.body, found.roster) == (before.body, before.roster)
+        every_quorum_signs(fresh, found)
+        every_quorum_signs(fresh, fresh.client.reshare("treasury", 3, MORE))
+
+
+@pytest.mark.parametrize("refreshed", [False, True])
+def test_what_was_shared_anew_is_found_again(some: Office, refreshed: bool) -> None:
+    """Also from one holder alone, which came by it."""
+    shared = some.client.reshare("treasury", 3, ("h1", "h2", "h4", "h5"))
+    if refreshed:
+        shared = some.client.refresh("treasury", [])
+    with forgetful(some) as fresh:
+        for index in (1, 2, 3, 5):  # of a refresh one DONE alone says nothing
+            fresh.links[index].down = not refreshed
+        found = fresh.client.show("treasury")
+        assert (found.body, holders_of(found)) == (shared.body, ("h1", "h2", "h4", "h5"))
+        for index in (1, 2, 3, 5):
+            fresh.links[index].down = False
+        every_quorum_signs(fresh, found)
+        back = fresh.client.reshare("treasury", 2, ("h2", "h3", "h5"))
+        every_quorum_signs(fresh, back)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [HolderMethod.ADOPT, HolderMethod.CONFIRM, HolderMethod.RETIRE, HolderMethod.ARRIVE],
+    ids=lambda method: method.name.lower(),
+)
+@pytest.mark.parametrize("index", [2, 3, 4], ids=["stays", "leaves", "comes"])
+def test_a_registry_that_is_lost_in_a_resharing_stops_nothing(
+    some: Office, method: HolderMethod, index: int
+) -> None:
+    """The same command, or a refresh, brings it to the end."""
+    after = ("h2", "h4", "h5")
+    some.links[index].tamper = failing_at(method)
+    with suppress(NotReady):
+        some.client.reshare("treasury", 2, after)
+    with forgetful(some) as fresh:
+        found = fresh.client.show("treasury")
+        every_quorum_signs(fresh, found)
+        if found.body.epoch == 0:
+            found = fresh.client.reshare("treasury", 2, after)
+        refreshed = fresh.client.refresh("treasury", [])
+        assert holders_of(refreshed) == after
+        every_quorum_signs(fresh, refreshed)
+        for place, party in fresh.world.parties.items():
+            assert len(keks(party)) == (f"h{place}" in after)
+
+
+# What else is done with such wallets
+
+
+@pytest.mark.parametrize("reshared", [False, True])
+def test_all_holders_of_a_wallet_of_some_destroy_it(some: Office, reshared: bool) -> None:
+    if reshared:
+        some.client.reshare("treasury", 3, ("h1", "h2", "h4", "h5"))
+    end = some.client.destroy("treasury", "we move")
+    assert end.is_final
+    assert end.waiting_for == ()
+    assert end.destroyed == tuple(range(1, 5 if reshared else 4))
+    assert all(keks(party) == [] for party in some.world.parties.values())
+
+
+@pytest.mark.parametrize("reshared", [False, True])
+@pytest.mark.parametrize("lose", [lose_store, lose_keys], ids=["store", "keys"])
+def test_a_lost_share_of_a_wallet_of_some_is_repaired(
+    some: Office, lose: Callable[[Office, int], None], reshared: bool
+) -> None:
+    """Of who stays and of who came: it is holder 3 of the wallet, and 4 or 5 of the roster."""
+    lost = 5
+    if reshared:
+        some.client.reshare("treasury", 2, ("h2", "h3", "h4"))
+        lost = 4
+    before = some.client.show("treasury")
+    lose(some, lost)
+    wallet = some.client.repair("treasury", lost)
+    assert wallet.body.group_key == before.body.group_key
+    every_quorum_signs(some, wallet)
+    every_quorum_signs(some, some.client.refresh("treasury", []))
+
+
+@pytest.mark.parametrize("reshared", [False, True])
+def test_a_holder_of_a_wallet_of_some_is_replaced_on_another_hsm(
+    some: Office, hsm_module: Module, pin_arena: Arena, reshared: bool
+) -> None:
+    """And the key is shared among others after it, by its new key."""
+    lost = 5
+    if reshared:
+        some.client.reshare("treasury", 2, ("h2", "h3", "h4"))
+        lost = 4
+    token = new_token(hsm_module, pin_arena)
+    run_shielded(partial(some.world.replaced, lost, token))
+    wallet = some.client.repair("treasury", lost)
+    every_quorum_signs(some, wallet)
+    names = (*(f"h{index}" for index in (1, 2, lost)),)
+    shared = some.client.reshare("treasury", 2, tuple(sorted(names)))
+    assert holders_of(shared) == tuple(sorted(names))
+    every_quorum_signs(some, shared)
+    every_quorum_signs(some, some.client.refresh("treasury", []))

@@ -24,15 +24,24 @@ pytestmark = pytest.mark.usefixtures("shielded")
 BEFORE, AFTER = ("h1", "h2"), ("h1", "h3")
 STAYS, LEAVES, COMES = 1, 2, 3
 
+ROLES = {STAYS: "stays", LEAVES: "leaves", COMES: "comes"}
 AT_WHAT = pytest.mark.parametrize(
-    ("moment", "apart"),
+    ("index", "moment", "apart"),
     [
-        pytest.param("before", 7, id="before-some"),
-        pytest.param("before", 1, id="before-each", marks=pytest.mark.long),
-        pytest.param("after", 1, id="after-each", marks=pytest.mark.long),
+        pytest.param(STAYS, "before", 7, id="stays-before-some"),
+        pytest.param(COMES, "before", 7, id="comes-before-some"),
+        pytest.param(LEAVES, "before", 1, id="leaves-before-each"),
+        pytest.param(STAYS, "before", 1, id="stays-before-each", marks=pytest.mark.long),
+        pytest.param(COMES, "before", 1, id="comes-before-each", marks=pytest.mark.long),
+        *(
+            pytest.param(index, "after", 1, id=f"{role}-after-each", marks=pytest.mark.long)
+            for index, role in ROLES.items()
+        ),
     ],
 )
-"""How many changes one death is behind the other: each takes a wallet and a resharing."""
+"""Who dies, and how many changes one death is behind the other: each takes a wallet and a
+resharing.
+"""
 
 
 @pytest.fixture
@@ -82,7 +91,6 @@ def require_done(phoenix: Phoenix, sharing: Sharing) -> None:
 
 
 @AT_WHAT
-@pytest.mark.parametrize("index", [STAYS, LEAVES, COMES], ids=["stays", "leaves", "comes"])
 def test_a_holder_dies_at_any_change(
     world: World,
     index: int,
@@ -102,5 +110,4 @@ def test_a_holder_dies_at_any_change(
         if not death.has_come:
             break
     assert count > 20
-    role = {STAYS: "stays", LEAVES: "leaves", COMES: "comes"}[index]
-    report_line(f"resharing: who {role} died {moment} changes up to {count}, {apart} apart")
+    report_line(f"resharing: who {ROLES[index]} died {moment} changes up to {count}, {apart} apart")

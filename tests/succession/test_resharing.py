@@ -13,7 +13,6 @@ import pytest
 from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.quorum import QuorumSizes
-from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.client.verified import VerifiedWallet, verified
 from hsm_mpc.encoding import lv16, lv32, u8, u16be
 from hsm_mpc.errors import (
@@ -534,10 +533,6 @@ def test_an_arrival_is_of_this_successor_and_its_holder() -> None:
         def body(self) -> EpochBody:
             return replace(super().body(), transcript_hash=b"o" * 32)
 
-    class OtherEpoch(Reshare):
-        def replaced(self) -> EpochHash:
-            return EpochHash(b"e" * 32)
-
     attempt, _ = honest()
     payload = parse_envelope(attempt.arrival(4)).payload
     as_old_one = attempt.said(ADOPTION, 3, payload)
@@ -551,10 +546,20 @@ def test_an_arrival_is_of_this_successor_and_its_holder() -> None:
         ).to_bytes()
         for sender in (FIRST_NEW_HOLDER, FIRST_NEW_HOLDER + 5, 4)
     ]
+    forged = seal_envelope(
+        NEW_DONE, parse_envelope(attempt.arrival(4)).address, payload, Key.IDENTITY, FORGED.sign
+    ).to_bytes()
+    other_epoch = seal_envelope(
+        NEW_DONE,
+        replace(parse_envelope(attempt.arrival(4)).address, epoch_hash=EpochHash(b"e" * 32)),
+        payload,
+        Key.IDENTITY,
+        COMING[1].sign,
+    ).to_bytes()
     for wrong, reason in (
         (Another().arrival(4), "a share of another successor"),
-        (Foreign4().arrival(4), ""),
-        (OtherEpoch().arrival(4), "another"),
+        (forged, ""),
+        (other_epoch, "another epoch"),
         (as_old_one, ""),
         *((each, "") for each in outside),
     ):
@@ -843,19 +848,6 @@ def test_after_a_resharing_no_key_comes_back_by_repair() -> None:
     """Of a holder of before, or one that came."""
     attempt, certificate = honest()
 
-    class After(Amending):
-        """Holder 2 of the new roster has another HSM."""
-
-        lost = 2
-        helpers = (1, 3, 4)
-
-        def order(self) -> RepairOrder:
-            return replace(super().order())
-
-        def signatures(self, order: RepairOrder) -> Any:
-            self.keys = {k: attempt.newcomers()[k - 1][1] for k in order.helpers}
-            return super().signatures(order)
-
     fresh = After(attempt.roster, p256_key(777)).made().to_bytes()
     lineage = of(certificate, fresh)
     assert lineage.newest.roster.member(2).key == p256_key(777).public
@@ -865,6 +857,29 @@ def test_after_a_resharing_no_key_comes_back_by_repair() -> None:
         back = After(attempt.roster, known).made().to_bytes()
         with pytest.raises(BadInput, match="has that key, or had it"):
             of(certificate, back)
+
+
+class After(Amending):
+    """A holder of the new roster has another HSM."""
+
+    def __init__(self, roster: Roster, new: SoftwareKey, lost: int = 2) -> None:
+        super().__init__(roster, new)
+        self.lost = lost
+        self.helpers = tuple(k for k in (1, 2, 3, 4) if k != lost)
+        self.keys = {k: key for k, (_, key) in enumerate(honest()[0].newcomers(), 1)}
+
+
+def test_a_key_that_came_and_was_lost_does_not_come_back() -> None:
+    """A refresh has carried that since: the roster in force has forgotten it."""
+    attempt, certificate = honest()
+    newer = p256_key(778)
+    lost = After(attempt.roster, newer, lost=3)
+    back = After(attempt.roster.with_key(3, newer.public), COMING[0])
+    back.keys[3] = newer
+    groups = [[carried_by(certificate)], [lost.made().to_bytes()]]
+    assert Lineage.of(groups, (), attempt.terms(), attempt.keys).newest.roster.version == 3
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        Lineage.of(groups, [back.made().to_bytes()], attempt.terms(), attempt.keys)
 
 
 # A first roster that is not all of the pinned one

@@ -162,6 +162,10 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     if epochs.kept(h, EpochDocument.DESTROYED) is not None:
         return
     before, proof = _before(holder, body), epochs.kept(h, EpochDocument.RETIREMENT) or b""
+    try:
+        me = holder.at(before).me
+    except Refused:  # it came by a resharing, and had no key before
+        return
     lineage = holder.lineage_of(body)
     retired, _ = retiring.kept_retirement(holder, before, proof, lineage)
     attempt = retired.attempt
@@ -172,6 +176,6 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     destroyed = Destroyed(attempt, h, body.hash, digest, holder.clock())
     named = {"wallet_id": body.terms.wallet_id.hex(), "epoch_hash": h.hex()}
     holder.audit("epoch-destroyed", {**named, "kek_digest": digest.hex(), "at": destroyed.at})
-    address = address_in(before, attempt, holder.at(before).me)
+    address = address_in(before, attempt, me)
     message = holder.signed_by_identity(DESTROYED, address, destroyed.to_bytes())
     epochs.keep(h, EpochDocument.DESTROYED, message)

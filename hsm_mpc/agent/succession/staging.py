@@ -212,5 +212,6 @@ def evidence_kept(holder: ActingHolder, replaced: EpochBody, dealings: Dealings)
         "epoch_hash": replaced.hash.hex(),
         "attempt": dealings.proposed.content.attempt.to_bytes().hex(),
     }
-    with refusals_recorded(holder, named, unbundled(dealings.transcript)):
+    among = replace(holder, keys=holder.keys.under(dealings.proposed.keys.roster))
+    with refusals_recorded(among, named, unbundled(dealings.transcript)):
         yield
