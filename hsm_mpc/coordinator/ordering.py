@@ -150,8 +150,7 @@ class Orderer:
             retirement = Retirement(dones, newest.arrivals, signed.to_bytes(), policy_file)
             keys = self._rosters.voters(replaced, newest.certified)
             retirement.check(replaced, keys, newest.certified, undecided.lost)
-            self._rosters.follow(replaced, newest.certified)
-            self._registry.keep(replace(newest, retirement=retirement.to_bytes()))
+            self._rosters.keep(replaced, replace(newest, retirement=retirement.to_bytes()))
             self._plans.drop(order)
             return self._refresher.advance(wallet)
 

@@ -74,6 +74,14 @@ class Refresher:
         repaired = self._registry.repaired(wallet.wallet_id)
         return Epochs(first_body(wallet.certificate), wallet.dones, successions, repaired)
 
+    def told(self, wallet: Registered) -> tuple[Epochs, bytes]:
+        """That, and what has amended the roster, as both were at one moment."""
+        while True:
+            lineage = self._registry.lineage(wallet.wallet_id)
+            epochs = self.epochs(wallet)
+            if self._registry.lineage(wallet.wallet_id) == lineage:
+                return epochs, lineage
+
     def newest(self, wallet: Registered) -> tuple[EpochBody, Succession | None]:
         """The last epoch that is certified, adopted or not, and how it came; None: it is the first.
 
@@ -259,9 +267,10 @@ class Refresher:
         if len(votes) >= replaced.terms.sizes.adopt:
             retirement = Retirement(tuple(votes[index] for index in sorted(votes)), newest.arrivals)
             retirement.check(replaced, keys, newest.certified, ())
-            self._rosters.follow(replaced, newest.certified)
             newest = replace(newest, retirement=retirement.to_bytes())
-        self._registry.keep(newest)
+            self._rosters.keep(replaced, newest)
+        else:
+            self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())
 
     def _arrived(self, newest: Succession, replaced: EpochBody) -> Succession:
@@ -387,6 +396,8 @@ class Refresher:
         roster = self._rosters.before(newest)
         names = [roster.member(index).name for index in newest.waiting_for]
         new = newest.certified.shared_anew
+        if newest.not_arrived:  # only then the others are asked
+            names = []
         if new is not None and not newest.retirement:
             names += [new.roster.member(k).name for k in newest.not_arrived]
         return list(dict.fromkeys(names))

@@ -172,8 +172,10 @@ class Registry:
             ).fetchall()
         return tuple(_succession(row) for row in reversed(rows))
 
-    def keep(self, succession: Succession) -> None:
-        """How far a succession has come. Raises: BackendError, as `add`."""
+    def keep(self, succession: Succession, lineage: bytes | None = None) -> None:
+        """How far a succession has come; and all that has amended the roster, if that changes with
+        it. Raises: BackendError, as `add`.
+        """
         row = (
             succession.wallet_id,
             succession.epoch,
@@ -189,6 +191,11 @@ class Registry:
             self._database.execute(
                 "INSERT OR REPLACE INTO successions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row
             )
+            if lineage is not None:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO lineages VALUES (?, ?)",
+                    (succession.wallet_id, lineage),
+                )
 
     def next_counter(self, wallet_id: WalletId, now: int) -> int:
         """The counter of a new attempt: none is ever used twice (step 6.5.11).

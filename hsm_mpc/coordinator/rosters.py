@@ -100,6 +100,18 @@ class Rosters:
             known = self.lineage(replaced.terms)
             self._keep(known, known.after(replaced.terms.roster_hash, carried_in(certificate)))
 
+    def keep(self, replaced: EpochBody, succession: Succession) -> None:
+        """One that takes the place of `replaced`, and what it has carried, in one writing: nobody
+        is shown an epoch without its roster.
+
+        Raises:
+            BackendError: the disk fails.
+        """
+        with self._registry.changing_lineages:
+            known, carried = self.lineage(replaced.terms), carried_in(succession.certified)
+            following = known.after(replaced.terms.roster_hash, carried)
+            self._registry.keep(succession, following.to_bytes())
+
     def amend(self, terms: WalletTerms, amendment: bytes) -> None:
         """A holder has another identity key.
 

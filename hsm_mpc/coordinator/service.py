@@ -34,7 +34,7 @@ from hsm_mpc.coordinator.repair import Repairer
 from hsm_mpc.coordinator.reshare import Resharer
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.signing import Signed, SigningRun
-from hsm_mpc.coordinator.successions import Epochs, first_body
+from hsm_mpc.coordinator.successions import first_body
 from hsm_mpc.encoding import Reader, u8
 from hsm_mpc.errors import (
     BackendError,
@@ -171,7 +171,8 @@ class CoordinatorService:
         with self._seated(confirmed) as roster:
             away = [self._links.name(place) for place in indices_from_bytes(absent)]
             seats = [roster.index_of(name) for name in away]
-            return self._shown(confirmed, self._refresher.refresh(confirmed, seats))
+            self._refresher.refresh(confirmed, seats)
+            return self._shown(confirmed)
 
     def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
@@ -197,7 +198,8 @@ class CoordinatorService:
         confirmed = self._named(encoded)
         with self._seated(confirmed):
             lost = self._links.name(indices[0])
-            return self._shown(confirmed, self._repairer.repair(confirmed, lost))
+            self._repairer.repair(confirmed, lost)
+            return self._shown(confirmed)
 
     def _reshare(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, threshold, holders] → the wallet, its key shared anew."""
@@ -210,7 +212,8 @@ class CoordinatorService:
         confirmed = self._named(encoded)
         with self._seated(confirmed):
             names = [self._links.name(place) for place in indices_from_bytes(holders)]
-            return self._shown(confirmed, self._resharer.reshare(confirmed, wanted, names))
+            self._resharer.reshare(confirmed, wanted, names)
+            return self._shown(confirmed)
 
     def _plan_order(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, h', suspects, reason, u8(margin accepted)] → PLAN, body, roster, policy file."""
@@ -227,7 +230,8 @@ class CoordinatorService:
         """[name, terms of ORDER, signatures or nothing] → the wallet, its epoch before retired."""
         encoded, terms, signatures = _exactly(parts, 3)
         wallet, order = self._named(encoded), Order.from_terms(terms)
-        return self._shown(wallet, self._orderer.order(wallet, order, unbundled(signatures)))
+        self._orderer.order(wallet, order, unbundled(signatures))
+        return self._shown(wallet)
 
     def _destroy(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, reason] → the wallet, with what every holder says that has destroyed it. It need
@@ -240,7 +244,7 @@ class CoordinatorService:
             adopted = epochs.adopted()
             newest = epochs.first if adopted is None else adopted.body
             self._destroyer.destroy(wallet, newest, reason.decode("utf-8", "replace"))
-        return self._shown(wallet, epochs)
+        return self._shown(wallet)
 
     @contextmanager
     def _seated(self, wallet: Registered) -> Iterator[Roster]:
@@ -288,18 +292,13 @@ class CoordinatorService:
                 ) from silent
             self._registry.confirm(wallet.wallet_id, dones)
             wallet = replace(wallet, dones=dones)
-        return self._shown(wallet, self._refresher.epochs(wallet))
+        return self._shown(wallet)
 
-    def _shown(self, wallet: Registered, epochs: Epochs) -> tuple[bytes, ...]:
+    def _shown(self, wallet: Registered) -> tuple[bytes, ...]:
         """A wallet for a client, in the newest epoch that a quorum has adopted."""
-        shown = Shown(
-            wallet.certificate,
-            wallet.dones,
-            self._ended(wallet),
-            epochs.shown(),
-            self._registry.lineage(wallet.wallet_id),
-        )
-        return shown.to_parts()
+        epochs, lineage = self._refresher.told(wallet)
+        ended = self._ended(wallet)
+        return Shown(wallet.certificate, wallet.dones, ended, epochs.shown(), lineage).to_parts()
 
     def _ended(self, wallet: Registered) -> tuple[bytes, ...]:
         """DESTROYED of those that have not got a share again since, on another HSM."""
