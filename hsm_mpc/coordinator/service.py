@@ -255,7 +255,8 @@ class CoordinatorService:
         try:
             yield roster
         except ProtocolAbort as abort:
-            places = self._links.places(abort.culprits, roster)
+            known = [seat for seat in abort.culprits if 1 <= seat <= roster.n]
+            places = self._links.places(known, roster)  # who lies may name nobody
             raise ProtocolAbort(str(abort), places) from abort
 
     def _relay_to(self, roster: Roster) -> Relay:

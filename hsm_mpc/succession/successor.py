@@ -219,9 +219,8 @@ def _require_signed(
         try:
             check_acknowledgement(h, index, ack, roster, first)
         except InvalidSignature as error:
-            raise Tampered(
-                f"certificate: the acknowledgement of holder {index} does not verify"
-            ) from error
+            name = f"new holder {roster.member(index).name}" if first else f"holder {index}"
+            raise Tampered(f"certificate: the acknowledgement of {name} does not verify") from error
 
 
 def _require_same_keys(new: SharedAnew, newcomers: Newcomers) -> None:

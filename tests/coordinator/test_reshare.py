@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -23,7 +24,9 @@ from hsm_mpc.errors import (
     BackendError,
     BadInput,
     Declined,
+    HsmMpcError,
     NotReady,
+    ProtocolAbort,
     QuorumUnreachable,
     Refused,
     Tampered,
@@ -32,15 +35,17 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.succession.ack import Ack
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
-from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, Key
+from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, NEW_ACK, Key
 from tests.agent.making import keks
 from tests.agent.simulate import World, new_token
 from tests.agent.test_succession import SEALED_BYTES
 from tests.coordinator.office import Office, Parts, soon
+from tests.coordinator.test_destruction import Honest as Answer
 from tests.coordinator.test_destruction import failing_at, unheard
 from tests.coordinator.test_refresh import signed_in, waiting_for
 from tests.coordinator.test_repair import lose_keys, lose_store
@@ -675,3 +680,38 @@ def test_a_holder_of_a_wallet_of_some_is_replaced_on_another_hsm(
     assert holders_of(shared) == tuple(sorted(names))
     every_quorum_signs(some, shared)
     every_quorum_signs(some, some.client.refresh("treasury", []))
+
+
+# Whom a liar names
+
+
+def test_who_acknowledges_something_else_is_named_by_name(five: Office) -> None:
+    """h5 is the third of the new holders; the third of the old ones is h3, who is honest."""
+
+    def other_share(method: HolderMethod, parts: Parts, honest: Answer) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if method is not HolderMethod.RECEIVE:
+            return answer
+        message = parse_envelope(answer[0])
+        ack = Ack.from_bytes(message.payload)
+        wrong = replace(ack, acknowledgement=replace(ack.acknowledgement, blob_digest=bytes(32)))
+        acting = five.world.parties[5].acting
+        said = partial(acting.signed_by_identity, NEW_ACK, message.address, wrong.to_bytes())
+        return (run_shielded(said),)
+
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.links[5].tamper = other_share
+    with pytest.raises(HsmMpcError, match="the acknowledgement of new holder h5 does not verify"):
+        five.client.reshare("treasury", 2, ("h1", "h2", "h5"))
+
+
+def test_nobody_is_named_whom_there_is_none_of(five: Office) -> None:
+    def lying(method: HolderMethod, parts: Parts, honest: Answer) -> tuple[bytes, ...]:
+        if method is HolderMethod.RECEIVE:
+            raise ProtocolAbort("they all lie", (1, 200))
+        return honest(parts)
+
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.links[5].tamper = lying
+    with pytest.raises(ProtocolAbort, match="they all lie"):
+        five.client.reshare("treasury", 2, ("h1", "h2", "h5"))

@@ -426,8 +426,8 @@ class OtherKek(Reshare):
         (OldByAnother, "acknowledgement of holder 3 does not verify"),
         (OldHasShare, "an old holder acknowledges a share"),
         (OldHasBlob, "an old holder acknowledges a share"),
-        (NewByAnother, "acknowledgement of holder 4 does not verify"),
-        (NewAsOld, "acknowledgement of holder 1 does not verify"),
+        (NewByAnother, "acknowledgement of new holder n2 does not verify"),
+        (NewAsOld, "acknowledgement of new holder h1 does not verify"),
         (OtherKek, "a new holder has another wrapping key"),
     ],
 )
