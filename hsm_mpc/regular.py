@@ -43,3 +43,13 @@ def replace_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     beside.rename(path)
+
+
+def replace_durably(path: Path, content: bytes) -> None:
+    """`replace_private`, which the machine does not forget. Raises: OSError."""
+    replace_private(path, content)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

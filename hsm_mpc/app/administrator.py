@@ -6,7 +6,6 @@ signed an order: an administrator never signs two for one epoch.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from hsm_mpc.app.shown_order import ShownOrder, shown_order
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.repair_order import OrderSignature
 from hsm_mpc.errors import BackendError, BadInput, Refused
-from hsm_mpc.regular import replace_private
+from hsm_mpc.regular import replace_durably
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.steps import step
 from hsm_mpc.tags import Tag
@@ -112,18 +111,10 @@ def _remember(file: Path, order: Order) -> None:
             )
         if not signed:
             with step("orders.remember"):
-                _replace(file, "".join(f"{each}\n" for each in (*known, line)))
+                text = "".join(f"{each}\n" for each in (*known, line))
+                replace_durably(file, text.encode("ascii"))
     except (OSError, UnicodeDecodeError) as failure:
         raise BackendError(f"{file}: {failure}") from failure
-
-
-def _replace(file: Path, text: str) -> None:
-    replace_private(file, text.encode("ascii"))
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 @contextmanager

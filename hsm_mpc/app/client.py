@@ -11,8 +11,9 @@ from typing import Final
 
 from hsm_mpc import seed_file
 from hsm_mpc.app.peers import pinned_roster
+from hsm_mpc.client.known import KnownWallets
 from hsm_mpc.client.wallets import WalletClient
-from hsm_mpc.config import load_client
+from hsm_mpc.config import ClientConfig, load_client
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcTransport, socket_address
 
@@ -66,7 +67,14 @@ def connected(config_path: Path, patience: float = PATIENCE) -> Iterator[WalletC
         transport = GrpcTransport(COORDINATOR, socket_address(config.coordinator))
         ending.callback(transport.close)
         transport.wait(patience)
-        yield WalletClient(transport, roster, config.name, key.key, key.sign, _seconds)
+        yield WalletClient(
+            transport, roster, config.name, key.key, key.sign, _seconds, known_wallets(config)
+        )
+
+
+def known_wallets(config: ClientConfig) -> KnownWallets:
+    """In the file beside the client's key."""
+    return KnownWallets(config.key.with_suffix(".wallets"))
 
 
 def _seconds() -> int:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from hsm_mpc.app.client import connected
+from hsm_mpc.app.client import connected, known_wallets
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.certificates.body import EpochKind
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.client.history import Link, verified_history
+from hsm_mpc.client.known import require_known
 from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
 from hsm_mpc.errors import BadInput
@@ -91,17 +92,20 @@ def tell(config_path: Path, name: str, chain: Path | None, out: Path | None) -> 
     Raises:
         BadInput: a file cannot be read or written, or is another wallet's.
         Tampered: the chain does not verify: nothing is written.
+        NotKnown: as `WalletClient.show`.
         Others: as `WalletClient.chain`.
     """
     if chain is None:
         with connected(config_path) as client:
-            source, roster = client.chain(name), client.roster
+            source, roster, known = client.chain(name), client.roster, client.known
     else:
-        roster = pinned_roster(load_client(config_path).roster)
+        config = load_client(config_path)
+        roster, known = pinned_roster(config.roster), known_wallets(config)
         source = Chain.from_bytes(read_regular(chain, 2 * LARGEST_CHAIN)[0])
     told = told_of(source, roster)
     if told.name != name:
         raise BadInput(f"that is the history of {told.name!r}, not of {name!r}")
+    require_known(source.certificate, source.lineage, KeyBook(roster, {}), known)
     if out is not None:
         write(out, source.to_bytes())
     return told

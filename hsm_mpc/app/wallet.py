@@ -12,10 +12,11 @@ from typing import Final, Literal
 
 from hsm_mpc.app.client import connected
 from hsm_mpc.app.moments import moment
+from hsm_mpc.client.known import NotKnown
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.errors import BadInput, NotReady
-from hsm_mpc.ids import Scheme
+from hsm_mpc.ids import EpochHash, Scheme
 from hsm_mpc.policy.rules import LARGEST_FILE
 from hsm_mpc.policy_file import policy
 from hsm_mpc.protocols.taproot_key import TaprootKey
@@ -101,10 +102,12 @@ class DestroyedWallet:
 
 @dataclass(frozen=True, slots=True)
 class ListedWallet:
-    """A wallet in a list: what `show` verifies, or that it is not active yet."""
+    """A wallet in a list: what `show` verifies, or that it is not active yet, or not known."""
 
     name: str
     active: bool
+    known: bool = True
+    """Else some of the holders have made it, and `show` says what to do."""
     destroyed: bool = False
     """So many holders have destroyed their keys that nobody signs for it again."""
     scheme: str | None = None
@@ -220,6 +223,21 @@ def show(config_path: File, name: str) -> ShownWallet:
     """The wallet called `name`, as `WalletClient.show`."""
     with connected(config_path) as client:
         return shown_wallet(client.show(name))
+
+
+def trust(config_path: File, name: str, epoch_hash: str) -> ShownWallet:
+    """The wallet called `name` is known from now on.
+
+    Args:
+        epoch_hash: in hex, as a holder says it.
+
+    Raises:
+        BadInput: no such hash.
+        Others: as `WalletClient.trust`.
+    """
+    trusted = EpochHash(digest_of(epoch_hash))
+    with connected(config_path) as client:
+        return shown_wallet(client.trust(name, trusted))
 
 
 def every(config_path: File) -> Wallets:
@@ -367,6 +385,8 @@ def _listed(client: WalletClient, name: str) -> ListedWallet:
         wallet = client.show(name)
     except NotReady:
         return ListedWallet(name, active=False)
+    except NotKnown:
+        return ListedWallet(name, active=False, known=False)
     return ListedWallet(
         name=name,
         active=not wallet.end.is_final,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hsm_mpc.app import orders, wallet
 
 verbs = typer.Typer(
-    help="Wallets: made, listed, shown, refreshed, reshared, repaired, destroyed.",
+    help="Wallets: made, listed, shown, trusted, refreshed, reshared, repaired, destroyed.",
     no_args_is_help=True,
 )
 
@@ -66,6 +66,24 @@ def show(context: typer.Context, name: Annotated[str, typer.Argument()]) -> None
 
     output: Output = context.obj
     output.answer(wallet.show(output.wanted_config(), name), _shown)
+
+
+@verbs.command()
+def trust(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument()],
+    epoch_hash: Annotated[
+        str, typer.Option(help="Of its epoch, as `share inspect` says at a holder; in hex.")
+    ],
+) -> None:
+    """Know a wallet of some holders by its name, once a holder has said what it is."""
+    from hsm_mpc.app.protection import protect
+
+    protect()
+    from hsm_mpc.app import wallet
+
+    output: Output = context.obj
+    output.answer(wallet.trust(output.wanted_config(), name, epoch_hash), _shown)
 
 
 @verbs.command()
@@ -284,6 +302,7 @@ def _listed(listed: wallet.Wallets) -> str:
     for each in listed.wallets:
         key = each.public_key.hex() if each.public_key else "not active yet"
         key = "destroyed" if each.destroyed else key
+        key = key if each.known else f"not known: see wallet show {each.name}"
         quorum = f"{each.threshold}-of-{len(each.holders)}" if each.threshold else ""
         lines.append(f"{each.name:<20}  {each.scheme or '':<8}  {quorum:<8}  {key}")
     return "\n".join(lines) or "no wallets"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.repair_order import OrderSignature
 from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.client.known import KnownWallets, Meaning, require_known
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet, verified, verified_end
 from hsm_mpc.encoding import u16be, u32be
@@ -22,11 +23,13 @@ from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
     InvalidSignature,
+    NotReady,
     ProtocolAbort,
+    Refused,
     Tampered,
 )
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.ids import Scheme, checked_name
+from hsm_mpc.ids import EpochHash, Scheme, checked_name
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.order_plan import OrderPlan
@@ -78,7 +81,8 @@ class VerifiedSignature:
 class WalletClient:
     """One client with its request key, one coordinator, one pinned roster.
 
-    `sign(tag, message)` is the request key's signature over `TH(tag, message)`.
+    `sign(tag, message)` is the request key's signature over `TH(tag, message)`; `known` are the
+    wallets of some holders that it takes for those that it means (step 5.4.1).
     """
 
     def __init__(
@@ -89,8 +93,10 @@ class WalletClient:
         key: VerifyingKey,
         sign: Callable[[Tag, bytes], bytes],
         clock: Callable[[], int],
+        known: KnownWallets,
     ) -> None:
         self.roster: Final = roster
+        self.known: Final = known
         self._coordinator = coordinator
         self._client = Client(name, key)
         self._sign = sign
@@ -110,6 +116,7 @@ class WalletClient:
         Raises:
             BadInput: such a name, scheme or threshold is not possible.
             Tampered: what came back is not the wallet that was asked for.
+            NotKnown: this client knows another wallet of some holders by that name.
             NameTaken, Refused, ProtocolAbort, NotReady, BackendError: what the holders say.
         """
         checked_name(name, "wallet")
@@ -118,11 +125,14 @@ class WalletClient:
         roster = self.roster.among(holders) if holders else self.roster
         sizes = QuorumSizes.default(roster.n, threshold)
         sizes.check_policy(scheme)
+        if roster != self.roster:
+            self._mean(name, roster)
         wish = Wish(name, scheme, threshold, (self._client,), self._places(holders))
         parts = self._called(
             CoordinatorMethod.CREATE, [wish.to_bytes(), policy_file], CREATE_SECONDS
         )
-        wallet = self._verified(Shown.from_parts(parts))
+        shown = Shown.from_parts(parts)
+        wallet = verified(shown, self._keys, self._clock())
         Asked(
             name=name,
             scheme=scheme,
@@ -131,6 +141,26 @@ class WalletClient:
             policy_hash=hashlib.sha256(policy_file).digest(),
             clients=(self._client,),
         ).check(wallet.certificate)
+        self._require_known(shown)
+        return wallet
+
+    def trust(self, name: str, epoch_hash: EpochHash) -> VerifiedWallet:
+        """The wallet called `name` is known from now on, whoever has made it.
+
+        Args:
+            epoch_hash: of its newest epoch, or of its first one, as a holder says it: whoever
+                shows another wallet cannot show this epoch.
+
+        Raises:
+            Refused: `other-epoch`: the wallet that is shown has no such epoch.
+            Others: as `show`, and as `KnownWallets.remember`.
+        """
+        shown = self._shown(name)
+        wallet = self._named(name, verified(shown, self._keys, self._clock()))
+        first = wallet.certificate.body.hash
+        if epoch_hash not in (first, wallet.body.hash):
+            raise Refused("other-epoch", f"the wallet {name} that is shown has no such epoch")
+        self.known.remember(name, Meaning("epoch", first))
         return wallet
 
     def refresh(self, name: str, absent: Sequence[int]) -> VerifiedWallet:
@@ -243,28 +273,24 @@ class WalletClient:
         Raises:
             NotReady: operators have not consented yet; it names their holders.
             Tampered: what came back does not verify, or is another wallet's.
+            NotKnown: as `show`.
             BadInput, Refused, BackendError: what coordinator and holders say.
         """
         encoded = checked_name(name, "wallet").encode("ascii")
+        with suppress(NotReady):
+            self._end(name, self._shown(name))
         parts = self._called(CoordinatorMethod.DESTROY, [encoded, reason.encode()], DESTROY_SECONDS)
-        end = verified_end(Shown.from_parts(parts), self._keys)
-        if end.name != name:
-            raise Tampered(f"the certificate shown for {name!r} is another wallet's")
-        return end
+        return self._end(name, Shown.from_parts(parts))
 
     def show(self, name: str) -> VerifiedWallet:
         """The wallet called `name`.
 
         Raises:
             Tampered: it does not verify, or is another wallet's certificate.
+            NotKnown: some of the holders have made it, and this client does not know it.
             BadInput, NotReady, BackendError: there is none, it is not active, nobody answers.
         """
-        encoded = checked_name(name, "wallet").encode("ascii")
-        parts = self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS)
-        wallet = self._verified(Shown.from_parts(parts))
-        if wallet.name != name:
-            raise Tampered(f"the certificate shown for {name!r} is another wallet's")
-        return wallet
+        return self._named(name, self._verified(self._shown(name)))
 
     def chain(self, name: str) -> Chain:
         """How the epochs of the wallet called `name` followed each other, to be verified.
@@ -273,8 +299,7 @@ class WalletClient:
             BadInput, BackendError: there is none, nobody answers.
             BadEncoding: the coordinator tells of epochs for ever.
         """
-        encoded = checked_name(name, "wallet").encode("ascii")
-        shown = Shown.from_parts(self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS))
+        shown, encoded = self._shown(name), name.encode("ascii")
         successions: list[ShownSuccession] = []
         room = LARGEST_CHAIN
         while True:
@@ -393,5 +418,34 @@ class WalletClient:
         message = unsigned.signed_message(self._client.key)
         return Request(unsigned, self._client.key, self._sign(Tag.CLIENT, message))
 
+    def _shown(self, name: str) -> Shown:
+        encoded = checked_name(name, "wallet").encode("ascii")
+        return Shown.from_parts(self._called(CoordinatorMethod.SHOW, [encoded], SHOW_SECONDS))
+
     def _verified(self, shown: Shown) -> VerifiedWallet:
-        return verified(shown, self._keys, self._clock())
+        wallet = verified(shown, self._keys, self._clock())
+        self._require_known(shown)
+        return wallet
+
+    def _end(self, name: str, shown: Shown) -> VerifiedEnd:
+        end = verified_end(shown, self._keys)
+        if end.name != name:
+            raise Tampered(f"the certificate shown for {name!r} is another wallet's")
+        self._require_known(shown)
+        return end
+
+    def _named(self, name: str, wallet: VerifiedWallet) -> VerifiedWallet:
+        if wallet.name != name:
+            raise Tampered(f"the certificate shown for {name!r} is another wallet's")
+        return wallet
+
+    def _mean(self, name: str, roster: Roster) -> None:
+        """By `name` a wallet that these holders make, unless it means one that was shown already:
+        if its answer is lost, whoever asks for it later knows it still.
+        """
+        meant = self.known.meaning(name)
+        if meant is None or meant.by == "roster":
+            self.known.remember(name, Meaning("roster", roster.hash))
+
+    def _require_known(self, shown: Shown) -> None:
+        require_known(shown.certificate, shown.lineage, self._keys, self.known)

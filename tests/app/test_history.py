@@ -16,15 +16,19 @@ import pytest
 from hsm_mpc.app import history, history_drawn
 from hsm_mpc.app.history import Destruction, ToldEpoch, ToldHistory, ToldOrder
 from hsm_mpc.client.history import History, verified_history
+from hsm_mpc.client.known import KnownWallets, NotKnown
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.errors import BadInput
+from hsm_mpc.ids import Scheme
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.wallet_calls import Chain
+from tests.agent.simulate import LAB_POLICY
 from tests.coordinator.office import Office
 
 NOWHERE = Path("/nowhere")
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ALL = ("h1", "h2", "h3")
+CONFIG = SimpleNamespace(roster=NOWHERE, key=NOWHERE)
 
 
 def epoch(number: int, *destroyed: str, holders: tuple[str, ...] = ALL) -> ToldEpoch:
@@ -59,9 +63,31 @@ def test_a_chain_that_was_kept_is_told_without_a_coordinator(
     (first,) = told.epochs
     assert (first.epoch, first.made_by, first.holders, first.retired) == (0, ALL, ALL, False)
     office.coordinator.lie = lambda *_: ()
-    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "load_client", lambda _: CONFIG)
     monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
     assert history.tell(NOWHERE, "treasury", kept, None) == told
+
+
+def test_the_history_of_a_wallet_that_is_not_known_is_not_told(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a coordinator as from a file; then its user has trusted it."""
+    made = office.client.create("of-two", Scheme.TAPROOT, 2, LAB_POLICY, ("h1", "h2"))
+    kept, out = tmp_path / "chain", tmp_path / "out"
+    told = history.tell(NOWHERE, "of-two", None, kept)
+    other = SimpleNamespace(roster=NOWHERE, key=tmp_path / "other.key")
+    monkeypatch.setattr(history, "load_client", lambda _: other)
+    monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
+    known = KnownWallets(tmp_path / "other.wallets")
+    with pytest.raises(NotKnown):
+        history.tell(NOWHERE, "of-two", kept, out)
+    monkeypatch.setattr(office.client, "known", known)
+    with pytest.raises(NotKnown):
+        history.tell(NOWHERE, "of-two", None, out)
+    assert not out.exists()
+    office.client.trust("of-two", made.body.hash)
+    assert history.tell(NOWHERE, "of-two", None, None) == told
+    assert history.tell(NOWHERE, "of-two", kept, None) == told
 
 
 def test_the_chain_of_another_wallet_is_not_told_under_its_name(
@@ -69,7 +95,7 @@ def test_the_chain_of_another_wallet_is_not_told_under_its_name(
 ) -> None:
     kept = tmp_path / "chain"
     history.tell(NOWHERE, "treasury", None, kept)
-    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "load_client", lambda _: CONFIG)
     monkeypatch.setattr(history, "pinned_roster", lambda _: office.world.roster)
     with pytest.raises(BadInput, match="the history of 'treasury', not of 'savings'"):
         history.tell(NOWHERE, "savings", kept, None)
@@ -80,7 +106,7 @@ def test_a_chain_that_is_no_regular_file_is_refused(
 ) -> None:
     """A pipe would be waited for."""
     os.mkfifo(tmp_path / "pipe")
-    monkeypatch.setattr(history, "load_client", lambda _: SimpleNamespace(roster=NOWHERE))
+    monkeypatch.setattr(history, "load_client", lambda _: CONFIG)
     monkeypatch.setattr(history, "pinned_roster", lambda _: None)
     for name in ("pipe", "none", "."):
         with pytest.raises(BadInput):

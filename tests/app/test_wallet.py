@@ -6,12 +6,16 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from hsm_mpc.app import wallet
+from hsm_mpc.app.client import known_wallets
+from hsm_mpc.client.known import KnownWallets, Meaning, NotKnown
 from hsm_mpc.client.wallets import WalletClient
+from hsm_mpc.config import load_client
 from hsm_mpc.errors import BadConfig, BadInput, InvalidSignature, NotReady
 from hsm_mpc.ids import Scheme
 from hsm_mpc.policy.rules import Permission
@@ -104,6 +108,42 @@ def test_a_wallet_that_is_not_active_is_listed_without_a_key(
     monkeypatch.setattr(office.client, "show", not_ready)
     for each in wallet.every(NOWHERE).wallets:
         assert replace(each, name="") == wallet.ListedWallet("", active=False)
+
+
+def test_a_wallet_that_is_not_known_is_listed_without_a_key_until_it_is_trusted(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = office.client.create("of-two", Scheme.TAPROOT, 2, wallet.LAB_POLICY, ("h1", "h2"))
+    known = listed("of-two")
+    assert (known.known, known.active, known.holders) == (True, True, ("h1", "h2"))
+    monkeypatch.setattr(office.client, "known", KnownWallets(tmp_path / "other.wallets"))
+    assert listed("of-two") == wallet.ListedWallet("of-two", active=False, known=False)
+    assert listed("treasury").active
+    for use in (
+        partial(wallet.show, NOWHERE, "of-two"),
+        partial(wallet.verify, NOWHERE, "of-two", b"pay", b"", "m/0/0"),
+        partial(wallet.sign, NOWHERE, "of-two", b"", digest=False, signers=(), path="m/0/0"),
+    ):
+        with pytest.raises(NotKnown):
+            use()
+    with pytest.raises(BadInput, match="32 bytes"):
+        wallet.trust(NOWHERE, "of-two", "ab")
+    trusted = wallet.trust(NOWHERE, "of-two", made.body.hash.hex())
+    assert trusted == wallet.show(NOWHERE, "of-two")
+    assert listed("of-two") == known
+
+
+def listed(name: str) -> wallet.ListedWallet:
+    (found,) = (each for each in wallet.every(NOWHERE).wallets if each.name == name)
+    return found
+
+
+def test_what_a_client_knows_stands_beside_its_key(tmp_path: Path) -> None:
+    text = {"version": 1, "name": "me", "key": "me.key", "roster": "r", "coordinator": "c"}
+    file = tmp_path / "client.yaml"
+    file.write_text("".join(f"{key}: {value}\n" for key, value in text.items()))
+    known_wallets(load_client(file)).remember("treasury", Meaning("epoch", bytes(32)))
+    assert (tmp_path / "me.wallets").read_text() == f"treasury epoch {'00' * 32}\n"
 
 
 def test_a_signature_is_verified_under_its_path(office: Office) -> None:

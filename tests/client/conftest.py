@@ -2,10 +2,20 @@
 
 from tests.coordinator.conftest import (
     hsm_module,
+    office,
     pin_arena,
     shared_office,
     shared_world,
     treasury,
+    world,
 )
 
-__all__ = ["hsm_module", "pin_arena", "shared_office", "shared_world", "treasury"]
+__all__ = [
+    "hsm_module",
+    "office",
+    "pin_arena",
+    "shared_office",
+    "shared_world",
+    "treasury",
+    "world",
+]

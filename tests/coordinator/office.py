@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from hsm_mpc.client.known import KnownWallets
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
 from hsm_mpc.coordinator.announced import AnnouncedChannels
@@ -166,7 +167,13 @@ class Office:
         )
         transport = LocalCoordinator(service)
         client = WalletClient(
-            transport, world.roster, "me", world.client.public, world.client.sign, world.clock
+            transport,
+            world.roster,
+            "me",
+            world.client.public,
+            world.client.sign,
+            world.clock,
+            KnownWallets(folder / "client.wallets"),
         )
         yield cls(
             world,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.client.known import NotKnown
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.coordinator import refresh_keeper
+from hsm_mpc.coordinator import refresh_keeper, service
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
 from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import (
@@ -132,6 +134,47 @@ def test_a_wallet_of_some_holders_lives_like_any_other(five: Office) -> None:
     every_quorum_signs(five, refreshed)
     for index in (1, 3):
         assert five.world.parties[index].acting.store.wallet_ids() == ()
+
+
+def test_less_than_a_quorum_is_not_believed_under_a_taken_name(
+    five: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """h4 and h5 do not mind that they have a wallet of that name: two of a 3-of-5."""
+    honest = five.client.create("treasury", Scheme.TAPROOT, 3, POLICY)
+    for liar in (4, 5):
+        monkeypatch.setattr(five.world.parties[liar].wallets, "has_name", lambda _: False)
+    with Office.opened(five.world, five.folder.parent / "evil") as evil:
+        theirs = evil.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h4", "h5"))
+        assert theirs.body.group_key != honest.body.group_key
+        five.coordinator.service = evil.service
+        with pytest.raises(NotKnown, match="made by h4, h5 without"):
+            five.client.show("treasury")
+
+
+def test_another_wallet_is_not_believed_by_the_id_of_a_known_one(
+    five: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Name and nonce make the id, and whoever was asked to take part has heard the nonce."""
+    monkeypatch.setattr(service, "os", SimpleNamespace(urandom=bytes))
+    honest = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    with Office.opened(five.world, five.folder.parent / "evil") as evil:
+        theirs = evil.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h4", "h5"))
+        assert theirs.body.terms.wallet_id == honest.body.terms.wallet_id
+        five.coordinator.service = evil.service
+        with pytest.raises(NotKnown, match=r"made by h4, h5 .* knows another one"):
+            five.client.show("treasury")
+        with pytest.raises(Refused, match="no such epoch"):
+            five.client.trust("treasury", honest.body.hash)
+
+
+def test_a_wallet_of_some_holders_stays_known_however_it_is_shared(five: Office) -> None:
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.client.reshare("treasury", 2, ("h3", "h4", "h5"))
+    shared = five.client.reshare("treasury", 3, ("h1", "h2", "h3", "h4", "h5"))
+    with Office.opened(five.world, five.folder.parent / "second") as second:
+        with pytest.raises(NotKnown, match="made by h1, h2, h3 without"):
+            second.client.show("treasury")
+        assert second.client.trust("treasury", shared.body.hash) == five.client.show("treasury")
 
 
 def test_holders_leave_and_come(five: Office) -> None:

@@ -46,13 +46,12 @@ CHANGES = frozenset(
 make keys."""
 
 PARTS_OF_STEPS = {
-    "app/administrator.py": {"_replace"},
     "coordinator/evidence.py": {"_write"},
     "hsm/generation.py": {"make"},
     "hsm/objects.py": {"_all_found"},
     "hsm/rsa.py": {"_public_half"},
     "hsm/token.py": {"_login"},
-    "regular.py": {"replace_private"},
+    "regular.py": {"replace_private", "replace_durably"},
     "seed_file.py": {"_write"},
     "store/audit_log.py": {"_drop_torn", "_write_durably"},
     "store/files.py": {"sync_folder", "write_all"},
@@ -64,14 +63,14 @@ HARMLESS = {"C_CloseSession", "C_GetFunctionList", "C_Logout"}
 
 
 OF_ONE_STEP = {
-    *("seed.write", "orders.remember", "case.write"),
+    *("seed.write", "orders.remember", "wallets.remember", "case.write"),
     *("registry.open", "registry.add", "registry.confirm"),
     *("registry.age", "registry.attempt", "registry.succession"),
     *("registry.plan", "registry.drop-plan", "registry.destroyed", "registry.repaired"),
     "registry.lineage",
 }
-"""Files of clients, administrators and coordinators: a seed, what was ordered, evidence, a database
-(test_files_of_one_step.py).
+"""Files of clients, administrators and coordinators: a seed, what was ordered, known wallets,
+evidence, a database (test_files_of_one_step.py).
 """
 
 

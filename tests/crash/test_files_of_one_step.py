@@ -11,6 +11,7 @@ import pytest
 
 from hsm_mpc import seed_file, steps
 from hsm_mpc.app import administrator
+from hsm_mpc.client.known import KnownWallets, Meaning
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.quorum_actions import Exclude
 from hsm_mpc.coordinator.registry import Registered, Registry
@@ -65,6 +66,22 @@ def test_what_was_ordered_is_remembered_before_it_is_signed(tmp_path: Path, mome
     in_child(remember)
     with pytest.raises(Refused):
         administrator._remember(file, replace(ORDER, successor=ORDER.epoch_hash))
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_wallet_is_known_or_not_and_the_others_stay(tmp_path: Path, moment: Moment) -> None:
+    known = KnownWallets(tmp_path / "client.wallets")
+    meaning = Meaning("epoch", b"e" * 32)
+    known.remember("savings", meaning)
+
+    def remember() -> None:
+        known.remember("treasury", meaning)
+
+    assert dies(remember, moment)
+    assert known.meaning("savings") == meaning
+    assert known.meaning("treasury") == (meaning if moment == "after" else None)
+    in_child(remember)
+    assert known.meaning("treasury") == meaning
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

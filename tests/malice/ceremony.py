@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
 
 from hsm_mpc.agent.keygen import KeyGeneration
 from hsm_mpc.certificates.attempt import Attempt
@@ -12,6 +14,7 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.hello import Hello
 from hsm_mpc.certificates.proposal import Proposal
+from hsm_mpc.client.known import KnownWallets
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.coordinator.certifying import assemble
 from hsm_mpc.errors import NotReady, ProtocolAbort
@@ -31,6 +34,8 @@ _OF_EACH = ("HELLO", "msg1", "round 3", "DONE")
 """Messages of which there is one of each holder."""
 
 _numbers = itertools.count(1)
+
+NOWHERE: Final = Path("/nowhere")
 
 
 @dataclass
@@ -232,7 +237,13 @@ class Ceremony:
         world, asked = self.world, self.asked
         transport = Shows(Shown(certificate, tuple(dones)).to_parts())
         client = WalletClient(
-            transport, world.roster, "me", world.client.public, world.client.sign, world.clock
+            transport,
+            world.roster,
+            "me",
+            world.client.public,
+            world.client.sign,
+            world.clock,
+            KnownWallets(NOWHERE),
         )
         client.create(asked.name, asked.scheme, asked.sizes.t, LAB_POLICY)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hsm_mpc.client.known import KnownWallets
 from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet
 from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.ids import Scheme
@@ -17,7 +18,7 @@ from tests.agent.rounds import Round
 from tests.agent.simulate import World
 from tests.malice import fields
 from tests.malice.bench import BY_SENDER, COORDINATOR, ON_THE_WAY, RELAY, recorded
-from tests.malice.ceremony import Shows, finished
+from tests.malice.ceremony import NOWHERE, Shows, finished
 from tests.malice.desk import Desk
 from tests.malice.envelopes import (
     HEADER,
@@ -181,7 +182,10 @@ def _wallets(world: World, scheme: Scheme) -> list[Attack]:
 
 def _client(world: World, parts: Sequence[bytes]) -> WalletClient:
     key = world.client
-    return WalletClient(Shows(tuple(parts)), world.roster, "me", key.public, key.sign, world.clock)
+    known = KnownWallets(NOWHERE)
+    return WalletClient(
+        Shows(tuple(parts)), world.roster, "me", key.public, key.sign, world.clock, known
+    )
 
 
 def _told(ask: object) -> list[Verdict]:
