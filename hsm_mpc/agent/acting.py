@@ -148,10 +148,14 @@ class ActingHolder:
     def _keys(self, body: EpochBody, look: Callable[[Lineage, bytes], KeyBook]) -> KeyBook:
         try:
             return look(self.lineage(body.terms), body.terms.roster_hash)
-        except BadInput as foreign:
+        except (BadInput, Tampered) as foreign:
             kept = self.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.ROSTER)
-            if kept is not None:  # of a resharing that is not decided yet
-                return self.keys.under(Roster.from_bytes(kept))
+            if kept is not None:  # of a resharing that is not decided yet, maybe of other sizes
+                roster = Roster.from_bytes(kept)
+                if roster.hash == body.terms.roster_hash:
+                    return self.keys.under(roster)
+            if isinstance(foreign, Tampered):
+                raise
             raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.coordinator.registry import Registry
@@ -49,7 +51,8 @@ class Rosters:
     def before(self, succession: Succession) -> Roster:
         """Which the epoch names that is replaced. Raises: BadInput: it is none of this wallet's."""
         certificate = succession.certified
-        return self.lineage(certificate.body.terms).before(certificate).book.roster
+        terms = replace(certificate.body.terms, sizes=certificate.replaced_sizes)
+        return self.lineage(terms).before(certificate).book.roster
 
     def newest(self, terms: WalletTerms) -> KeyBook:
         """The keys under the roster in force."""
