@@ -165,7 +165,9 @@ class ActingHolder:
         except BadInput as foreign:
             kept = self.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.ROSTER)
             if kept is not None:  # of a resharing that is not decided yet
-                return self.keys.under(Roster.from_bytes(kept))
+                roster = Roster.from_bytes(kept)
+                if roster.hash == body.terms.roster_hash:
+                    return self.keys.under(roster)
             raise Tampered(f"wallet {body.terms.name}: {foreign}") from foreign
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:

@@ -45,6 +45,7 @@ from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.copies import opener, require_closed
+from tests.agent.destroying import destroy_of, said
 from tests.agent.making import Making, events, keks, lines
 from tests.agent.repairing import rule_of
 from tests.agent.resharing import Sharing, making_among, seated, told_after
@@ -430,8 +431,8 @@ def test_every_message_is_repeated_as_it_was(world: World, growing: Sharing) -> 
     assert [growing.confirm(k) for k in growing.new.parties] == growing.arrivals
     for _ in range(2):
         for index in growing.members:
-            said = growing.retire(index)
-            assert growing.destroyed.setdefault(index, said) == said
+            gone = growing.retire(index)
+            assert growing.destroyed.setdefault(index, gone) == gone
         assert growing.arrive(3) == growing.arrivals[2]
         for index in world.parties:
             world.restarted(index)
@@ -897,6 +898,33 @@ def test_no_old_key_goes_before_the_new_share_opens(
     register = party.acting.registers.read(new.wallet_id)
     assert register is not None
     assert register.epoch_hash == growing.replaced.hash
+
+
+def test_a_share_that_was_acknowledged_and_is_gone_is_missed(
+    world: World, growing: Sharing
+) -> None:
+    """No transcript makes it again: v' is sealed beside it, and nowhere else."""
+    growing.made()
+    party = world.parties[2]
+    new = next(each for each in party.wallets.all() if each.body.epoch == 1)
+    destroy_keys(party.acting, new.wallet_id, new.record)
+    party.acting.epochs(new.wallet_id).drop(new.body.hash)
+    world.restarted(2)
+    for transcript in (b"", growing.transcript):
+        with pytest.raises(Tampered, match="is missing"):
+            growing.adopt(1, transcript)
+    assert states(world.parties[2]) == {0: EpochState.ACTIVE}
+
+
+def test_of_a_wallet_that_was_destroyed_here_nothing_comes_back(
+    world: World, growing: Sharing
+) -> None:
+    order = destroy_of(growing.world, growing.replaced)
+    world.parties[5].destructions.destroy(said(growing.world, order))
+    growing.begin()
+    asked = growing.said(ASK, growing.ask().to_bytes())
+    arrivals = world.parties[5].arrivals
+    assert rule_of(partial(arrivals.hello, asked, growing.told)) == "wallet-destroyed"
 
 
 def test_who_leaves_signs_and_opens_nothing_more(world: World) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from hsm_mpc.agent.succession import resharing
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
@@ -44,6 +45,7 @@ from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, NEW_ACK, Key
 from tests.agent.making import keks
+from tests.agent.repairing import rule_of
 from tests.agent.simulate import World, new_token
 from tests.agent.test_succession import SEALED_BYTES
 from tests.coordinator.office import Office, Parts, soon
@@ -600,9 +602,9 @@ def test_without_consent_nothing_of_a_holder_is_obtained(some: Office) -> None:
     body = some.client.show("treasury").body
     in_force = some.refresher.links_of(body).roster
     new = in_force.followed_by([m for m in roster.members if m.name in MORE])
-    resharing = Resharing(QuorumSizes.default(4, 3), new)
+    wanted = Resharing(QuorumSizes.default(4, 3), new)
     deadline = some.world.clock() + 3600
-    order = ReshareOrder(wallet.wallet_id, body.hash, "mine", deadline, resharing)
+    order = ReshareOrder(wallet.wallet_id, body.hash, "mine", deadline, wanted)
     with pytest.raises(Refused) as refused:
         some.refresher.reshare(wallet, order)
     assert refused.value.rule == "consent"
@@ -758,3 +760,18 @@ def test_nobody_is_named_whom_there_is_none_of(five: Office) -> None:
     five.links[5].tamper = lying
     with pytest.raises(ProtocolAbort, match="they all lie"):
         five.client.reshare("treasury", 2, ("h1", "h2", "h5"))
+
+
+def test_a_lost_key_gets_no_share(some: Office, hsm_module: Module, pin_arena: Arena) -> None:
+    """It is pinned still: whoever finds the lost HSM has it (step 6.7.7)."""
+    run_shielded(partial(some.world.replaced, 5, new_token(hsm_module, pin_arena)))
+    some.client.repair("treasury", 5)
+    body = some.client.reshare("treasury", 2, ("h2", "h3")).body
+    party = some.world.parties[2].acting
+    lineage = party.lineage(body.terms)
+    for name, rule in (("h5", "roster-not-pinned"), ("h4", "")):
+        chosen = some.world.roster.among(("h2", "h3", name)).members
+        new = Resharing(QuorumSizes.default(3, 2), lineage.newest.roster.followed_by(chosen))
+        order = ReshareOrder(body.terms.wallet_id, body.hash, "back", some.world.clock() + 60, new)
+        check = partial(resharing.require_possible, party, order, body, lineage)
+        assert rule == (rule_of(check) if rule else check() or "")
