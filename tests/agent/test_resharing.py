@@ -14,10 +14,11 @@ import pytest
 
 from hsm_mpc.agent.arrival import desk
 from hsm_mpc.agent.arrival.desk import LONGEST_WAIT
-from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.consents import Consents, beside_resharing
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.app.consents import of
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.plan import Plan
@@ -40,11 +41,12 @@ from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.newcomers import NewHello
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.copies import opener, require_closed
 from tests.agent.making import Making, events, keks, lines
+from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
 from tests.agent.resharing import Sharing, making_among, seated, told_after
 from tests.agent.rounds import Round
@@ -327,6 +329,20 @@ def test_of_a_wallet_that_was_not_told_of_nothing_is_known(growing: Sharing) -> 
         assert rule_of(asks) == "unknown-wallet"
 
 
+def test_whoever_is_asked_alone_keeps_nothing(world: World, growing: Sharing) -> None:
+    """What is told may be anybody's wallet, and takes no name."""
+    growing.begin()
+    message = growing.said(ASK, growing.ask().to_bytes())
+    party = growing.new.parties[3]
+    assert party.arrivals.consider(message, growing.told)
+    unsigned = message[:-1] + bytes([message[-1] ^ 1])
+    for asks in (party.arrivals.consider, party.arrivals.hello):
+        with pytest.raises(InvalidSignature):
+            asks(unsigned, growing.told)
+    assert party.acting.store.wallet_ids() == ()
+    assert not party.wallets.has_name("treasury")
+
+
 def test_two_wallets_of_one_name_are_not_in_one_store(world: World) -> None:
     making_among(world, ("h3", "h4", "h5")).active()
     sharing = shared(world, ("h1", "h2"), 2, ("h1", "h2", "h4"), 2)
@@ -349,17 +365,36 @@ def test_no_operator_is_passed_over(world: World, growing: Sharing) -> None:
     old, new = world.parties[3].successions, world.parties[4].arrivals
     assert not old.consider(message)
     assert not new.consider(message, growing.told)
+    assert world.parties[4].acting.store.wallet_ids() == ()
     assert rule_of(lambda: growing.join(2)) == "consent"
     assert rule_of(lambda: growing.greet(3)) == "consent"
     assert rule_of(lambda: growing.greet(2)) == "consent"  # holder 3 as a new one
     assert keks(world.parties[4]) == []
+    assert world.parties[4].acting.store.wallet_ids() == ()
     for index in (3, 4):
+        (shown,) = of(world.parties[index].ceremonies.consents).plans
+        assert shown.reshare is not None
+        assert (shown.wallet, shown.reshare.before) == ("treasury", "any 2 of h2, h3, h5")
         waiting = world.parties[index].ceremonies.consents.waiting()
         assert [each.digest for each in waiting] == [plan.digest]
         world.parties[index].ceremonies.consents.agree(plan.digest)
     assert old.consider(message)
     growing.drive()
     every_quorum_signs(growing)
+
+
+def test_what_is_read_beside_a_plan_is_what_it_names(growing: Sharing) -> None:
+    body, roster = growing.replaced, growing.world.roster
+    plan, consents = Plan.of(growing.order), Consents(growing.world.parties[1].acting)
+    for wrong in (
+        body.to_bytes(),
+        bundle([body.to_bytes()]),
+        beside_resharing(body, growing.new.roster),
+    ):
+        assert rule_of(partial(consents.require, plan, wrong)) == "consent"
+        assert consents.waiting() == []
+    assert rule_of(lambda: consents.require(plan, beside_resharing(body, roster))) == "consent"
+    assert [each.digest for each in consents.waiting()] == [plan.digest]
 
 
 def test_a_consent_is_for_this_plan_only(world: World, growing: Sharing) -> None:
@@ -394,11 +429,11 @@ def test_outside_of_a_lab_every_operator_is_asked(growing: Sharing, part: str) -
     party = growing.world.parties[1] if part == "old" else growing.new.parties[3]
     roster = replace(party.acting.roster, lab=False)
     holder = replace(party.acting, roster=roster)
-    order, body = growing.order, growing.replaced
+    order, body, in_force = growing.order, growing.replaced, growing.world.roster
     with pytest.raises(Refused) as refusal:
-        resharing.require_consent(holder, Consents(holder), order, body)
+        resharing.require_consent(holder, Consents(holder), order, body, in_force)
     assert refusal.value.rule == "consent"
-    resharing.require_consent(party.acting, Consents(party.acting), order, body)
+    resharing.require_consent(party.acting, Consents(party.acting), order, body, in_force)
 
 
 def test_a_plan_of_another_epoch_or_wallet_is_none(growing: Sharing) -> None:
@@ -994,10 +1029,13 @@ def test_a_resharing_carries_on_a_refresh_that_was_adopted(world: World, growing
     assert [states(world.parties[index]) for index in (2, 3, 5)] == [{1: EpochState.ACTIVE}] * 3
 
 
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
 def test_a_refresh_takes_the_place_of_a_resharing_that_nobody_has_adopted(
-    world: World, growing: Sharing
+    world: World, growing: Sharing, confirmed: bool
 ) -> None:
     growing.made()
+    if confirmed:
+        growing.confirm(3)
     refreshing = growing.refresh()
     refreshing.drive()
     for index in (2, 3, 5):
@@ -1005,29 +1043,65 @@ def test_a_refresh_takes_the_place_of_a_resharing_that_nobody_has_adopted(
         assert len(keks(world.parties[index])) == 1
     assert rule_of(lambda: growing.adopt(1)) == "other-epoch"
     assert len(keks(world.parties[4])) == 1  # it hears of nothing until it is asked again
+    later = after_refresh(growing, refreshing, refreshing.retirement)
+    later.drive()
+    every_quorum_signs(later)
+    assert len(keks(world.parties[4])) == 1
+
+
+def after_refresh(growing: Sharing, refreshing: Refreshing, retirement: bytes) -> Sharing:
+    """The same holders as new ones of the epoch that a refresh has made."""
+    assert refreshing.certificate is not None
     later = Sharing(
         growing.world,
         refreshing.successor,
         growing.members,
-        [refreshing.last_dones[index] for index in (1, 2, 3)],
-        refreshing.retirement,
+        [refreshing.last_dones.get(index, b"") for index in growing.members],
+        retirement,
         refreshing.attempts,
-        all_holders=world,
+        all_holders=growing.all_holders,
         new=growing.new,
         threshold=3,
         told=growing.told,
     )
-    assert refreshing.certificate is not None
-    shown = ShownSuccession(
-        refreshing.certificate.to_bytes(),
-        tuple(refreshing.last_dones.values()),
-        refreshing.retirement,
-        (),
-    )
+    dones = tuple(refreshing.last_dones.values())
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), dones, retirement, ())
     later.told = told_after(later, [shown], later.replaced)
-    later.drive()
-    every_quorum_signs(later)
-    assert len(keks(world.parties[4])) == 1
+    return later
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+@pytest.mark.parametrize("told", ["earlier", "rival"])
+def test_a_share_stays_until_the_end_of_its_attempt_is_proven(
+    world: World, growing: Sharing, told: str, confirmed: bool
+) -> None:
+    """Neither by a chain that ends before, nor by one with a rival that nobody has adopted."""
+    refreshing = growing.refresh()
+    if told == "earlier":
+        refreshing.drive()
+        sharing = after_refresh(growing, refreshing, refreshing.retirement)
+        other = growing.again()
+    else:
+        refreshing.made()
+        sharing = replace(growing, attempts=refreshing.attempts)
+        other = after_refresh(growing, refreshing, b"")
+    sharing.made()
+    if confirmed:
+        sharing.retired_by(sharing.members)
+        for index in sharing.members:
+            sharing.retire(index)
+    other.attempts = sharing.attempts
+    other.begin()
+    message = other.said(ASK, other.ask().to_bytes())
+    arrivals, key = world.parties[4].arrivals, keks(world.parties[4])
+    for asks in (arrivals.consider, arrivals.hello):
+        assert rule_of(partial(asks, message, other.told)) == "other-epoch"
+    assert keks(world.parties[4]) == key
+    assert len(key) == 1
+    if confirmed:
+        for k in sharing.coming:
+            sharing.arrive(k)
+        every_quorum_signs(sharing)
 
 
 def test_who_has_left_comes_back(world: World) -> None:

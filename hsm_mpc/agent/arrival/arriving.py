@@ -6,10 +6,11 @@ that epoch may go, it names the new one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.repair.chain import known_wallet
+from hsm_mpc.agent.repair.chain import KnownWallet, known_wallet
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, opened_share
@@ -26,8 +27,9 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.register import Register, Vote
-from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.store.record import EpochState
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import expected_in
 from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.succession.ordering import replaced_in
@@ -38,10 +40,10 @@ from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import RETIRE
 
 
-def learn(
+def told_of(
     holder: ActingHolder, wallets: HeldWallets, address: Address, told: tuple[bytes, bytes, bytes]
-) -> None:
-    """Take in what proves a wallet up to the epoch that a message is about; to disk.
+) -> KnownWallet:
+    """What proves a wallet up to the epoch that a message is about. Nothing of it is kept.
 
     Args:
         told: chain, policy file, client list.
@@ -58,10 +60,22 @@ def learn(
         raise Refused("other-epoch", "another epoch or wallet is told of than the message's")
     if terms.wallet_id not in holder.store.wallet_ids() and wallets.has_name(terms.name):
         raise NameTaken(f"another wallet called {terms.name!r} is in this store")
-    _forget_earlier(holder, wallet.body)
-    wallet.keep(holder)
+    _overtaken(holder, wallet)
+    return wallet
+
+
+def take_in(holder: ActingHolder, wallet: KnownWallet) -> None:
+    """What proves a wallet, to disk; shares that it proves to be of no use go.
+
+    Raises:
+        Refused: `other-epoch`.
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    terms = wallet.body.terms
+    _forget(holder, terms.wallet_id, _overtaken(holder, wallet))
     known = holder.lineage(terms)
     lineage = wallet.lineage_over(known)
+    wallet.keep(holder)
     if lineage.to_bytes() != known.to_bytes():
         holder.keep_lineage(terms.wallet_id, lineage)
 
@@ -140,21 +154,43 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     return said
 
 
-def _forget_earlier(holder: ActingHolder, body: EpochBody) -> None:
-    """Shares of successors that never came to be go: another epoch is shared anew by now.
+def _overtaken(holder: ActingHolder, wallet: KnownWallet) -> list[EpochRecord]:
+    """Shares of successors that never came to be: the epoch that each would have replaced has ended
+    for another one, as this wallet's chain proves.
 
     Raises:
-        Refused: `other-epoch`: this holder's HSM has an epoch of that wallet that lived.
-        BackendError: HSM or disk; to be called again.
+        Refused: `other-epoch`: of something else that this holder has, it proves no end.
     """
-    wallet_id = body.terms.wallet_id
-    epochs, register = holder.epochs(wallet_id), holder.registers.read(wallet_id)
-    if register is None or register.epoch_hash == body.hash:
-        return
-    records = epochs.records()
-    if not records or any(record.state not in SUCCESSOR_STATES for record in records):
-        raise Refused("other-epoch", "this holder's HSM has another epoch of that wallet")
+    body = wallet.body
+    epochs, register = holder.epochs(body.terms.wallet_id), _registered(holder, body)
+    others = [each for each in epochs.records() if _replaced_by(epochs, each) != body.hash]
+    if register in (None, body.hash) and not others:
+        return []
+    proven = register in (None, body.hash, *wallet.ended)
+    if not (others and proven and all(_is_dead(epochs, each, wallet) for each in others)):
+        raise Refused("other-epoch", "this holder has another epoch of that wallet")
+    return others
+
+
+def _registered(holder: ActingHolder, body: EpochBody) -> EpochHash | None:
+    register = holder.registers.read(body.terms.wallet_id)
+    return None if register is None else register.epoch_hash
+
+
+def _replaced_by(epochs: Epochs, record: EpochRecord) -> EpochHash:
+    h = record.epoch_hash
+    return body_of(h, epochs.kept(h, EpochDocument.BODY) or b"").prev_hash
+
+
+def _is_dead(epochs: Epochs, record: EpochRecord, wallet: KnownWallet) -> bool:
+    succeeded = wallet.ended.get(_replaced_by(epochs, record), record.epoch_hash)
+    return record.state in SUCCESSOR_STATES and succeeded != record.epoch_hash
+
+
+def _forget(holder: ActingHolder, wallet_id: WalletId, records: Sequence[EpochRecord]) -> None:
+    """The register goes first: what it leaves is found by the records."""
+    if records:
+        holder.registers.destroy(wallet_id)
     for record in records:
         destroy_keys(holder, wallet_id, record)
-        epochs.drop(record.epoch_hash)
-    holder.registers.destroy(wallet_id)
+        holder.epochs(wallet_id).drop(record.epoch_hash)
