@@ -813,6 +813,81 @@ def test_a_share_that_does_not_open_is_not_confirmed(world: World, growing: Shar
     growing.confirm(3)
 
 
+def test_a_certificate_that_is_over_sets_no_register_back(world: World, growing: Sharing) -> None:
+    """Of those who hold the key since, of those who have a later epoch, and of those who left."""
+    growing.drive()
+    wallet_id = growing.replaced.terms.wallet_id
+    registers = {i: party.acting.registers for i, party in world.parties.items()}
+
+    def stays_after_confirming(places: Sequence[int]) -> None:
+        before = {i: each.read(wallet_id) for i, each in registers.items()}
+        assert [growing.confirm(k) for k in places] == [growing.arrivals[k - 1] for k in places]
+        assert {i: each.read(wallet_id) for i, each in registers.items()} == before
+
+    stays_after_confirming((1, 2, 3, 4))
+    refreshed = growing.next()
+    refreshed.drive()
+    stays_after_confirming((1, 2, 3, 4))
+    leaving = Sharing(
+        growing.new,
+        refreshed.successor,
+        (1, 2, 3, 4),
+        [refreshed.last_dones[index] for index in (1, 2, 3, 4)],
+        refreshed.retirement,
+        refreshed.attempts,
+        all_holders=world,
+        new=seated(world, growing.new.roster.followed_by(growing.world.roster.members)),
+        threshold=2,
+        told=growing.told,
+    )
+    leaving.drive()
+    assert registers[4].read(wallet_id) is None
+    stays_after_confirming((1, 2, 3, 4))
+    every_quorum_signs(leaving)
+
+
+def test_who_has_another_epoch_by_now_confirms_nothing(world: World, growing: Sharing) -> None:
+    """Whatever else its disk has forgotten, its HSM has not."""
+    growing.drive()
+    epochs = world.parties[4].acting.epochs(growing.replaced.terms.wallet_id)
+    (epochs._path(growing.successor.hash) / "done").unlink()
+    assert rule_of(lambda: growing.confirm(3)) == "other-epoch"
+
+
+def test_no_promise_and_no_vote_of_an_old_holder_goes_down(world: World, growing: Sharing) -> None:
+    """Also if its disk has lost the record by which it knows that it is one."""
+    growing.made()
+    refreshing = growing.refresh()
+    refreshing.made()
+    refreshing.adopt(1)
+    acting = world.parties[2].acting
+    wallet_id = growing.replaced.terms.wallet_id
+    register = acting.registers.read(wallet_id)
+    (acting.epochs(wallet_id)._path(growing.replaced.hash) / "record").unlink()
+    growing.confirm(1)
+    assert acting.registers.read(wallet_id) == register
+
+
+def test_a_confirmation_of_another_attempt_takes_no_promise_back(
+    world: World, growing: Sharing
+) -> None:
+    """Who comes may confirm several; its HSM remembers the newest."""
+    growing.made()
+    later = growing.again()
+    later.made()
+    assert growing.successor != later.successor
+    growing.confirm(3)
+    registers, wallet_id = world.parties[4].acting.registers, growing.replaced.terms.wallet_id
+    voted = []
+    for sharing in (later, growing):
+        sharing.confirm(3)
+        register = registers.read(wallet_id)
+        assert register is not None
+        assert register.adopted is not None
+        voted.append(register.adopted.epoch_hash)
+    assert voted == [later.successor.hash] * 2
+
+
 def test_who_comes_goes_into_no_attempt_before_it_is_decided(
     world: World, growing: Sharing
 ) -> None:

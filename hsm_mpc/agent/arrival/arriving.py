@@ -93,20 +93,38 @@ def known(holder: ActingHolder, address: Address) -> EpochBody:
 
 
 def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertificate) -> None:
-    """Its HSM votes for the epoch of which it has a share. May be repeated."""
+    """Its HSM votes for the epoch of which it waits for its share to live, unless it has said
+    something else since. May be repeated.
+
+    Raises:
+        Tampered: the share does not open.
+        BackendError: HSM or disk; to be called again.
+    """
     wallet_id, h = body.terms.wallet_id, certificate.body.hash
-    register = holder.registers.read(wallet_id)
-    if register is not None and register.epoch_hash == h:
+    epochs, register = holder.epochs(wallet_id), holder.registers.read(wallet_id)
+    record = next((each for each in epochs.records() if each.epoch_hash == h), None)
+    if record is None or record.state not in SUCCESSOR_STATES:
         return
-    if register is None or register.adopted is None or register.adopted.epoch_hash != h:
-        payload = parse_envelope(certificate.propose).payload
-        alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
-        voted = Register(body.hash, promised=alpha, adopted=Vote(alpha, h))
-        holder.registers.write(wallet_id, voted)
-    epochs = holder.epochs(wallet_id)
-    record = epochs.record(h)
+    payload = parse_envelope(certificate.propose).payload
+    alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
+    if register is not None and not _is_before(holder, body, register, alpha):
+        return
+    with opened_share(holder, certificate.body):
+        pass
+    holder.registers.write(wallet_id, Register(body.hash, alpha, adopted=Vote(alpha, h)))
     if record.state is EpochState.ACKED:
         epochs.change(replace(record, state=EpochState.ADOPTED))
+
+
+def _is_before(holder: ActingHolder, body: EpochBody, register: Register, alpha: bytes) -> bool:
+    """Whether a register has nothing that this attempt would set back: an old holder's has."""
+    if register.epoch_hash != body.hash or register.promised > alpha:
+        return False
+    try:
+        holder.at(body)
+    except Refused:
+        return True
+    return False
 
 
 def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: bytes) -> bytes:
