@@ -17,8 +17,11 @@ from hsm_mpc.agent.arrival.desk import LONGEST_WAIT
 from hsm_mpc.agent.consents import Consents, beside_resharing
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
-from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
+from hsm_mpc.app import shares
+from hsm_mpc.app.acting import Desks
 from hsm_mpc.app.consents import of
+from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.plan import Plan
@@ -891,7 +894,7 @@ def test_a_confirmation_of_another_attempt_takes_no_promise_back(
 def test_who_comes_goes_into_no_attempt_before_it_is_decided(
     world: World, growing: Sharing
 ) -> None:
-    """Its HSM has voted for the new epoch, in which it signs as whoever has adopted it (6.5.8)."""
+    """Its HSM has voted for the new epoch, in which it signs once that lives, and not before."""
     growing.made()
     for k in growing.new.parties:
         growing.confirm(k)
@@ -907,12 +910,71 @@ def test_who_comes_goes_into_no_attempt_before_it_is_decided(
     with pytest.raises(NotReady, match="not decided yet"):
         party.successions.join(asked)
     assert growing.certificate is not None
-    Round(growing.new, growing.certificate).commit(3)
-    world.restarted(4)
-    with pytest.raises(NotReady, match="not decided yet"):
-        world.parties[4].successions.join(asked)
+    for _ in range(2):
+        with pytest.raises(NotReady, match="not active"):
+            Round(growing.new, growing.certificate).commit(3)
+        world.restarted(4)
+        with pytest.raises(NotReady, match="not decided yet"):
+            world.parties[4].successions.join(asked)
     growing.drive()
     every_quorum_signs(growing)
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+def test_an_operator_discards_what_never_came_to_be(
+    world: World, growing: Sharing, confirmed: bool
+) -> None:
+    growing.made()
+    if confirmed:
+        growing.confirm(3)
+    party, wallet_id = world.parties[4], growing.replaced.terms.wallet_id
+    later = growing.again()
+    later.joined()  # v' waits
+    free = world.free_bytes()
+    assert len(keks(party)) == 2
+    shares.discarded(cast(OpenHolder, party.acting), cast(Desks, party), "treasury")
+    assert (keks(party), party.wallets.all()) == ([], ())
+    assert world.free_bytes() > free
+    assert party.acting.registers.read(wallet_id) is None
+    assert "reshare-discarded" in events(party)
+    later.again().drive()
+    assert len(keks(world.parties[4])) == 1
+
+
+@pytest.mark.parametrize("arrived", [False, True], ids=["who stays", "who came"])
+def test_no_share_of_a_wallet_that_lives_is_discarded(
+    world: World, growing: Sharing, arrived: bool
+) -> None:
+    growing.drive() if arrived else growing.made()
+    party = world.parties[4 if arrived else 2]
+    for discards in (party.arrivals.discard, party.ceremonies.discard):
+        assert rule_of(partial(discards, growing.replaced.terms.wallet_id)) == "not-prepared"
+
+
+def test_no_share_of_an_old_holder_is_discarded(world: World, growing: Sharing) -> None:
+    """Also if its disk has lost the record by which it knows that it is one."""
+    growing.made()
+    party, wallet_id = world.parties[2], growing.replaced.terms.wallet_id
+    (party.acting.epochs(wallet_id)._path(growing.replaced.hash) / "record").unlink()
+    assert rule_of(lambda: party.arrivals.discard(wallet_id)) == "not-prepared"
+
+
+def test_so_many_shares_that_never_came_to_be_are_kept_and_no_more(
+    world: World, growing: Sharing
+) -> None:
+    for _ in range(MOST_STAGED):
+        growing = growing.again()
+        growing.joined()
+        growing.dealt()
+        growing.receive(3)
+    assert len(keks(world.parties[4])) == MOST_STAGED
+    growing = growing.again()
+    growing.begin()
+    assert rule_of(lambda: growing.greet(3)) == "staged-full"
+    assert len(keks(world.parties[4])) == MOST_STAGED
+    world.parties[4].arrivals.discard(growing.replaced.terms.wallet_id)
+    growing.greet(3)
+    assert len(keks(world.parties[4])) == 1
 
 
 # RETIRE
@@ -934,7 +996,7 @@ def test_too_few_votes_or_arrivals_end_nothing(world: World, growing: Sharing) -
                 action()
             assert abort.value.culprits == ()
     assert states(world.parties[2])[0] is EpochState.ACTIVE
-    assert states(world.parties[4]) == {1: EpochState.ADOPTED}
+    assert states(world.parties[4]) == {1: EpochState.ACKED}
     growing.retirement = whole.to_bytes()
     growing.drive()
     every_quorum_signs(growing)

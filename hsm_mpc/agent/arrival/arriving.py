@@ -1,20 +1,20 @@
 """Who had no share before: what it learns of a wallet, and how its epoch comes to live (6.8.4).
 
 Its register names the epoch that is shared anew, and votes for the new one, from DONE' on; once
-that epoch may go, it names the new one.
+that epoch may go, it names the new one. Not before then is anything signed with the share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.repair.chain import KnownWallet, known_wallet
 from hsm_mpc.agent.succession import retiring
-from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, opened_share
 from hsm_mpc.agent.wallets import HeldWallets, body_of
+from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
@@ -68,11 +68,17 @@ def take_in(holder: ActingHolder, wallet: KnownWallet) -> None:
     """What proves a wallet, to disk; shares that it proves to be of no use go.
 
     Raises:
-        Refused: `other-epoch`.
+        Refused: `other-epoch`; `staged-full`: of too many attempts a share waits here.
         Tampered, BackendError: HSM or disk; to be called again.
     """
     terms = wallet.body.terms
     _forget(holder, terms.wallet_id, _overtaken(holder, wallet))
+    if len(holder.epochs(terms.wallet_id).records()) >= MOST_STAGED:
+        raise Refused(
+            "staged-full",
+            f"{MOST_STAGED} successors are staged here already; those that never come to be go "
+            f"by: hsm-mpc share discard {terms.name}",
+        )
     known = holder.lineage(terms)
     lineage = wallet.lineage_over(known)
     wallet.keep(holder)
@@ -101,9 +107,8 @@ def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertifica
         BackendError: HSM or disk; to be called again.
     """
     wallet_id, h = body.terms.wallet_id, certificate.body.hash
-    epochs, register = holder.epochs(wallet_id), holder.registers.read(wallet_id)
-    record = next((each for each in epochs.records() if each.epoch_hash == h), None)
-    if record is None or record.state not in SUCCESSOR_STATES:
+    records, register = holder.epochs(wallet_id).records(), holder.registers.read(wallet_id)
+    if not any(each.epoch_hash == h and each.state in SUCCESSOR_STATES for each in records):
         return
     payload = parse_envelope(certificate.propose).payload
     alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
@@ -112,14 +117,16 @@ def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertifica
     with opened_share(holder, certificate.body):
         pass
     holder.registers.write(wallet_id, Register(body.hash, alpha, adopted=Vote(alpha, h)))
-    if record.state is EpochState.ACKED:
-        epochs.change(replace(record, state=EpochState.ADOPTED))
 
 
 def _is_before(holder: ActingHolder, body: EpochBody, register: Register, alpha: bytes) -> bool:
     """Whether a register has nothing that this attempt would set back: an old holder's has."""
-    if register.epoch_hash != body.hash or register.promised > alpha:
-        return False
+    is_older = register.epoch_hash == body.hash and register.promised <= alpha
+    return is_older and _had_none(holder, body)
+
+
+def _had_none(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether this holder is none of those of an epoch."""
     try:
         holder.at(body)
     except Refused:
@@ -170,6 +177,32 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     if said is None:
         raise Tampered("the own confirmation of an active epoch is missing")
     return said
+
+
+def is_awaited(holder: ActingHolder, wallet_id: WalletId) -> bool:
+    """Whether this holder has shares by resharings, and none of the epochs that they replace."""
+    epochs = holder.epochs(wallet_id)
+    records = epochs.records()
+    return bool(records) and all(_is_arriving(holder, epochs, each) for each in records)
+
+
+def _is_arriving(holder: ActingHolder, epochs: Epochs, record: EpochRecord) -> bool:
+    if record.state not in (EpochState.STAGED, EpochState.ACKED):
+        return False
+    replaced = epochs.kept(_replaced_by(epochs, record), EpochDocument.BODY)
+    return replaced is not None and _had_none(holder, EpochBody.from_bytes(replaced))
+
+
+def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """No share is left that came by a resharing and waits for the end of the epoch before.
+
+    Raises:
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    records = holder.epochs(wallet_id).records()
+    hashes: list[Json] = [each.epoch_hash.hex() for each in records]
+    holder.audit("reshare-discarded", {"wallet_id": wallet_id.hex(), "epoch_hashes": hashes})
+    _forget(holder, wallet_id, records)
 
 
 def _overtaken(holder: ActingHolder, wallet: KnownWallet) -> list[EpochRecord]:

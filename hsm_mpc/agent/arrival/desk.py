@@ -96,8 +96,8 @@ class Arrivals:
         """ASK → the own HELLO'; a repeat is answered with the same bytes.
 
         Raises:
-            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; or as
-                `resharing.require_possible`, or `consent`.
+            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; `staged-full`; or
+                as `resharing.require_possible`, or `consent`.
         """
         with self._asked(source, told) as asked:
             body, ask = asked.body, asked.ask
@@ -137,7 +137,7 @@ class Arrivals:
                 self._drop(wallet_id)
 
     def confirm(self, source: bytes) -> bytes:
-        """CERT → the own DONE'. Who has nothing else of the wallet signs in the new epoch, too."""
+        """CERT → the own DONE'. Whoever has nothing else of the wallet does not sign yet."""
         with self._replaced(source) as body:
             said, certificate = receiving.confirm(self._holder, body, source)
             if not self._is_held(body.terms.wallet_id, body.hash):
@@ -159,6 +159,24 @@ class Arrivals:
             said = arriving.arrive(self._holder, body, source, certificate)
             self._wallets.forget(body.terms.wallet_id)
             return said
+
+    def is_awaited(self, wallet_id: WalletId) -> bool:
+        """Whether this holder has shares by resharings, and none of the epochs before them."""
+        with self._successions.alone():
+            return arriving.is_awaited(self._holder, wallet_id)
+
+    def discard(self, wallet_id: WalletId) -> None:
+        """No share is left of resharings that never came to be, as the operator says.
+
+        Raises:
+            Refused: `not-prepared`: this holder has other shares of that wallet.
+        """
+        with self._successions.alone():
+            if not arriving.is_awaited(self._holder, wallet_id):
+                raise Refused("not-prepared", "no resharing is waited for: it is not discarded")
+            self._drop(wallet_id)
+            arriving.discard(self._holder, wallet_id)
+            self._wallets.forget(wallet_id)
 
     def expire(self) -> None:
         """Wipe every v' whose dealings did not come in time."""
