@@ -1126,6 +1126,21 @@ def test_copies_of_everything_on_disk_are_noise_after_it(world: World, growing: 
 # What an attempt carries on
 
 
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+def test_no_room_is_made_by_a_share_that_others_count_on(
+    world: World, growing: Sharing, confirmed: bool
+) -> None:
+    """Step 6.5.10: the transcript does not make it again, as it would that of a refresh."""
+    growing.made()
+    if confirmed:
+        growing.confirm(1)
+    refreshing = growing.refresh((1, 2))
+    for _ in range(MOST_STAGED):
+        refreshing.made()
+    successors = {each.body.hash for each in world.parties[2].wallets.all() if each.body.epoch}
+    assert (growing.successor.hash in successors) == confirmed
+
+
 def test_a_refresh_carries_on_a_resharing_that_was_adopted(world: World, growing: Sharing) -> None:
     """Step 6.5.2: nothing new is made, and no new holder is greeted."""
     growing.made()
