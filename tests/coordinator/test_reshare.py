@@ -116,6 +116,20 @@ def test_holders_leave_and_come(five: Office) -> None:
         every_quorum_signs(five, refreshed)
 
 
+def test_new_holders_alone_tell_a_coordinator_that_has_lost_everything(
+    five: Office, tmp_path: Path
+) -> None:
+    """Certificates and all DONEs from the first epoch on."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    shared = five.client.reshare("treasury", 2, ("h4", "h5"))
+    with Office.opened(five.world, tmp_path / "second") as second:
+        for index in (1, 2, 3):
+            second.links[index].down = True
+        second.recovery.from_all()
+        assert second.client.show("treasury").body == shared.body
+        assert signed_in(second, shared, (4, 5)) == shared.body.hash
+
+
 def test_a_roster_that_a_repair_has_amended_is_shared_anew(
     five: Office, replace_hsm: Replace
 ) -> None:

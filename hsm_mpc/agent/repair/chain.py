@@ -22,7 +22,7 @@ from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
 
@@ -78,6 +78,7 @@ class KnownWallet:
         for body, certificate in zip(self.bodies, certificates, strict=True):
             yield body.hash, EpochDocument.BODY, body.to_bytes()
             yield body.hash, EpochDocument.CERTIFICATE, certificate
+        yield self.bodies[0].hash, EpochDocument.DONES, bundle(self.chain.dones)
         for body, succession in zip(self.bodies, self.chain.successions, strict=False):
             if succession.retirement:
                 yield body.hash, EpochDocument.RETIREMENT, succession.retirement
