@@ -13,9 +13,11 @@ from hsm_mpc.errors import BadInput, QuorumUnreachable
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.wire.calls import HolderMethod
 from tests.agent.making import keks
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
+from tests.coordinator.test_destruction import failing_at
 from tests.coordinator.test_refresh import signed_in, waiting_for
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
 
@@ -128,6 +130,22 @@ def test_new_holders_alone_tell_a_coordinator_that_has_lost_everything(
         second.recovery.from_all()
         assert second.client.show("treasury").body == shared.body
         assert signed_in(second, shared, (4, 5)) == shared.body.hash
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["arrived", "confirmed"])
+def test_a_new_holder_that_has_lost_its_disk_is_repaired(five: Office, arrived: bool) -> None:
+    """Of the epoch before it has nothing to say: it had no share of it."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    if not arrived:
+        five.links[4].tamper = failing_at(HolderMethod.ARRIVE)
+    shared = five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    five.links[4].tamper = None
+    party, wallet_id = five.world.parties[4], shared.body.terms.wallet_id
+    party.acting.epochs(wallet_id).blob_path(shared.body.hash).unlink()
+    party.wallets.forget(wallet_id)
+    repaired = five.client.repair("treasury", 4)
+    every_quorum_signs(five, repaired)
+    assert len(keks(party)) == 1
 
 
 def test_a_roster_that_a_repair_has_amended_is_shared_anew(
