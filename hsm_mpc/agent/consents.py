@@ -15,9 +15,11 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Consent, Plan, Planned, consent_message
 from hsm_mpc.certificates.proposal import Proposal
-from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.certificates.resharing import ReshareOrder
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
+from hsm_mpc.wire.envelope import bundle, unbundled
 
 MOST_PLANS: Final = 16
 """That wait at once: people read them."""
@@ -37,7 +39,9 @@ class Waiting:
     digest: bytes
     asked: Planned
     named: bytes
-    """The policy file of a wallet to be made; else the body of the epoch that it is about."""
+    """The policy file of a wallet to be made; else the body of the epoch that it is about, of a
+    resharing `beside_resharing`.
+    """
     consented: bool
 
     @property
@@ -45,7 +49,20 @@ class Waiting:
         """The name of the wallet that it is about."""
         if isinstance(self.asked, Proposal):
             return self.asked.name
-        return EpochBody.from_bytes(self.named).terms.name
+        return _epoch_in(self.asked, self.named).terms.name
+
+
+def beside_resharing(body: EpochBody, in_force: Roster) -> bytes:
+    """What people read beside the plan of a resharing: whoever comes has nothing of the wallet."""
+    return bundle([body.to_bytes(), in_force.to_bytes()])
+
+
+def shared_anew(named: bytes) -> tuple[EpochBody, Roster]:
+    """Inverse of `beside_resharing`. Raises: BadInput."""
+    parts = unbundled(named)
+    if len(parts) != 2:
+        raise BadEncoding("what is kept beside a resharing: epoch and roster are wanted")
+    return EpochBody.from_bytes(parts[0]), Roster.from_bytes(parts[1])
 
 
 def takes_part(check: Callable[[], None]) -> bool:
@@ -234,10 +251,19 @@ def _check_named(asked: Planned, named: bytes) -> None:
     if isinstance(asked, Proposal):
         fits = hashlib.sha256(named).digest() == asked.policy_hash
     else:
-        body = EpochBody.from_bytes(named)
+        body = _epoch_in(asked, named)
         fits = (body.terms.wallet_id, body.hash) == (asked.wallet_id, asked.epoch_hash)
+    if isinstance(asked, ReshareOrder):
+        fits = fits and shared_anew(named)[1].hash == asked.resharing.roster.predecessor
     if not fits:
         raise Tampered("what is kept beside a plan is not what it names")
+
+
+def _epoch_in(asked: Planned, named: bytes) -> EpochBody:
+    """The one that a plan about an epoch is about. Raises: BadInput."""
+    if isinstance(asked, ReshareOrder):
+        return shared_anew(named)[0]
+    return EpochBody.from_bytes(named)
 
 
 def _line(waiting: Waiting) -> dict[str, Json]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from hsm_mpc.agent.admin import AdminMethod
-from hsm_mpc.agent.consents import Consents, Waiting
+from hsm_mpc.agent.consents import Consents, Waiting, shared_anew
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.moments import moment
 from hsm_mpc.app.shares import at_rest
@@ -262,9 +262,7 @@ def _shown(each: Waiting, consents: Consents) -> ShownPlan:
         deadline=moment(asked.deadline),
         consented=each.consented,
         create=_wallet(asked, each.named) if isinstance(asked, Proposal) else None,
-        reshare=_resharing(asked, each.named, consents)
-        if isinstance(asked, ReshareOrder)
-        else None,
+        reshare=_resharing(asked, each.named) if isinstance(asked, ReshareOrder) else None,
         destroy=_end(asked, each.named) if isinstance(asked, Destroy) else None,
         repair=_repair(asked, each.named, consents) if isinstance(asked, RepairOrder) else None,
         order=_order(asked, each.named, consents) if isinstance(asked, Order) else None,
@@ -311,9 +309,9 @@ def _holders(roster: Roster) -> tuple[PlannedHolder, ...]:
     )
 
 
-def _resharing(order: ReshareOrder, encoded: bytes, consents: Consents) -> PlannedResharing:
-    body, resharing = EpochBody.from_bytes(encoded), order.resharing
-    names = (member.name for member in consents.roster_of(body).members)
+def _resharing(order: ReshareOrder, named: bytes) -> PlannedResharing:
+    (body, in_force), resharing = shared_anew(named), order.resharing
+    names = (member.name for member in in_force.members)
     return PlannedResharing(
         scheme=body.terms.scheme.name.lower(),
         epoch=body.epoch,

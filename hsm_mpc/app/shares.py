@@ -181,9 +181,11 @@ def of(holder: OpenHolder) -> Shares:
 
 
 def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
-    """Remove what an unfinished `create` left, and destroy its wrapping key (step 2.6.8).
+    """Remove what an unfinished `create` left, and destroy its wrapping key (step 2.6.8); or what
+    this holder was dealt by resharings of which it has not heard the end (6.8.4).
 
-    Nothing of worth can go: a share that is prepared only belongs to a key that nobody was shown.
+    A share that is prepared only belongs to a key that nobody was shown. Of the others only the
+    operator knows whether they came to be.
 
     Raises:
         Refused: `not-prepared`, or `unknown-wallet`.
@@ -227,7 +229,10 @@ def at_rest(
 def discarded(holder: OpenHolder, desks: Desks, wallet: str) -> Discarded:
     """As `discard`, at a holder that is at work. `wallet` is a name, or an id in hex."""
     wallet_id = _wallet_id(holder, desks, wallet)
-    desks.ceremonies.discard(wallet_id)
+    if desks.arrivals.is_awaited(wallet_id):
+        desks.arrivals.discard(wallet_id)
+    else:
+        desks.ceremonies.discard(wallet_id)
     return Discarded(wallet, wallet_id.hex())
 
 

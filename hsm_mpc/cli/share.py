@@ -47,7 +47,7 @@ def discard(
     context: typer.Context,
     wallet: Annotated[str, typer.Argument(help="The wallet's name, or its id in hex.")],
 ) -> None:
-    """Remove what an unfinished `wallet create` left here, and destroy its wrapping key."""
+    """Remove what a `create` or `reshare` that came to nothing left here, and destroy its keys."""
     from hsm_mpc.app import holder, shares
 
     output: Output = context.obj

@@ -2,7 +2,8 @@
 
     plans/<SHA-256(PLAN) hex>/plan       PLAN
                               named      what it names: the policy file of a wallet to be made, else
-                                         the body of the epoch that it is about
+                                         the body of the epoch that it is about, of a
+                                         resharing with the roster in force
                               consent    once he has agreed
                               declined   empty, once he has declined
 

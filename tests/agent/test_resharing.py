@@ -14,10 +14,14 @@ import pytest
 
 from hsm_mpc.agent.arrival import desk
 from hsm_mpc.agent.arrival.desk import LONGEST_WAIT
-from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.consents import Consents, beside_resharing
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
-from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
+from hsm_mpc.app import shares
+from hsm_mpc.app.acting import Desks
+from hsm_mpc.app.consents import of
+from hsm_mpc.app.holder import OpenHolder
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
 from hsm_mpc.certificates.clients import ClientList
@@ -41,12 +45,13 @@ from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.newcomers import NewHello
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.copies import opener, require_closed
 from tests.agent.destroying import destroy_of, said
 from tests.agent.making import Making, events, keks, lines
+from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
 from tests.agent.resharing import Sharing, making_among, seated, told_after
 from tests.agent.rounds import Round
@@ -329,6 +334,20 @@ def test_of_a_wallet_that_was_not_told_of_nothing_is_known(growing: Sharing) -> 
         assert rule_of(asks) == "unknown-wallet"
 
 
+def test_whoever_is_asked_alone_keeps_nothing(world: World, growing: Sharing) -> None:
+    """What is told may be anybody's wallet, and takes no name."""
+    growing.begin()
+    message = growing.said(ASK, growing.ask().to_bytes())
+    party = growing.new.parties[3]
+    assert party.arrivals.consider(message, growing.told)
+    unsigned = message[:-1] + bytes([message[-1] ^ 1])
+    for asks in (party.arrivals.consider, party.arrivals.hello):
+        with pytest.raises(InvalidSignature):
+            asks(unsigned, growing.told)
+    assert party.acting.store.wallet_ids() == ()
+    assert not party.wallets.has_name("treasury")
+
+
 def test_two_wallets_of_one_name_are_not_in_one_store(world: World) -> None:
     making_among(world, ("h3", "h4", "h5")).active()
     sharing = shared(world, ("h1", "h2"), 2, ("h1", "h2", "h4"), 2)
@@ -351,17 +370,36 @@ def test_no_operator_is_passed_over(world: World, growing: Sharing) -> None:
     old, new = world.parties[3].successions, world.parties[4].arrivals
     assert not old.consider(message)
     assert not new.consider(message, growing.told)
+    assert world.parties[4].acting.store.wallet_ids() == ()
     assert rule_of(lambda: growing.join(2)) == "consent"
     assert rule_of(lambda: growing.greet(3)) == "consent"
     assert rule_of(lambda: growing.greet(2)) == "consent"  # holder 3 as a new one
     assert keks(world.parties[4]) == []
+    assert world.parties[4].acting.store.wallet_ids() == ()
     for index in (3, 4):
+        (shown,) = of(world.parties[index].ceremonies.consents).plans
+        assert shown.reshare is not None
+        assert (shown.wallet, shown.reshare.before) == ("treasury", "any 2 of h2, h3, h5")
         waiting = world.parties[index].ceremonies.consents.waiting()
         assert [each.digest for each in waiting] == [plan.digest]
         world.parties[index].ceremonies.consents.agree(plan.digest)
     assert old.consider(message)
     growing.drive()
     every_quorum_signs(growing)
+
+
+def test_what_is_read_beside_a_plan_is_what_it_names(growing: Sharing) -> None:
+    body, roster = growing.replaced, growing.world.roster
+    plan, consents = Plan.of(growing.order), Consents(growing.world.parties[1].acting)
+    for wrong in (
+        body.to_bytes(),
+        bundle([body.to_bytes()]),
+        beside_resharing(body, growing.new.roster),
+    ):
+        assert rule_of(partial(consents.require, plan, wrong)) == "consent"
+        assert consents.waiting() == []
+    assert rule_of(lambda: consents.require(plan, beside_resharing(body, roster))) == "consent"
+    assert [each.digest for each in consents.waiting()] == [plan.digest]
 
 
 def test_a_consent_is_for_this_plan_only(world: World, growing: Sharing) -> None:
@@ -396,11 +434,11 @@ def test_outside_of_a_lab_every_operator_is_asked(growing: Sharing, part: str) -
     party = growing.world.parties[1] if part == "old" else growing.new.parties[3]
     roster = replace(party.acting.roster, lab=False)
     holder = replace(party.acting, roster=roster)
-    order, body = growing.order, growing.replaced
+    order, body, in_force = growing.order, growing.replaced, growing.world.roster
     with pytest.raises(Refused) as refusal:
-        resharing.require_consent(holder, Consents(holder), order, body)
+        resharing.require_consent(holder, Consents(holder), order, body, in_force)
     assert refusal.value.rule == "consent"
-    resharing.require_consent(party.acting, Consents(party.acting), order, body)
+    resharing.require_consent(party.acting, Consents(party.acting), order, body, in_force)
 
 
 def test_a_plan_of_another_epoch_or_wallet_is_none(growing: Sharing) -> None:
@@ -809,10 +847,85 @@ def test_a_share_that_does_not_open_is_not_confirmed(world: World, growing: Shar
     growing.confirm(3)
 
 
+def test_a_certificate_that_is_over_sets_no_register_back(world: World, growing: Sharing) -> None:
+    """Of those who hold the key since, of those who have a later epoch, and of those who left."""
+    growing.drive()
+    wallet_id = growing.replaced.terms.wallet_id
+    registers = {i: party.acting.registers for i, party in world.parties.items()}
+
+    def stays_after_confirming(places: Sequence[int]) -> None:
+        before = {i: each.read(wallet_id) for i, each in registers.items()}
+        assert [growing.confirm(k) for k in places] == [growing.arrivals[k - 1] for k in places]
+        assert {i: each.read(wallet_id) for i, each in registers.items()} == before
+
+    stays_after_confirming((1, 2, 3, 4))
+    refreshed = growing.next()
+    refreshed.drive()
+    stays_after_confirming((1, 2, 3, 4))
+    leaving = Sharing(
+        growing.new,
+        refreshed.successor,
+        (1, 2, 3, 4),
+        [refreshed.last_dones[index] for index in (1, 2, 3, 4)],
+        refreshed.retirement,
+        refreshed.attempts,
+        all_holders=world,
+        new=seated(world, growing.new.roster.followed_by(growing.world.roster.members)),
+        threshold=2,
+        told=growing.told,
+    )
+    leaving.drive()
+    assert registers[4].read(wallet_id) is None
+    stays_after_confirming((1, 2, 3, 4))
+    every_quorum_signs(leaving)
+
+
+def test_who_has_another_epoch_by_now_confirms_nothing(world: World, growing: Sharing) -> None:
+    """Whatever else its disk has forgotten, its HSM has not."""
+    growing.drive()
+    epochs = world.parties[4].acting.epochs(growing.replaced.terms.wallet_id)
+    (epochs._path(growing.successor.hash) / "done").unlink()
+    assert rule_of(lambda: growing.confirm(3)) == "other-epoch"
+
+
+def test_no_promise_and_no_vote_of_an_old_holder_goes_down(world: World, growing: Sharing) -> None:
+    """Also if its disk has lost the record by which it knows that it is one."""
+    growing.made()
+    refreshing = growing.refresh()
+    refreshing.made()
+    refreshing.adopt(1)
+    acting = world.parties[2].acting
+    wallet_id = growing.replaced.terms.wallet_id
+    register = acting.registers.read(wallet_id)
+    (acting.epochs(wallet_id)._path(growing.replaced.hash) / "record").unlink()
+    growing.confirm(1)
+    assert acting.registers.read(wallet_id) == register
+
+
+def test_a_confirmation_of_another_attempt_takes_no_promise_back(
+    world: World, growing: Sharing
+) -> None:
+    """Who comes may confirm several; its HSM remembers the newest."""
+    growing.made()
+    later = growing.again()
+    later.made()
+    assert growing.successor != later.successor
+    growing.confirm(3)
+    registers, wallet_id = world.parties[4].acting.registers, growing.replaced.terms.wallet_id
+    voted = []
+    for sharing in (later, growing):
+        sharing.confirm(3)
+        register = registers.read(wallet_id)
+        assert register is not None
+        assert register.adopted is not None
+        voted.append(register.adopted.epoch_hash)
+    assert voted == [later.successor.hash] * 2
+
+
 def test_who_comes_goes_into_no_attempt_before_it_is_decided(
     world: World, growing: Sharing
 ) -> None:
-    """Its HSM has voted for the new epoch, in which it signs as whoever has adopted it (6.5.8)."""
+    """Its HSM has voted for the new epoch, in which it signs once that lives, and not before."""
     growing.made()
     for k in growing.new.parties:
         growing.confirm(k)
@@ -828,12 +941,71 @@ def test_who_comes_goes_into_no_attempt_before_it_is_decided(
     with pytest.raises(NotReady, match="not decided yet"):
         party.successions.join(asked)
     assert growing.certificate is not None
-    Round(growing.new, growing.certificate).commit(3)
-    world.restarted(4)
-    with pytest.raises(NotReady, match="not decided yet"):
-        world.parties[4].successions.join(asked)
+    for _ in range(2):
+        with pytest.raises(NotReady, match="not active"):
+            Round(growing.new, growing.certificate).commit(3)
+        world.restarted(4)
+        with pytest.raises(NotReady, match="not decided yet"):
+            world.parties[4].successions.join(asked)
     growing.drive()
     every_quorum_signs(growing)
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+def test_an_operator_discards_what_never_came_to_be(
+    world: World, growing: Sharing, confirmed: bool
+) -> None:
+    growing.made()
+    if confirmed:
+        growing.confirm(3)
+    party, wallet_id = world.parties[4], growing.replaced.terms.wallet_id
+    later = growing.again()
+    later.joined()  # v' waits
+    free = world.free_bytes()
+    assert len(keks(party)) == 2
+    shares.discarded(cast(OpenHolder, party.acting), cast(Desks, party), "treasury")
+    assert (keks(party), party.wallets.all()) == ([], ())
+    assert world.free_bytes() > free
+    assert party.acting.registers.read(wallet_id) is None
+    assert "reshare-discarded" in events(party)
+    later.again().drive()
+    assert len(keks(world.parties[4])) == 1
+
+
+@pytest.mark.parametrize("arrived", [False, True], ids=["who stays", "who came"])
+def test_no_share_of_a_wallet_that_lives_is_discarded(
+    world: World, growing: Sharing, arrived: bool
+) -> None:
+    growing.drive() if arrived else growing.made()
+    party = world.parties[4 if arrived else 2]
+    for discards in (party.arrivals.discard, party.ceremonies.discard):
+        assert rule_of(partial(discards, growing.replaced.terms.wallet_id)) == "not-prepared"
+
+
+def test_no_share_of_an_old_holder_is_discarded(world: World, growing: Sharing) -> None:
+    """Also if its disk has lost the record by which it knows that it is one."""
+    growing.made()
+    party, wallet_id = world.parties[2], growing.replaced.terms.wallet_id
+    (party.acting.epochs(wallet_id)._path(growing.replaced.hash) / "record").unlink()
+    assert rule_of(lambda: party.arrivals.discard(wallet_id)) == "not-prepared"
+
+
+def test_so_many_shares_that_never_came_to_be_are_kept_and_no_more(
+    world: World, growing: Sharing
+) -> None:
+    for _ in range(MOST_STAGED):
+        growing = growing.again()
+        growing.joined()
+        growing.dealt()
+        growing.receive(3)
+    assert len(keks(world.parties[4])) == MOST_STAGED
+    growing = growing.again()
+    growing.begin()
+    assert rule_of(lambda: growing.greet(3)) == "staged-full"
+    assert len(keks(world.parties[4])) == MOST_STAGED
+    world.parties[4].arrivals.discard(growing.replaced.terms.wallet_id)
+    growing.greet(3)
+    assert len(keks(world.parties[4])) == 1
 
 
 # RETIRE
@@ -855,7 +1027,7 @@ def test_too_few_votes_or_arrivals_end_nothing(world: World, growing: Sharing) -
                 action()
             assert abort.value.culprits == ()
     assert states(world.parties[2])[0] is EpochState.ACTIVE
-    assert states(world.parties[4]) == {1: EpochState.ADOPTED}
+    assert states(world.parties[4]) == {1: EpochState.ACKED}
     growing.retirement = whole.to_bytes()
     growing.drive()
     every_quorum_signs(growing)
@@ -1012,6 +1184,21 @@ def test_copies_of_everything_on_disk_are_noise_after_it(world: World, growing: 
 # What an attempt carries on
 
 
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+def test_no_room_is_made_by_a_share_that_others_count_on(
+    world: World, growing: Sharing, confirmed: bool
+) -> None:
+    """Step 6.5.10: the transcript does not make it again, as it would that of a refresh."""
+    growing.made()
+    if confirmed:
+        growing.confirm(1)
+    refreshing = growing.refresh((1, 2))
+    for _ in range(MOST_STAGED):
+        refreshing.made()
+    successors = {each.body.hash for each in world.parties[2].wallets.all() if each.body.epoch}
+    assert (growing.successor.hash in successors) == confirmed
+
+
 def test_a_refresh_carries_on_a_resharing_that_was_adopted(world: World, growing: Sharing) -> None:
     """Step 6.5.2: nothing new is made, and no new holder is greeted."""
     growing.made()
@@ -1052,11 +1239,14 @@ def test_a_resharing_carries_on_a_refresh_that_was_adopted(world: World, growing
     assert [states(world.parties[index]) for index in (2, 3, 5)] == [{1: EpochState.ACTIVE}] * 3
 
 
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
 def test_a_refresh_takes_the_place_of_a_resharing_that_nobody_has_adopted(
-    world: World, growing: Sharing
+    world: World, growing: Sharing, confirmed: bool
 ) -> None:
     growing.made()
     growing.arrivals = growing.new_acks  # nobody looks at them
+    if confirmed:
+        growing.confirm(3)
     refreshing = growing.refresh()
     refreshing.drive()
     for index in (2, 3, 5):
@@ -1064,29 +1254,65 @@ def test_a_refresh_takes_the_place_of_a_resharing_that_nobody_has_adopted(
         assert len(keks(world.parties[index])) == 1
     assert rule_of(lambda: growing.adopt(1)) == "other-epoch"
     assert len(keks(world.parties[4])) == 1  # it hears of nothing until it is asked again
+    later = after_refresh(growing, refreshing, refreshing.retirement)
+    later.drive()
+    every_quorum_signs(later)
+    assert len(keks(world.parties[4])) == 1
+
+
+def after_refresh(growing: Sharing, refreshing: Refreshing, retirement: bytes) -> Sharing:
+    """The same holders as new ones of the epoch that a refresh has made."""
+    assert refreshing.certificate is not None
     later = Sharing(
         growing.world,
         refreshing.successor,
         growing.members,
-        [refreshing.last_dones[index] for index in (1, 2, 3)],
-        refreshing.retirement,
+        [refreshing.last_dones.get(index, b"") for index in growing.members],
+        retirement,
         refreshing.attempts,
-        all_holders=world,
+        all_holders=growing.all_holders,
         new=growing.new,
         threshold=3,
         told=growing.told,
     )
-    assert refreshing.certificate is not None
-    shown = ShownSuccession(
-        refreshing.certificate.to_bytes(),
-        tuple(refreshing.last_dones.values()),
-        refreshing.retirement,
-        (),
-    )
+    dones = tuple(refreshing.last_dones.values())
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), dones, retirement, ())
     later.told = told_after(later, [shown], later.replaced)
-    later.drive()
-    every_quorum_signs(later)
-    assert len(keks(world.parties[4])) == 1
+    return later
+
+
+@pytest.mark.parametrize("confirmed", [False, True], ids=["acknowledged", "confirmed"])
+@pytest.mark.parametrize("told", ["earlier", "rival"])
+def test_a_share_stays_until_the_end_of_its_attempt_is_proven(
+    world: World, growing: Sharing, told: str, confirmed: bool
+) -> None:
+    """Neither by a chain that ends before, nor by one with a rival that nobody has adopted."""
+    refreshing = growing.refresh()
+    if told == "earlier":
+        refreshing.drive()
+        sharing = after_refresh(growing, refreshing, refreshing.retirement)
+        other = growing.again()
+    else:
+        refreshing.made()
+        sharing = replace(growing, attempts=refreshing.attempts)
+        other = after_refresh(growing, refreshing, b"")
+    sharing.made()
+    if confirmed:
+        sharing.retired_by(sharing.members)
+        for index in sharing.members:
+            sharing.retire(index)
+    other.attempts = sharing.attempts
+    other.begin()
+    message = other.said(ASK, other.ask().to_bytes())
+    arrivals, key = world.parties[4].arrivals, keks(world.parties[4])
+    for asks in (arrivals.consider, arrivals.hello):
+        assert rule_of(partial(asks, message, other.told)) == "other-epoch"
+    assert keks(world.parties[4]) == key
+    assert len(key) == 1
+    if confirmed:
+        for k in sharing.coming:
+            sharing.arrive(k)
+        every_quorum_signs(sharing)
 
 
 def test_who_has_left_comes_back(world: World) -> None:

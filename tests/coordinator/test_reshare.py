@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -192,6 +193,36 @@ def test_holders_leave_and_come(five: Office) -> None:
             assert len(keks(party)) == (f"h{index}" in names)
         refreshed = five.client.refresh("treasury", [])
         every_quorum_signs(five, refreshed)
+
+
+def test_new_holders_alone_tell_a_coordinator_that_has_lost_everything(
+    five: Office, tmp_path: Path
+) -> None:
+    """Certificates and all DONEs from the first epoch on."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    shared = five.client.reshare("treasury", 2, ("h4", "h5"))
+    with Office.opened(five.world, tmp_path / "second") as second:
+        for index in (1, 2, 3):
+            second.links[index].down = True
+        second.recovery.from_all()
+        assert second.client.show("treasury").body == shared.body
+        assert signed_in(second, shared, (4, 5)) == shared.body.hash
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["arrived", "confirmed"])
+def test_a_new_holder_that_has_lost_its_disk_is_repaired(five: Office, arrived: bool) -> None:
+    """Of the epoch before it has nothing to say: it had no share of it."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    if not arrived:
+        five.links[4].tamper = failing_at(HolderMethod.ARRIVE)
+    shared = five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    five.links[4].tamper = None
+    party, wallet_id = five.world.parties[4], shared.body.terms.wallet_id
+    party.acting.epochs(wallet_id).blob_path(shared.body.hash).unlink()
+    party.wallets.forget(wallet_id)
+    repaired = five.client.repair("treasury", 4)
+    every_quorum_signs(five, repaired)
+    assert len(keks(party)) == 1
 
 
 def test_a_roster_that_a_repair_has_amended_is_shared_anew(
@@ -618,7 +649,10 @@ def test_without_consent_nothing_of_a_holder_is_obtained(some: Office) -> None:
 def forgetful(office: Office) -> Iterator[Office]:
     """The same coordinator, with an empty registry."""
     office.world.now[0] += 10
-    with Office.opened(office.world, office.folder / "new") as fresh:
+    folder = office.folder / "new"
+    folder.mkdir()
+    shutil.copy(office.folder / "client.wallets", folder)
+    with Office.opened(office.world, folder) as fresh:
         yield fresh
 
 

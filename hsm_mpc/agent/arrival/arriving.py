@@ -1,19 +1,20 @@
 """Who had no share before: what it learns of a wallet, and how its epoch comes to live (6.8.4).
 
 Its register names the epoch that is shared anew, and votes for the new one, from DONE' on; once
-that epoch may go, it names the new one.
+that epoch may go, it names the new one. Not before then is anything signed with the share.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.repair.chain import known_wallet
+from hsm_mpc.agent.repair.chain import KnownWallet, known_wallet
 from hsm_mpc.agent.succession import retiring
-from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
+from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_all_but, destroy_keys
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, opened_share
 from hsm_mpc.agent.wallets import HeldWallets, body_of
+from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
@@ -26,8 +27,9 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.register import Register, Vote
-from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.store.record import EpochState
+from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import expected_in
 from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.succession.ordering import replaced_in
@@ -38,10 +40,10 @@ from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import RETIRE
 
 
-def learn(
+def told_of(
     holder: ActingHolder, wallets: HeldWallets, address: Address, told: tuple[bytes, bytes, bytes]
-) -> None:
-    """Take in what proves a wallet up to the epoch that a message is about; to disk.
+) -> KnownWallet:
+    """What proves a wallet up to the epoch that a message is about. Nothing of it is kept.
 
     Args:
         told: chain, policy file, client list.
@@ -58,10 +60,28 @@ def learn(
         raise Refused("other-epoch", "another epoch or wallet is told of than the message's")
     if terms.wallet_id not in holder.store.wallet_ids() and wallets.has_name(terms.name):
         raise NameTaken(f"another wallet called {terms.name!r} is in this store")
-    _forget_earlier(holder, wallet.body)
-    wallet.keep(holder)
+    _overtaken(holder, wallet)
+    return wallet
+
+
+def take_in(holder: ActingHolder, wallet: KnownWallet) -> None:
+    """What proves a wallet, to disk; shares that it proves to be of no use go.
+
+    Raises:
+        Refused: `other-epoch`; `staged-full`: of too many attempts a share waits here.
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    terms = wallet.body.terms
+    _forget(holder, terms.wallet_id, _overtaken(holder, wallet))
+    if len(holder.epochs(terms.wallet_id).records()) >= MOST_STAGED:
+        raise Refused(
+            "staged-full",
+            f"{MOST_STAGED} successors are staged here already; those that never come to be go "
+            f"by: hsm-mpc share discard {terms.name}",
+        )
     known = holder.lineage(terms)
     lineage = wallet.lineage_over(known)
+    wallet.keep(holder)
     if lineage.to_bytes() != known.to_bytes():
         holder.keep_lineage(terms.wallet_id, lineage)
 
@@ -79,20 +99,39 @@ def known(holder: ActingHolder, address: Address) -> EpochBody:
 
 
 def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertificate) -> None:
-    """Its HSM votes for the epoch of which it has a share. May be repeated."""
+    """Its HSM votes for the epoch of which it waits for its share to live, unless it has said
+    something else since. May be repeated.
+
+    Raises:
+        Tampered: the share does not open.
+        BackendError: HSM or disk; to be called again.
+    """
     wallet_id, h = body.terms.wallet_id, certificate.body.hash
-    register = holder.registers.read(wallet_id)
-    if register is not None and register.epoch_hash == h:
+    records, register = holder.epochs(wallet_id).records(), holder.registers.read(wallet_id)
+    if not any(each.epoch_hash == h and each.state in SUCCESSOR_STATES for each in records):
         return
-    if register is None or register.adopted is None or register.adopted.epoch_hash != h:
-        payload = parse_envelope(certificate.propose).payload
-        alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
-        voted = Register(body.hash, promised=alpha, adopted=Vote(alpha, h))
-        holder.registers.write(wallet_id, voted)
-    epochs = holder.epochs(wallet_id)
-    record = epochs.record(h)
-    if record.state is EpochState.ACKED:
-        epochs.change(replace(record, state=EpochState.ADOPTED))
+    payload = parse_envelope(certificate.propose).payload
+    alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
+    if register is not None and not _is_before(holder, body, register, alpha):
+        return
+    with opened_share(holder, certificate.body):
+        pass
+    holder.registers.write(wallet_id, Register(body.hash, alpha, adopted=Vote(alpha, h)))
+
+
+def _is_before(holder: ActingHolder, body: EpochBody, register: Register, alpha: bytes) -> bool:
+    """Whether a register has nothing that this attempt would set back: an old holder's has."""
+    is_older = register.epoch_hash == body.hash and register.promised <= alpha
+    return is_older and _had_none(holder, body)
+
+
+def _had_none(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether this holder is none of those of an epoch."""
+    try:
+        holder.at(body)
+    except Refused:
+        return True
+    return False
 
 
 def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: bytes) -> bytes:
@@ -140,21 +179,69 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     return said
 
 
-def _forget_earlier(holder: ActingHolder, body: EpochBody) -> None:
-    """Shares of successors that never came to be go: another epoch is shared anew by now.
+def is_awaited(holder: ActingHolder, wallet_id: WalletId) -> bool:
+    """Whether this holder has shares by resharings, and none of the epochs that they replace."""
+    epochs = holder.epochs(wallet_id)
+    records = epochs.records()
+    return bool(records) and all(_is_arriving(holder, epochs, each) for each in records)
+
+
+def _is_arriving(holder: ActingHolder, epochs: Epochs, record: EpochRecord) -> bool:
+    if record.state not in (EpochState.STAGED, EpochState.ACKED):
+        return False
+    replaced = epochs.kept(_replaced_by(epochs, record), EpochDocument.BODY)
+    return replaced is not None and _had_none(holder, EpochBody.from_bytes(replaced))
+
+
+def discard(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """No share is left that came by a resharing and waits for the end of the epoch before.
 
     Raises:
-        Refused: `other-epoch`: this holder's HSM has an epoch of that wallet that lived.
-        BackendError: HSM or disk; to be called again.
+        Tampered, BackendError: HSM or disk; to be called again.
     """
-    wallet_id = body.terms.wallet_id
-    epochs, register = holder.epochs(wallet_id), holder.registers.read(wallet_id)
-    if register is None or register.epoch_hash == body.hash:
-        return
-    records = epochs.records()
-    if not records or any(record.state not in SUCCESSOR_STATES for record in records):
-        raise Refused("other-epoch", "this holder's HSM has another epoch of that wallet")
+    records = holder.epochs(wallet_id).records()
+    hashes: list[Json] = [each.epoch_hash.hex() for each in records]
+    holder.audit("reshare-discarded", {"wallet_id": wallet_id.hex(), "epoch_hashes": hashes})
+    _forget(holder, wallet_id, records)
+
+
+def _overtaken(holder: ActingHolder, wallet: KnownWallet) -> list[EpochRecord]:
+    """Shares of successors that never came to be: the epoch that each would have replaced has ended
+    for another one, as this wallet's chain proves.
+
+    Raises:
+        Refused: `other-epoch`: of something else that this holder has, it proves no end.
+    """
+    body = wallet.body
+    epochs, register = holder.epochs(body.terms.wallet_id), _registered(holder, body)
+    others = [each for each in epochs.records() if _replaced_by(epochs, each) != body.hash]
+    if register in (None, body.hash) and not others:
+        return []
+    proven = register in (None, body.hash, *wallet.ended)
+    if not (others and proven and all(_is_dead(epochs, each, wallet) for each in others)):
+        raise Refused("other-epoch", "this holder has another epoch of that wallet")
+    return others
+
+
+def _registered(holder: ActingHolder, body: EpochBody) -> EpochHash | None:
+    register = holder.registers.read(body.terms.wallet_id)
+    return None if register is None else register.epoch_hash
+
+
+def _replaced_by(epochs: Epochs, record: EpochRecord) -> EpochHash:
+    h = record.epoch_hash
+    return body_of(h, epochs.kept(h, EpochDocument.BODY) or b"").prev_hash
+
+
+def _is_dead(epochs: Epochs, record: EpochRecord, wallet: KnownWallet) -> bool:
+    succeeded = wallet.ended.get(_replaced_by(epochs, record), record.epoch_hash)
+    return record.state in SUCCESSOR_STATES and succeeded != record.epoch_hash
+
+
+def _forget(holder: ActingHolder, wallet_id: WalletId, records: Sequence[EpochRecord]) -> None:
+    """The register goes first: what it leaves is found by the records."""
+    if records:
+        holder.registers.destroy(wallet_id)
     for record in records:
         destroy_keys(holder, wallet_id, record)
-        epochs.drop(record.epoch_hash)
-    holder.registers.destroy(wallet_id)
+        holder.epochs(wallet_id).drop(record.epoch_hash)

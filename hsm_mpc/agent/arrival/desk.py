@@ -11,6 +11,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival import arriving, receiving
 from hsm_mpc.agent.arrival.greeting import Greeted, forget_greetings, greet, place_in
 from hsm_mpc.agent.consents import Consents, takes_part
+from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import ask_in
@@ -20,8 +21,10 @@ from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.errors import HsmMpcError, Refused
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.roster import Roster
 from hsm_mpc.store.attempts import ATTEMPT_BYTES, AttemptDocument
 from hsm_mpc.succession.ask import Ask
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.envelope import parse_envelope
 
 LONGEST_WAIT: Final = 120.0
@@ -37,6 +40,17 @@ Told = tuple[bytes, bytes, bytes]
 class _Waiting:
     greeted: Greeted
     until: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    body: EpochBody
+    """Of the epoch that is shared anew."""
+    ask: Ask
+    order: ReshareOrder
+    in_force: Roster
+    wallet: KnownWallet | None
+    """As it is told; None: this holder has a share of it."""
 
 
 class Arrivals:
@@ -75,28 +89,31 @@ class Arrivals:
         """ASK of a resharing → whether this holder would say HELLO' now; False: its operator is
         asked.
         """
-        with self._asked(source, told) as (body, _, order):
-            return takes_part(lambda: self._require_consent(order, body))
+        with self._asked(source, told) as asked:
+            return takes_part(lambda: self._require_consent(asked))
 
     def hello(self, source: bytes, told: Told) -> bytes:
         """ASK → the own HELLO'; a repeat is answered with the same bytes.
 
         Raises:
-            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; or as
-                `resharing.require_possible`, or `consent`.
+            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; `staged-full`; or
+                as `resharing.require_possible`, or `consent`.
         """
-        with self._asked(source, told) as (body, ask, order):
+        with self._asked(source, told) as asked:
+            body, ask = asked.body, asked.ask
             wallet_id, alpha = body.terms.wallet_id, ask.attempt.to_bytes()
             attempts = self._holder.attempts(wallet_id)
             kept = attempts.kept(alpha, AttemptDocument.HELLO)
             if kept is not None:
                 self._greeted(wallet_id, alpha)
                 return kept
-            self._require_consent(order, body)
+            self._require_consent(asked)
             self._drop(wallet_id)
             if len(self._waiting) >= MOST_ARRIVING:
                 raise Refused("too-many-arrivals", f"{MOST_ARRIVING} resharings are under way here")
-            greeted = greet(self._holder, body, ask, order.resharing, source)
+            if asked.wallet is not None:
+                arriving.take_in(self._holder, asked.wallet)
+            greeted = greet(self._holder, body, ask, asked.order.resharing, source)
             self._waiting[wallet_id] = _Waiting(greeted, self._ticks() + LONGEST_WAIT)
             return attempts.kept(alpha, AttemptDocument.HELLO) or b""
 
@@ -120,7 +137,7 @@ class Arrivals:
                 self._drop(wallet_id)
 
     def confirm(self, source: bytes) -> bytes:
-        """CERT → the own DONE'. Who has nothing else of the wallet signs in the new epoch, too."""
+        """CERT → the own DONE'. Whoever has nothing else of the wallet does not sign yet."""
         with self._replaced(source) as body:
             said, certificate = receiving.confirm(self._holder, body, source)
             if not self._is_held(body.terms.wallet_id, body.hash):
@@ -143,6 +160,24 @@ class Arrivals:
             self._wallets.forget(body.terms.wallet_id)
             return said
 
+    def is_awaited(self, wallet_id: WalletId) -> bool:
+        """Whether this holder has shares by resharings, and none of the epochs before them."""
+        with self._successions.alone():
+            return arriving.is_awaited(self._holder, wallet_id)
+
+    def discard(self, wallet_id: WalletId) -> None:
+        """No share is left of resharings that never came to be, as the operator says.
+
+        Raises:
+            Refused: `not-prepared`: this holder has other shares of that wallet.
+        """
+        with self._successions.alone():
+            if not arriving.is_awaited(self._holder, wallet_id):
+                raise Refused("not-prepared", "no resharing is waited for: it is not discarded")
+            self._drop(wallet_id)
+            arriving.discard(self._holder, wallet_id)
+            self._wallets.forget(wallet_id)
+
     def expire(self) -> None:
         """Wipe every v' whose dealings did not come in time."""
         now = self._ticks()
@@ -158,24 +193,40 @@ class Arrivals:
         self._waiting.clear()
 
     @contextmanager
-    def _asked(self, source: bytes, told: Told) -> Iterator[tuple[EpochBody, Ask, ReshareOrder]]:
-        """What is asked of this holder as a new one, and may be."""
-        with self._replaced(source, told) as body:
-            ask = ask_in(self._holder, body, source)
-            order = ask.order(body.terms.wallet_id, body.hash)
-            if order is None:
-                raise Refused("not-a-member", "that attempt gives nobody a share anew")
-            place_in(self._holder, order.resharing)
-            lineage = self._holder.lineage_of(body)
-            resharing.require_possible(self._holder, order, body, lineage)
-            yield body, ask, order
-
-    @contextmanager
-    def _replaced(self, source: bytes, told: Told | None = None) -> Iterator[EpochBody]:
-        """The epoch that a message is about: the live one here, or one that is told of.
+    def _asked(self, source: bytes, told: Told) -> Iterator[_Asked]:
+        """What is asked of this holder as a new one, and may be: about the live epoch here, or one
+        that is told of. Nothing of it is kept.
 
         Raises:
-            Refused: `other-epoch`; or as `arriving.learn`.
+            Refused: `other-epoch`; or as `arriving.told_of`.
+        """
+        address = parse_envelope(source).address
+        if self._is_held(address.wallet_id, address.epoch_hash):
+            with self._successions.live(source) as (live, _):
+                yield self._possible(source, live.body, live.lineage, None)
+        else:
+            with self._successions.alone():
+                wallet = arriving.told_of(self._holder, self._wallets, address, told)
+                lineage = wallet.lineage_over(self._holder.lineage(wallet.body.terms))
+                yield self._possible(source, wallet.body, lineage, wallet)
+
+    def _possible(
+        self, source: bytes, body: EpochBody, lineage: Lineage, wallet: KnownWallet | None
+    ) -> _Asked:
+        ask = ask_in(self._holder, body, source)
+        order = ask.order(body.terms.wallet_id, body.hash)
+        if order is None:
+            raise Refused("not-a-member", "that attempt gives nobody a share anew")
+        place_in(self._holder, order.resharing)
+        resharing.require_possible(self._holder, order, body, lineage)
+        return _Asked(body, ask, order, lineage.newest.roster, wallet)
+
+    @contextmanager
+    def _replaced(self, source: bytes) -> Iterator[EpochBody]:
+        """The epoch that a message is about: the live one here, or one that was told of.
+
+        Raises:
+            Refused: `other-epoch`; or as `arriving.known`.
         """
         address = parse_envelope(source).address
         if self._is_held(address.wallet_id, address.epoch_hash):
@@ -183,16 +234,16 @@ class Arrivals:
                 yield live.body
         else:
             with self._successions.alone():
-                if told is not None:
-                    arriving.learn(self._holder, self._wallets, address, told)
                 yield arriving.known(self._holder, address)
 
     def _is_held(self, wallet_id: WalletId, h: EpochHash) -> bool:
         """Whether this holder has a share of an epoch."""
         return any(each.epoch_hash == h for each in self._holder.epochs(wallet_id).records())
 
-    def _require_consent(self, order: ReshareOrder, body: EpochBody) -> None:
-        resharing.require_consent(self._holder, self._consents, order, body)
+    def _require_consent(self, asked: _Asked) -> None:
+        resharing.require_consent(
+            self._holder, self._consents, asked.order, asked.body, asked.in_force
+        )
 
     def _greeted(self, wallet_id: WalletId, alpha: bytes) -> Greeted:
         waiting = self._waiting.get(wallet_id)

@@ -96,7 +96,8 @@ def confirm(
 
     Raises:
         Tampered: the certificate does not hold, or the own share does not open.
-        Refused: `not-a-member`: it is of no resharing to this holder.
+        Refused: `not-a-member`: it is of no resharing to this holder; `other-epoch`: this holder's
+            HSM has another epoch of that wallet.
         BackendError: HSM or disk.
         BadEncoding, InvalidSignature: the message is not what is waited for.
     """
@@ -115,6 +116,9 @@ def confirm(
     kept = epochs.kept(h, EpochDocument.DONE)
     if kept is not None:
         return kept, certificate
+    register = holder.registers.read(body.terms.wallet_id)
+    if register is not None and register.epoch_hash != body.hash:
+        raise Refused("other-epoch", "this holder's HSM has another epoch of that wallet")
     done = done_of(holder, attempt, certificate.body)
     if epochs.kept(h, EpochDocument.CERTIFICATE) is None:
         epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)

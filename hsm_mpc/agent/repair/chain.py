@@ -49,6 +49,12 @@ class KnownWallet:
         """Of the newest epoch."""
         return self.bodies[-1]
 
+    @property
+    def ended(self) -> Mapping[EpochHash, EpochHash]:
+        """Of each epoch that a RETIRE has ended, the one that took its place."""
+        pairs = zip(self.bodies, self.bodies[1:], self.chain.successions, strict=False)
+        return {before.hash: after.hash for before, after, shown in pairs if shown.retirement}
+
     def lineage_over(self, known: Lineage) -> Lineage:
         """What is known of the wallet's rosters, with what this chain proves and tells of them."""
         first = self.lineage.stages[0]

@@ -148,9 +148,13 @@ def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> b
 
 
 def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
-    """Whether this very HSM was there when the epoch was made, maybe with the identity key before:
-    of keys that a lost one had before, another one has nothing to say.
+    """Whether this very HSM was there when the epoch was made, and had a share of the one before:
+    maybe with the identity key before. Of keys that a lost one had, another one has nothing to say.
     """
+    try:
+        holder.at(_before(holder, body))
+    except Refused:  # it came by a resharing
+        return False
     lineage = holder.lineage_of(body)
     is_ours = _has_own_key(holder, lineage.newest.roster)
     return is_ours and holder.me not in lineage.lost_since(body.terms.roster_hash)

@@ -85,11 +85,10 @@ class Successions:
             order = ask.order(live.wallet_id, live.body.hash)
             if order is None:
                 return True
-            holder = live.holder
-            resharing.require_possible(holder, order, live.body, live.lineage)
-            return takes_part(
-                partial(resharing.require_consent, holder, self._consents, order, live.body)
-            )
+            lineage, ask_operator = live.lineage, partial(resharing.require_consent, live.holder)
+            resharing.require_possible(live.holder, order, live.body, lineage)
+            in_force = lineage.newest.roster
+            return takes_part(lambda: ask_operator(self._consents, order, live.body, in_force))
 
     def deal(self, source: bytes) -> bytes:
         """PROPOSE → the own DEAL, empty of who deals nothing."""

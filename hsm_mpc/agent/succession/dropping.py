@@ -11,6 +11,7 @@ from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
@@ -69,7 +70,8 @@ def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:
     """Staged in an attempt below one that made something new, and never adopted; oldest first.
 
     This holder has dealt in the higher one, so it has seen that its PROPOSE holds. Should one of
-    them be adopted by others all the same, its share is made again from the transcript.
+    them be adopted by others all the same, its share is made again from the transcript. A share by
+    a resharing is not, and once its holder has confirmed it the others count on it (step 6.8.4).
     """
     attempts = live.attempts
     dealt = [a for a in attempts.all() if attempts.kept(a, AttemptDocument.PROPOSE) is not None]
@@ -78,9 +80,16 @@ def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:
     made = {
         made_in(live.epochs, each.body.hash).to_bytes(): each
         for each in live.successors
-        if each.record.state is not EpochState.ADOPTED and each.body.hash != voted
+        if each.record.state is not EpochState.ADOPTED
+        and each.body.hash != voted
+        and not _is_confirmed(live.epochs, each.body)
     }
     return [made[attempt] for attempt in sorted(made) if attempt < newest]
+
+
+def _is_confirmed(epochs: Epochs, successor: EpochBody) -> bool:
+    is_reshared = successor.kind is EpochKind.RESHARE
+    return is_reshared and epochs.kept(successor.hash, EpochDocument.DONE) is not None
 
 
 def made_in(epochs: Epochs, h: EpochHash) -> Attempt:

@@ -121,7 +121,8 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
     order = ask.order(live.wallet_id, live.body.hash)
     if order is not None:
         resharing.require_possible(live.holder, order, live.body, live.lineage)
-        resharing.require_consent(live.holder, consents, order, live.body)
+        in_force = live.lineage.newest.roster
+        resharing.require_consent(live.holder, consents, order, live.body, in_force)
     pace.require_room(live.wallet_id, ask.attempt.initiator)
     promised = promise(live.register, ask.attempt)
     with live.opened():

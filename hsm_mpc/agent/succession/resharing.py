@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.consents import Consents, beside_resharing
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.resharing import ReshareOrder
@@ -38,11 +38,15 @@ def require_possible(
 
 
 def require_consent(
-    holder: ActingHolder, consents: Consents, order: ReshareOrder, body: EpochBody
+    holder: ActingHolder,
+    consents: Consents,
+    order: ReshareOrder,
+    body: EpochBody,
+    in_force: Roster,
 ) -> None:
     """A holder of a lab-marked roster consents by itself (step 1.6.7). Raises: Refused."""
     if holder.asks_operator or not holder.roster.lab:
-        consents.require(Plan.of(order), body.to_bytes())
+        consents.require(Plan.of(order), beside_resharing(body, in_force))
 
 
 def _require_known(new: Roster, in_force: Roster, pinned: Roster, lineage: Lineage) -> None:
