@@ -18,6 +18,7 @@ from hsm_mpc.agent.consents import Consents, beside_resharing
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
+from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
 from hsm_mpc.app import shares
 from hsm_mpc.app.acting import Desks
 from hsm_mpc.app.consents import of
@@ -520,6 +521,7 @@ def test_of_attempts_that_fail_nothing_is_left(world: World, growing: Sharing) -
         growing.joined()
     assert [len(keks(world.parties[index])) for index in (1, 2, 3, 4, 5)] == [0, 2, 2, 1, 2]
     assert rule_of(lambda: earlier(growing).greet(3)) == "arrival-over"
+    assert rule_of(lambda: earlier(earlier(growing)).greet(3)) == "attempt-overtaken"
     growing.dealt()
     torn = [*growing.deals[:1], growing.deals[1][:-1]]
     for k, party in growing.new.parties.items():
@@ -539,6 +541,28 @@ def earlier(sharing: Sharing) -> Sharing:
     before = replace(sharing, attempts=sharing.attempts - 1)
     before.now, before.deadline = sharing.now, sharing.deadline
     return before
+
+
+@pytest.mark.parametrize("staying", [False, True], ids=["who comes", "who stays"])
+def test_new_holders_are_asked_no_more_often_than_old_ones(
+    world: World, growing: Sharing, staying: bool
+) -> None:
+    """Step 6.5.11; and of what led to no share only the newest attempt is kept."""
+    k = 1 if staying else 3
+    for _ in range(MOST_JOINS):
+        growing.begin()
+        growing.greet(k)
+    attempts = growing.new.parties[k].acting.attempts(growing.replaced.terms.wallet_id)
+    assert len(attempts.all()) == 2
+    growing.begin()
+    assert rule_of(lambda: growing.greet(k)) == "too-many-attempts"
+    world.later[0] += JOINS_WITHIN
+    growing.greet(k)
+    growing.attempts = FURTHEST_AHEAD
+    growing.begin()
+    assert rule_of(lambda: growing.greet(k)) == "attempt-too-far"
+    growing.attempts -= 1
+    growing.greet(k)
 
 
 def test_so_many_wait_at_once_and_no_more(

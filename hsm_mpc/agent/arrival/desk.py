@@ -9,12 +9,18 @@ from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival import arriving, receiving
-from hsm_mpc.agent.arrival.greeting import Greeted, forget_greetings, greet, place_in
+from hsm_mpc.agent.arrival.greeting import (
+    Greeted,
+    forget_greetings,
+    greet,
+    newest_greeted,
+    place_in,
+)
 from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.agent.succession.joining import ask_in
+from hsm_mpc.agent.succession.joining import JoinPace, ask_in, require_near
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder
@@ -74,6 +80,7 @@ class Arrivals:
         self._successions = successions
         self._suites = suites
         self._ticks = ticks
+        self._pace = JoinPace(ticks, interval=0)
         self._waiting: dict[WalletId, _Waiting] = {}
 
     def settle(self) -> None:
@@ -96,8 +103,9 @@ class Arrivals:
         """ASK → the own HELLO'; a repeat is answered with the same bytes.
 
         Raises:
-            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; `staged-full`; or
-                as `resharing.require_possible`, or `consent`.
+            Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; `staged-full`,
+                `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`; or as
+                `resharing.require_possible`, or `consent`.
         """
         with self._asked(source, told) as asked:
             body, ask = asked.body, asked.ask
@@ -107,12 +115,17 @@ class Arrivals:
             if kept is not None:
                 self._greeted(wallet_id, alpha)
                 return kept
+            require_near(self._holder, ask.attempt)
+            if alpha < newest_greeted(attempts):
+                raise Refused("attempt-overtaken", "this holder has gone into a newer attempt")
             self._require_consent(asked)
+            self._pace.require_room(wallet_id, ask.attempt.initiator)
             self._drop(wallet_id)
             if len(self._waiting) >= MOST_ARRIVING:
                 raise Refused("too-many-arrivals", f"{MOST_ARRIVING} resharings are under way here")
             if asked.wallet is not None:
                 arriving.take_in(self._holder, asked.wallet)
+            self._pace.count(wallet_id, ask.attempt.initiator)
             greeted = greet(self._holder, body, ask, asked.order.resharing, source)
             self._waiting[wallet_id] = _Waiting(greeted, self._ticks() + LONGEST_WAIT)
             return attempts.kept(alpha, AttemptDocument.HELLO) or b""

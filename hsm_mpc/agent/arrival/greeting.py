@@ -22,7 +22,7 @@ from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.protocols.rounds import kept
 from hsm_mpc.secure.arena import Secret
-from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.newcomers import NewHello
@@ -88,20 +88,29 @@ def greet(
     return Greeted(ask.attempt, k, key, delivery)
 
 
-def forget_greetings(holder: ActingHolder, wallet_id: WalletId, but: Attempt | None = None) -> None:
-    """No wrapping key is left of a HELLO' that led to no share, `but` of that attempt.
+def forget_greetings(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """No wrapping key is left of a HELLO' that led to no share. Of an attempt that this holder did
+    not join as an old one nothing else is left either, but of the newest: it is said once.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     attempts, records = holder.attempts(wallet_id), holder.epochs(wallet_id).records()
     named = {key_id_in(holder.token, uri) for each in records for uri in each.kek_uris}
+    newest = newest_greeted(attempts)
     for alpha in attempts.all():
-        if but is not None and alpha == but.to_bytes():
-            continue
         key_id = _key_id_of(holder, wallet_id, alpha)
-        if key_id is not None and key_id not in named:
-            destroy_wrapping_key(holder, wallet_id, key_id)
+        if key_id is None or key_id in named:
+            continue
+        destroy_wrapping_key(holder, wallet_id, key_id)
+        if alpha != newest and attempts.kept(alpha, AttemptDocument.JOIN) is None:
+            attempts.forget(alpha)
+
+
+def newest_greeted(attempts: Attempts) -> bytes:
+    """The attempt in which HELLO' was said last; empty: in none."""
+    greeted = (a for a in attempts.all() if attempts.kept(a, AttemptDocument.HELLO) is not None)
+    return max(greeted, default=b"")
 
 
 def own_key_id(wallet_id: WalletId, k: int, replaced: EpochHash, attempt: Attempt) -> bytes:

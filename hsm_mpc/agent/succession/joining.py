@@ -112,7 +112,7 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
     if kept is not None:
         return kept
     live.require_not_retiring()
-    _check_attempt(live.holder, ask.attempt)
+    require_near(live.holder, ask.attempt)
     if live.body.epoch == 0 and ask.retirement:
         raise Refused("not-retired", "before the first epoch there was none to be retired")
     if live.body.epoch:
@@ -200,7 +200,8 @@ def _retired_at(live: LiveEpoch) -> int:
     return Destroyed.from_bytes(parse_envelope(said).payload).at
 
 
-def _check_attempt(holder: ActingHolder, attempt: Attempt) -> None:
+def require_near(holder: ActingHolder, attempt: Attempt) -> None:
+    """No attempt is of a time to come (step 6.5.11). Raises: Refused: `attempt-too-far`."""
     if attempt.counter > holder.clock() + FURTHEST_AHEAD:
         raise Refused(
             "attempt-too-far",
