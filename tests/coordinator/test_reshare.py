@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 import pytest
 
+from hsm_mpc.agent.succession import retiring
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BadInput, QuorumUnreachable
+from hsm_mpc.errors import BackendError, BadInput, QuorumUnreachable
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.process import run_shielded
 from tests.agent.making import keks
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
 from tests.coordinator.test_refresh import signed_in, waiting_for
+from tests.coordinator.test_repair import with_failing_refresh
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
 
 __all__ = ["replace_hsm"]
@@ -132,3 +136,42 @@ def test_a_roster_that_a_repair_has_amended_is_shared_anew(
     every_quorum_signs(five, again)
     every_quorum_signs(five, five.client.refresh("treasury", []))
     assert [len(link.members) for link in history(five).links] == [3, 3, 5, 5, 3, 3]
+
+
+def amended_and_not_refreshed(office: Office, replace_hsm: Replace) -> None:
+    """h2 is repaired onto another HSM, which the next succession carries."""
+    office.made()
+    replace_hsm(office, 2)
+    with_failing_refresh(office, 2)
+
+
+def test_a_resharing_that_carries_an_amendment_verifies_and_is_followed(
+    office: Office, replace_hsm: Replace
+) -> None:
+    """What h2 says of the epoch before, it says by its new key."""
+    amended_and_not_refreshed(office, replace_hsm)
+    shared = office.client.reshare("treasury", 3)
+    assert waiting_for(shared) == (True, ())
+    refreshed = office.client.refresh("treasury", [])
+    assert signed_in(office, refreshed, (1, 2, 3)) == refreshed.body.hash
+    assert [link.lost for link in history(office).links] == [("h2",), (), ()]
+
+
+def test_who_stops_while_it_retires_finds_the_proof_again(
+    office: Office, replace_hsm: Replace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lineage with the resharing is kept first; what h2 voted by its new key counts still."""
+    amended_and_not_refreshed(office, replace_hsm)
+    with monkeypatch.context() as patched:
+
+        def killed(*_: object) -> None:
+            raise BackendError("killed")
+
+        patched.setattr(retiring, "destroy_keys", killed)
+        assert waiting_for(office.client.reshare("treasury", 3)) == (True, (1, 2, 3))
+    for index in office.world.parties:
+        run_shielded(partial(office.world.restarted, index))
+    refreshed = office.client.refresh("treasury", [])
+    assert signed_in(office, refreshed, (1, 2, 3)) == refreshed.body.hash
+    for party in office.world.parties.values():
+        assert len(keks(party)) == 1
