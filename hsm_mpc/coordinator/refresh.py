@@ -308,10 +308,12 @@ class Refresher:
         new = newest.certified.shared_anew
         if new is None:
             return
-        before = {member.name for member in self._rosters.before(newest).members}
+        lineage, replaced = self._rosters.lineage(newest.body.terms), self._rosters.before(newest)
+        before = {member.name for member in replaced.members}
         links = self._links.seated(new.roster)
         arriving = [k for k in links.indices if links.name(k) not in before]
-        links.ask_each(HolderMethod.ARRIVE, parts, among=arriving)
+        asked = [*parts, *lineage.to_carry(replaced.hash)]
+        links.ask_each(HolderMethod.ARRIVE, asked, among=arriving)
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
@@ -382,4 +384,5 @@ def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) 
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
-    return isinstance(answer, Refused) and answer.rule == "attempt-overtaken"
+    """By a higher attempt, or by what has amended the roster since it was made."""
+    return isinstance(answer, Refused) and answer.rule in ("attempt-overtaken", "other-roster")

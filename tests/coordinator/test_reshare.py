@@ -11,14 +11,16 @@ import pytest
 
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.errors import BackendError, BadInput, QuorumUnreachable
+from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.wire.calls import HolderMethod
 from tests.agent.making import keks
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
+from tests.coordinator.test_destruction import failing_at
 from tests.coordinator.test_refresh import signed_in, waiting_for
 from tests.coordinator.test_repair import with_failing_refresh
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
@@ -175,3 +177,25 @@ def test_who_stops_while_it_retires_finds_the_proof_again(
     assert signed_in(office, refreshed, (1, 2, 3)) == refreshed.body.hash
     for party in office.world.parties.values():
         assert len(keks(party)) == 1
+
+
+def test_a_seat_of_a_lost_hsm_that_is_decided_stops_nobody(
+    five: Office, replace_hsm: Replace
+) -> None:
+    """h1 alone has adopted when h2 is repaired in the old epoch; its seat in the new one has the
+    key that was lost. It destroys what it has, and the others go on without it.
+    """
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    for index in (2, 3):
+        five.links[index].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    for index in (2, 3):
+        five.links[index].tamper = None
+    replace_hsm(five, 2)
+    shown = five.client.repair("treasury", 2)
+    assert (holders_of(shown), waiting_for(shown)) == (("h1", "h2", "h4"), (True, ()))
+    assert [len(keks(five.world.parties[index])) for index in range(1, 6)] == [1, 0, 0, 1, 0]
+    refreshed = five.client.refresh("treasury", [2])
+    assert refreshed.body.group_key == wallet.body.group_key
+    assert signed_in(five, refreshed, (1, 4)) == refreshed.body.hash

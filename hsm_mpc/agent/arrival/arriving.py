@@ -6,6 +6,7 @@ that epoch may go, it names the new one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -95,8 +96,17 @@ def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertifica
         epochs.change(replace(record, state=EpochState.ADOPTED))
 
 
-def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: bytes) -> bytes:
+def arrive(
+    holder: ActingHolder,
+    body: EpochBody,
+    source: bytes,
+    certified: bytes,
+    amendments: Sequence[bytes] = (),
+) -> bytes:
     """RETIRE, CERT → the own DONE' message; the new epoch is the one that lives. May be repeated.
+
+    Args:
+        amendments: as far as somebody tells of them.
 
     Raises:
         ProtocolAbort: it is no retirement; nobody is to blame.
@@ -107,7 +117,7 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     wallet_id, message = body.terms.wallet_id, parse_envelope(source)
     epochs = holder.epochs(wallet_id)
     certificate = SuccessorCertificate.from_bytes(parse_envelope(certified).payload)
-    h, lineage = certificate.body.hash, holder.lineage_of(body)
+    h, lineage = certificate.body.hash, holder.lineage_of(body).merged_with(amendments)
     register = holder.registers.read(wallet_id)
     if register is None or register.epoch_hash != h:
         retirement = decoded(message, Retirement.from_bytes)

@@ -14,6 +14,7 @@ from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.succession.dealing import proposed_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.succession.resharing import require_no_lost_key
 from hsm_mpc.agent.succession.staging import Dealings, received_dealings, successor_made
 from hsm_mpc.agent.succession.successor_share import seal_successor
 from hsm_mpc.agent.succession.votes import adopt as vote_for
@@ -59,7 +60,8 @@ def adopt(
         history: PROPOSE of each attempt between the one that made it and that one, newest first.
 
     Raises:
-        Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
+        Refused: `attempt-overtaken`, `other-vote`, `other-successor`, `epoch-retiring` or
+            `other-roster`.
         NotReady: this holder has no share of it: its transcript is wanted.
         Tampered: the certificate does not hold, or the own share does not open.
         ProtocolAbort: a dealing for this holder is bad; naming who dealt it.
@@ -78,6 +80,8 @@ def adopt(
     if kept is not None:
         return kept
     live.require_not_retiring()
+    if carried is None and certificate.shared_anew is not None:
+        require_no_lost_key(certificate.shared_anew.roster, live.lineage)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))
     record = share_of(live, suite, certificate, made_in, transcript)
