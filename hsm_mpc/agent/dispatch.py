@@ -306,9 +306,11 @@ class HolderDesk:
         return (self._arrivals.confirm(certificate),)
 
     def _arrive(self, parts: Parts) -> Sequence[bytes]:
-        """RETIRE, CERT → DONE': who had no share before has the one that lives."""
-        retirement, certificate = _exactly(2, parts)
-        return (self._arrivals.arrive(retirement, certificate),)
+        """RETIRE, CERT, amendments of the roster that ends → DONE': who had no share before has the
+        one that lives.
+        """
+        retirement, certificate = _exactly(2, parts[:2])
+        return (self._arrivals.arrive(retirement, certificate, parts[2:]),)
 
 
 def _told(parts: Parts) -> Told:

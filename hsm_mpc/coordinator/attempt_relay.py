@@ -35,7 +35,7 @@ from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, PROPOSE, Key, MessageKind
+from hsm_mpc.wire.rounds import ASK, FIRST_NEW_HOLDER, PROPOSE, Key, MessageKind
 
 ATTEMPT_SECONDS: Final = 180
 """How long an attempt is good for, as people are told."""
@@ -122,7 +122,7 @@ class AttemptRelay:
             propose,
             certificate.to_bytes(),
             transcript,
-            {},
+            _arrived(epochs.newest, certificate),
             history,
         )
 
@@ -276,3 +276,10 @@ class AttemptRelay:
 
 def _digest(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
+
+
+def _arrived(before: Succession | None, carried: SuccessorCertificate) -> dict[int, bytes]:
+    """What the new holders of a resharing have said stays said, whichever attempt carries it on."""
+    if before is None or before.body.hash != carried.body.hash:
+        return {}
+    return {FIRST_NEW_HOLDER + k: done for k, done in before.arrived.items()}

@@ -326,15 +326,17 @@ class Refresher:
         new, h = newest.certified.shared_anew, newest.body.hash
         if new is None or self._settled.get(newest.wallet_id) == h:
             return
+        lineage = self._rosters.lineage(newest.body.terms)
         before = {member.name for member in self._rosters.before(newest).members}
         links = self._links.seated(new.roster)
         arriving = [k for k in links.indices if links.name(k) not in before]
         attempt = attempt_in(newest.propose)
-        parts = [
+        asked = [
             self._relay.said(RETIRE, replaced, attempt, newest.retirement),
             self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
+            *lineage.to_carry(replaced.terms.roster_hash),
         ]
-        answers = links.ask_each(HolderMethod.ARRIVE, parts, among=arriving)
+        answers = links.ask_each(HolderMethod.ARRIVE, asked, among=arriving)
         silent = [k for k, answer in answers.items() if isinstance(answer, HsmMpcError)]
         self._unsettled[newest.wallet_id] = tuple(links.name(k) for k in silent)
         if not silent:
@@ -431,4 +433,5 @@ def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) 
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
-    return isinstance(answer, Refused) and answer.rule == "attempt-overtaken"
+    """By a higher attempt, or by what has amended the roster since it was made."""
+    return isinstance(answer, Refused) and answer.rule in ("attempt-overtaken", "other-roster")

@@ -22,6 +22,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.encoding import Reader, lv32, u8
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.ack import check_acknowledgement
 from hsm_mpc.succession.addresses import Predecessor, signed_by_identity
@@ -61,6 +62,11 @@ class Amendment(ABC):
     @abstractmethod
     def identity_key(self) -> VerifyingKey:
         """Its new one."""
+
+    @property
+    @abstractmethod
+    def epoch_hash(self) -> EpochHash:
+        """In which epoch it was made."""
 
     @abstractmethod
     def to_bytes(self) -> bytes:
@@ -125,6 +131,11 @@ class Repaired(Amendment):
         """Of the other one."""
         return self.order.identity_key
 
+    @property
+    def epoch_hash(self) -> EpochHash:
+        """h."""
+        return self.order.epoch_hash
+
     def to_bytes(self) -> bytes:
         """`AMENDMENT` of form 1."""
         return u8(_BY_REPAIR) + lv32(self.order.to_bytes()) + lv32(self.ack)
@@ -167,6 +178,11 @@ class Rotated(Amendment):
     def identity_key(self) -> VerifyingKey:
         """The new one."""
         return self.rotate.identity_key
+
+    @property
+    def epoch_hash(self) -> EpochHash:
+        """h."""
+        return self.rotate.epoch_hash
 
     def to_bytes(self) -> bytes:
         """`AMENDMENT` of form 2."""

@@ -30,7 +30,9 @@ from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
 
 _Group = tuple[bytes, ...]
-"""Amendments of one roster, in their one order; or one resharing."""
+"""Amendments of one roster, in their one order; or one resharing, and behind it what amended the
+roster that it replaced and it has not carried, in that order, too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Stage:
     """Of those epochs."""
     book: KeyBook
     """The keys under it."""
+    replaced: KeyBook | None = None
+    """Of one that a resharing made: the last keys of those who held the epoch before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ class Lineage:
         Raises:
             BadInput, InvalidSignature: one of them does not hold there.
         """
-        _require_new_keys([*(each for group in carried for each in group), *pending], first)
+        _require_new_keys([*carried, pending], first)
         before = replace(terms, sizes=_first_sizes(carried, terms), roster_hash=first.roster.hash)
         stages, groups = [Stage(before, first)], []
         for group in carried:
@@ -100,9 +104,9 @@ class Lineage:
     def identity_keys(self) -> frozenset[VerifyingKey]:
         """Every one that a holder has, or had."""
         rosters = [stage.book.roster for stage in self.stages]
-        amendments = [each for each in self.amendments if not is_resharing(each)]
         held = [key for roster in rosters for key in _keys(roster)]
-        return frozenset([*held, *map(_new_key, amendments)])
+        amendments = [each for source in self.amendments for each in amendments_in(source)]
+        return frozenset([*held, *(amendment.identity_key for amendment in amendments)])
 
     @property
     def lost_keys(self) -> frozenset[VerifyingKey]:
@@ -151,8 +155,7 @@ class Lineage:
         place = self._place(roster_hash)
         end = self._end_of(place)
         later = [stage.book.roster for stage in self.stages[place + 1 : end]]
-        if end == len(self.stages):
-            later.append(self.newest.roster)
+        later.append(self._last_of(end).roster)
         return self.stages[place].book.and_later(*later)
 
     def in_force(self, roster_hash: bytes) -> KeyBook:
@@ -194,14 +197,21 @@ class Lineage:
         return self.stages[place - 1] if carried else self.stages[place]
 
     def with_pending(self, source: bytes) -> Lineage:
-        """With one amendment more; itself, if that is known.
+        """With one amendment more; itself, if that is known. One that was made in an epoch that a
+        resharing has replaced amends the roster of that one, and the newest only where it holds.
 
         Raises:
             BadInput, InvalidSignature: it does not hold, or another one replaces that key.
         """
         if changes_in([source]) <= changes_in(self.amendments):
             return self
-        return self._with(self.carried, [*self.pending, source])
+        lineage = self._beside(source)
+        try:
+            return lineage._with(lineage.carried, [*self.pending, source])
+        except (BadInput, InvalidSignature):
+            if lineage is self:
+                raise
+            return lineage
 
     def to_carry(self, roster_hash: bytes) -> _Group:
         """All that has amended the roster of this hash since, for a succession from its epoch.
@@ -211,9 +221,8 @@ class Lineage:
         """
         place = self._place(roster_hash)
         end, stage = self._end_of(place), self.stages[place]
-        groups = [*self.carried[place : end - 1]]
-        if end == len(self.stages):
-            groups.append(self.pending)
+        last = self.pending if end == len(self.stages) else _amending(self.carried[end - 1])
+        groups = [*self.carried[place : end - 1], last]
         later = [each for group in groups for each in group]
         return amended(later, stage.terms, stage.book.roster)[0]
 
@@ -234,7 +243,7 @@ class Lineage:
             BadInput, InvalidSignature: as `book` and `of`.
         """
         place = self._place(roster_hash)
-        known = [changes_in(group) for group in self.carried[place : place + 1]]
+        known = [changes_in(_carries(group)) for group in self.carried[place : place + 1]]
         if not carried or known == [changes_in(carried)]:
             return self
         lineage = self._with([*self.carried[:place], carried], ())
@@ -264,9 +273,26 @@ class Lineage:
     def _end_of(self, place: int) -> int:
         """The first place behind this one that a resharing has made, or behind all."""
         for end in range(place + 1, len(self.stages)):
-            if is_resharing(self.carried[end - 1][0]):
+            if self.stages[end].replaced is not None:
                 return end
         return len(self.stages)
+
+    def _last_of(self, end: int) -> KeyBook:
+        """The keys that the holders before this place had in the end, or have now."""
+        replaced = self.stages[end].replaced if end < len(self.stages) else None
+        return self.newest if replaced is None else replaced
+
+    def _beside(self, source: bytes) -> Lineage:
+        """With an amendment beside the resharing that has replaced the epoch that it was made in;
+        itself, if there is none.
+        """
+        made_in = Amendment.from_bytes(source).epoch_hash
+        for place, group in enumerate(self.carried):
+            if is_resharing(group[0]) and resharing_in(group[0])[0].body.prev_hash == made_in:
+                beside = [*self.carried]
+                beside[place] = (*group, source)
+                return self._with(beside, self.pending)
+        return self
 
     def _place(self, roster_hash: bytes) -> int:
         hashes = [stage.book.roster.hash for stage in self.stages]
@@ -285,9 +311,7 @@ def carried_in(certificate: SuccessorCertificate) -> _Group:
 def _carried(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
     """What a succession has carried, and the stage that it leads to. Raises: as `Lineage.of`."""
     if any(map(is_resharing, group)):
-        if len(group) != 1:
-            raise BadInput("amendments: a resharing beside another one")
-        return tuple(group), _shared_anew(group[0], before)
+        return _shared_anew(group, before)
     ordered, roster = amended(group, before.terms, before.book.roster)
     if not ordered:
         raise BadInput("amendments: a succession that carries none")
@@ -295,14 +319,35 @@ def _carried(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
     return ordered, Stage(terms, before.book.under(roster))
 
 
-def _shared_anew(source: bytes, before: Stage) -> Stage:
+def _shared_anew(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
+    """A resharing, and the stage that it leads to; what else has amended the roster that it
+    replaces leads to no other one, but says who spoke for it.
+    """
+    source, *beside = group
+    if not is_resharing(source) or any(map(is_resharing, beside)):
+        raise BadInput("amendments: a resharing beside another one")
     certificate, new = resharing_in(source)
     try:
         replaced = Predecessor(before.terms, certificate.body.prev_hash)
         certificate.verify_messages(replaced, before.book)
     except Tampered as broken:
         raise BadInput(f"amendments: a resharing that does not hold: {broken}") from broken
-    return Stage(certificate.body.terms, before.book.under(new.roster))
+    carried = certificate.amendments
+    ordered, last = amended([*carried, *beside], before.terms, before.book.roster)
+    stage = Stage(certificate.body.terms, before.book.under(new.roster), before.book.under(last))
+    return (source, *(each for each in ordered if each not in carried)), stage
+
+
+def _carries(group: _Group) -> _Group:
+    """What the succession itself has carried, or was."""
+    return group[:1] if is_resharing(group[0]) else group
+
+
+def _amending(group: _Group) -> _Group:
+    """What of these has amended the roster before: a resharing has carried some itself."""
+    if not is_resharing(group[0]):
+        return group
+    return (*resharing_in(group[0])[0].amendments, *group[1:])
 
 
 def _makes(amendments: _Group, stage: Stage, roster_hash: bytes) -> bool:
@@ -321,23 +366,29 @@ def _first_sizes(carried: Sequence[Sequence[bytes]], terms: WalletTerms) -> Quor
     return terms.sizes
 
 
-def _require_new_keys(sources: Sequence[bytes], first: KeyBook) -> None:
+def _require_new_keys(groups: Iterable[Sequence[bytes]], first: KeyBook) -> None:
     """No key comes back, whoever had it: of a lost HSM, somebody else may have found it. A holder
-    that one resharing has left out comes back by another one with the key that it has.
+    that one resharing has left out comes back by another one with the key that it has. What stands
+    beside a resharing may amend the roster of that one, too.
     """
     known, lost = set(_keys(first.roster)), set[VerifyingKey]()
-    for source in sources:
-        for amendment in amendments_in(source):
-            new = amendment.identity_key
-            if new in known:
-                raise BadInput("amendments: a holder has that key, or had it")
-            known.add(new)
-            lost.add(amendment.known_key)
-        if is_resharing(source):
-            keys = set(_keys(resharing_in(source)[1].roster))
-            if keys & lost:
-                raise BadInput("amendments: a resharing to a key that was replaced")
-            known |= keys
+    beside, staying = set[Change](), set[VerifyingKey]()
+    for group in groups:
+        for source in group:
+            for amendment in amendments_in(source):
+                new = amendment.identity_key
+                if new in known and amendment.change not in beside:
+                    raise BadInput("amendments: a holder has that key, or had it")
+                known.add(new)
+                lost.add(amendment.known_key)
+            if is_resharing(source):
+                staying = set(_keys(resharing_in(source)[1].roster))
+                if staying & lost:
+                    raise BadInput("amendments: a resharing to a key that was replaced")
+                known |= staying
+        if group and is_resharing(group[0]):
+            beside |= changes_in(group[1:])
+            lost -= staying  # of what stands beside it: they have shares, until they are replaced
 
 
 def amendments_in(source: bytes) -> list[Amendment]:
@@ -348,10 +399,6 @@ def amendments_in(source: bytes) -> list[Amendment]:
 
 def _keys(roster: Roster) -> list[VerifyingKey]:
     return [member.key for member in roster.members]
-
-
-def _new_key(source: bytes) -> VerifyingKey:
-    return Amendment.from_bytes(source).identity_key
 
 
 def changes_in(sources: Iterable[bytes]) -> set[Change]:

@@ -29,6 +29,7 @@ from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import Resharing
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
@@ -43,9 +44,11 @@ from hsm_mpc.errors import (
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Member, refuse_lab_mark_outside
 from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.succession.newcomers import NewHello
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
@@ -1121,6 +1124,45 @@ def test_of_a_wallet_that_was_destroyed_here_nothing_comes_back(
     asked = growing.said(ASK, growing.ask().to_bytes())
     arrivals = world.parties[5].arrivals
     assert rule_of(partial(arrivals.hello, asked, growing.told)) == "wallet-destroyed"
+
+
+def replaced_at(growing: Sharing, index: int) -> None:
+    """An old holder hears that the last of them has another key by now."""
+    lost, party = len(growing.world.parties), growing.world.parties[index]
+    terms, known = growing.replaced.terms, growing.world.parties[lost].acting.identity
+    new = ed25519_key(b"n" * 32)
+    rotate = Rotate(
+        terms.wallet_id, growing.replaced.hash, lost, known.key, new.public, growing.now
+    )
+    signed = replace(
+        rotate,
+        old_signature=known.sign(Tag.ROTATE, rotate.terms),
+        new_signature=new.sign(Tag.ROTATE, rotate.terms),
+    )
+    lineage = party.acting.lineage(terms).with_pending(Rotated(signed).to_bytes())
+    party.acting.keep_lineage(terms.wallet_id, lineage)
+
+
+def test_nobody_acknowledges_a_share_of_a_key_that_was_replaced_meanwhile(growing: Sharing) -> None:
+    growing.begin()
+    growing.joined()
+    growing.dealt()
+    growing.new_acks = [growing.receive(k) for k in growing.new.parties]
+    replaced_at(growing, 1)
+    assert rule_of(lambda: growing.stage(1)) == "other-roster"
+    assert growing.stage(2)
+
+
+def test_nobody_adopts_one_and_what_others_adopted_is_carried_on(growing: Sharing) -> None:
+    growing.made()
+    replaced_at(growing, 1)
+    assert rule_of(lambda: growing.adopt(1)) == "other-roster"
+    growing.adopt(2)
+    carrying = growing.refresh()
+    carrying.joined()
+    carrying.certificate, carrying.history = growing.certificate, b""
+    carrying.arrivals = growing.arrivals
+    assert carrying.adopt(1)
 
 
 def test_who_leaves_signs_and_opens_nothing_more(world: World) -> None:

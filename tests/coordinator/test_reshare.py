@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.agent.succession import resharing
+from hsm_mpc.agent.succession import resharing, retiring
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
@@ -53,7 +53,7 @@ from tests.coordinator.office import Office, Parts, soon
 from tests.coordinator.test_destruction import Honest as Answer
 from tests.coordinator.test_destruction import failing_at, unheard
 from tests.coordinator.test_refresh import signed_in, waiting_for
-from tests.coordinator.test_repair import lose_keys, lose_store
+from tests.coordinator.test_repair import lose_keys, lose_store, with_failing_refresh
 from tests.coordinator.test_replaced import Replace, history, replace_hsm
 
 __all__ = ["replace_hsm"]
@@ -810,3 +810,64 @@ def test_a_lost_key_gets_no_share(some: Office, hsm_module: Module, pin_arena: A
         order = ReshareOrder(body.terms.wallet_id, body.hash, "back", some.world.clock() + 60, new)
         check = partial(resharing.require_possible, party, order, body, lineage)
         assert rule == (rule_of(check) if rule else check() or "")
+
+
+def amended_and_not_refreshed(office: Office, replace_hsm: Replace) -> None:
+    """h2 is repaired onto another HSM, which the next succession carries."""
+    office.made()
+    replace_hsm(office, 2)
+    with_failing_refresh(office, 2)
+
+
+def test_a_resharing_that_carries_an_amendment_verifies_and_is_followed(
+    office: Office, replace_hsm: Replace
+) -> None:
+    """What h2 says of the epoch before, it says by its new key."""
+    amended_and_not_refreshed(office, replace_hsm)
+    shared = office.client.reshare("treasury", 3)
+    assert waiting_for(shared) == (True, ())
+    refreshed = office.client.refresh("treasury", [])
+    assert signed_in(office, refreshed, (1, 2, 3)) == refreshed.body.hash
+    assert [link.lost for link in history(office).links] == [("h2",), (), ()]
+
+
+def test_who_stops_while_it_retires_finds_the_proof_again(
+    office: Office, replace_hsm: Replace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lineage with the resharing is kept first; what h2 voted by its new key counts still."""
+    amended_and_not_refreshed(office, replace_hsm)
+    with monkeypatch.context() as patched:
+
+        def killed(*_: object) -> None:
+            raise BackendError("killed")
+
+        patched.setattr(retiring, "destroy_keys", killed)
+        assert waiting_for(office.client.reshare("treasury", 3)) == (True, (1, 2, 3))
+    for index in office.world.parties:
+        run_shielded(partial(office.world.restarted, index))
+    refreshed = office.client.refresh("treasury", [])
+    assert signed_in(office, refreshed, (1, 2, 3)) == refreshed.body.hash
+    for party in office.world.parties.values():
+        assert len(keks(party)) == 1
+
+
+def test_a_seat_of_a_lost_hsm_that_is_decided_stops_nobody(
+    five: Office, replace_hsm: Replace
+) -> None:
+    """h1 alone has adopted when h2 is repaired in the old epoch; its seat in the new one has the
+    key that was lost. It destroys what it has, and the others go on without it.
+    """
+    wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    for index in (2, 3):
+        five.links[index].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    for index in (2, 3):
+        five.links[index].tamper = None
+    replace_hsm(five, 2)
+    shown = five.client.repair("treasury", 2)
+    assert (holders_of(shown), waiting_for(shown)) == (("h1", "h2", "h4"), (True, ()))
+    assert [len(keks(five.world.parties[index])) for index in range(1, 6)] == [1, 0, 0, 1, 0]
+    refreshed = five.client.refresh("treasury", [2])
+    assert refreshed.body.group_key == wallet.body.group_key
+    assert signed_in(five, refreshed, (1, 4)) == refreshed.body.hash

@@ -57,7 +57,7 @@ from tests.certificates.ceremony import Q, drawn, point
 from tests.software_identity import SoftwareKey, p256_key
 from tests.succession.making import COORDINATOR, NOTHING, Refresh
 from tests.succession.sharing import COMING, Reshare
-from tests.succession.test_amendment import Amending, Other
+from tests.succession.test_amendment import Amending, Other, rotated
 
 FORGED = p256_key(99)
 
@@ -702,12 +702,12 @@ def test_a_resharing_that_does_not_hold_leads_nowhere(wrong: type[Reshare]) -> N
         of(through_bytes(wrong()))
 
 
-def test_a_resharing_stands_alone() -> None:
-    """What it carries besides, its PROPOSE says."""
+def test_a_resharing_stands_first_and_alone() -> None:
+    """What it carries besides, its PROPOSE says; behind it stands what it has not carried."""
     attempt, certificate = honest()
     source, terms = carried_by(certificate), attempt.terms()
     amendment = Other().made().to_bytes()
-    for group in ((amendment, source), (source, amendment), (source, source)):
+    for group in ((amendment, source), (source, source), (source, amendment, source)):
         with pytest.raises(BadInput, match="beside another one"):
             Lineage.of([group], (), terms, attempt.keys)
     with pytest.raises(BadInput):  # and is never pending
@@ -794,10 +794,88 @@ def test_a_resharing_carries_amendments() -> None:
     assert lineage.with_pending(attempt.amendment) is lineage
     assert changes_in(lineage.amendments) > changes_in([attempt.amendment])
     nothing = Lineage.of((), (), attempt.first.terms, attempt.keys)
-    keys = nothing.voters(old, certificate)  # also for who has not heard of it before
-    attempt.retirement().check(attempt.first, keys, certificate, ())
+    for known in (nothing, lineage):  # also for who has not heard of it before
+        keys = known.voters(old, certificate)
+        attempt.retirement().check(attempt.first, keys, certificate, ())
+    assert lineage.to_carry(old) == (attempt.amendment,)
+    assert lineage.identity_keys >= {LOST_AND_NEW.public, attempt.ceremony.identity(3).public}
     with pytest.raises(InvalidSignature):
         attempt.retirement().check(attempt.first, attempt.keys, certificate, ())
+
+
+def test_who_was_repaired_meanwhile_speaks_for_the_epoch_that_was_replaced() -> None:
+    """The certificate has not carried it; the new roster it does not amend: h3 is the second there,
+    and the third is another one.
+    """
+    attempt, certificate = honest()
+    amendment, old = Amending(new=LOST_AND_NEW).made().to_bytes(), attempt.ceremony.roster.hash
+    known = Lineage.of((), (amendment,), attempt.first.terms, attempt.keys)
+    lineage = known.after(old, carried_in(certificate))
+    assert (lineage.carried, lineage.pending) == (((carried_by(certificate), amendment),), ())
+    assert lineage.newest.roster == attempt.roster
+    assert (lineage.to_carry(old), lineage.lost_since(old)) == ((amendment,), (3,))
+    assert lineage.lost_keys == {attempt.ceremony.identity(3).public}
+    assert LOST_AND_NEW.public in lineage.identity_keys
+    assert lineage.after(old, carried_in(certificate)) is lineage
+    assert of(certificate).merged_with(lineage.amendments).to_bytes() == lineage.to_bytes()
+    assert lineage.merged_with([amendment]) is lineage
+    read = Lineage.from_bytes(lineage.to_bytes(), attempt.first.terms, attempt.keys)
+    assert (read.carried, read.to_bytes()) == (lineage.carried, lineage.to_bytes())
+    address = Address(attempt.first.terms.wallet_id, bytes(32), NOTHING, 3, EVERYBODY)
+    message = seal_envelope(DONE, address, b"said", Key.IDENTITY, LOST_AND_NEW.sign)
+    read.voters(old, certificate).verify(message, 0)
+    for book in (read.since(attempt.roster.hash), of(certificate).voters(old, certificate)):
+        with pytest.raises(InvalidSignature):
+            book.verify(message, 0)
+
+
+def test_it_amends_the_new_roster_too_where_it_holds_there() -> None:
+    """Holder 1 is the first in both."""
+    attempt, certificate = honest()
+    old_key, old = attempt.ceremony.identity(1), attempt.ceremony.roster.hash
+    rotation = rotated(old_key, LOST_AND_NEW, 1).to_bytes()
+    known = Lineage.of((), (rotation,), attempt.first.terms, attempt.keys)
+    lineage = known.after(old, carried_in(certificate))
+    assert lineage.carried == ((carried_by(certificate), rotation),)
+    assert (lineage.pending, lineage.newest.roster.member(1).key) == (
+        (rotation,),
+        LOST_AND_NEW.public,
+    )
+    assert of(certificate).with_pending(rotation).to_bytes() == lineage.to_bytes()
+    followed = lineage.after(attempt.roster.hash, lineage.pending)
+    assert followed.carried == (*lineage.carried, (rotation,))
+    back = rotated(LOST_AND_NEW, old_key, 1).to_bytes()
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        lineage.with_pending(back)
+
+
+def test_what_stands_beside_a_resharing_amends_the_roster_that_it_replaces() -> None:
+    attempt, certificate = honest()
+    source, good = carried_by(certificate), Amending(new=LOST_AND_NEW).made().to_bytes()
+    rival, taken = Amending(new=FORGED), Amending(new=COMING[0])
+    unsigned = Amending(new=LOST_AND_NEW)
+    unsigned.keys = {1: FORGED}
+    for wrong in ([good, good], *([each.made().to_bytes()] for each in (taken, unsigned))):
+        with pytest.raises((BadInput, InvalidSignature)):
+            Lineage.of([(source, *wrong)], (), attempt.terms(), attempt.keys)
+    with pytest.raises(BadInput, match="two replace one"):
+        of(certificate).with_pending(good).with_pending(rival.made().to_bytes())
+    carrying = Amended()
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        group = (carried_by(through_bytes(carrying)), carrying.amendment)
+        Lineage.of([group], (), attempt.terms(), attempt.keys)
+
+
+def test_a_seat_whose_key_was_replaced_meanwhile_may_stay_and_never_come_back() -> None:
+    """h3 has it in the new roster, till it is repaired there."""
+    attempt, certificate = honest()
+    lineage = of(certificate).with_pending(Amending(new=LOST_AND_NEW).made().to_bytes())
+    seat, fresh = attempt.ceremony.identity(3), p256_key(778)
+    gone = rotated(seat, fresh, 2, epoch_hash=certificate.body.hash).to_bytes()
+    assert lineage.with_pending(gone).newest.roster.member(2).key == fresh.public
+    back = rotated(seat, LOST_AND_NEW, 2, epoch_hash=certificate.body.hash).to_bytes()
+    with pytest.raises(BadInput, match="has that key, or had it"):
+        lineage.with_pending(back)
 
 
 def test_the_new_roster_follows_the_one_in_force() -> None:

@@ -134,8 +134,17 @@ def _had_none(holder: ActingHolder, body: EpochBody) -> bool:
     return False
 
 
-def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: bytes) -> bytes:
+def arrive(
+    holder: ActingHolder,
+    body: EpochBody,
+    source: bytes,
+    certified: bytes,
+    amendments: Sequence[bytes] = (),
+) -> bytes:
     """RETIRE, CERT → the own DONE' message; the new epoch is the one that lives. May be repeated.
+
+    Args:
+        amendments: as far as somebody tells of them.
 
     Raises:
         ProtocolAbort: it is no retirement; nobody is to blame.
@@ -146,7 +155,7 @@ def arrive(holder: ActingHolder, body: EpochBody, source: bytes, certified: byte
     wallet_id, message = body.terms.wallet_id, parse_envelope(source)
     epochs = holder.epochs(wallet_id)
     certificate = SuccessorCertificate.from_bytes(parse_envelope(certified).payload)
-    h, lineage = certificate.body.hash, holder.lineage_of(body)
+    h, lineage = certificate.body.hash, holder.lineage_of(body).merged_with(amendments)
     register = holder.registers.read(wallet_id)
     if register is None or register.epoch_hash != h:
         retirement = decoded(message, Retirement.from_bytes)

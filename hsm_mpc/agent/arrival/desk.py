@@ -158,9 +158,12 @@ class Arrivals:
             self._wallets.forget(body.terms.wallet_id)
             return said
 
-    def arrive(self, source: bytes, certificate: bytes) -> bytes:
+    def arrive(self, source: bytes, certificate: bytes, amendments: Sequence[bytes] = ()) -> bytes:
         """RETIRE, CERT → the own DONE', once the new epoch is the one that lives here. It is for
         those who had no share before: the others retire.
+
+        Args:
+            amendments: of the roster of the epoch that ends: who has voted by which key.
 
         Raises:
             Refused: `other-epoch`: this holder had one.
@@ -169,7 +172,7 @@ class Arrivals:
         if self._is_held(address.wallet_id, address.epoch_hash):
             raise Refused("other-epoch", "this holder has a share of the epoch that ends")
         with self._replaced(source) as body:
-            said = arriving.arrive(self._holder, body, source, certificate)
+            said = arriving.arrive(self._holder, body, source, certificate, amendments)
             self._wallets.forget(body.terms.wallet_id)
             return said
 

@@ -34,7 +34,7 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
     known, wallet_id = holder.lineage_of(body), body.terms.wallet_id
     try:
         amendment = Amendment.from_bytes(source)
-        _require_first(known, body, amendment)
+        _require_first(known, amendment)
         joined = known.with_pending(source)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"an amendment that does not hold: {broken}") from broken
@@ -63,7 +63,7 @@ def consider_rotation(holder: ActingHolder, consents: Consents, rotate: Rotate) 
     holder = holder.at(body)
     known, amendment = holder.lineage_of(body), Rotated(rotate)
     try:
-        _require_first(known, body, amendment)
+        _require_first(known, amendment)
         joined = known.with_pending(amendment.to_bytes())
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a rotation that does not hold: {broken}") from broken
@@ -106,9 +106,9 @@ def _keep(holder: ActingHolder, body: EpochBody, amendment: Amendment, joined: L
     holder.keep_lineage(body.terms.wallet_id, joined)
 
 
-def _require_first(known: Lineage, body: EpochBody, amendment: Amendment) -> None:
+def _require_first(known: Lineage, amendment: Amendment) -> None:
     """Of two that replace one key the first counts. Raises: Refused: `other-roster`."""
     lost, before, after = amendment.change
-    for other, replaced, by in changes_in(known.to_carry(body.terms.roster_hash)):
+    for other, replaced, by in changes_in(known.pending):
         if (other, replaced) == (lost, before) and by != after:
             raise Refused("other-roster", "another key has taken the place of that one here")

@@ -14,6 +14,7 @@ from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.succession.dealing import proposed_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
+from hsm_mpc.agent.succession.resharing import require_no_lost_key
 from hsm_mpc.agent.succession.staging import Dealings, received_dealings, successor_made
 from hsm_mpc.agent.succession.successor_share import seal_successor
 from hsm_mpc.agent.succession.votes import adopt as vote_for
@@ -63,7 +64,8 @@ def adopt(
             since nothing else could be decided after that (step 6.8.4).
 
     Raises:
-        Refused: `attempt-overtaken`, `other-vote`, `other-successor` or `epoch-retiring`.
+        Refused: `attempt-overtaken`, `other-vote`, `other-successor`, `epoch-retiring` or
+            `other-roster`.
         NotReady: this holder has no share of it: its transcript is wanted.
         Tampered: the certificate does not hold, or the own share does not open.
         ProtocolAbort: a dealing for this holder is bad; naming who dealt it. Or a new holder has
@@ -83,6 +85,8 @@ def adopt(
     if kept is not None:
         return kept
     live.require_not_retiring()
+    if carried is None and certificate.shared_anew is not None:
+        require_no_lost_key(certificate.shared_anew.roster, live.lineage)
     _require_arrived(live, certificate, arrivals)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))

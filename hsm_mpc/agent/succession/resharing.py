@@ -49,6 +49,17 @@ def require_consent(
         consents.require(Plan.of(order), beside_resharing(body, in_force))
 
 
+def require_no_lost_key(roster: Roster, lineage: Lineage) -> None:
+    """Since the resharing to these was agreed, nobody has another HSM or key.
+
+    Raises:
+        Refused: `other-roster`.
+    """
+    for member in roster.members:
+        if member.key in lineage.lost_keys:
+            raise Refused("other-roster", f"holder {member.name} has another identity key by now")
+
+
 def _require_known(new: Roster, in_force: Roster, pinned: Roster, lineage: Lineage) -> None:
     """Nobody gets a share whom this holder's operator has not pinned: each new holder stands in the
     roster in force, or in the pinned one with a key that no other has replaced since.

@@ -135,13 +135,12 @@ def finish(live: LiveEpoch) -> bytes:
 
 
 def leaves(live: LiveEpoch, successor: EpochHash) -> bool:
-    """Whether this holder has no share of a certified successor: it was shared anew to others."""
+    """Whether this holder has no share of a certified successor: it was shared anew to others, or
+    to the HSM that this holder has lost since.
+    """
     encoded = live.epochs.kept(successor, EpochDocument.CERTIFICATE)
     new = None if encoded is None else SuccessorCertificate.from_bytes(encoded).shared_anew
-    if new is None or is_in(live.holder, new.roster):
-        return False
-    own = live.holder.roster.member(live.holder.me).name
-    return all(member.name != own for member in new.roster.members)
+    return new is not None and not is_in(live.holder, new.roster)
 
 
 def _leave(live: LiveEpoch) -> None:

@@ -21,6 +21,7 @@ from hsm_mpc.agent.succession.dealing import (
     setup_of,
 )
 from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.succession.resharing import require_no_lost_key
 from hsm_mpc.agent.succession.successor_share import Successor, seal_successor
 from hsm_mpc.agent.succession.votes import acknowledge
 from hsm_mpc.audit import Json
@@ -85,7 +86,7 @@ def stage(
         channels: the CHANNEL messages of the members, ascending: the DEALs verify under them.
 
     Raises:
-        Refused: `not-dealt`, `attempt-overtaken` or `other-vote`.
+        Refused: `not-dealt`, `attempt-overtaken`, `other-vote` or `other-roster`.
         ProtocolAbort: naming every holder whose dealing is bad, with evidence on disk.
         Tampered, BackendError: HSM or disk. A repeat begins again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
@@ -107,6 +108,7 @@ def stage(
         if own.to_bytes() != live.attempts.kept(alpha, AttemptDocument.DEAL):
             raise ProtocolAbort("the own dealing came back altered")
     if proposed.newcomers is not None:
+        require_no_lost_key(proposed.newcomers.resharing.roster, live.lineage)
         h = _checked(live, suite, dealings, proposed.newcomers)
         voted = acknowledge(live.register, attempt, h)
         live.holder.registers.write(live.wallet_id, voted)
