@@ -184,8 +184,8 @@ def discard(config_path: Path, wallet: str, prompt: bool) -> Discarded:
     """Remove what an unfinished `create` left, and destroy its wrapping key (step 2.6.8); or what
     this holder was dealt by resharings of which it has not heard the end (6.8.4).
 
-    A share that is prepared only belongs to a key that nobody was shown. Of the others only the
-    operator knows whether they came to be.
+    A share that is prepared only belongs to a key that nobody was shown. Of the others nobody here
+    knows whether they came to be: the operator has looked (`wallet show`).
 
     Raises:
         Refused: `not-prepared`, or `unknown-wallet`.
