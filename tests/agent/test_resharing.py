@@ -18,6 +18,7 @@ from hsm_mpc.agent.consents import Consents
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.dropping import destroy_keys
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.plan import Plan
@@ -226,6 +227,22 @@ def test_nobody_gets_a_share_whom_no_operator_has_pinned(
 
     for wished in (added, under_another_name, unknown):
         assert rule_of(partial(part, asked(growing, wished))) == "roster-not-pinned"
+
+
+@BOTH_PARTS
+@pytest.mark.parametrize("lost", [4, 5], ids=["who comes", "who stays"])
+def test_no_key_that_was_replaced_in_another_wallet_gets_a_share(
+    world: World, growing: Sharing, part: Callable[[Sharing], None], lost: int
+) -> None:
+    """A holder has one for all."""
+    other = making_among(world, ("h2", "h4", "h5"), name="other")
+    other.active()
+    for index in {2, 4, 5} - {lost}:
+        rotated_at(world.parties[index], other.certificate().body, world.parties[lost])
+    if part is joins:
+        assert rule_of(lambda: joins(growing)) == "roster-not-pinned"
+    else:
+        assert rule_of(lambda: comes(growing, 4 if lost == 4 else 3)) == "roster-not-pinned"
 
 
 @BOTH_PARTS
@@ -874,12 +891,15 @@ def test_no_old_key_goes_before_the_new_share_opens(
 
 def replaced_at(growing: Sharing, index: int) -> None:
     """An old holder hears that the last of them has another key by now."""
-    lost, party = len(growing.world.parties), growing.world.parties[index]
-    terms, known = growing.replaced.terms, growing.world.parties[lost].acting.identity
-    new = ed25519_key(b"n" * 32)
-    rotate = Rotate(
-        terms.wallet_id, growing.replaced.hash, lost, known.key, new.public, growing.now
-    )
+    lost = growing.world.parties[len(growing.world.parties)]
+    rotated_at(growing.world.parties[index], growing.replaced, lost)
+
+
+def rotated_at(party: Party, body: EpochBody, lost: Party) -> None:
+    """This one hears that another one has another key by now, of a wallet of both."""
+    terms, known, new = body.terms, lost.acting.identity, ed25519_key(b"n" * 32)
+    place = lost.acting.at(body).me
+    rotate = Rotate(terms.wallet_id, body.hash, place, known.key, new.public, party.acting.clock())
     signed = replace(
         rotate,
         old_signature=known.sign(Tag.ROTATE, rotate.terms),

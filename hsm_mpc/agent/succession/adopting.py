@@ -81,7 +81,7 @@ def adopt(
         return kept
     live.require_not_retiring()
     if carried is None and certificate.shared_anew is not None:
-        require_no_lost_key(certificate.shared_anew.roster, live.lineage)
+        require_no_lost_key(live.holder, certificate.shared_anew.roster)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))
     record = share_of(live, suite, certificate, made_in, transcript)
