@@ -613,6 +613,8 @@ def test_the_arrival_of_a_holder_is_its_newest_done() -> None:
     for index, wrong in ((2, attempt.arrival(3)), (3, attempt.done(3)), (1, Foreign4().arrival(4))):
         with pytest.raises((BadInput, InvalidSignature)):
             done_in(wrong, index, certificate.body, keys)
+    with pytest.raises(BadInput, match="is a vote"):  # h1 is the first in both rosters
+        done_in(attempt.done(1), 1, certificate.body, keys)
     with pytest.raises(InvalidSignature):
         done_in(Foreign4().arrival(4), 4, certificate.body, keys)
     address = Address(WalletId(b"w" * 16), bytes(32), NOTHING, FIRST_NEW_HOLDER + 4, EVERYBODY)
