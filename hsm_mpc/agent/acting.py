@@ -26,7 +26,7 @@ from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.store.attempts import Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.holder import HolderStore
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, lost_keys_in
 from hsm_mpc.wire.channels import KeyBook, channel_address
 from hsm_mpc.wire.envelope import Address, Message, seal_envelope
 from hsm_mpc.wire.inbox import Inbox
@@ -122,6 +122,21 @@ class ActingHolder:
             return _lineage_in(kept or b"", terms, self.keys.under_pinned)
         except (BadInput, InvalidSignature) as broken:
             raise Tampered(f"wallet {terms.name}: its roster's amendments: {broken}") from broken
+
+    def lost_keys(self) -> frozenset[VerifyingKey]:
+        """Identity keys that another one has replaced, in whichever wallet: a holder has one for
+        all of them.
+
+        Raises:
+            Tampered: what is kept of a wallet does not parse.
+        """
+        lost = set[VerifyingKey]()
+        for wallet_id in self.store.wallet_ids():
+            try:
+                lost |= lost_keys_in(self.store.repairs(wallet_id).lineage() or b"")
+            except BadInput as broken:
+                raise Tampered(f"wallet {wallet_id.hex()}: its amendments: {broken}") from broken
+        return frozenset(lost)
 
     def lineage_of(self, body: EpochBody) -> Lineage:
         """That of the wallet of an epoch. As long as a resharing is not decided, all that has

@@ -26,6 +26,11 @@ class Done:
     kek_digest: bytes
     blob_digest: bytes
 
+    @property
+    def is_of_a_share(self) -> bool:
+        """Whether there is one; an old holder votes for a resharing without (step 6.8.4)."""
+        return any(self.kek_digest + self.blob_digest)
+
     def to_bytes(self) -> bytes:
         """`α ‖ h ‖ V_i ‖ kek_digest_i ‖ blob_digest_i`; α is zero for epoch 0."""
         return (

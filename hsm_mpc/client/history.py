@@ -15,6 +15,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.terms import WalletTerms
+from hsm_mpc.client.verified import lineage_since
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.destroyed import destroyed_in
@@ -80,7 +81,7 @@ def verified_history(chain: Chain, keys: KeyBook, now: int) -> History:
     """
     with _verifying(0):
         certificate = Certificate.from_bytes(chain.certificate)
-        lineage = Lineage.from_bytes(chain.lineage, certificate.body.terms, keys)
+        lineage = lineage_since(certificate, chain.lineage, keys)
         first = lineage.stages[0].book
         certificate.verify(first.roster)
         if not chain.dones:

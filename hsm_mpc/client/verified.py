@@ -140,7 +140,7 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
     """
     try:
         certificate = Certificate.from_bytes(shown.certificate)
-        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
+        lineage = lineage_since(certificate, shown.lineage, keys)
         first = lineage.stages[0].book
         certificate.verify(first.roster)
         if not shown.dones:
@@ -159,6 +159,19 @@ def verified(shown: Shown, keys: KeyBook, now: int) -> VerifiedWallet:
     return VerifiedWallet(certificate, newest, end, roster)
 
 
+def lineage_since(certificate: Certificate, source: bytes, keys: KeyBook) -> Lineage:
+    """Every roster of the wallet that began with this certificate.
+
+    Raises:
+        BadInput, InvalidSignature: it does not hold.
+        Tampered: it is that of a wallet that began with another quorum.
+    """
+    lineage = Lineage.from_bytes(source, certificate.body.terms, keys)
+    if lineage.stages[0].terms.sizes != certificate.body.terms.sizes:
+        raise Tampered("the wallet began with other terms")
+    return lineage
+
+
 def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
     """Who has destroyed a wallet, which need not be active.
 
@@ -167,7 +180,7 @@ def verified_end(shown: Shown, keys: KeyBook) -> VerifiedEnd:
     """
     try:
         certificate = Certificate.from_bytes(shown.certificate)
-        lineage = Lineage.from_bytes(shown.lineage, certificate.body.terms, keys)
+        lineage = lineage_since(certificate, shown.lineage, keys)
         certificate.verify(lineage.stages[0].book.roster)
         return _verified_end(lineage.terms, shown.destroyed, lineage.newest)
     except HsmMpcError as forged:

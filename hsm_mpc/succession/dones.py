@@ -20,7 +20,8 @@ def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Don
     or as a new holder in a resharing.
 
     Raises:
-        BadInput, InvalidSignature: it is no DONE of this holder for this wallet.
+        BadInput, InvalidSignature: it is no DONE of this holder for this wallet; or its vote for a
+            resharing, which names the key of the epoch before.
     """
     message = parse_envelope(source)
     address, new = message.address, message.kind is NEW_DONE
@@ -30,4 +31,7 @@ def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Don
     if address.wallet_id != replaced.terms.wallet_id:
         raise BadInput(f"the DONE of holder {index} is of another wallet")
     (keys.of_new_holders(keys.roster) if new else keys).verify(message, _NO_CLOCK)
-    return Done.from_bytes(message.payload, replaced.terms.group)
+    done = Done.from_bytes(message.payload, replaced.terms.group)
+    if not done.is_of_a_share:
+        raise BadInput(f"the DONE of holder {index} is a vote for what others have")
+    return done

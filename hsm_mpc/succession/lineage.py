@@ -111,8 +111,7 @@ class Lineage:
     @property
     def lost_keys(self) -> frozenset[VerifyingKey]:
         """Those that another one has replaced: they never come back."""
-        amendments = [each for source in self.amendments for each in amendments_in(source)]
-        return frozenset(amendment.known_key for amendment in amendments)
+        return _lost_keys(self.amendments)
 
     def to_bytes(self) -> bytes:
         """Empty where the pinned roster was never amended; else a bundle of bundles, the last one
@@ -299,6 +298,16 @@ class Lineage:
         if roster_hash not in hashes:
             raise BadInput("a roster that did not come from the pinned one")
         return hashes.index(roster_hash)
+
+
+def lost_keys_in(source: bytes) -> frozenset[VerifyingKey]:
+    """Those of a lineage that was believed once already. Raises: BadInput: it does not parse."""
+    sources = [each for group in unbundled(source) for each in unbundled(group)]
+    return _lost_keys(each for each in sources if first_in(each) is None)
+
+
+def _lost_keys(sources: Iterable[bytes]) -> frozenset[VerifyingKey]:
+    return frozenset(each.known_key for source in sources for each in amendments_in(source))
 
 
 def carried_in(certificate: SuccessorCertificate) -> _Group:

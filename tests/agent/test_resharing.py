@@ -23,6 +23,7 @@ from hsm_mpc.app import shares
 from hsm_mpc.app.acting import Desks
 from hsm_mpc.app.consents import of
 from hsm_mpc.app.holder import OpenHolder
+from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
 from hsm_mpc.certificates.clients import ClientList
@@ -234,6 +235,22 @@ def test_nobody_gets_a_share_whom_no_operator_has_pinned(
 
     for wished in (added, under_another_name, unknown):
         assert rule_of(partial(part, asked(growing, wished))) == "roster-not-pinned"
+
+
+@BOTH_PARTS
+@pytest.mark.parametrize("lost", [4, 5], ids=["who comes", "who stays"])
+def test_no_key_that_was_replaced_in_another_wallet_gets_a_share(
+    world: World, growing: Sharing, part: Callable[[Sharing], None], lost: int
+) -> None:
+    """A holder has one for all."""
+    other = making_among(world, ("h2", "h4", "h5"), name="other")
+    other.active()
+    for index in {2, 4, 5} - {lost}:
+        rotated_at(world.parties[index], other.certificate().body, world.parties[lost])
+    if part is joins:
+        assert rule_of(lambda: joins(growing)) == "roster-not-pinned"
+    else:
+        assert rule_of(lambda: comes(growing, 4 if lost == 4 else 3)) == "roster-not-pinned"
 
 
 @BOTH_PARTS
@@ -1128,12 +1145,15 @@ def test_of_a_wallet_that_was_destroyed_here_nothing_comes_back(
 
 def replaced_at(growing: Sharing, index: int) -> None:
     """An old holder hears that the last of them has another key by now."""
-    lost, party = len(growing.world.parties), growing.world.parties[index]
-    terms, known = growing.replaced.terms, growing.world.parties[lost].acting.identity
-    new = ed25519_key(b"n" * 32)
-    rotate = Rotate(
-        terms.wallet_id, growing.replaced.hash, lost, known.key, new.public, growing.now
-    )
+    lost = growing.world.parties[len(growing.world.parties)]
+    rotated_at(growing.world.parties[index], growing.replaced, lost)
+
+
+def rotated_at(party: Party, body: EpochBody, lost: Party) -> None:
+    """This one hears that another one has another key by now, of a wallet of both."""
+    terms, known, new = body.terms, lost.acting.identity, ed25519_key(b"n" * 32)
+    place = lost.acting.at(body).me
+    rotate = Rotate(terms.wallet_id, body.hash, place, known.key, new.public, party.acting.clock())
     signed = replace(
         rotate,
         old_signature=known.sign(Tag.ROTATE, rotate.terms),

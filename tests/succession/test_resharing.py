@@ -13,7 +13,8 @@ import pytest
 from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.quorum import QuorumSizes
-from hsm_mpc.client.verified import VerifiedWallet, verified
+from hsm_mpc.client.history import verified_history
+from hsm_mpc.client.verified import VerifiedWallet, verified, verified_end
 from hsm_mpc.encoding import lv16, lv32, u8, u16be
 from hsm_mpc.errors import (
     BadEncoding,
@@ -52,7 +53,7 @@ from hsm_mpc.wire.rounds import (
     NEW_HELLO,
     Key,
 )
-from hsm_mpc.wire.wallet_calls import Shown, ShownSuccession
+from hsm_mpc.wire.wallet_calls import Chain, Shown, ShownSuccession
 from tests.certificates.ceremony import Q, drawn, point
 from tests.software_identity import SoftwareKey, p256_key
 from tests.succession.making import COORDINATOR, NOTHING, Refresh
@@ -618,6 +619,8 @@ def test_the_arrival_of_a_holder_is_its_newest_done() -> None:
     for index, wrong in ((2, attempt.arrival(3)), (3, attempt.done(3)), (1, Foreign4().arrival(4))):
         with pytest.raises((BadInput, InvalidSignature)):
             done_in(wrong, index, certificate.body, keys)
+    with pytest.raises(BadInput, match="is a vote"):  # h1 is the first in both rosters
+        done_in(attempt.done(1), 1, certificate.body, keys)
     with pytest.raises(InvalidSignature):
         done_in(Foreign4().arrival(4), 4, certificate.body, keys)
     address = Address(WalletId(b"w" * 16), bytes(32), NOTHING, FIRST_NEW_HOLDER + 4, EVERYBODY)
@@ -1092,6 +1095,11 @@ def test_a_client_takes_the_first_terms_from_the_first_certificate() -> None:
     lineage = of_some(attempt.ceremony.roster, attempt.certificate())
     with pytest.raises(Tampered, match="began with other terms"):
         shown(attempt, lineage)
+    certificate, dones = attempt.ceremony.certificate().to_bytes(), tuple(attempt.dones())
+    with pytest.raises(Tampered, match="began with other terms"):  # whoever says it is destroyed
+        verified_end(Shown(certificate, dones, (), None, lineage), under_pinned())
+    with pytest.raises(Tampered, match="began with other terms"):
+        verified_history(Chain(certificate, dones, (), lineage), under_pinned(), 0)
 
 
 def test_a_client_is_shown_a_wallet_of_the_roster_in_force() -> None:

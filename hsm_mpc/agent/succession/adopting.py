@@ -86,7 +86,7 @@ def adopt(
         return kept
     live.require_not_retiring()
     if carried is None and certificate.shared_anew is not None:
-        require_no_lost_key(certificate.shared_anew.roster, live.lineage)
+        require_no_lost_key(live.holder, certificate.shared_anew.roster)
     _require_arrived(live, certificate, arrivals)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))

@@ -34,7 +34,7 @@ def require_possible(
     except Refused as other:
         raise Refused("other-roster", f"the wallet has another roster by now: {other}") from other
     refuse_lab_mark_outside(resharing.roster.lab, in_lab=holder.lab, what="the new roster")
-    _require_known(resharing.roster, in_force, holder.keys.pinned, lineage)
+    _require_known(resharing.roster, in_force, holder, lineage)
 
 
 def require_consent(
@@ -49,28 +49,35 @@ def require_consent(
         consents.require(Plan.of(order), beside_resharing(body, in_force))
 
 
-def require_no_lost_key(roster: Roster, lineage: Lineage) -> None:
+def require_no_lost_key(holder: ActingHolder, roster: Roster) -> None:
     """Since the resharing to these was agreed, nobody has another HSM or key.
 
     Raises:
         Refused: `other-roster`.
     """
+    lost = holder.lost_keys()
     for member in roster.members:
-        if member.key in lineage.lost_keys:
+        if member.key in lost:
             raise Refused("other-roster", f"holder {member.name} has another identity key by now")
 
 
-def _require_known(new: Roster, in_force: Roster, pinned: Roster, lineage: Lineage) -> None:
+def _require_known(new: Roster, in_force: Roster, holder: ActingHolder, lineage: Lineage) -> None:
     """Nobody gets a share whom this holder's operator has not pinned: each new holder stands in the
-    roster in force, or in the pinned one with a key that no other has replaced since.
+    roster in force, or in the pinned one; and no key that another one has replaced since gets one,
+    of whichever wallet that is known.
     """
-    lost = lineage.lost_keys
+    lost = lineage.lost_keys | holder.lost_keys()
     for member in new.members:
-        if member in in_force.members:
+        if member in in_force.members and member.key not in lost:
             continue
-        if any(known.name == member.name for known in in_force.members):
+        known = [each for each in in_force.members if each.name == member.name]
+        if known and member not in known:
             raise Refused("other-roster", f"holder {member.name} has another identity key")
-        if member not in pinned.members or member.key in lost:
+        if member.key in lost:
+            raise Refused(
+                "roster-not-pinned", f"holder {member.name} has another identity key by now"
+            )
+        if member not in holder.keys.pinned.members:
             raise Refused(
                 "roster-not-pinned",
                 f"holder {member.name} is not in the roster that is pinned here",

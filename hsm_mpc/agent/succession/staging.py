@@ -108,7 +108,7 @@ def stage(
         if own.to_bytes() != live.attempts.kept(alpha, AttemptDocument.DEAL):
             raise ProtocolAbort("the own dealing came back altered")
     if proposed.newcomers is not None:
-        require_no_lost_key(proposed.newcomers.resharing.roster, live.lineage)
+        require_no_lost_key(live.holder, proposed.newcomers.resharing.roster)
         h = _checked(live, suite, dealings, proposed.newcomers)
         voted = acknowledge(live.register, attempt, h)
         live.holder.registers.write(live.wallet_id, voted)
