@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,8 @@ from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
+    HsmMpcError,
     InvalidSignature,
-    NotReady,
     ProtocolAbort,
     Refused,
     Tampered,
@@ -277,8 +277,12 @@ class WalletClient:
             BadInput, Refused, BackendError: what coordinator and holders say.
         """
         encoded = checked_name(name, "wallet").encode("ascii")
-        with suppress(NotReady):
-            self._end(name, self._shown(name))
+        try:
+            shown = self._shown(name)
+        except HsmMpcError:  # it need not be active
+            pass
+        else:
+            self._end(name, shown)
         parts = self._called(CoordinatorMethod.DESTROY, [encoded, reason.encode()], DESTROY_SECONDS)
         return self._end(name, Shown.from_parts(parts))
 
