@@ -89,6 +89,7 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
         b"treasury",
         b"treasury " + b"1" * 64,
         b"treasury epoch " + b"1" * 63,
+        b"treasury epoch " + b"1" * 65,
         b"treasury epoch  " + b"1" * 64,
         b"treasury epoch " + b"A" * 64,
         b"treasury number " + b"1" * 64,
@@ -344,6 +345,14 @@ def test_what_no_holder_has_said_is_not_trusted(office: Office) -> None:
             client.trust("treasury", wrong)
         assert refused.value.rule == "other-epoch"
     assert client.known.meaning("treasury") is None
+
+
+def test_what_only_its_makers_say_of_epochs_before_is_not_trusted(office: Office) -> None:
+    some(office)
+    between = office.client.refresh("treasury", []).body.hash
+    office.client.refresh("treasury", [])
+    with pytest.raises(Refused, match="has no such epoch"):
+        second_client(office).trust("treasury", between)
 
 
 def test_another_wallet_is_not_trusted_under_the_name(office: Office) -> None:
