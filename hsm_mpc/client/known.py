@@ -66,8 +66,8 @@ class KnownWallets:
         """
         return self._read().get(name)
 
-    def remember(self, name: str, meaning: Meaning) -> None:
-        """From now on, that is what `name` means; durable before it returns.
+    def remember(self, name: str, meaning: Meaning | None) -> None:
+        """From now on, that is what `name` means, or nothing; durable before it returns.
 
         Raises: as `meaning`.
         """
@@ -75,7 +75,8 @@ class KnownWallets:
             with self._locked():
                 known = self._read()
                 if known.get(name) != meaning:
-                    self._replace({**known, name: meaning})
+                    others = {each: known[each] for each in known if each != name}
+                    self._replace(others if meaning is None else {**others, name: meaning})
         except OSError as failure:
             raise BackendError(f"{self._file}: {failure.strerror}") from failure
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,8 +22,9 @@ from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
+    HsmMpcError,
     InvalidSignature,
-    NotReady,
+    NameTaken,
     ProtocolAbort,
     Refused,
     Tampered,
@@ -125,12 +126,11 @@ class WalletClient:
         roster = self.roster.among(holders) if holders else self.roster
         sizes = QuorumSizes.default(roster.n, threshold)
         sizes.check_policy(scheme)
-        if roster != self.roster:
-            self._mean(name, roster)
         wish = Wish(name, scheme, threshold, (self._client,), self._places(holders))
-        parts = self._called(
-            CoordinatorMethod.CREATE, [wish.to_bytes(), policy_file], CREATE_SECONDS
-        )
+        with self._meaning(name, roster):
+            parts = self._called(
+                CoordinatorMethod.CREATE, [wish.to_bytes(), policy_file], CREATE_SECONDS
+            )
         shown = Shown.from_parts(parts)
         wallet = verified(shown, self._keys, self._clock())
         Asked(
@@ -277,8 +277,12 @@ class WalletClient:
             BadInput, Refused, BackendError: what coordinator and holders say.
         """
         encoded = checked_name(name, "wallet").encode("ascii")
-        with suppress(NotReady):
-            self._end(name, self._shown(name))
+        try:
+            shown = self._shown(name)
+        except HsmMpcError:  # it need not be active
+            pass
+        else:
+            self._end(name, shown)
         parts = self._called(CoordinatorMethod.DESTROY, [encoded, reason.encode()], DESTROY_SECONDS)
         return self._end(name, Shown.from_parts(parts))
 
@@ -439,13 +443,20 @@ class WalletClient:
             raise Tampered(f"the certificate shown for {name!r} is another wallet's")
         return wallet
 
-    def _mean(self, name: str, roster: Roster) -> None:
-        """By `name` a wallet that these holders make, unless it means one that was shown already:
-        if its answer is lost, whoever asks for it later knows it still.
+    @contextmanager
+    def _meaning(self, name: str, roster: Roster) -> Iterator[None]:
+        """These holders are asked for a wallet called `name`. If they are some of the pinned ones,
+        and it means none that was shown, it means theirs from now on: the answer may be lost.
         """
-        meant = self.known.meaning(name)
-        if meant is None or meant.by == "roster":
+        meant = None if roster == self.roster else self.known.meaning(name)
+        if roster != self.roster and (meant is None or meant.by == "roster"):
             self.known.remember(name, Meaning("roster", roster.hash))
+        try:
+            yield
+        except NameTaken:
+            if roster != self.roster:
+                self.known.remember(name, meant)
+            raise
 
     def _require_known(self, shown: Shown) -> None:
         require_known(shown.certificate, shown.lineage, self._keys, self.known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,6 +89,7 @@ def test_several_at_once_lose_nothing(tmp_path: Path) -> None:
         b"treasury",
         b"treasury " + b"1" * 64,
         b"treasury epoch " + b"1" * 63,
+        b"treasury epoch " + b"1" * 65,
         b"treasury epoch  " + b"1" * 64,
         b"treasury epoch " + b"A" * 64,
         b"treasury number " + b"1" * 64,
@@ -190,17 +191,43 @@ def test_a_wallet_for_which_consents_were_missing_is_known(office: Office) -> No
     assert office.client.show("treasury") == made
 
 
+def asks_in_vain(client: WalletClient, office: Office, holders: Sequence[str]) -> None:
+    def unreachable(_method: int, _parts: object, _honest: object) -> tuple[bytes, ...]:
+        raise BackendError("the link broke")
+
+    office.coordinator.lie = unreachable
+    with pytest.raises(BackendError):
+        client.create("treasury", Scheme.TAPROOT, 2, LAB_POLICY, holders)
+    office.coordinator.lie = None
+
+
 def test_other_holders_than_were_asked_are_not_believed(office: Office) -> None:
     """A name means those who were asked the last time, as long as none of them is shown."""
     some(office)
     client = second_client(office)
     for holders in (("h1", "h3"), ("h2", "h3")):
-        with pytest.raises(NameTaken):
-            client.create("treasury", Scheme.TAPROOT, 2, LAB_POLICY, holders)
+        asks_in_vain(client, office, holders)
         roster = Meaning("roster", client.roster.among(holders).hash)
         assert client.known.meaning("treasury") == roster
         with pytest.raises(NotKnown, match="another one"):
             client.show("treasury")
+
+
+def test_a_name_that_was_taken_means_what_it_did(office: Office) -> None:
+    """Nothing, or whom its client has asked before: the same is asked again after a lost answer."""
+    some(office)
+    client = second_client(office)
+    with pytest.raises(NameTaken):
+        client.create("treasury", Scheme.TAPROOT, 2, LAB_POLICY, ("h1", "h3"))
+    assert client.known.meaning("treasury") is None
+    asks_in_vain(client, office, TWO_OF_THEM)
+    with pytest.raises(NameTaken):
+        client.create("treasury", Scheme.TAPROOT, 2, LAB_POLICY, TWO_OF_THEM)
+    assert client.show("treasury") == office.client.show("treasury")
+    known = client.known.meaning("treasury")
+    with pytest.raises(NameTaken):
+        client.create("treasury", Scheme.TAPROOT, 2, LAB_POLICY)
+    assert client.known.meaning("treasury") == known
 
 
 def test_what_was_not_asked_for_is_not_known_by_being_made(office: Office) -> None:
@@ -344,6 +371,14 @@ def test_what_no_holder_has_said_is_not_trusted(office: Office) -> None:
             client.trust("treasury", wrong)
         assert refused.value.rule == "other-epoch"
     assert client.known.meaning("treasury") is None
+
+
+def test_what_only_its_makers_say_of_epochs_before_is_not_trusted(office: Office) -> None:
+    some(office)
+    between = office.client.refresh("treasury", []).body.hash
+    office.client.refresh("treasury", [])
+    with pytest.raises(Refused, match="has no such epoch"):
+        second_client(office).trust("treasury", between)
 
 
 def test_another_wallet_is_not_trusted_under_the_name(office: Office) -> None:
