@@ -213,3 +213,5 @@ def test_a_seat_of_a_lost_hsm_that_is_decided_stops_nobody(
     refreshed = five.client.refresh("treasury", [2])
     assert refreshed.body.group_key == wallet.body.group_key
     assert signed_in(five, refreshed, (1, 4)) == refreshed.body.hash
+    replace_hsm(five, 2)  # a third key
+    every_quorum_signs(five, five.client.repair("treasury", 2))
