@@ -122,6 +122,8 @@ def _linked(before: Link, shown: ShownSuccession, lineage: Lineage) -> tuple[Lin
         destroyed[parse_envelope(source).address.sender] = said.at
     roster, new, carried = proposed.keys.roster, certificate.shared_anew, certificate.amendments
     lost = _named(roster, lost_in(carried))
+    if new is not None:  # who was repaired after it was made, too
+        lost = _named(roster, lineage.lost_since(replaced.terms.roster_hash))
     ended = replace(
         before,
         retired=bool(shown.retirement),

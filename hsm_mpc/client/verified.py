@@ -212,9 +212,9 @@ def _verified_succession(
     }
     order = None
     if shown.retirement:
-        lost = replaced_in(lineage, before.hash)
         retirement = Retirement.from_bytes(shown.retirement)
-        order = retirement.check(before, keys, certificate, lost).order
+        repaired = replaced_in(lineage, before.hash)
+        order = retirement.check(before, keys, certificate, repaired).order
         there = {
             parse_envelope(source).address.sender
             for source in shown.destroyed
@@ -223,12 +223,15 @@ def _verified_succession(
     elif certificate.shared_anew is not None or len(there) < body.terms.sizes.t:
         raise Tampered("no quorum has adopted the epoch that is shown")
     missing = tuple(index for index in range(1, before.terms.sizes.n + 1) if index not in there)
+    lost = lost_in(certificate.amendments)
+    if certificate.shared_anew is not None:  # who was repaired after it was made, too
+        lost = lineage.lost_since(stage.terms.roster_hash)
     return VerifiedSuccession(
         certificate,
         proposed.content.attempt.counter,
         bool(shown.retirement),
         missing,
-        lost_in(proposed.content.amendments),
+        lost,
         proposed.keys.roster,
         before.terms.sizes.t,
         order,

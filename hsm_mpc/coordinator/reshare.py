@@ -16,7 +16,8 @@ from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs
 from hsm_mpc.coordinator.telling import told_wallet
 from hsm_mpc.errors import BackendError, HsmMpcError, NotReady, Refused
-from hsm_mpc.roster import Roster
+from hsm_mpc.roster import Member, Roster
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.calls import HolderMethod
 
 REASON: Final = "resharing"
@@ -63,8 +64,9 @@ class Resharer:
     ) -> ReshareOrder:
         """What every operator has consented to: the same as long as the same is wished for."""
         body = epochs.newest_body
-        in_force = self._rosters.newest(body.terms).roster
-        roster = in_force.followed_by(_chosen(names, in_force, self._links.roster).members)
+        lineage = self._rosters.lineage(body.terms)
+        chosen = _chosen(names, lineage, self._links.roster)
+        roster = lineage.newest.roster.followed_by(chosen)
         sizes = QuorumSizes.default(roster.n, threshold)
         sizes.check_policy(body.terms.scheme)
         resharing = Resharing(sizes, roster)
@@ -101,13 +103,12 @@ class Resharer:
             raise
 
 
-def _chosen(names: Collection[str], in_force: Roster, pinned: Roster) -> Roster:
-    """Holders of these names, in the order of the pinned roster; who is there already, with the key
-    that it has.
+def _chosen(names: Collection[str], lineage: Lineage, pinned: Roster) -> list[Member]:
+    """Holders of these names, in the order of the pinned roster; who is there already or was, with
+    the key that it has.
 
     Raises:
         BadInput: a name that no holder has.
     """
-    there = {member.name: member for member in in_force.members}
-    members = [there.get(each.name, each) for each in pinned.among(names).members]
-    return Roster(pinned.lab, pinned.version, pinned.predecessor, tuple(members))
+    there = {member.name: member for member in lineage.newest.roster.members}
+    return [there.get(each.name) or lineage.now(each) for each in pinned.among(names).members]

@@ -15,7 +15,7 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.errors import BadInput, InvalidSignature, Tampered
 from hsm_mpc.identity import VerifyingKey
-from hsm_mpc.roster import Roster, check_among
+from hsm_mpc.roster import Member, Roster, check_among
 from hsm_mpc.succession.addresses import Predecessor
 from hsm_mpc.succession.amendment import Amendment, Change, Repaired, Rotated, amended
 from hsm_mpc.succession.resharings import (
@@ -112,6 +112,15 @@ class Lineage:
     def lost_keys(self) -> frozenset[VerifyingKey]:
         """Those that another one has replaced: they never come back."""
         return _lost_keys(self.amendments)
+
+    def now(self, member: Member) -> Member:
+        """A holder with the key that it has by now, also one that a resharing has left out."""
+        amendments = [each for source in self.amendments for each in amendments_in(source)]
+        newer = {each.known_key: each.identity_key for each in amendments}
+        key = member.key
+        while key in newer:
+            key = newer[key]
+        return replace(member, key=key)
 
     def to_bytes(self) -> bytes:
         """Empty where the pinned roster was never amended; else a bundle of bundles, the last one

@@ -241,6 +241,20 @@ def test_a_roster_that_a_repair_has_amended_is_shared_anew(
     assert [len(link.members) for link in history(five).links] == [3, 3, 5, 5, 3, 3]
 
 
+def test_who_was_left_out_comes_back_with_the_key_that_a_repair_gave_it(
+    five: Office, replace_hsm: Replace
+) -> None:
+    """The roster of all names the lost one still."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h4"))
+    replace_hsm(five, 4)
+    five.client.repair("treasury", 4)
+    five.client.reshare("treasury", 2, ("h1", "h2", "h3"))
+    back = five.client.reshare("treasury", 2, ("h1", "h3", "h4"))
+    assert back.roster.member(3).key == five.world.parties[4].acting.identity.key
+    every_quorum_signs(five, back)
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+
+
 # Who is away at the wrong moment
 
 
@@ -871,3 +885,5 @@ def test_a_seat_of_a_lost_hsm_that_is_decided_stops_nobody(
     refreshed = five.client.refresh("treasury", [2])
     assert refreshed.body.group_key == wallet.body.group_key
     assert signed_in(five, refreshed, (1, 4)) == refreshed.body.hash
+    replace_hsm(five, 2)  # a third key
+    every_quorum_signs(five, five.client.repair("treasury", 2))

@@ -1077,6 +1077,12 @@ def test_a_client_sees_who_signs_now_and_who_is_waited_for() -> None:
     assert (wallet.newest.retired, wallet.newest.waiting_for) == (True, (2,))
     assert (wallet.newest.before, wallet.newest.threshold_before) == (attempt.ceremony.roster, 2)
     assert wallet.end.waiting_for == (1, 2, 3, 4)
+    assert wallet.newest.replaced == ()
+    known = Lineage.from_bytes(lineage, attempt.first.terms, under_pinned())
+    told = known.with_pending(Amending(new=LOST_AND_NEW).made().to_bytes()).to_bytes()
+    newest = shown(attempt, told).newest
+    assert newest is not None
+    assert newest.replaced == (3,)  # it was repaired after h' was certified
 
 
 def test_a_client_believes_no_resharing_that_is_not_decided() -> None:

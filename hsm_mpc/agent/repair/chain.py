@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.certificates.body import EpochBody, EpochKind
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, Tampered
@@ -23,6 +23,7 @@ from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done
 from hsm_mpc.wire.envelope import bundle, parse_envelope
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
 
@@ -177,9 +178,10 @@ def _seat(holder: ActingHolder, keys: KeyBook) -> HolderIndex | None:
 def _own_done(
     me: HolderIndex, body: EpochBody, dones: Sequence[bytes], keys: KeyBook
 ) -> dict[EpochDocument, bytes]:
-    """The own DONE of an epoch, if it is there."""
+    """The own DONE of an epoch, if it is there: of a resharing not a vote of who was before."""
+    sender = FIRST_NEW_HOLDER + me if body.kind is EpochKind.RESHARE else me
     for message in dones:
-        is_own = parse_envelope(message).address.sender == me
+        is_own = parse_envelope(message).address.sender == sender
         if is_own and done_in(message, me, body, keys).epoch_hash == body.hash:
             return {EpochDocument.DONE: message}
     return {}

@@ -63,9 +63,10 @@ def require_no_lost_key(holder: ActingHolder, roster: Roster) -> None:
 
 def _require_known(new: Roster, in_force: Roster, holder: ActingHolder, lineage: Lineage) -> None:
     """Nobody gets a share whom this holder's operator has not pinned: each new holder stands in the
-    roster in force, or in the pinned one; and no key that another one has replaced since gets one,
-    of whichever wallet that is known.
+    roster in force, or in the pinned one, maybe with a key that has replaced the one there. No key
+    that another one has replaced since gets one, of whichever wallet that is known.
     """
+    pinned = [lineage.now(each) for each in holder.keys.pinned.members]
     lost = lineage.lost_keys | holder.lost_keys()
     for member in new.members:
         if member in in_force.members and member.key not in lost:
@@ -77,7 +78,7 @@ def _require_known(new: Roster, in_force: Roster, holder: ActingHolder, lineage:
             raise Refused(
                 "roster-not-pinned", f"holder {member.name} has another identity key by now"
             )
-        if member not in holder.keys.pinned.members:
+        if member not in pinned:
             raise Refused(
                 "roster-not-pinned",
                 f"holder {member.name} is not in the roster that is pinned here",
