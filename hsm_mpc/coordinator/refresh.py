@@ -368,7 +368,8 @@ class Refresher:
         if newest.retirement and new is None:
             gone = self._rosters.replaced_since(newest.body)
         elif newest.retirement and new is not None:  # who has left has no part in the next one
-            staying = {member.name for member in new.roster.members}
+            lost = self._rosters.replaced_since(newest.body)
+            staying = {each.name for k, each in enumerate(new.roster.members, 1) if k not in lost}
             gone = frozenset(i for i in links.indices if links.name(i) not in staying)
         missing = [i for i in newest.waiting_for if i not in gone]
         if newest.not_arrived:

@@ -294,6 +294,19 @@ def test_an_epoch_comes_to_all_new_holders_before_the_next(five: Office) -> None
     every_quorum_signs(five, five.client.refresh("treasury", []))
 
 
+def test_an_hsm_that_is_lost_before_it_destroys_the_old_key_stops_nobody(
+    five: Office, replace_hsm: Replace
+) -> None:
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
+    five.links[2].tamper = failing_at(HolderMethod.RETIRE)
+    shared = five.client.reshare("treasury", 2, ("h1", "h2", "h4"))
+    assert waiting_for(shared) == (True, (2,))
+    five.links[2].tamper = None
+    replace_hsm(five, 2)
+    every_quorum_signs(five, five.client.repair("treasury", 2))
+    every_quorum_signs(five, five.client.refresh("treasury", []))
+
+
 def test_a_new_holder_that_never_confirms_is_left_out_again(five: Office) -> None:
     """Nobody has voted for it, so the same epoch is shared anew to others."""
     wallet = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))

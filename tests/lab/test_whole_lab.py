@@ -203,11 +203,18 @@ def test_a_wallet_that_is_not_there_is_refused(lab: Lab) -> None:
         wallet.show(lab.client_config, "nothing")
 
 
-def test_a_wallet_of_some_holders_only_is_refused(lab: Lab) -> None:
+def test_some_holders_have_a_wallet_and_share_it_with_all(lab: Lab, message: Path) -> None:
     create = ("wallet", "create", "few", "--scheme", "taproot", "--threshold", "2")
-    answer = lab.client(*create, "--holders", "h1,h2")
+    answer = lab.client(*create, "--holders", "h1,h9")
     assert (answer.code, answer.error["kind"]) == (2, "bad-input")
-    assert lab.well(*create, "--holders", "h3,h1,h2")["name"] == "few"
+    made = lab.well(*create, "--holders", "h2,h1")
+    assert made["holders"] == ["h1", "h2"]
+    assert lab.well("sign", "few", "--message", str(message))["signers"] == ["h1", "h2"]
+    shared = lab.well("wallet", "reshare", "few", "--threshold", "2", "--holders", "h1,h2,h3")
+    assert (shared["epoch"], shared["public_key"]) == (1, made["public_key"])
+    assert shared["holders"] == ["h1", "h2", "h3"]
+    assert shared["retired"]["state"] == "done"
+    lab.well("sign", "few", "--message", str(message))
 
 
 @pytest.mark.long

@@ -33,7 +33,6 @@ from hsm_mpc.errors import (
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
 from hsm_mpc.store.attempts import AttemptDocument
-from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.carrying import check_carried
@@ -93,9 +92,7 @@ def adopt(
     record = share_of(live, suite, certificate, made_in, transcript)
     done = vote_of(live, attempt, certificate, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
-    if live.epochs.kept(h, EpochDocument.CERTIFICATE) is None:
-        live.epochs.keep(h, EpochDocument.BODY, certificate.body.to_bytes())
-        live.epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
+    live.keep_certificate(certificate)
     if carried is not None:
         shown = bundle([propose, *unbundled(history)])
         live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)

@@ -116,6 +116,16 @@ class LiveEpoch:
             self.audit("roster-amended", {"roster_hash": lineage.newest.roster.hash.hex()})
             self.holder.keep_lineage(self.wallet_id, lineage)
 
+    def keep_certificate(self, certificate: SuccessorCertificate) -> None:
+        """What proves a successor, on disk; and its body, where no share was staged with it."""
+        h = certificate.body.hash
+        for document, content in (
+            (EpochDocument.BODY, certificate.body.to_bytes()),
+            (EpochDocument.CERTIFICATE, certificate.to_bytes()),
+        ):
+            if self.epochs.kept(h, document) is None:
+                self.epochs.keep(h, document, content)
+
     def successor(self, h: EpochHash) -> HeldEpoch | None:
         """What was staged as `h`, if it was."""
         return next((each for each in self.successors if each.body.hash == h), None)

@@ -216,9 +216,7 @@ def _take_successor(
     certified, made_in = shown
     live.keep(live.lineage_told(certified))
     share_of(live, suite, certified, made_in, transcript)
-    if live.epochs.kept(retired.successor, EpochDocument.CERTIFICATE) is None:
-        live.epochs.keep(retired.successor, EpochDocument.BODY, certified.body.to_bytes())
-        live.epochs.keep(retired.successor, EpochDocument.CERTIFICATE, certified.to_bytes())
+    live.keep_certificate(certified)
 
 
 def _kept_retirement(live: LiveEpoch) -> tuple[Retired, SuccessorCertificate]:
