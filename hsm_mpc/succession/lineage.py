@@ -9,6 +9,7 @@ some holders may know of it, and others not yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hsm_mpc.certificates.quorum import QuorumSizes
@@ -261,7 +262,7 @@ class Lineage:
         """With what of these holds and is not known yet, as pending. Whoever tells of them, nothing
         of what is known goes, and where the two part, this counts. A resharing is never pending.
         """
-        lineage, left = self, [each for each in told if not is_resharing(each)]
+        lineage, left = self, [*told]
         while left:
             waiting = []
             for source in left:
@@ -342,7 +343,7 @@ def _shared_anew(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
     replaces leads to no other one, but says who spoke for it.
     """
     source, *beside = group
-    if not is_resharing(source) or any(map(is_resharing, beside)):
+    if any(map(is_resharing, beside)):
         raise BadInput("amendments: a resharing beside another one")
     certificate, new = resharing_in(source)
     try:
@@ -370,10 +371,9 @@ def _amending(group: _Group) -> _Group:
 
 def _makes(amendments: _Group, stage: Stage, roster_hash: bytes) -> bool:
     """Whether these amendments make the roster of this hash of that of a stage."""
-    try:
+    with suppress(BadInput, InvalidSignature):
         return amended(amendments, stage.terms, stage.book.roster)[1].hash == roster_hash
-    except (BadInput, InvalidSignature):
-        return False
+    return False
 
 
 def _first_sizes(carried: Sequence[Sequence[bytes]], terms: WalletTerms) -> QuorumSizes:

@@ -196,15 +196,14 @@ def successor_body(
 def _check_acknowledgements(certificate: SuccessorCertificate, proposed: Proposed) -> None:
     old, roster = certificate.acknowledgements, proposed.keys.roster
     _require_signed(certificate, proposed.members, old, roster)
-    if certificate.shared_anew is None or proposed.newcomers is None:
-        return
-    for ack in old:
-        digests = (ack.kek_digest, ack.blob_digest)
-        _require(digests == (NO_SHARE, NO_SHARE), "an old holder acknowledges a share")
-    new = certificate.shared_anew
-    _require_same_keys(new, proposed.newcomers)
-    indices = range(1, new.roster.n + 1)
-    _require_signed(certificate, indices, new.acknowledgements, new.roster, FIRST_NEW_HOLDER)
+    new, newcomers = certificate.shared_anew, proposed.newcomers
+    if new is not None and newcomers is not None:
+        for ack in old:
+            digests = (ack.kek_digest, ack.blob_digest)
+            _require(digests == (NO_SHARE, NO_SHARE), "an old holder acknowledges a share")
+        _require_same_keys(new, newcomers)
+        indices = range(1, new.roster.n + 1)
+        _require_signed(certificate, indices, new.acknowledgements, new.roster, FIRST_NEW_HOLDER)
 
 
 def _require_signed(

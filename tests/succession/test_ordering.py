@@ -25,7 +25,7 @@ from hsm_mpc.wire.channels import KeyBook
 from tests.certificates.ceremony import Ceremony
 from tests.software_identity import SoftwareKey, ed25519_key, p256_key
 from tests.succession.making import Refresh
-from tests.succession.test_amendment import WALLET, Amending
+from tests.succession.test_amendment import WALLET, Amending, rotated
 
 ADMINISTRATORS = (ed25519_key(b"a" * 32), p256_key(61), ed25519_key(b"c" * 32))
 NOBODY = b"version: 1\n"
@@ -188,6 +188,8 @@ def test_who_was_replaced_is_known_by_the_amendments_about_that_epoch() -> None:
     lineage = Lineage.of((), [amending.made().to_bytes()], WALLET.first.terms, keys)
     assert replaced_in(lineage, WALLET.first.hash) == {amending.order().lost}
     assert replaced_in(lineage, EpochHash(b"o" * 32)) == frozenset()
+    turned = Lineage.of((), [rotated().to_bytes()], WALLET.first.terms, keys)
+    assert replaced_in(turned, WALLET.first.hash) == frozenset()
 
 
 @pytest.mark.parametrize(

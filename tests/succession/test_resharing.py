@@ -28,7 +28,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import FIRST_PREDECESSOR, Roster
 from hsm_mpc.succession.assembling import assemble
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.lineage import Lineage, carried_in, changes_in
+from hsm_mpc.succession.lineage import Lineage, carried_in, changes_in, lost_keys_in
 from hsm_mpc.succession.newcomers import NewHello, arrival_in
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import Propose, Proposed, check_propose
@@ -789,6 +789,7 @@ def test_a_resharing_carries_amendments() -> None:
     assert certificate.amendments == (attempt.amendment,)
     lineage = of(certificate)
     assert lineage.newest.roster == attempt.roster
+    assert lineage.carried == ((carried_by(certificate),),)
     assert lineage.before(certificate) is lineage.stages[0]
     assert lineage.lost_keys == {attempt.ceremony.identity(3).public}
     pending = Lineage.of((), (attempt.amendment,), attempt.first.terms, attempt.keys)
@@ -990,6 +991,7 @@ def test_a_wallet_may_begin_with_some_of_the_pinned_holders() -> None:
     read = Lineage.from_bytes(lineage.to_bytes(), terms, under_pinned())
     assert (read.newest.roster, read.stages[0].terms) == (first, terms)
     assert read.newest.pinned == pinned()
+    assert lost_keys_in(lineage.to_bytes()) == frozenset()
     after = read.after(first.hash, carried_in(certificate))
     assert after.to_bytes() == of_some(first, certificate)
     again = Lineage.from_bytes(after.to_bytes(), attempt.terms(), under_pinned())
