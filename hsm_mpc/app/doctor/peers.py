@@ -19,9 +19,12 @@ from hsm_mpc.app.holder import OTHER_KEY, OpenHolder
 from hsm_mpc.card import UnsignedCard
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.channel import Channel
-from hsm_mpc.errors import BadInput, HsmMpcError, Tampered
-from hsm_mpc.roster import Roster, check_among, refuse_lab_mark_outside
+from hsm_mpc.certificates.terms import WalletTerms
+from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, Tampered
+from hsm_mpc.roster import Roster, refuse_lab_mark_outside
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.wire.channels import KeyBook
 
 _COMPARE: Final = "compare the roster's fingerprint with that of every other operator"
 _SIGNED: Final = "its HSM has signed under this roster, in wallet"
@@ -77,8 +80,9 @@ def agreement(holder: OpenHolder, channels: Mapping[str, Channel] | None) -> lis
     if holder.config.roster is None or not holder.config.roster.exists():
         return []
     pinned, signed_in = holder.roster(), dict[str, str]()
-    for certificate, kept in _certificates(holder):
-        terms, first = certificate.body.terms, _first_roster(kept, pinned)
+    for certificate in _certificates(holder):
+        terms = certificate.body.terms
+        first = _first_roster(holder.store.repairs(terms.wallet_id).lineage(), terms, pinned)
         if terms.roster_hash != first.hash:
             message = f"wallet {terms.name} was made under another: {terms.roster_hash.hex()}"
             return [fail("peers", message, "put that one there, after a look at its fingerprint")]
@@ -98,21 +102,17 @@ def agreement(holder: OpenHolder, channels: Mapping[str, Channel] | None) -> lis
     return findings
 
 
-def _first_roster(kept: bytes | None, pinned: Roster) -> Roster:
-    """Of a wallet that some holders of the pinned roster have, as long as it is one of these."""
-    if kept is None:
-        return pinned
+def _first_roster(lineage: bytes | None, terms: WalletTerms, pinned: Roster) -> Roster:
+    """Of a wallet that some holders of the pinned roster began with; of any other, that one."""
     try:
-        roster = Roster.from_bytes(kept)
-        check_among(roster, pinned)
-    except BadInput:
+        known = Lineage.from_bytes(lineage or b"", terms, KeyBook(pinned, {}))
+    except (BadInput, InvalidSignature):
         return pinned
-    return roster
+    return known.stages[0].book.roster
 
 
-def _certificates(holder: OpenHolder) -> Iterator[tuple[Certificate, bytes | None]]:
-    """Of the first epoch of every wallet, with the roster that is kept beside it: those after it
-    name rosters that it has led to.
+def _certificates(holder: OpenHolder) -> Iterator[Certificate]:
+    """Of the first epoch of every wallet: those after it name rosters that it has led to.
 
     Raises:
         Tampered: a file of the store does not parse.
@@ -123,7 +123,7 @@ def _certificates(holder: OpenHolder) -> Iterator[tuple[Certificate, bytes | Non
             if encoded is None or body_of(h, epochs.kept(h, EpochDocument.BODY) or b"").epoch:
                 continue
             try:
-                yield Certificate.from_bytes(encoded), epochs.kept(h, EpochDocument.ROSTER)
+                yield Certificate.from_bytes(encoded)
             except BadInput as broken:
                 raise Tampered(f"certificate of epoch {h.hex()}: {broken}") from broken
 

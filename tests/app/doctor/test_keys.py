@@ -22,8 +22,9 @@ from hsm_mpc.hsm.cryptoki import Attribute, ObjectClass
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.secure.process import run_shielded
-from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.tags import Tag
+from hsm_mpc.wire.channels import KeyBook
 from tests.agent.simulate import World, Worlds, made_wallet
 from tests.app.test_acting import opened
 from tests.software_identity import p256_key
@@ -191,8 +192,10 @@ def test_a_wallet_of_some_holders_says_nothing_of_the_others(
     assert holder.config.roster is not None
     holder.config.roster.write_bytes(Roster(True, 1, FIRST_PREDECESSOR, members).to_bytes())
     assert only(peers.agreement(holder, None)).level == "fail"
-    epochs = world.parties[1].acting.epochs(certificate.body.terms.wallet_id)
-    epochs.keep(certificate.body.hash, EpochDocument.ROSTER, world.roster.to_bytes())
+    terms = certificate.body.terms
+    pinned = KeyBook(Roster(True, 1, FIRST_PREDECESSOR, members), {})
+    began = Lineage.of((), (), terms, pinned.under(world.roster)).to_bytes()
+    holder.store.repairs(terms.wallet_id).put_lineage(began)
     signed, silent = peers.agreement(holder, None)
     assert (signed.level, "h2: its HSM has signed" in signed.message) == ("ok", True)
     assert (silent.level, "signed by h3 is here yet" in silent.message) == ("warn", True)
