@@ -33,7 +33,8 @@ from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.destroyed import address_about, destroy_in
+from hsm_mpc.wire.about_wallets import address_about
+from hsm_mpc.wire.destroyed import destroy_in
 from hsm_mpc.wire.envelope import bundle, unbundled
 from hsm_mpc.wire.rounds import WALLET_DESTROYED
 from hsm_mpc.wrapping.token_keys import found_key

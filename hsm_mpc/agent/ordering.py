@@ -15,7 +15,7 @@ from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BadInput, Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.attempts import AttemptDocument

@@ -17,7 +17,7 @@ from hsm_mpc import seed_file
 from hsm_mpc.app.orders import read_plan, signature_file, write_new
 from hsm_mpc.app.shown_order import ShownOrder, shown_order
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BackendError, BadInput, Refused
 from hsm_mpc.regular import replace_durably
 from hsm_mpc.secure.arena import Arena

@@ -11,7 +11,7 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.shown_order import ShownOrder, shown_order
 from hsm_mpc.app.wallet import ShownWallet, digest_of, shown_wallet
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import EpochHash

@@ -8,18 +8,18 @@ wallet_id ‖ h_e ‖ α ‖ h' ‖ u8(count) ‖ Σ u16be(counted) ‖ u8(count
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.reason import check_reason, read_reason
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import SignedOrder
 from hsm_mpc.encoding import Reader, decoding, lv16, u8, u16be, u64be
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Order(SignedOrder):
     """Which successor takes an epoch's place. Without signatures it is a plan (step 1.6.7).
 
     What stands in it and not in the specification: `counted`, without which whoever carries an
@@ -48,7 +48,6 @@ class Order:
     deadline: int
     """Seconds since 1970 UTC; it bounds the consents."""
     nonce: bytes
-    signatures: tuple[OrderSignature, ...] = ()
 
     def __post_init__(self) -> None:
         for holders in (self.counted, self.suspects):
@@ -77,32 +76,6 @@ class Order:
     def margin(self, threshold: int) -> int:
         """How many of the counted holders may still lose their HSMs (step 6.1.3)."""
         return len(self.counted) - threshold
-
-    def signed(self, signatures: Sequence[OrderSignature]) -> Order:
-        """The same with these signatures, ascending."""
-        return replace(self, signatures=tuple(signatures))
-
-    def to_bytes(self) -> bytes:
-        """`terms ‖ u8(m) ‖ Σ signature`."""
-        signatures = b"".join(signature.to_bytes() for signature in self.signatures)
-        return self.terms + u8(len(self.signatures)) + signatures
-
-    @classmethod
-    def from_bytes(cls, source: bytes) -> Order:
-        """Inverse of `to_bytes`; `BadEncoding` or `BadInput` for anything else."""
-        reader = Reader(source, "order")
-        order = cls._read_terms(reader)
-        signatures = [OrderSignature.read(reader) for _ in range(reader.u8())]
-        reader.end()
-        return order.signed(signatures)
-
-    @classmethod
-    def from_terms(cls, source: bytes) -> Order:
-        """One without signatures, of its `terms`; `BadEncoding` or `BadInput` for anything else."""
-        reader = Reader(source, "order")
-        order = cls._read_terms(reader)
-        reader.end()
-        return order
 
     @classmethod
     def _read_terms(cls, reader: Reader) -> Order:

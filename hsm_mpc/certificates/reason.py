@@ -9,6 +9,8 @@ from hsm_mpc.errors import BadEncoding, BadInput
 
 LONGEST_REASON: Final = 500
 """Bytes of UTF-8."""
+MOST_CHARACTERS: Final = 200
+"""Of one that an attempt carries."""
 
 
 def check_reason(reason: str) -> None:
@@ -25,3 +27,11 @@ def read_reason(reader: Reader, what: str) -> str:
         return reader.lv16().decode()
     except UnicodeDecodeError as broken:
         raise BadEncoding(f"{what}: the reason is no UTF-8") from broken
+
+
+def read_short_reason(reader: Reader, what: str) -> str:
+    """That, where it goes with every attempt; `BadEncoding` if it is not short and printable."""
+    reason = read_reason(reader, what)
+    if len(reason) > MOST_CHARACTERS or not reason.isprintable():
+        raise BadEncoding(f"{what}: a reason is up to {MOST_CHARACTERS} printable characters")
+    return reason

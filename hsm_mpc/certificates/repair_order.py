@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from hsm_mpc.certificates.signed_order import SignedOrder
 from hsm_mpc.encoding import Reader, lv16, u8, u16be, u64be
-from hsm_mpc.errors import BadInput
-from hsm_mpc.identity import Algorithm, VerifyingKey
+from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag, tagged_hash
 
 
 @dataclass(frozen=True, slots=True)
-class OrderSignature:
-    """Of one administrator, by its place in the policy from 0; or of a helper, by its index."""
-
-    admin: int
-    algorithm: Algorithm
-    signature: bytes
-
-    def to_bytes(self) -> bytes:
-        """`u8(admin) ‖ u8(alg) ‖ LV16(signature)`."""
-        return u8(self.admin) + u8(self.algorithm) + lv16(self.signature)
-
-    @classmethod
-    def read(cls, reader: Reader) -> OrderSignature:
-        """Inverse of `to_bytes`."""
-        admin, number, signature = reader.u8(), reader.u8(), reader.lv16()
-        try:
-            return cls(admin, Algorithm(number), signature)
-        except ValueError as unknown:
-            raise BadInput(f"order: algorithm {number} is unknown") from unknown
-
-
-@dataclass(frozen=True, slots=True)
-class RepairOrder:
+class RepairOrder(SignedOrder):
     """A repair of one share of one epoch. Without signatures it is a plan (step 1.6.7).
 
     What stands in it and not in the specification: `offer_signature`, without which whoever carries
@@ -66,7 +43,6 @@ class RepairOrder:
     deadline: int
     """Seconds since 1970 UTC; it bounds the consents."""
     nonce: bytes
-    signatures: tuple[OrderSignature, ...] = ()
 
     @property
     def terms(self) -> bytes:
@@ -104,32 +80,6 @@ class RepairOrder:
     def session_id(self) -> bytes:
         """sid, 32 bytes: of every message of the repair, whoever has signed it."""
         return tagged_hash(Tag.REPAIR, self.terms)
-
-    def signed(self, signatures: Sequence[OrderSignature]) -> RepairOrder:
-        """The same with these signatures, ascending."""
-        return replace(self, signatures=tuple(signatures))
-
-    def to_bytes(self) -> bytes:
-        """`terms ‖ u8(m) ‖ Σ signature`."""
-        signatures = b"".join(signature.to_bytes() for signature in self.signatures)
-        return self.terms + u8(len(self.signatures)) + signatures
-
-    @classmethod
-    def from_bytes(cls, source: bytes) -> RepairOrder:
-        """Inverse of `to_bytes`; `BadEncoding` or `BadInput` for anything else."""
-        reader = Reader(source, "order")
-        order = cls._read_terms(reader)
-        signatures = [OrderSignature.read(reader) for _ in range(reader.u8())]
-        reader.end()
-        return order.signed(signatures)
-
-    @classmethod
-    def from_terms(cls, source: bytes) -> RepairOrder:
-        """One without signatures, of its `terms`; `BadEncoding` or `BadInput` for anything else."""
-        reader = Reader(source, "order")
-        order = cls._read_terms(reader)
-        reader.end()
-        return order
 
     @classmethod
     def _read_terms(cls, reader: Reader) -> RepairOrder:

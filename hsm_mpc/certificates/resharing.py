@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
 from hsm_mpc.certificates.quorum import QuorumSizes
+from hsm_mpc.certificates.reason import read_short_reason
 from hsm_mpc.encoding import Reader, decoding, lv16, lv32, u64be
-from hsm_mpc.errors import BadEncoding, BadInput
+from hsm_mpc.errors import BadInput
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
-
-LONGEST_REASON: Final = 200
-"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +75,9 @@ class ReshareOrder:
         order = cls(
             WalletId(reader.take(16)),
             EpochHash(reader.take(32)),
-            read_reason(reader, "resharing"),
+            read_short_reason(reader, "resharing"),
             reader.u64be(),
             Resharing.from_bytes(reader.lv32()),
         )
         reader.end()
         return order
-
-
-def read_reason(reader: Reader, what: str) -> str:
-    """Why somebody asks, for people. Raises: BadEncoding: it is not short and printable."""
-    try:
-        reason = reader.lv16().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BadEncoding(f"{what}: the reason is no text") from error
-    if len(reason) > LONGEST_REASON or not reason.isprintable():
-        raise BadEncoding(f"{what}: a reason is up to {LONGEST_REASON} printable characters")
-    return reason

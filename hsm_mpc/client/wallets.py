@@ -13,7 +13,7 @@ from hsm_mpc.certificates.asked import Asked
 from hsm_mpc.certificates.clients import Client
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.quorum import QuorumSizes
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.known import KnownWallets, Meaning, require_known
 from hsm_mpc.client.ordering import AskedOrder

@@ -25,7 +25,7 @@ _LONGEST_CEREMONY: Final = 180
 """Seconds before its deadline after which a plan is not begun any more."""
 
 Kept = Proposal | ReshareOrder | Destroy | Order | RepairOrder
-"""What a coordinator keeps of plans: each has a nonce that it has drawn."""
+"""What a coordinator keeps of plans: each of them it has made itself."""
 
 _Asked = TypeVar("_Asked", Proposal, Destroy, RepairOrder)
 

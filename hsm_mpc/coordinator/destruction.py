@@ -26,9 +26,10 @@ from hsm_mpc.errors import (
     QuorumUnreachable,
     Refused,
 )
+from hsm_mpc.wire.about_wallets import address_about
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.destroyed import address_about, wallet_destroyed_in
+from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import DESTROY, Key
 

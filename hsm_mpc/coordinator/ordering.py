@@ -16,7 +16,7 @@ from typing import Final
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks

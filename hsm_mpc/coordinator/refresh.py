@@ -65,8 +65,8 @@ class Refresher:
         )
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
-        self._settled: dict[WalletId, EpochHash] = {}
-        self._unsettled: dict[WalletId, tuple[str, ...]] = {}
+        self._arrivals: dict[WalletId, tuple[EpochHash, tuple[str, ...]]] = {}
+        """Of each wallet the last epoch that was told to new holders, and who did not hear it."""
 
     def epochs(self, wallet: Registered) -> Epochs:
         """What is registered of a wallet."""
@@ -323,8 +323,8 @@ class Refresher:
 
     def _settle_arrivals(self, newest: Succession, replaced: EpochBody) -> None:
         """Those who had no share before hear that theirs is the one that lives."""
-        new, h = newest.certified.shared_anew, newest.body.hash
-        if new is None or self._settled.get(newest.wallet_id) == h:
+        new = newest.certified.shared_anew
+        if new is None or self.is_settled(newest):
             return
         lineage = self._rosters.lineage(newest.body.terms)
         before = {member.name for member in self._rosters.before(newest).members}
@@ -338,9 +338,7 @@ class Refresher:
         ]
         answers = links.ask_each(HolderMethod.ARRIVE, asked, among=arriving)
         silent = [k for k, answer in answers.items() if isinstance(answer, HsmMpcError)]
-        self._unsettled[newest.wallet_id] = tuple(links.name(k) for k in silent)
-        if not silent:
-            self._settled[newest.wallet_id] = h
+        self._arrivals[newest.wallet_id] = newest.body.hash, tuple(map(links.name, silent))
 
     def is_settled(self, newest: Succession) -> bool:
         """Whether nobody waits to hear that its share is the one that lives. A coordinator that has
@@ -348,7 +346,7 @@ class Refresher:
         """
         if newest.certified.shared_anew is None or not newest.retirement:
             return True
-        return self._settled.get(newest.wallet_id) == newest.body.hash
+        return self._arrivals.get(newest.wallet_id) == (newest.body.hash, ())
 
     def _tell_leavers(self, epochs: Epochs) -> None:
         """Of earlier resharings: who has left and was away then still has the key of its share."""
@@ -378,8 +376,8 @@ class Refresher:
         if missing:
             raise not_retired(links, newest, missing)
         if not self.is_settled(newest):
-            names = list(self._unsettled.get(newest.wallet_id, ()))
-            raise NotReady(f"epoch {newest.epoch} has not come to all new holders yet", names)
+            _, silent = self._arrivals.get(newest.wallet_id, (None, ()))
+            raise NotReady(f"epoch {newest.epoch} has not come to all new holders yet", silent)
 
     def _adopted_by_now(self, wallet: Registered) -> Epochs:
         """Clients are shown what a quorum has adopted, and nothing before."""

@@ -15,7 +15,8 @@ from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
@@ -48,13 +49,11 @@ from hsm_mpc.succession.repairing import (
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
-from hsm_mpc.wire.inbox import Inbox
+from hsm_mpc.wire.inbox import NO_CLOCK, Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
 _REPAIRED: Final = "the share is repaired, and not refreshed yet"
-_NO_CLOCK: Final = 0
-"""Identity keys have no validity to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +313,7 @@ class Repairer:
         ack, done_message = answers[order.lost]
         keys = self._amended(order, body, ack)
         expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
-        said = Inbox(keys).receive(done_message, expected, _NO_CLOCK)
+        said = Inbox(keys).receive(done_message, expected, NO_CLOCK)
         done = Done.from_bytes(said.payload, body.terms.group)
         if (done.epoch_hash, done.delivery_key) != (order.epoch_hash, order.delivery_key):
             raise BadInput(f"holder {self._links.name(order.lost)} has repaired another share")

@@ -20,7 +20,7 @@ from hsm_mpc.errors import BadInput, HsmMpcError, NotReady, reason_of
 from hsm_mpc.ids import WalletId
 from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.wire.amended import address_of_roster
+from hsm_mpc.wire.about_wallets import address_about
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import seal_envelope
 from hsm_mpc.wire.rounds import ROTATE, Key
@@ -136,6 +136,6 @@ class Rotations:
             self._registry.keep_repaired(wallet_id, h, index, done)
 
     def _said(self, rotate: Rotate) -> bytes:
-        address = address_of_roster(rotate.wallet_id, rotate.epoch_hash, self._number)
+        address = address_about(rotate.wallet_id, rotate.epoch_hash, self._number)
         payload = rotate.to_bytes()
         return seal_envelope(ROTATE, address, payload, Key.COORDINATOR, self._sign).to_bytes()

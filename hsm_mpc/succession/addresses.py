@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.terms import WalletTerms
@@ -12,11 +12,8 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address, Message
-from hsm_mpc.wire.inbox import Expected, Inbox
+from hsm_mpc.wire.inbox import NO_CLOCK, Expected, Inbox
 from hsm_mpc.wire.rounds import EVERYBODY, MessageKind
-
-_NO_CLOCK: Final = 0
-"""Identity keys have no validity to be judged."""
 
 
 class Replaced(Protocol):
@@ -64,4 +61,4 @@ def signed_by_identity(source: bytes, expected: Expected, keys: KeyBook) -> Mess
     Raises:
         BadEncoding, BadInput, InvalidSignature: it is not what is expected, or not signed so.
     """
-    return Inbox(keys).receive(source, expected, _NO_CLOCK)
+    return Inbox(keys).receive(source, expected, NO_CLOCK)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochKind
-from hsm_mpc.certificates.resharing import ReshareOrder, Resharing, read_reason
+from hsm_mpc.certificates.reason import read_short_reason
+from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.encoding import Reader, lv16, lv32, u8, u64be
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.ids import EpochHash, WalletId
@@ -64,7 +65,7 @@ class Ask:
     def from_bytes(cls, source: bytes) -> Ask:
         """Inverse of `to_bytes`; `BadEncoding` for anything else, another policy included."""
         reader = Reader(source, "ask")
-        attempt, kind, reason = Attempt.read(reader), reader.u8(), read_reason(reader, "ask")
+        attempt, kind, reason = Attempt.read(reader), reader.u8(), read_short_reason(reader, "ask")
         deadline, retirement = reader.u64be(), reader.lv32()
         policy, parameters = reader.lv32(), reader.lv32()
         reader.end()

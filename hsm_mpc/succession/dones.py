@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.errors import BadInput
 from hsm_mpc.succession.addresses import Replaced
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.inbox import NO_CLOCK
 from hsm_mpc.wire.rounds import ADOPTION, DONE, FIRST_NEW_HOLDER, NEW_DONE, REPAIR_DONE
-
-_NO_CLOCK: Final = 0
-"""Identity keys have no validity to be judged."""
 
 
 def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Done:
@@ -30,7 +26,7 @@ def done_in(source: bytes, index: int, replaced: Replaced, keys: KeyBook) -> Don
         raise BadInput(f"the DONE of holder {index} is of another one")
     if address.wallet_id != replaced.terms.wallet_id:
         raise BadInput(f"the DONE of holder {index} is of another wallet")
-    (keys.of_new_holders(keys.roster) if new else keys).verify(message, _NO_CLOCK)
+    (keys.of_new_holders(keys.roster) if new else keys).verify(message, NO_CLOCK)
     done = Done.from_bytes(message.payload, replaced.terms.group)
     if not done.is_of_a_share:
         raise BadInput(f"the DONE of holder {index} is a vote for what others have")

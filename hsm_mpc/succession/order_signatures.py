@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import InvalidSignature
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.policy.rules import Administrators

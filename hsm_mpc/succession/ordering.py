@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Collection
 
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput
 from hsm_mpc.groups.sharing import require_ascending

@@ -160,6 +160,12 @@ class KeyBook:
         """Whether this coordinator stands in the own list."""
         return number in self._coordinators
 
+    def may_show_proof(self, sender: int) -> range | None:
+        """Of whom a message that proves itself is taken, if `sender` says it: any holder, or a
+        coordinator, which is None (step 1.7.2).
+        """
+        return None if self.knows_coordinator(sender) else range(1, self.roster.n + 1)
+
     def identity_keys(self, sender: int) -> tuple[VerifyingKey, ...]:
         """Every identity key of a holder that counts, that in the roster first.
 

@@ -14,6 +14,9 @@ from hsm_mpc.wire.rounds import EVERYBODY, FIRST_COORDINATOR, FIRST_NEW_HOLDER, 
 
 _Parsed = TypeVar("_Parsed")
 
+NO_CLOCK: Final = 0
+"""Where identity keys have signed: they have no validity to be judged."""
+
 
 @dataclass(frozen=True, slots=True)
 class Expected:

@@ -8,7 +8,7 @@ from typing import Any
 
 from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
 from hsm_mpc.succession.order_addresses import address_of
 from hsm_mpc.succession.retirement import Retirement

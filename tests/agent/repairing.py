@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused
 from hsm_mpc.identity import VerifyingKey

@@ -16,7 +16,8 @@ from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair import receiving
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import ack_message
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,

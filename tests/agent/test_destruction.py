@@ -18,7 +18,8 @@ from hsm_mpc.ids import WalletId
 from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.destroyed import address_about, wallet_destroyed_in
+from hsm_mpc.wire.about_wallets import address_about
+from hsm_mpc.wire.destroyed import wallet_destroyed_in
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
 from hsm_mpc.wire.holdings import RETIRED, Holding
 from hsm_mpc.wire.rounds import DESTROY, FIRST_COORDINATOR, Key

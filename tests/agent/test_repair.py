@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused, Tampered
 from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.identity import Algorithm

@@ -10,7 +10,7 @@ import pytest
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan, PlanKind
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.certificates.plan import Plan, PlanKind
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BadInput
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId

@@ -12,7 +12,7 @@ import pytest
 
 from hsm_mpc.agent.repair import chain as repair_chain
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.client import history, verified
 from hsm_mpc.client.history import verified_history
 from hsm_mpc.client.ordering import AskedOrder

@@ -13,8 +13,9 @@ import pytest
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import ack_message
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.rotate import Rotate
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import lv32, u8
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.ids import EpochHash, WalletId

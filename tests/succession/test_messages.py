@@ -9,7 +9,8 @@ import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
-from hsm_mpc.certificates.resharing import LONGEST_REASON, ReshareOrder, Resharing
+from hsm_mpc.certificates.reason import MOST_CHARACTERS
+from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.encoding import lv16, lv32, u8, u16be, u64be
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.ids import EpochHash, WalletId
@@ -107,11 +108,11 @@ def test_the_bytes_of_an_ask_for_a_resharing() -> None:
 
 @pytest.mark.parametrize(
     "reason",
-    [b"x" * (LONGEST_REASON + 1), b"two\nlines", b"\xff"],
+    [b"x" * (MOST_CHARACTERS + 1), b"two\nlines", b"\xff"],
     ids=["too long", "not printable", "no text"],
 )
 def test_a_reason_is_a_line_for_people(reason: bytes) -> None:
     with pytest.raises(BadEncoding, match="reason"):
         Ask.from_bytes(of_ask(reason=reason))
-    longest = b"x" * LONGEST_REASON
+    longest = b"x" * MOST_CHARACTERS
     assert Ask.from_bytes(of_ask(reason=longest)).reason == longest.decode()

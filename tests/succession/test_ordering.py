@@ -13,7 +13,7 @@ import pytest
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.proposal import Proposal
-from hsm_mpc.certificates.repair_order import OrderSignature
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, InvalidSignature
 from hsm_mpc.ids import EpochHash, WalletId

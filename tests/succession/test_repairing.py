@@ -11,7 +11,8 @@ import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash, WalletId

@@ -11,7 +11,8 @@ from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
-from hsm_mpc.wire.amended import address_of_roster, amended_payload, has_taken, rotate_in
+from hsm_mpc.wire.about_wallets import address_about
+from hsm_mpc.wire.amended import amended_payload, has_taken, rotate_in
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import seal_envelope
 from hsm_mpc.wire.inbox import Inbox
@@ -29,7 +30,7 @@ ROTATION = Rotate(WALLET, H, 2, HOLDERS[1].public, NEW.public, 7)
 
 
 def carried(rotate: Rotate, by: SoftwareKey = COORDINATOR) -> bytes:
-    address = address_of_roster(WALLET, H, FIRST_COORDINATOR)
+    address = address_about(WALLET, H, FIRST_COORDINATOR)
     return seal_envelope(ROTATE, address, rotate.to_bytes(), Key.COORDINATOR, by.sign).to_bytes()
 
 
@@ -40,7 +41,7 @@ def amended(
     sender: int = 1,
     by: int = 1,
 ) -> bytes:
-    address = address_of_roster(wallet_id, OTHER_H, sender)
+    address = address_about(wallet_id, OTHER_H, sender)
     payload = amended_payload(index, key)
     return seal_envelope(AMENDED, address, payload, Key.IDENTITY, HOLDERS[by - 1].sign).to_bytes()
 

@@ -260,3 +260,6 @@ def test_a_coordinators_message_verifies_by_its_number(book: Book) -> None:
         book.keys.verify(replace(book.said(REQUEST, b"request"), signed_part=b"?"), NOW)
     assert book.keys.knows_coordinator(0x8000)
     assert not book.keys.knows_coordinator(0x8001)
+    assert book.keys.may_show_proof(0x8000) is None
+    everybody = range(1, book.keys.roster.n + 1)
+    assert book.keys.may_show_proof(1) == book.keys.may_show_proof(0x8001) == everybody

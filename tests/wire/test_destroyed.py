@@ -8,8 +8,9 @@ from hsm_mpc.certificates.destruction import Destroy, DestroyedKey, WalletDestro
 from hsm_mpc.errors import BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
+from hsm_mpc.wire.about_wallets import address_about
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.destroyed import address_about, destroy_in, wallet_destroyed_in
+from hsm_mpc.wire.destroyed import destroy_in, wallet_destroyed_in
 from hsm_mpc.wire.envelope import seal_envelope
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import DESTROY, FIRST_COORDINATOR, WALLET_DESTROYED, Key

@@ -167,8 +167,7 @@ def arrive(
         except (BadInput, InvalidSignature) as broken:
             raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
         book = holder.keys_of(body)
-        coordinator = book.knows_coordinator(message.address.sender)
-        senders = None if coordinator else range(1, body.terms.sizes.n + 1)
+        senders = book.may_show_proof(message.address.sender)
         expected = expected_in(RETIRE, body, retired.attempt, senders)
         holder.inbox(book).accept(message, expected, holder.clock())
         with opened_share(holder, certificate.body):

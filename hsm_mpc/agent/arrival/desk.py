@@ -233,7 +233,7 @@ class Arrivals:
         order = ask.order(body.terms.wallet_id, body.hash)
         if order is None:
             raise Refused("not-a-member", "that attempt gives nobody a share anew")
-        place_in(self._holder, order.resharing)
+        place_in(self._holder, order.resharing.roster)
         resharing.require_possible(self._holder, order, body, lineage)
         return _Asked(body, ask, order, lineage.newest.roster, wallet)
 

@@ -21,6 +21,7 @@ from hsm_mpc.errors import Refused
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.protocols.rounds import kept
+from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.succession.addresses import address_in
@@ -48,9 +49,9 @@ class Greeted:
     """v'."""
 
 
-def place_in(holder: ActingHolder, resharing: Resharing) -> int:
-    """k. Raises: Refused: `not-a-member`: a resharing gives this holder nothing."""
-    for k, member in enumerate(resharing.roster.members, 1):
+def place_in(holder: ActingHolder, new: Roster) -> int:
+    """k. Raises: Refused: `not-a-member`: a resharing to these gives this holder nothing."""
+    for k, member in enumerate(new.members, 1):
         if holder.identity.has(member.key):
             return k
     raise Refused("not-a-member", "this holder's identity key is not in the new roster")
@@ -69,7 +70,7 @@ def greet(
         BackendError: HSM or disk. What was made by then goes at the next start.
     """
     wallet_id, alpha = body.terms.wallet_id, ask.attempt.to_bytes()
-    attempts, k = holder.attempts(wallet_id), place_in(holder, resharing)
+    attempts, k = holder.attempts(wallet_id), place_in(holder, resharing.roster)
     attempts.keep(alpha, AttemptDocument.ASK, source)
     key_id = own_key_id(wallet_id, k, body.hash, ask.attempt)
     label, group = keys.wrapping_label(wallet_id), body.terms.group
@@ -128,7 +129,7 @@ def _key_id_of(holder: ActingHolder, wallet_id: WalletId, alpha: bytes) -> bytes
     if ask.resharing is None:
         return None
     try:
-        k = place_in(holder, ask.resharing)
+        k = place_in(holder, ask.resharing.roster)
     except Refused:
         return None
     return own_key_id(wallet_id, k, message.address.epoch_hash, ask.attempt)

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.arrival.greeting import Greeted
+from hsm_mpc.agent.arrival.greeting import Greeted, place_in
 from hsm_mpc.agent.kek_digest import kek_digest_of
-from hsm_mpc.agent.opener import find_wrapping_key
+from hsm_mpc.agent.succession.adopting import done_of
 from hsm_mpc.agent.succession.dealing import reshare_setup
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.succession.staging import Dealings, evidence_kept, received_dealings
@@ -21,7 +21,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.clients import ClientList
-from hsm_mpc.certificates.done import Done, ack_message
+from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, Tampered
 from hsm_mpc.ids import WalletId
@@ -106,8 +106,7 @@ def confirm(
     keys = holder.keys_of(body)
     made_in = certificate.verify(body, keys)
     attempt = made_in.content.attempt
-    coordinator = keys.knows_coordinator(message.address.sender)
-    senders = None if coordinator else range(1, body.terms.sizes.n + 1)
+    senders = keys.may_show_proof(message.address.sender)
     expected = expected_in(SUCCESSOR, body, attempt, senders)
     holder.inbox(keys).accept(message, expected, holder.clock())
     if made_in.newcomers is None:
@@ -119,31 +118,14 @@ def confirm(
     register = holder.registers.read(body.terms.wallet_id)
     if register is not None and register.epoch_hash != body.hash:
         raise Refused("other-epoch", "this holder's HSM has another epoch of that wallet")
-    done = done_of(holder, attempt, certificate.body)
+    record = epochs.record(h)
+    done = done_of(holder, attempt, certificate.body, record)
     if epochs.kept(h, EpochDocument.CERTIFICATE) is None:
         epochs.keep(h, EpochDocument.CERTIFICATE, message.payload)
-    k = FIRST_NEW_HOLDER + _place(holder, certificate)
+    k = FIRST_NEW_HOLDER + place_in(holder, made_in.newcomers.resharing.roster)
     said = holder.signed_by_identity(NEW_DONE, address_in(body, attempt, k), done.to_bytes())
     epochs.keep(h, EpochDocument.DONE, said)
     return said, certificate
-
-
-def done_of(holder: ActingHolder, attempt: Attempt, successor: EpochBody) -> Done:
-    """What a new holder says of its share, which opens. Raises: Tampered, BackendError."""
-    wallet_id = successor.terms.wallet_id
-    record = holder.epochs(wallet_id).record(successor.hash)
-    with opened_share(holder, successor) as share:
-        delivery_key = successor.terms.group.public_point(share.delivery)
-    digest = kek_digest_of(holder.token, find_wrapping_key(holder.token, record.kek_uri, wallet_id))
-    return Done(attempt, successor.hash, delivery_key, digest, record.blob_digest)
-
-
-def _place(holder: ActingHolder, certificate: SuccessorCertificate) -> int:
-    members = () if certificate.shared_anew is None else certificate.shared_anew.roster.members
-    for k, member in enumerate(members, 1):
-        if holder.identity.has(member.key):
-            return k
-    raise Refused("not-a-member", "this holder's identity key is not in the new roster")
 
 
 def _proposed(holder: ActingHolder, body: EpochBody, greeted: Greeted, source: bytes) -> Proposed:

@@ -13,7 +13,8 @@ from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.amendment import Amendment, Rotated
 from hsm_mpc.succession.lineage import Lineage, changes_in
-from hsm_mpc.wire.amended import address_of_roster, amended_payload
+from hsm_mpc.wire.about_wallets import address_about
+from hsm_mpc.wire.amended import amended_payload
 from hsm_mpc.wire.rounds import AMENDED
 
 
@@ -47,7 +48,7 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
         if policy_of(holder, body).administrators is not None:
             raise Refused("administrators", "they amend no roster in this version")
         _keep(holder, body, amendment, joined)
-    address = address_of_roster(wallet_id, body.hash, holder.me)
+    address = address_about(wallet_id, body.hash, holder.me)
     payload = amended_payload(amendment.index, amendment.identity_key)
     return holder.signed_by_identity(AMENDED, address, payload)
 

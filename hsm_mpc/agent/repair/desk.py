@@ -24,7 +24,8 @@ from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import HeldWallets, body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Plan
-from hsm_mpc.certificates.repair_order import OrderSignature, RepairOrder
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BackendError, HsmMpcError, Refused, Tampered
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite

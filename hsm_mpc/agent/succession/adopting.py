@@ -6,7 +6,6 @@ resharing an old holder says no more than its vote: who has a share says so as a
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -39,7 +38,7 @@ from hsm_mpc.succession.carrying import check_carried
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import check_arrivals
 from hsm_mpc.succession.successor import NO_SHARE, SuccessorCertificate
-from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
+from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import ADOPTION, SUCCESSOR
 
 
@@ -78,7 +77,8 @@ def adopt(
     carried = _carried(live, certificate, made_in, propose, history)
     attempt = made_in.content.attempt if carried is None else carried.content.attempt
     alpha = attempt.to_bytes()
-    expected = expected_in(SUCCESSOR, live.body, attempt, senders_of(live, message))
+    senders = live.holder.keys.may_show_proof(message.address.sender)
+    expected = expected_in(SUCCESSOR, live.body, attempt, senders)
     live.holder.inbox().accept(message, expected, live.holder.clock())
     kept = live.attempts.kept(alpha, AttemptDocument.DONE)
     if kept is not None:
@@ -121,12 +121,6 @@ def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificat
     """
     certificate = SuccessorCertificate.from_bytes(payload)
     return certificate, certificate.verify(live.body, live.keys)
-
-
-def senders_of(live: LiveEpoch, message: Message) -> Collection[int] | None:
-    """CERT and RETIRE prove themselves: any holder may say them, or a coordinator (step 1.7.2)."""
-    coordinator = live.holder.keys.knows_coordinator(message.address.sender)
-    return None if coordinator else live.holder.everybody()
 
 
 def share_of(
@@ -213,7 +207,7 @@ def vote_of(
 ) -> Done:
     """What the holder says when it adopts a successor."""
     if certificate.shared_anew is None and record is not None:
-        return done_of(live, attempt, certificate.body, record)
+        return done_of(live.holder, attempt, certificate.body, record)
     with live.opened() as own:
         delivery_key = live.body.terms.group.public_point(own.delivery)
     return Done(attempt, certificate.body.hash, delivery_key, NO_SHARE, NO_SHARE)
@@ -224,11 +218,14 @@ def is_in(holder: ActingHolder, roster: Roster) -> bool:
     return any(holder.identity.has(member.key) for member in roster.members)
 
 
-def done_of(live: LiveEpoch, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:
-    """What the holder says of its share: that it opens, it has just seen."""
-    holder = live.holder
+def done_of(holder: ActingHolder, attempt: Attempt, body: EpochBody, record: EpochRecord) -> Done:
+    """What a holder says of its share: that it opens, it has just seen.
+
+    Raises:
+        Tampered, BackendError: it does not.
+    """
     with opened_share(holder, body) as share:
         delivery_key = body.terms.group.public_point(share.delivery)
-    key = find_wrapping_key(holder.token, record.kek_uri, live.wallet_id)
+    key = find_wrapping_key(holder.token, record.kek_uri, body.terms.wallet_id)
     digest = kek_digest_of(holder.token, key)
     return Done(attempt, body.hash, delivery_key, digest, record.blob_digest)

@@ -23,7 +23,6 @@ from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.lineage import Lineage, carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope
 
 SUCCESSOR_STATES: Final = (EpochState.STAGED, EpochState.ACKED, EpochState.ADOPTED)
 """Of an epoch that may come to replace the live one."""
@@ -218,8 +217,3 @@ def require_closed(holder: ActingHolder, body: EpochBody) -> None:
     except Tampered:
         return
     raise BackendError("a wrapping key was destroyed, and its blob still opens", retryable=False)
-
-
-def wallet_in(source: bytes) -> WalletId:
-    """Which wallet a message is about; nothing of it is checked yet. Raises: BadEncoding."""
-    return parse_envelope(source).address.wallet_id

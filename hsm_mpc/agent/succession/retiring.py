@@ -15,7 +15,6 @@ from hsm_mpc.agent.succession.adopting import (
     certificate_in,
     done_of,
     is_in,
-    senders_of,
     share_of,
 )
 from hsm_mpc.agent.succession.dropping import destroy_all_but, destroy_keys
@@ -196,7 +195,8 @@ def _retired_in(
         retired = retirement.check(live.body, keys, shown[0], lost)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"a retirement that is none: {broken}") from broken
-    expected = expected_in(RETIRE, live.body, retired.attempt, senders_of(live, message))
+    senders = live.holder.keys.may_show_proof(message.address.sender)
+    expected = expected_in(RETIRE, live.body, retired.attempt, senders)
     live.holder.inbox().accept(message, expected, live.holder.clock())
     return retired, message.payload, shown
 
@@ -284,7 +284,7 @@ def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch, kept: byt
     """
     promised = Attempt.read(Reader(live.register.promised, "register"))
     attempt = max(promised, retired.attempt)
-    done = done_of(live, attempt, successor.body, successor.record)
+    done = done_of(live.holder, attempt, successor.body, successor.record)
     for said in (kept, newest_done(live.holder, successor.body)):
         if said is not None:
             before = Done.from_bytes(parse_envelope(said).payload, successor.body.terms.group)
