@@ -243,10 +243,11 @@ class HolderDesk:
         return self._repairs.offer(chain, policy_file, clients)
 
     def _countersign(self, parts: Parts) -> Sequence[bytes]:
-        """ORDER, or ORDER-REPAIR → the own signature of it."""
-        (order,) = _exactly(1, parts)
-        desk = self._orders if parse_envelope(order).kind is ORDER else self._repairs
-        return (desk.countersign(order),)
+        """ORDER; or ORDER-REPAIR, administrators' signatures of it → the own signature."""
+        order, *administrators = _at_least(1, parts)
+        if parse_envelope(order).kind is ORDER:
+            return (self._orders.countersign(*_exactly(1, parts)),)
+        return (self._repairs.countersign(order, administrators),)
 
     def _split(self, parts: Parts) -> Sequence[bytes]:
         """ORDER-REPAIR, n DONEs → R1."""

@@ -1,7 +1,8 @@
-"""`admin init`, `admin sign`: the key of an administrator, and what it signs (steps 1.6.8, 6.5.9).
+"""`admin init`, `admin sign`: the key of an administrator, and what it signs (1.6.8, 6.5.9, 6.7.2).
 
 The key is an Ed25519 seed in a file. Beside it stands for which successor of which epoch it has
-signed an order: an administrator never signs two for one epoch.
+signed an order: an administrator never signs two for one epoch. Of repairs nothing has to stand
+there: two of them decide nothing against each other.
 """
 
 from __future__ import annotations
@@ -14,15 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from hsm_mpc import seed_file
-from hsm_mpc.app.orders import read_plan, signature_file, write_new
-from hsm_mpc.app.shown_order import ShownOrder, shown_order
+from hsm_mpc.app.order_files import Shown, read_plan, shown_of, signature_file, write_new
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BackendError, BadInput, Refused
 from hsm_mpc.regular import replace_durably
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.steps import step
-from hsm_mpc.tags import Tag
 
 _ARENA_BYTES: Final = 16 * 1024
 
@@ -41,11 +40,11 @@ class AdministratorKey:
 class SignedOrder:
     """An order that one administrator has signed."""
 
-    order: ShownOrder
+    order: Shown
     administrator: int
     """Its place in the policy, from 0."""
     file: Path
-    """For `wallet order --signature`."""
+    """For `--signature` of `wallet order` or `wallet repair`."""
 
 
 def init(key_file: Path) -> AdministratorKey:
@@ -60,10 +59,13 @@ def init(key_file: Path) -> AdministratorKey:
     return AdministratorKey(key.algorithm, key.encoded.hex(), key_file)
 
 
-def show(plan_file: Path) -> ShownOrder:
-    """The order in a file of `wallet order --plan`. Raises: BadInput: it is none."""
-    plan = read_plan(plan_file)
-    return shown_order(plan.order, plan.body, plan.roster, plan.administrators)
+def show(plan_file: Path) -> Shown:
+    """The order in a file of `wallet order --plan` or `wallet repair --plan`.
+
+    Raises:
+        BadInput: it is none.
+    """
+    return shown_of(read_plan(plan_file))
 
 
 def sign(plan_file: Path, key_file: Path, out: Path, digest: str) -> SignedOrder:
@@ -87,11 +89,11 @@ def sign(plan_file: Path, key_file: Path, out: Path, digest: str) -> SignedOrder
         if key.key not in administrators.keys:
             raise BadInput(f"key file {key_file}: it is not one of the wallet's administrators")
         number = administrators.keys.index(key.key)
-        _remember(key_file.with_suffix(".orders"), order)
-        signature = OrderSignature(number, key.key.algorithm, key.sign(Tag.ORDER, order.terms))
+        if isinstance(order, Order):
+            _remember(key_file.with_suffix(".orders"), order)
+        signature = OrderSignature(number, key.key.algorithm, key.sign(plan.tag, order.terms))
     write_new(out, signature_file(order, signature))
-    shown = shown_order(order, plan.body, plan.roster, administrators)
-    return SignedOrder(shown, number, out)
+    return SignedOrder(shown_of(plan), number, out)
 
 
 def _remember(file: Path, order: Order) -> None:

@@ -19,6 +19,7 @@ from hsm_mpc.app.shown_order import (
     planned_administrators,
     shown_order,
 )
+from hsm_mpc.app.shown_repair import PlannedRepair, planned_repair
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.destruction import Destroy
 from hsm_mpc.certificates.order import Order
@@ -91,20 +92,6 @@ class PlannedEnd:
     epoch: int
     """The newest one."""
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlannedRepair:
-    """A holder that has lost its share gets it again from others, who learn nothing."""
-
-    scheme: str
-    epoch: int
-    lost: str
-    identity_key: str
-    """Of that holder, in hex."""
-    known_key: str
-    """The one that it has in this wallet now; another one: it has lost its HSM, too."""
-    helpers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,15 +324,7 @@ def _end(order: Destroy, encoded: bytes) -> PlannedEnd:
 
 def _repair(order: RepairOrder, encoded: bytes, consents: Consents) -> PlannedRepair:
     body = EpochBody.from_bytes(encoded)
-    roster = consents.roster_of(body)
-    return PlannedRepair(
-        scheme=body.terms.scheme.name.lower(),
-        epoch=body.epoch,
-        lost=roster.member(order.lost).name,
-        identity_key=order.identity_key.encoded.hex(),
-        known_key=roster.member(order.lost).key.encoded.hex(),
-        helpers=tuple(roster.member(helper).name for helper in order.helpers),
-    )
+    return planned_repair(order, body, consents.roster_of(body))
 
 
 def _rotation(rotate: Rotate, encoded: bytes, consents: Consents) -> PlannedRotation:

@@ -3,40 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from hsm_mpc.app.client import connected
-from hsm_mpc.app.shown_order import ShownOrder, shown_order
+from hsm_mpc.app.order_files import Prepared, signatures_in
+from hsm_mpc.app.shown_order import ShownOrder, shown_plan
 from hsm_mpc.app.wallet import ShownWallet, digest_of, shown_wallet
-from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import EpochHash
-from hsm_mpc.regular import read_regular
 from hsm_mpc.succession.order_plan import OrderPlan
-from hsm_mpc.succession.ordering import signature_in
-from hsm_mpc.wire.envelope import bundle, unbundled
-
-_LARGEST_FILE: Final = 512 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An order that may be signed, as a file has it, and as people see it."""
-
-    shown: ShownOrder
-    encoded: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An order that waits in a file for its signatures."""
-
-    order: ShownOrder
-    file: Path
 
 
 def prepare(
@@ -47,7 +23,7 @@ def prepare(
     reason: str,
     *,
     margin_accepted: bool,
-) -> Prepared:
+) -> Prepared[ShownOrder]:
     """What is to be signed.
 
     Args:
@@ -66,17 +42,11 @@ def prepare(
         indices = tuple(sorted({roster.index_of(each) for each in suspects}))
         asked = AskedOrder(successor, indices, reason, margin_accepted)
         plan = client.plan_order(name, asked)
-    return Prepared(_shown(plan), plan.to_bytes())
-
-
-def write(prepared: Prepared, file: Path) -> Written:
-    """Put an order into a new file, for `admin sign`. Raises: BadInput: it cannot be written."""
-    write_new(file, prepared.encoded)
-    return Written(prepared.shown, file)
+        return Prepared(shown_plan(plan), plan.to_bytes())
 
 
 def carry_out(
-    config_path: Path, name: str, prepared: Prepared, signatures: Sequence[Path]
+    config_path: Path, name: str, order: Prepared[ShownOrder], signatures: Sequence[Path]
 ) -> ShownWallet:
     """Have everybody that answers obey it.
 
@@ -88,8 +58,8 @@ def carry_out(
         BadInput: a file is no signature of this order.
         Others: as `WalletClient.order`.
     """
-    plan = OrderPlan.from_bytes(prepared.encoded)
-    given = [_signature(file, plan.order) for file in signatures]
+    plan = OrderPlan.from_bytes(order.encoded)
+    given = signatures_in(signatures, plan.order)
     administrators = plan.administrators
     if administrators is not None and len(given) < administrators.threshold:
         raise NotReady(
@@ -99,39 +69,3 @@ def carry_out(
         )
     with connected(config_path) as client:
         return shown_wallet(client.order(name, plan.order, given))
-
-
-def read_plan(file: Path) -> OrderPlan:
-    """The order in a file of `write`. Raises: BadInput: it cannot be read, or is none."""
-    try:
-        return OrderPlan.from_bytes(read_regular(file, _LARGEST_FILE)[0])
-    except BadInput as broken:
-        raise BadInput(f"{file}: {broken}") from broken
-
-
-def signature_file(order: Order, signature: OrderSignature) -> bytes:
-    """What `admin sign` writes: the order, and one signature of it."""
-    return bundle([order.terms, signature.to_bytes()])
-
-
-def write_new(file: Path, content: bytes) -> None:
-    """Raises: BadInput: the file is there already, or cannot be written."""
-    try:
-        with file.open("xb") as opened:
-            opened.write(content)
-    except OSError as failure:
-        raise BadInput(f"{file}: {failure.strerror}") from failure
-
-
-def _shown(plan: OrderPlan) -> ShownOrder:
-    return shown_order(plan.order, plan.body, plan.roster, plan.administrators)
-
-
-def _signature(file: Path, order: Order) -> OrderSignature:
-    try:
-        parts = unbundled(read_regular(file, _LARGEST_FILE)[0])
-        if len(parts) != 2 or parts[0] != order.terms:
-            raise BadInput("not a signature of this order")
-        return signature_in(parts[1])
-    except BadInput as broken:
-        raise BadInput(f"{file}: {broken}") from broken

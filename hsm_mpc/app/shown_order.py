@@ -11,6 +11,7 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import Roster
+from hsm_mpc.succession.order_plan import OrderPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,11 @@ def shown_order(
         deadline=moment(order.deadline),
         plan=Plan.of(order).digest.hex(),
     )
+
+
+def shown_plan(plan: OrderPlan) -> ShownOrder:
+    """What is in a file of `wallet order --plan`."""
+    return shown_order(plan.order, plan.body, plan.roster, plan.administrators)
 
 
 def planned_administrators(administrators: Administrators | None) -> PlannedAdministrators | None:

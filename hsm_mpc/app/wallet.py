@@ -196,17 +196,6 @@ def reshare(
         return shown_wallet(client.reshare(name, threshold, _named_once(client.roster, holders)))
 
 
-def repair(config_path: File, name: str, holder: str) -> ShownWallet:
-    """Give a holder its lost share again, then refresh the wallet.
-
-    Raises:
-        BadInput: no such holder.
-        Others: as `WalletClient.repair`.
-    """
-    with connected(config_path) as client:
-        return shown_wallet(client.repair(name, client.roster.index_of(holder)))
-
-
 def destroy(config_path: File, name: str, reason: str) -> DestroyedWallet:
     """Have every holder destroy its keys of a wallet, for ever; as `WalletClient.destroy`."""
     with connected(config_path) as client:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsm_mpc.cli.orders import text_of
+from hsm_mpc.cli.orders import question_of, text_of
 from hsm_mpc.cli.output import Output
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def init(context: typer.Context, key: KeyFile) -> None:
 @verbs.command()
 def sign(
     context: typer.Context,
-    plan: Annotated[Path, typer.Argument(help="A file of `wallet order --plan`.")],
+    plan: Annotated[Path, typer.Argument(help="A file of `wallet order|repair … --plan`.")],
     key: KeyFile,
     out: Annotated[Path, typer.Option(help="Where the signature is written.")],
 ) -> None:
@@ -46,7 +46,7 @@ def sign(
     output: Output = context.obj
     shown = administrator.show(plan)
     output.present(text_of(shown))
-    output.confirm(f"Shall wallet {shown.wallet} go on without {', '.join(shown.suspects)}?")
+    output.confirm(question_of(shown))
     output.answer(administrator.sign(plan, key, out, shown.plan), _signed)
 
 
@@ -57,5 +57,12 @@ def _created(made: administrator.AdministratorKey) -> str:
 def _signed(signed: administrator.SignedOrder) -> str:
     return (
         f"signed by administrator {signed.administrator}: {signed.file}; hand it to "
-        f"`hsm-mpc wallet order {signed.order.wallet} … --signature {signed.file.name}`"
+        f"`hsm-mpc wallet {_verb(signed)} {signed.order.wallet} … --signature {signed.file.name}`"
     )
+
+
+def _verb(signed: administrator.SignedOrder) -> str:
+    """Which takes the signature."""
+    from hsm_mpc.app.shown_order import ShownOrder
+
+    return "order" if isinstance(signed.order, ShownOrder) else "repair"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hsm_mpc.cli.orders import lines_of, overruled
+from hsm_mpc.cli.orders import overruled, overruling, repaired
 from hsm_mpc.cli.output import Output
 from hsm_mpc.cli.strangers import parts
 
@@ -122,9 +122,9 @@ def _plan(plan: consents.ShownPlan) -> str:
     if plan.destroy is not None:
         lines += _ended(plan.wallet, plan.destroy)
     if plan.order is not None:
-        lines += lines_of(plan.order)
+        lines += overruling(plan.order)
     if plan.repair is not None:
-        lines += _repaired(plan.wallet, plan.repair)
+        lines += repaired(plan.wallet, plan.repair)
     if plan.rotate is not None:
         lines += _rotated(plan.wallet, plan.rotate)
     until = f"{plan.deadline:%Y-%m-%d %H:%M} UTC" + ("  (admitted)" * plan.consented)
@@ -169,28 +169,6 @@ def _ended(name: str, end: consents.PlannedEnd) -> list[str]:
         *(f"reason       {part}" for part in parts(end.reason)),
         f"destroy      wallet {name}: {end.scheme}, in epoch {end.epoch}; its wrapping keys go "
         "from this HSM, and nobody brings them back",
-    ]
-
-
-def _repaired(name: str, repair: consents.PlannedRepair) -> list[str]:
-    return [
-        *_other_key(repair),
-        f"holder       {repair.lost}  {repair.identity_key}",
-        f"repair       the share of {repair.lost} in wallet {name}: {repair.scheme}, in epoch "
-        f"{repair.epoch}; helped by {', '.join(repair.helpers)}",
-    ]
-
-
-def _other_key(repair: consents.PlannedRepair) -> list[str]:
-    """Who helps a stranger gives it the share: it cannot be taken back."""
-    if repair.identity_key == repair.known_key:
-        return []
-    return [
-        f"another HSM  {repair.lost} has this identity key in the wallet now:",
-        f"             {repair.known_key}",
-        "             and shall have the next one. Whoever owns that one gets the share: ask",
-        f"             the operator of {repair.lost}, by another way, whether it is his. His",
-        "             `hsm-mpc holder init` and `hsm-mpc doctor` say it.",
     ]
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hsm_mpc.cli.orders import survival, text_of
+from hsm_mpc.cli.orders import question_of, text_of, written_text
 from hsm_mpc.cli.output import Output, list_of
 
 if TYPE_CHECKING:
-    from hsm_mpc.app import orders, wallet
+    from hsm_mpc.app import wallet
 
 verbs = typer.Typer(
     help="Wallets: made, listed, shown, trusted, refreshed, reshared, repaired, destroyed.",
@@ -130,15 +130,26 @@ def repair(
     context: typer.Context,
     name: Annotated[str, typer.Argument()],
     holder: Annotated[str, typer.Option(help="Whose share does not open any more.")],
+    signature: Annotated[
+        list[Path] | None, typer.Option(help="A file of `admin sign`; once for each.")
+    ] = None,
+    plan: Annotated[
+        Path | None, typer.Option(help="Write the repair there for `admin sign`, and stop.")
+    ] = None,
 ) -> None:
     """Give a holder its lost share again, from others who learn nothing; then refresh."""
     from hsm_mpc.app.protection import protect
 
     protect()
-    from hsm_mpc.app import wallet
+    from hsm_mpc.app import order_files, repairs
 
     output: Output = context.obj
-    output.answer(wallet.repair(output.wanted_config(), name, holder), _shown)
+    config = output.wanted_config()
+    if plan is not None:
+        written = order_files.write(repairs.prepare(config, name, holder), plan)
+        output.answer(written, written_text)
+        return
+    output.answer(repairs.carry_out(config, name, holder, signature or ()), _shown)
 
 
 @verbs.command()
@@ -166,7 +177,7 @@ def order(
     from hsm_mpc.app.protection import protect
 
     protect()
-    from hsm_mpc.app import orders
+    from hsm_mpc.app import order_files, orders
 
     output: Output = context.obj
     config = output.wanted_config()
@@ -179,10 +190,10 @@ def order(
         margin_accepted=accept_no_margin,
     )
     if plan is not None:
-        output.answer(orders.write(prepared, plan), _written)
+        output.answer(order_files.write(prepared, plan), written_text)
         return
     output.present(text_of(prepared.shown))
-    output.confirm(f"Shall wallet {name} go on without {suspect}? {survival(prepared.shown)}.")
+    output.confirm(question_of(prepared.shown))
     output.answer(orders.carry_out(config, name, prepared, signature or ()), _shown)
 
 
@@ -258,10 +269,6 @@ def _shown(shown: wallet.ShownWallet) -> str:
             lines.append(f"                 ended by an order that suspects {suspects}")
         lines += _left(shown.retired)
     return "\n".join(lines)
-
-
-def _written(written: orders.Written) -> str:
-    return f"{text_of(written.order)}\n\n{written.file}: for `hsm-mpc admin sign`"
 
 
 def _destroyed(end: wallet.DestroyedWallet) -> str:

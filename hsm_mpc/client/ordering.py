@@ -8,7 +8,7 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import EpochHash
-from hsm_mpc.succession.order_plan import OrderPlan
+from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan, SignablePlan
 from hsm_mpc.wire.wallet_calls import indices_to_bytes
 
 
@@ -38,11 +38,33 @@ class AskedOrder:
             plan = OrderPlan.from_parts(parts)
         except BadInput as broken:
             raise Tampered(f"the coordinator shows no order: {broken}") from broken
-        order, certified = plan.order, plan.body.terms
+        order = plan.order
         shown = AskedOrder(order.successor, order.suspects, order.reason, order.margin_accepted)
         if shown != self:
             raise Tampered("the coordinator shows another order than what was asked for")
-        named = (certified.wallet_id, certified.policy_hash, certified.sizes)
-        if named != (terms.wallet_id, terms.policy_hash, terms.sizes):
-            raise Tampered("the coordinator shows an order for another wallet or policy")
+        _require_same_wallet(plan, terms)
         return plan
+
+
+def repair_plan_in(parts: tuple[bytes, ...], lost: str, terms: WalletTerms) -> RepairPlan:
+    """The order in an answer, if it is one of a repair of the share of the holder called `lost` in
+    the wallet of `terms`.
+
+    Raises:
+        Tampered: it is not.
+    """
+    try:
+        plan = RepairPlan.from_parts(parts)
+    except BadInput as broken:
+        raise Tampered(f"the coordinator shows no order of a repair: {broken}") from broken
+    if plan.roster.member(plan.order.lost).name != lost:
+        raise Tampered("the coordinator shows the repair of another holder's share")
+    _require_same_wallet(plan, terms)
+    return plan
+
+
+def _require_same_wallet(plan: SignablePlan, terms: WalletTerms) -> None:
+    certified = plan.body.terms
+    named = (certified.wallet_id, certified.policy_hash, certified.sizes)
+    if named != (terms.wallet_id, terms.policy_hash, terms.sizes):
+        raise Tampered("the coordinator shows an order for another wallet or policy")

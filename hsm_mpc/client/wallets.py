@@ -16,7 +16,7 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.known import KnownWallets, Meaning, require_known
-from hsm_mpc.client.ordering import AskedOrder
+from hsm_mpc.client.ordering import AskedOrder, repair_plan_in
 from hsm_mpc.client.verified import VerifiedEnd, VerifiedWallet, verified, verified_end
 from hsm_mpc.encoding import u16be, u32be
 from hsm_mpc.errors import (
@@ -33,7 +33,7 @@ from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash, Scheme, checked_name
 from hsm_mpc.requests import Request, RequestType, UnsignedRequest
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.order_plan import OrderPlan
+from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan
 from hsm_mpc.tags import Tag
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.wire.calls import CoordinatorMethod
@@ -210,18 +210,37 @@ class WalletClient:
             raise Tampered(f"what came back is {name!r} with another quorum")
         return wallet
 
-    def repair(self, name: str, lost: int) -> VerifiedWallet:
-        """Have the share of holder `lost` in the wallet called `name` repaired; a refresh follows.
+    def plan_repair(self, name: str, lost: int) -> RepairPlan:
+        """What administrators sign, so that the share of holder `lost` in the wallet called `name`
+        is repaired.
 
         Raises:
-            NotReady: operators have not consented yet; it names their holders.
+            Refused: `share-opens`: there is nothing to repair.
+            Tampered: what came back is another repair.
+            Others: as `show`; and what the holders say.
+        """
+        before = self.show(name)
+        asked = [name.encode("ascii"), indices_to_bytes((lost,))]
+        answer = self._called(CoordinatorMethod.PLAN_REPAIR, asked, REPAIR_SECONDS)
+        whose = self.roster.member(lost).name
+        return repair_plan_in(answer, whose, before.certificate.body.terms)
+
+    def repair(
+        self, name: str, lost: int, signatures: Sequence[OrderSignature] = ()
+    ) -> VerifiedWallet:
+        """Have the share of holder `lost` in the wallet called `name` repaired; a refresh follows.
+
+        Args:
+            signatures: of administrators; none where the policy names none.
+
+        Raises:
+            NotReady: operators have not consented yet, it names their holders; or administrators
+                have not signed it.
             Others: as `refresh`.
         """
         before = self.show(name)
-        encoded = name.encode("ascii")
-        parts = self._called(
-            CoordinatorMethod.REPAIR, [encoded, indices_to_bytes((lost,))], REPAIR_SECONDS
-        )
+        asked = [name.encode("ascii"), indices_to_bytes((lost,)), _ascending(signatures)]
+        parts = self._called(CoordinatorMethod.REPAIR, asked, REPAIR_SECONDS)
         wallet = self._verified(Shown.from_parts(parts))
         newer = wallet.body.epoch > before.body.epoch
         if wallet.certificate != before.certificate or not newer:
@@ -257,9 +276,8 @@ class WalletClient:
             Tampered: what came back shows no such order.
             Others: as `plan_order`.
         """
-        given = sorted(signatures, key=lambda each: each.admin)
-        encoded = bundle([each.to_bytes() for each in given])
-        asked = [checked_name(name, "wallet").encode("ascii"), order.terms, encoded]
+        encoded = checked_name(name, "wallet").encode("ascii")
+        asked = [encoded, order.terms, _ascending(signatures)]
         parts = self._called(CoordinatorMethod.ORDER, asked, ORDER_SECONDS)
         wallet = self._verified(Shown.from_parts(parts))
         shown = None if wallet.newest is None else wallet.newest.order
@@ -460,3 +478,9 @@ class WalletClient:
 
     def _require_known(self, shown: Shown) -> None:
         require_known(shown.certificate, shown.lineage, self._keys, self.known)
+
+
+def _ascending(signatures: Sequence[OrderSignature]) -> bytes:
+    """Those of administrators, as an order has them."""
+    given = sorted(signatures, key=lambda each: each.admin)
+    return bundle([each.to_bytes() for each in given])

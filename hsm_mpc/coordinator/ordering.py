@@ -37,7 +37,8 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.order_addresses import address_of
 from hsm_mpc.succession.order_plan import OrderPlan
-from hsm_mpc.succession.ordering import administrators_in, replaced_in, signature_in
+from hsm_mpc.succession.order_signatures import signature_in
+from hsm_mpc.succession.ordering import administrators_in, replaced_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,12 +11,12 @@ from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
+from hsm_mpc.coordinator.documents import Told, any_of, told_of
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher, not_retired
@@ -29,7 +28,6 @@ from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
     BadInput,
-    HsmMpcError,
     InvalidSignature,
     NotReady,
     ProtocolAbort,
@@ -38,10 +36,15 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import WalletId
+from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.order_plan import RepairPlan
+from hsm_mpc.succession.order_signatures import signature_in
+from hsm_mpc.succession.ordering import administrators_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
+    check_administrators,
     check_terms,
     digest_of_keys,
     expected_in_repair,
@@ -67,16 +70,6 @@ class _Offered:
     """Of that holder."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What a holder tells of an epoch of which it has a share."""
-
-    policy: bytes
-    clients: bytes
-    done: bytes
-    """Its own newest DONE message."""
-
-
 class Repairer:
     """Gives holders their lost shares again; used by several threads."""
 
@@ -100,28 +93,66 @@ class Repairer:
         self._failed = Counter[tuple[WalletId, int]]()
         """How often a holder was among helpers of whom one lied or declined."""
 
-    def repair(self, wallet: Registered, lost: str) -> Epochs:
-        """The share of the holder called `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
+    def plan(self, wallet: Registered, lost: str) -> RepairPlan:
+        """What administrators sign, where the policy names any: the repair that comes next, the
+        same as long as the same holders help and nothing has changed.
 
         Raises:
-            NotReady: the epoch before is not retired yet; or operators have not consented yet: it
-                names their holders.
+            NotReady: the epoch before is not retired yet.
             QuorumUnreachable: fewer than t other holders answer.
-            Refused, ProtocolAbort, BackendError: what the holders say.
+            Refused, BackendError: what the holders say.
         """
         with self._refresher.alone_with(wallet.wallet_id):
             epochs = self._refresher.advance(wallet)
-            seated = copy(self)
-            seated._links = self._refresher.links_of(epochs.held.newest_body)
-            return seated._repair(wallet, epochs, seated._links.roster.index_of(lost))
+            return self._seated(epochs)._plan(wallet, epochs, lost)
 
-    def _repair(self, wallet: Registered, epochs: Epochs, lost: int) -> Epochs:
+    def repair(self, wallet: Registered, lost: str, signatures: Sequence[bytes]) -> Epochs:
+        """The share of the holder called `lost` again, then a refresh (steps 6.7.2 to 6.7.7).
+
+        Args:
+            signatures: of administrators, where the policy names any, ascending.
+
+        Raises:
+            NotReady: the epoch before is not retired yet; operators have not consented yet: it
+                names their holders; or administrators have not signed the repair that comes next.
+            QuorumUnreachable: fewer than t other holders answer.
+            Refused, ProtocolAbort, BackendError: what the holders say.
+            BadInput: what is given is no signature.
+        """
+        given = [signature_in(each) for each in signatures]
+        with self._refresher.alone_with(wallet.wallet_id):
+            epochs = self._refresher.advance(wallet)
+            return self._seated(epochs)._repair(wallet, epochs, lost, given)
+
+    def _seated(self, epochs: Epochs) -> Repairer:
+        """The same, whose links are to the holders of the newest epoch."""
+        seated = copy(self)
+        seated._links = self._refresher.links_of(epochs.held.newest_body)
+        return seated
+
+    def _plan(self, wallet: Registered, epochs: Epochs, name: str) -> RepairPlan:
+        lost = self._links.roster.index_of(name)
         self._refresher.tell_of_amendments(epochs.held.newest_body, self._links.indices)
-        repaired = [self._repaired_in(wallet, each, lost) for each in self._live(epochs, lost)]
+        for each in self._live(epochs, lost):
+            body = each.newest_body
+            told = self._told(wallet, body, lost)
+            if lost not in told:
+                order, _ = self._wanted(wallet, each, lost, told)
+                self._plans.keep(wallet.name, order)
+                roster, policy_file = self._rosters.keys_of(body).roster, any_of(told).policy
+                return RepairPlan(order, body, roster, policy_file)
+        raise self._share_opens(wallet, lost)
+
+    def _repair(
+        self, wallet: Registered, epochs: Epochs, name: str, signatures: Sequence[OrderSignature]
+    ) -> Epochs:
+        lost = self._links.roster.index_of(name)
+        self._refresher.tell_of_amendments(epochs.held.newest_body, self._links.indices)
+        repaired = [
+            self._repaired_in(wallet, each, lost, signatures) for each in self._live(epochs, lost)
+        ]
         if not any(repaired):
-            raise Refused(
-                "share-opens", f"holder {self._links.name(lost)}: its share of {wallet.name} opens"
-            )
+            raise self._share_opens(wallet, lost)
         try:
             return self._refresher.refresh(wallet, ())
         except Refused as refused:
@@ -144,12 +175,19 @@ class Repairer:
         before = replace(epochs, successions=epochs.successions[:-1])
         return [before, epochs] if newest.is_adopted else [before]
 
-    def _repaired_in(self, wallet: Registered, epochs: Epochs, lost: int) -> bool:
+    def _share_opens(self, wallet: Registered, lost: int) -> Refused:
+        return Refused(
+            "share-opens", f"holder {self._links.name(lost)}: its share of {wallet.name} opens"
+        )
+
+    def _repaired_in(
+        self, wallet: Registered, epochs: Epochs, lost: int, signatures: Sequence[OrderSignature]
+    ) -> bool:
         """The share of holder `lost` in the newest of these epochs; False: it opens."""
         body = epochs.newest_body
-        told = self._documents(wallet, body, lost)
+        told = self._told(wallet, body, lost)
         if lost not in told:
-            done = self._repaired_by(wallet, epochs, lost, told)
+            done = self._repaired_by(wallet, epochs, lost, told, signatures)
         elif parse_envelope(told[lost].done).kind is REPAIR_DONE:
             done = told[lost].done  # an answer of it was lost: it has its share again
         else:
@@ -159,18 +197,21 @@ class Repairer:
         return True
 
     def _repaired_by(
-        self, wallet: Registered, epochs: Epochs, lost: int, told: Mapping[int, _Told]
+        self,
+        wallet: Registered,
+        epochs: Epochs,
+        lost: int,
+        told: Mapping[int, Told],
+        signatures: Sequence[OrderSignature],
     ) -> bytes:
         """The DONE of holder `lost`, with the help of t of those that have told something."""
         body = epochs.newest_body
-        helpers = self._helpers(wallet, told, body.terms.sizes.t)
-        dones = [
-            b"" if index == lost else self._newest_done(epochs, told, index)
-            for index in self._links.indices
-        ]
-        first = told[helpers[0]]
-        offered = self._offered(wallet, epochs, lost, first.policy, first.clients)
-        order = self._agreed(wallet, body, lost, helpers, dones, offered)
+        order, dones = self._wanted(wallet, epochs, lost, told)
+        self._require_consents(wallet, order)
+        self._require_ordered(order, administrators_in(any_of(told).policy, body), signatures)
+        message = [self._said(order), *(each.to_bytes() for each in signatures)]
+        signed = self._links.ask_single(order.helpers, HolderMethod.COUNTERSIGN, message)
+        order = order.signed([signature_in(each) for each in signed.values()])
         try:
             done = self._repaired(order, body, dones)
         except ProtocolAbort:
@@ -180,7 +221,7 @@ class Repairer:
         return done
 
     def _helpers(
-        self, wallet: Registered, told: Mapping[int, _Told], wanted: int
+        self, wallet: Registered, told: Mapping[int, Told], wanted: int
     ) -> tuple[int, ...]:
         """The first ones, after a failure others: nobody's word is taken for who was to blame."""
         by_failures = sorted(told, key=lambda index: (self._failed[wallet.wallet_id, index], index))
@@ -191,32 +232,19 @@ class Repairer:
         self._plans.drop(order.signed(()))
         self._failed.update((order.wallet_id, helper) for helper in order.helpers)
 
-    def _newest_done(self, epochs: Epochs, told: Mapping[int, _Told], index: int) -> bytes:
+    def _newest_done(self, epochs: Epochs, told: Mapping[int, Told], index: int) -> bytes:
         if index in told:
             return told[index].done
         return epochs.newest_done(index, epochs.newest_body.epoch)
 
-    def _documents(self, wallet: Registered, body: EpochBody, lost: int) -> Mapping[int, _Told]:
-        """What each holder tells of the newest epoch, as far as it is true.
+    def _told(self, wallet: Registered, body: EpochBody, lost: int) -> Mapping[int, Told]:
+        """What each holder tells of this epoch, as far as it is true.
 
         Raises:
             QuorumUnreachable: fewer than t of the others do.
         """
-        asked = [body.terms.wallet_id, body.hash]
-        answers = {
-            index: answer
-            for index, answer in self._links.ask_each(HolderMethod.DOCUMENTS, asked).items()
-            if not isinstance(answer, HsmMpcError) and len(answer) == 4
-        }
-        for *_, lineage in answers.values():
-            self._rosters.learn(body.terms, lineage)
         certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
-        claimed = {index: _Told(*answer[:3]) for index, answer in answers.items()}
-        told = {
-            index: each
-            for index, each in claimed.items()
-            if self._is_true(body, certified, index, each)
-        }
+        told = told_of(self._links, self._rosters, body, certified)
         others = [index for index in self._links.indices if index != lost]
         there, wanted = [index for index in others if index in told], body.terms.sizes.t
         if len(there) < wanted:
@@ -225,16 +253,6 @@ class Repairer:
                 [self._links.name(index) for index in others if index not in told],
             )
         return told
-
-    def _is_true(self, body: EpochBody, certified: bytes, index: int, told: _Told) -> bool:
-        try:
-            clients = ClientList.from_bytes(told.clients).hash
-            done = done_in(told.done, index, body, self._rosters.newest(body.terms))
-        except (BadInput, InvalidSignature):
-            return False
-        policy = hashlib.sha256(told.policy).digest()
-        wanted = (body.terms.policy_hash, certified, body.hash)
-        return (policy, clients, done.epoch_hash) == wanted
 
     def _offered(
         self, wallet: Registered, epochs: Epochs, lost: int, policy: bytes, clients: bytes
@@ -250,16 +268,19 @@ class Repairer:
         reader.end()
         return _Offered(key, parts[1], parts[2], parts[3])
 
-    def _agreed(
-        self,
-        wallet: Registered,
-        body: EpochBody,
-        lost: int,
-        helpers: tuple[int, ...],
-        dones: Sequence[bytes],
-        offered: _Offered,
-    ) -> RepairOrder:
-        """An order that every helper has signed, and to which every operator has consented."""
+    def _wanted(
+        self, wallet: Registered, epochs: Epochs, lost: int, told: Mapping[int, Told]
+    ) -> tuple[RepairOrder, list[bytes]]:
+        """The repair that comes next, unsigned: the one that people are asked about already, if it
+        is the same; and the DONEs that it is about.
+        """
+        body, first = epochs.newest_body, any_of(told)
+        helpers = self._helpers(wallet, told, body.terms.sizes.t)
+        dones = [
+            b"" if index == lost else self._newest_done(epochs, told, index)
+            for index in self._links.indices
+        ]
+        offered = self._offered(wallet, epochs, lost, first.policy, first.clients)
         book = self._rosters.newest(body.terms)
         keys = [
             done_in(source, index, body, book).delivery_key if source else offered.delivery_key
@@ -285,9 +306,25 @@ class Repairer:
         planned = self._plans.like(wallet.name, wished)
         order = planned or wished(os.urandom(32), self._clock() + PLAN_SECONDS)
         check_terms(order, body, book.roster, self._rosters.lineage(body.terms).identity_keys)
-        self._require_consents(wallet, order)
-        signed = self._links.ask_single(helpers, HolderMethod.COUNTERSIGN, [self._said(order)])
-        return order.signed(tuple(map(_signature_in, signed.values())))
+        return order, dones
+
+    def _require_ordered(
+        self,
+        order: RepairOrder,
+        administrators: Administrators | None,
+        signatures: Sequence[OrderSignature],
+    ) -> None:
+        """Those whom the policy names have signed; helpers look at it themselves."""
+        if administrators is None:
+            return
+        try:
+            check_administrators(order, administrators, signatures)
+        except InvalidSignature as unsigned:
+            raise NotReady(
+                f"{administrators.threshold} of {len(administrators.keys)} administrators sign "
+                f"the repair of {self._links.name(order.lost)}'s share first: --plan FILE writes "
+                "what `hsm-mpc admin sign FILE` signs, and --signature FILE takes what that wrote"
+            ) from unsigned
 
     def _require_consents(self, wallet: Registered, order: RepairOrder) -> None:
         concerned = sorted([*order.helpers, order.lost])
@@ -347,10 +384,3 @@ def _shown_to(holder: int, succession: Succession) -> ShownSuccession:
         succession.retirement,
         own(succession.destroyed),
     )
-
-
-def _signature_in(encoded: bytes) -> OrderSignature:
-    reader = Reader(encoded, "signature of an order")
-    signature = OrderSignature.read(reader)
-    reader.end()
-    return signature

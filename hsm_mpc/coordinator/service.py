@@ -124,6 +124,7 @@ class CoordinatorService:
             CoordinatorMethod.DESTROY: self._destroy,
             CoordinatorMethod.REPAIR: self._repair,
             CoordinatorMethod.RESHARE: self._reshare,
+            CoordinatorMethod.PLAN_REPAIR: self._plan_repair,
             CoordinatorMethod.PLAN_ORDER: self._plan_order,
             CoordinatorMethod.ORDER: self._order,
         }
@@ -188,18 +189,30 @@ class CoordinatorService:
         return tuple(page)
 
     def _repair(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """[name, whose share is lost] → the wallet, refreshed after the repair."""
-        encoded, whose = _exactly(parts, 2)
-        indices = indices_from_bytes(whose)
-        if len(indices) != 1 or indices[0] not in self._links.indices:
-            raise BadInput("a repair is of the share of one holder of the roster")
-        wallet = self._named(encoded)
+        """[name, whose share is lost, signatures or nothing] → the wallet, refreshed after the
+        repair.
+        """
+        encoded, whose, signatures = _exactly(parts, 3)
+        lost, wallet = self._lost(whose), self._named(encoded)
         self._confirmed(wallet)
         confirmed = self._named(encoded)
         with self._seated(confirmed):
-            lost = self._links.name(indices[0])
-            self._repairer.repair(confirmed, lost)
+            self._repairer.repair(confirmed, lost, unbundled(signatures))
             return self._shown(confirmed)
+
+    def _plan_repair(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """[name, whose share is lost] → PLAN, body, roster, policy file."""
+        encoded, whose = _exactly(parts, 2)
+        lost, wallet = self._lost(whose), self._named(encoded)
+        self._confirmed(wallet)
+        return self._repairer.plan(self._named(encoded), lost).to_parts()
+
+    def _lost(self, whose: bytes) -> str:
+        """The name of one holder."""
+        indices = indices_from_bytes(whose)
+        if len(indices) != 1 or indices[0] not in self._links.indices:
+            raise BadInput("a repair is of the share of one holder of the roster")
+        return self._links.name(indices[0])
 
     def _reshare(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, threshold, holders] → the wallet, its key shared anew."""

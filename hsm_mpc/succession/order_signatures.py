@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hsm_mpc.certificates.signed_order import OrderSignature
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import InvalidSignature
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.policy.rules import Administrators
@@ -17,6 +18,14 @@ Keys = Mapping[int, Sequence[VerifyingKey]]
 def keys_of(administrators: Administrators) -> Keys:
     """Of the administrators that a policy names, counted from 0."""
     return {number: [key] for number, key in enumerate(administrators.keys)}
+
+
+def signature_in(encoded: bytes) -> OrderSignature:
+    """One signature of an order. Raises: BadInput: it is none."""
+    reader = Reader(encoded, "signature of an order")
+    signature = OrderSignature.read(reader)
+    reader.end()
+    return signature
 
 
 def check_signed(

@@ -10,8 +10,6 @@ import hashlib
 from collections.abc import Collection
 
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.certificates.signed_order import OrderSignature
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
@@ -83,11 +81,3 @@ def check_order(order: Order, replaced: Replaced, policy_file: bytes, keys: KeyB
     else:
         named_there, wanted = keys_of(administrators), administrators.threshold
         check_signed(Tag.ORDER, order.terms, order.signatures, named_there, wanted)
-
-
-def signature_in(encoded: bytes) -> OrderSignature:
-    """One signature of an order. Raises: BadInput: it is none."""
-    reader = Reader(encoded, "signature of an order")
-    signature = OrderSignature.read(reader)
-    reader.end()
-    return signature

@@ -1,4 +1,8 @@
-"""Who may order a repair, and where its messages belong (step 6.7.2)."""
+"""Who may order a repair, and where its messages belong (step 6.7.2).
+
+Every helper signs the order, so that an amendment proves itself to whoever has the roster before.
+Where the policy names administrators, helpers do so only once these have ordered it.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from dataclasses import dataclass
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.groups.sharing import require_ascending, require_index
@@ -104,19 +109,16 @@ def check_offer(order: RepairOrder, epoch: Replaced) -> None:
         raise BadInput("order: the delivery key is not one that the lost holder offers") from forged
 
 
-def check_signatures(
-    order: RepairOrder, roster: Roster, administrators: Administrators | None
+def check_administrators(
+    order: RepairOrder, administrators: Administrators, signatures: Sequence[OrderSignature]
 ) -> None:
-    """As many administrators have signed as the policy wants; where it names none, every helper.
+    """As many of them have signed as the policy wants, and nobody else.
 
     Raises:
         InvalidSignature: they have not.
     """
-    if administrators is None:
-        check_helpers(order, {index: [roster.member(index).key] for index in order.helpers})
-    else:
-        named, wanted = keys_of(administrators), administrators.threshold
-        check_signed(Tag.REPAIR_ORDER, order.terms, order.signatures, named, wanted)
+    named, wanted = keys_of(administrators), administrators.threshold
+    check_signed(Tag.REPAIR_ORDER, order.terms, signatures, named, wanted)
 
 
 def check_helpers(order: RepairOrder, keys: Mapping[int, Sequence[VerifyingKey]]) -> None:

@@ -93,6 +93,7 @@ class CoordinatorMethod(IntEnum):
     RESHARE = 10
     PLAN_ORDER = 12
     ORDER = 13
+    PLAN_REPAIR = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,13 @@ from hsm_mpc.errors import Refused
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import address_in_repair, digest_of_keys
+from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import seal_envelope
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR, ORDER_REPAIR, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making
+from tests.agent.ordering import ADMINISTRATORS
 from tests.agent.simulate import World
 
 
@@ -29,6 +31,17 @@ def rule_of(action: Callable[[], object]) -> str:
     with pytest.raises(Refused) as refused:
         action()
     return refused.value.rule
+
+
+def administered(order: RepairOrder, *admins: int) -> tuple[bytes, ...]:
+    """Signatures of these administrators, by their places in `TWO_OF_THREE`."""
+    keys = [(admin, ADMINISTRATORS[admin]) for admin in admins]
+    return tuple(
+        OrderSignature(
+            admin, key.public.algorithm, key.sign(Tag.REPAIR_ORDER, order.terms)
+        ).to_bytes()
+        for admin, key in keys
+    )
 
 
 @dataclass
@@ -88,9 +101,12 @@ class Repairing:
         )
         return replace(order, **changes)
 
-    def countersigned(self, order: RepairOrder) -> RepairOrder:
-        """The same, signed by every helper."""
-        encoded = [self.desk(helper).countersign(self.said(order)) for helper in self.helpers]
+    def countersigned(
+        self, order: RepairOrder, administrators: Sequence[bytes] = ()
+    ) -> RepairOrder:
+        """The same, signed by every helper, which are shown these signatures."""
+        said = self.said(order)
+        encoded = [self.desk(helper).countersign(said, administrators) for helper in self.helpers]
         return order.signed([OrderSignature.read(Reader(each, "signature")) for each in encoded])
 
     def ordered(self, **changes: Any) -> RepairOrder:

@@ -14,10 +14,9 @@ import pytest
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair import receiving
-from hsm_mpc.certificates.certificate import Acknowledgement
-from hsm_mpc.certificates.done import ack_message
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -35,15 +34,15 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.holder import HolderStore
 from hsm_mpc.succession.amendment import Amendment, Repaired
 from hsm_mpc.succession.propose import check_propose
-from hsm_mpc.succession.repairing import RepairAck, address_in_repair
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope
-from hsm_mpc.wire.rounds import PROPOSE, REPAIR_ACK
+from hsm_mpc.wire.rounds import PROPOSE
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events
+from tests.agent.ordering import TWO_OF_THREE
 from tests.agent.refreshing import Refreshing
-from tests.agent.repairing import Repairing, rule_of
+from tests.agent.repairing import Repairing, administered, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import Party, World, Worlds, new_token
 from tests.agent.tokens import empty
@@ -236,50 +235,26 @@ def test_no_other_holders_key_takes_the_place_of_the_lost_one(repairing: Repairi
     assert rule_of(lambda: repairing.desk(1).consider(repairing.said(order))) == "other-order"
 
 
-ADMINISTRATOR = p256_key(50)
-
-
-def administrated() -> bytes:
-    """A policy that names an administrator."""
-    return (
-        b"version: 1\npermissions: [message]\nadministrators:\n  threshold: 1\n  keys:\n"
-        + f"    - {{alg: 1, key: {ADMINISTRATOR.public.encoded.hex()}}}\n".encode()
-    )
-
-
-def test_administrators_amend_no_roster(worlds: Worlds) -> None:
-    making = Making.of(worlds(3), policy=administrated())
+def test_no_roster_is_amended_over_the_heads_of_administrators(worlds: Worlds) -> None:
+    """Helpers sign once these have; what all helpers have signed proves itself to everybody."""
+    making = Making.of(worlds(3), policy=TWO_OF_THREE)
     making.active()
     lose(making.world, LOST)
     repairing = Repairing(making.world, making, LOST, HELPERS)
     repairing.offer()
     order = repairing.wished()
-    signed = ADMINISTRATOR.sign(Tag.REPAIR_ORDER, order.terms)
-    repairing.order = order.signed([OrderSignature(0, ADMINISTRATOR.public.algorithm, signed)])
-    assert rule_of(lambda: repairing.split(1)) == "administrators"
-
-
-def test_helpers_do_not_amend_over_the_heads_of_administrators(worlds: Worlds) -> None:
-    """All of them may sign, and the holder on the other HSM may answer."""
-    making = Making.of(worlds(3), policy=administrated())
-    making.active()
-    lose(making.world, LOST)
-    repairing = Repairing(making.world, making, LOST, HELPERS)
-    repairing.offer()
-    order = repairing.wished()
-    signatures = [
-        OrderSignature(index, identity.key.algorithm, identity.sign(Tag.REPAIR_ORDER, order.terms))
-        for index in HELPERS
-        for identity in [party(repairing, index).acting.identity]
-    ]
-    acting, blob = party(repairing).acting, b"b" * 32
-    signed = acting.identity.sign(
-        Tag.ACK, ack_message(order.epoch_hash, LOST, order.kek_digest, blob)
-    )
-    said = RepairAck(order.epoch_hash, Acknowledgement(order.kek_digest, blob, signed)).to_bytes()
-    ack = acting.signed_by_identity(REPAIR_ACK, address_in_repair(order, LOST), said)
-    source = Repaired(order.signed(signatures), ack).to_bytes()
-    assert rule_of(lambda: amend(repairing, 1, source)) == "administrators"
+    assert rule_of(lambda: repairing.countersigned(order)) == "not-ordered"
+    signatures = administered(order, 0, 2)
+    repairing.order = repairing.countersigned(order, signatures)
+    ack, _ = repairing.summed().recover()
+    by_administrators = [OrderSignature.read(Reader(each, "signature")) for each in signatures]
+    forged = Repaired(order.signed(by_administrators), ack).to_bytes()
+    with pytest.raises(ProtocolAbort):
+        amend(repairing, 1, forged)
+    source = Repaired(repairing.order, ack).to_bytes()
+    for index in HELPERS:
+        amend(repairing, index, source)
+        assert roster_of(repairing, index) == roster_of(repairing, LOST)
 
 
 # The epoch that comes after

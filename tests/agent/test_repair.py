@@ -11,7 +11,8 @@ import pytest
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
-from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused, Tampered
+from hsm_mpc.encoding import Reader
+from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, ProtocolAbort, Refused, Tampered
 from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.identity import Algorithm
 from hsm_mpc.ids import EpochHash
@@ -21,9 +22,10 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.wallet_calls import Chain
 from tests.agent.making import Making, events, keks, resigned
-from tests.agent.repairing import Repairing, rule_of
+from tests.agent.ordering import TWO_OF_THREE
+from tests.agent.repairing import Repairing, administered, rule_of
 from tests.agent.rounds import Round
-from tests.agent.simulate import LAB_POLICY, Party, World, Worlds
+from tests.agent.simulate import Party, World, Worlds
 from tests.software_identity import p256_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -242,30 +244,27 @@ def test_every_helper_has_signed_it(repairing: Repairing) -> None:
     )
 
 
-def test_administrators_sign_where_the_policy_names_them(worlds: Worlds) -> None:
-    key = p256_key(7)
-    policy = (
-        LAB_POLICY
-        + (
-            "administrators:\n  threshold: 1\n  keys:\n"
-            f'  - {{alg: 1, key: "{key.public.encoded.hex()}"}}\n'
-        ).encode()
-    )
+def test_helpers_sign_once_the_administrators_of_the_policy_have(worlds: Worlds) -> None:
     world = worlds(3)
-    making = Making.of(world, policy=policy)
+    making = Making.of(world, policy=TWO_OF_THREE)
     making.active()
     lose(world, LOST)
     repairing = Repairing(world, making, LOST, HELPERS)
     repairing.offer()
     order = repairing.wished()
-    assert rule_of(lambda: repairing.countersigned(order)) == "administrators"
-    by_helpers = order.signed(signatures(repairing, order))
-    assert (
-        rule_of(lambda: repairing.desk(1).split(repairing.said(by_helpers), repairing.dones))
-        == "not-ordered"
-    )
-    signature = key.sign(Tag.REPAIR_ORDER, order.terms)
-    repairing.order = order.signed([OrderSignature(0, Algorithm.P256, signature)])
+    assert all(repairing.desk(index).consider(repairing.said(order)) for index in (1, 2, LOST))
+    helpers = [each.to_bytes() for each in signatures(repairing, order)]
+    one, two, three = administered(order, 0, 1, 2)
+    elsewhere = administered(replace(order, nonce=b"o" * 32), 0, 1)
+    for given in ((), (one,), (one, one), (two, one), helpers, elsewhere, (one, two, *helpers)):
+        refused = partial(repairing.desk(1).countersign, repairing.said(order), given)
+        assert rule_of(refused) == "not-ordered"
+    with pytest.raises(BadInput):
+        repairing.desk(1).countersign(repairing.said(order), (one, b"none"))
+    read = [OrderSignature.read(Reader(each, "signature")) for each in (one, two)]
+    unsigned = repairing.said(order.signed(read))
+    assert rule_of(lambda: repairing.desk(1).split(unsigned, repairing.dones)) == "not-ordered"
+    repairing.order = repairing.countersigned(order, (one, three))
     repairing.summed().recover()
 
 

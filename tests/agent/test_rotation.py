@@ -36,11 +36,11 @@ from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import AMENDED, PROPOSE, ROTATE, Key
 from tests.agent.destroying import destroy_of, said
 from tests.agent.making import Making, events, lines
+from tests.agent.ordering import TWO_OF_THREE
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import NOTHING, Party, World, Worlds
-from tests.agent.test_amending import administrated
 from tests.software_identity import p256_key
 
 pytestmark = pytest.mark.usefixtures("shielded")
@@ -562,9 +562,9 @@ def test_the_others_take_it_and_say_so(making: Making) -> None:
 
 
 def test_administrators_have_no_say_in_it(worlds: Worlds) -> None:
-    """No helper signs it in their place, as in a repair: clients see both keys' signatures."""
+    """Both keys have signed it: it is the same HSM."""
     world = worlds(3)
-    Making.of(world, policy=administrated()).active()
+    Making.of(world, policy=TWO_OF_THREE).active()
     rotated(world)
     assert names(world) == ["hsm-mpc/identity/2"]
 

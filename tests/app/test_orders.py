@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,37 +14,17 @@ from hsm_mpc.app.admin import answering
 from hsm_mpc.app.consents import Plans
 from hsm_mpc.app.consents import of as plans_of
 from hsm_mpc.app.history import told_of
+from hsm_mpc.app.order_files import Prepared, write
+from hsm_mpc.app.shown_order import ShownOrder
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.cli.orders import text_of
-from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, NotReady, Refused
-from hsm_mpc.hsm.module import Module
-from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.order_plan import OrderPlan
-from tests.agent.simulate import World
 from tests.coordinator.office import Office
 from tests.coordinator.test_ordering import back, waiting
 
 NOWHERE = Path("/nowhere")
-
-
-@pytest.fixture
-def connected(
-    hsm_module: Module, pin_arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Office]:
-    """Whatever client.yaml says, the client of this office is connected."""
-    with (
-        World.made(hsm_module, pin_arena, tmp_path, 3) as world,
-        Office.opened(world, tmp_path / "coordinator") as office,
-    ):
-
-        @contextmanager
-        def opened(_: Path) -> Iterator[WalletClient]:
-            yield office.client
-
-        monkeypatch.setattr(orders, "connected", opened)
-        yield office
 
 
 @pytest.fixture
@@ -64,7 +42,7 @@ def policy_of(made: list[administrator.AdministratorKey]) -> bytes:
     return (head + entries).encode()
 
 
-def prepared(office: Office, **changes: object) -> orders.Prepared:
+def prepared(office: Office, **changes: object) -> Prepared[ShownOrder]:
     waits = office.client.show("treasury")
     asked = {"suspects": ["h3"], "reason": "h3 burnt", "margin_accepted": True, **changes}
     return orders.prepare(NOWHERE, "treasury", waits.body.hash.hex(), **asked)  # type: ignore[arg-type]
@@ -109,7 +87,7 @@ def test_two_of_three_administrators_sign_in_files(
     order = prepared(office)
     assert order.shown.administrators is not None
     assert order.shown.administrators.threshold == 2
-    written = orders.write(order, tmp_path / "plan")
+    written = write(order, tmp_path / "plan")
     assert administrator.show(written.file) == written.order == order.shown
     files: list[Path] = []
     for key in (keys[2], keys[0]):
@@ -141,8 +119,8 @@ def test_a_file_that_is_no_order_or_no_signature_of_it_is_refused(
 ) -> None:
     office, keys = ruled
     order = prepared(office)
-    plan = orders.write(order, tmp_path / "plan").file
-    other = orders.write(prepared(office, reason="stolen"), tmp_path / "other")
+    plan = write(order, tmp_path / "plan").file
+    other = write(prepared(office, reason="stolen"), tmp_path / "other")
     signature = tmp_path / "signature"
     administrator.sign(other.file, keys[0], signature, other.order.plan)
     with pytest.raises(BadInput, match="not a signature of this order"):
@@ -156,9 +134,9 @@ def test_a_file_that_is_no_order_or_no_signature_of_it_is_refused(
         with pytest.raises(BadInput, match=str(file)):
             administrator.show(file)
     with pytest.raises(BadInput, match="plan"):
-        orders.write(order, plan)
+        write(order, plan)
     with pytest.raises(BadInput, match="no-folder"):
-        orders.write(order, tmp_path / "no-folder" / "plan")
+        write(order, tmp_path / "no-folder" / "plan")
 
 
 # The administrator
@@ -179,7 +157,7 @@ def test_only_an_administrator_of_that_wallet_signs(
 ) -> None:
     office, keys = ruled
     order = prepared(office)
-    plan = orders.write(order, tmp_path / "plan").file
+    plan = write(order, tmp_path / "plan").file
     administrator.init(tmp_path / "stranger.key")
     out = tmp_path / "signature"
     with pytest.raises(BadInput, match="not one of the wallet's administrators"):
@@ -193,7 +171,7 @@ def test_only_an_administrator_of_that_wallet_signs(
 def test_what_was_shown_is_what_is_signed(ruled: tuple[Office, list[Path]], tmp_path: Path) -> None:
     office, keys = ruled
     order, other = prepared(office), prepared(office, reason="stolen")
-    plan = orders.write(other, tmp_path / "plan").file
+    plan = write(other, tmp_path / "plan").file
     with pytest.raises(BadInput, match="another order than the one that was shown"):
         administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)
 
@@ -217,7 +195,7 @@ def test_holders_sign_where_no_administrator_is_named(
     connected.made()
     waiting(connected, 3)
     order = prepared(connected)
-    plan = orders.write(order, tmp_path / "plan").file
+    plan = write(order, tmp_path / "plan").file
     with pytest.raises(BadInput, match="its holders sign"):
         administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)
 
@@ -247,7 +225,7 @@ def test_what_cannot_be_remembered_is_not_signed(
 ) -> None:
     office, keys = ruled
     order = prepared(office)
-    plan = orders.write(order, tmp_path / "plan").file
+    plan = write(order, tmp_path / "plan").file
     keys[0].with_suffix(".orders").mkdir()
     with pytest.raises(BackendError):
         administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.app import administrator, consents, orders, protection
+from hsm_mpc.app.order_files import Prepared
 from hsm_mpc.app.shown_order import PlannedAdministrators, ShownOrder
 from hsm_mpc.cli import admin, holder, wallet
 from hsm_mpc.cli.orders import text_of
@@ -89,9 +90,9 @@ def test_an_operator_reads_it_before_he_consents() -> None:
 def ordered(monkeypatch: pytest.MonkeyPatch, *, yes: bool, plan: Path | None = None) -> list[Any]:
     """What `wallet order` does, with a client that knows this order."""
     done: list[Any] = []
-    made = orders.Prepared(order(), b"encoded")
+    made = Prepared(order(), b"encoded")
 
-    def prepare(*given: Any, **_: Any) -> orders.Prepared:
+    def prepare(*given: Any, **_: Any) -> Prepared[ShownOrder]:
         done.append(given)
         return made
 

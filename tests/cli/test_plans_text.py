@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.app import consents, holder, rotation, shown_order
+from hsm_mpc.app import consents, holder, rotation, shown_order, shown_repair
 from hsm_mpc.cli import holder as verbs
 from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import BadInput
@@ -41,7 +41,7 @@ def destroy(reason: str = "we move") -> consents.ShownPlan:
 
 
 def repair(identity_key: str) -> consents.ShownPlan:
-    planned = consents.PlannedRepair(
+    planned = shown_repair.PlannedRepair(
         "taproot", 3, "h2", identity_key, "04" + "aa" * 64, ("h1", "h3")
     )
     return consents.ShownPlan(DIGEST, "repair", "treasury", UNTIL, False, None, None, planned)

@@ -15,6 +15,11 @@ import pytest
 from hsm_mpc.agent.repair import receiving
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.certificates.repair_order import RepairOrder
+from hsm_mpc.certificates.signed_order import OrderSignature
+from hsm_mpc.client.ordering import repair_plan_in
+from hsm_mpc.coordinator import repair
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BackendError,
     BadInput,
@@ -23,6 +28,7 @@ from hsm_mpc.errors import (
     ProtocolAbort,
     QuorumUnreachable,
     Refused,
+    Tampered,
 )
 from hsm_mpc.hsm import objects
 from hsm_mpc.hsm.cryptoki import Attribute
@@ -36,6 +42,8 @@ from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import Chain
 from tests.agent.making import keks, resigned
+from tests.agent.ordering import TWO_OF_THREE
+from tests.agent.repairing import administered
 from tests.agent.simulate import World
 from tests.coordinator.office import Office, Parts
 from tests.coordinator.test_destruction import Honest, failing_at, unheard
@@ -209,9 +217,81 @@ def test_helpers_that_answer_are_taken_and_too_few_are_told_of(office: Office) -
 @pytest.mark.parametrize("whose", [b"", b"\0\4", b"\0\1\0\2"])
 def test_a_repair_is_of_one_holder_of_the_roster(office: Office, whose: bytes) -> None:
     office.made()
-    call = Call(CoordinatorMethod.REPAIR, (b"treasury", whose)).to_bytes()
-    with pytest.raises(BadInput, match="one holder"):
-        parts_of(office.service.answer(call))
+    for call in (
+        Call(CoordinatorMethod.REPAIR, (b"treasury", whose, b"")),
+        Call(CoordinatorMethod.PLAN_REPAIR, (b"treasury", whose)),
+    ):
+        with pytest.raises(BadInput, match="one holder"):
+            parts_of(office.service.answer(call.to_bytes()))
+
+
+def ordered_by(order: RepairOrder, *admins: int) -> list[OrderSignature]:
+    """Signatures of these administrators, by their places in `TWO_OF_THREE`."""
+    return [OrderSignature.read(Reader(each, "order")) for each in administered(order, *admins)]
+
+
+def test_administrators_order_it_where_the_policy_names_them(office: Office) -> None:
+    """Beside the operators of those who take part."""
+    office.made(policy_file=TWO_OF_THREE)
+    with pytest.raises(Refused) as opens:
+        office.client.plan_repair("treasury", 3)
+    assert opens.value.rule == "share-opens"
+    lose_store(office, 3)
+    office.world.asking = frozenset({1})
+    run_shielded(partial(office.world.restarted, 1))
+    plan = office.client.plan_repair("treasury", 3)
+    assert (plan.order.lost, plan.order.helpers, plan.order.signatures) == (3, (1, 2), ())
+    assert plan.administrators is not None
+    with pytest.raises(NotReady, match="holder admit") as operator:
+        office.client.repair("treasury", 3, ordered_by(plan.order, 0, 1))
+    assert operator.value.waiting_for == ("h1",)
+    consents = office.world.parties[1].ceremonies.consents
+    (waiting,) = consents.waiting()
+    assert waiting.digest == plan.plan.digest
+    run_shielded(partial(consents.agree, waiting.digest))
+    elsewhere = replace(plan.order, nonce=b"o" * 32)
+    for given in (
+        [],
+        ordered_by(plan.order, 1),
+        ordered_by(plan.order, 1, 1),
+        ordered_by(elsewhere, 0, 1),
+    ):
+        with pytest.raises(NotReady, match="2 of 3 administrators sign the repair of h3's share"):
+            office.client.repair("treasury", 3, given)
+    assert office.client.plan_repair("treasury", 3) == plan
+    assert office.client.repair("treasury", 3, ordered_by(plan.order, 2, 0)).body.epoch == 1
+    assert office.registry.plans("treasury") == ()
+    signs_in_every_pair(office)
+
+
+def test_a_coordinator_repairs_nothing_without_the_administrators(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Helpers look at the policy themselves."""
+    office.made(policy_file=TWO_OF_THREE)
+    lose_store(office, 3)
+    monkeypatch.setattr(repair, "check_administrators", lambda *_: None)
+    with pytest.raises(Refused) as refused:
+        office.client.repair("treasury", 3)
+    assert refused.value.rule == "not-ordered"
+
+
+def test_a_client_is_shown_the_repair_that_it_asked_for(office: Office) -> None:
+    office.made(policy_file=TWO_OF_THREE)
+    office.made("savings", policy_file=TWO_OF_THREE)
+    lose_store(office, 3)
+    shown = office.service.answer(
+        Call(CoordinatorMethod.PLAN_REPAIR, (b"treasury", b"\0\3")).to_bytes()
+    )
+    parts = parts_of(shown)
+    terms = office.client.show("treasury").certificate.body.terms
+    assert repair_plan_in(parts, "h3", terms).order.lost == 3
+    with pytest.raises(Tampered, match="another holder's share"):
+        repair_plan_in(parts, "h2", terms)
+    with pytest.raises(Tampered, match="another wallet"):
+        repair_plan_in(parts, "h3", office.client.show("savings").certificate.body.terms)
+    with pytest.raises(Tampered, match="no order of a repair"):
+        repair_plan_in(parts[:3], "h3", terms)
 
 
 @pytest.mark.parametrize("lose", [lose_store, lose_keys])

@@ -20,11 +20,13 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
+from tests.agent.ordering import TWO_OF_THREE
 from tests.agent.simulate import new_token
 from tests.coordinator.office import Office, Parts
 from tests.coordinator.test_destruction import Honest, failing_at, unheard
 from tests.coordinator.test_repair import (
     only_one_epoch_is_left,
+    ordered_by,
     refreshed_without,
     signs_in_every_pair,
     with_failing_refresh,
@@ -59,6 +61,22 @@ def roster_of(office: Office, index: int) -> bytes:
     terms = office.client.show("treasury").body.terms
     roster = office.world.parties[index].acting.lineage(terms).newest.roster
     return bytes(roster.hash)
+
+
+def test_administrators_order_that_a_holder_gets_its_share_on_another_hsm(
+    office: Office, replace_hsm: Replace
+) -> None:
+    """Who has not helped, and clients, take the new key by the signatures of all helpers."""
+    office.made(policy_file=TWO_OF_THREE)
+    replace_hsm(office, 2)
+    plan = office.client.plan_repair("treasury", 2)
+    assert plan.order.amends
+    with pytest.raises(NotReady, match="administrators"):
+        office.client.repair("treasury", 2)
+    wallet = office.client.repair("treasury", 2, ordered_by(plan.order, 0, 1))
+    assert wallet.newest is not None
+    assert wallet.newest.replaced == (2,)
+    signs_in_every_pair(office)
 
 
 @pytest.mark.parametrize("refreshed", [0, pytest.param(2, marks=pytest.mark.long)])

@@ -11,7 +11,7 @@ from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import EpochHash
-from hsm_mpc.succession.order_plan import OrderPlan
+from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan
 from tests.software_identity import p256_key
 from tests.succession.test_ordering import NOBODY, TWO_OF_THREE, order, refresh
 
@@ -54,6 +54,8 @@ def test_what_does_not_fit_the_order_is_refused(wrong: str) -> None:
 def test_a_plan_for_something_else_is_none() -> None:
     parts = plan().to_parts()
     with pytest.raises(BadInput, match="something else"):
+        RepairPlan.from_parts(parts)
+    with pytest.raises(BadInput):
         OrderPlan.from_parts((b"\7" + parts[0][1:], *parts[1:]))
     for count in (3, 5):
         with pytest.raises(BadInput, match=f"in {count} parts"):

@@ -18,7 +18,8 @@ from hsm_mpc.encoding import lv32, u8, u16be
 from hsm_mpc.errors import BadEncoding, BadInput, HsmMpcError, InvalidSignature
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.succession.ordering import check_terms, replaced_in, signature_in
+from hsm_mpc.succession.order_signatures import signature_in
+from hsm_mpc.succession.ordering import check_terms, replaced_in
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook

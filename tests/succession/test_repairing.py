@@ -21,8 +21,9 @@ from hsm_mpc.roster import Roster
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
+    check_administrators,
+    check_helpers,
     check_offer,
-    check_signatures,
     check_terms,
     delivery_keys_in,
     digest_of_keys,
@@ -36,7 +37,6 @@ from tests.certificates.ceremony import point
 from tests.software_identity import p256_key
 from tests.succession.making import Refresh
 
-NOBODY = None
 LOST = 3
 FRESH = point(77)
 
@@ -142,10 +142,11 @@ def roster() -> Roster:
     return wallet().ceremony.roster
 
 
-def test_every_helper_signs_it_where_the_policy_names_nobody() -> None:
+def test_every_helper_signs_it() -> None:
     wanted, roster = order(), wallet().ceremony.roster
+    keys = {index: [roster.member(index).key] for index in (1, 2, 3)}
     one, two, three = (signature(wanted, index) for index in (1, 2, 3))
-    check_signatures(wanted.signed([one, two]), roster, NOBODY)
+    check_helpers(wanted.signed([one, two]), keys)
     other = order(nonce=b"o" * 32)
     for signatures in (
         (),
@@ -160,23 +161,32 @@ def test_every_helper_signs_it_where_the_policy_names_nobody() -> None:
         (one, replace(two, algorithm=Algorithm.RSA3072)),
     ):
         with pytest.raises(InvalidSignature):
-            check_signatures(wanted.signed(signatures), roster, NOBODY)
+            check_helpers(wanted.signed(signatures), keys)
 
 
 def test_so_many_administrators_sign_it_where_the_policy_names_them() -> None:
-    wanted, roster = order(), wallet().ceremony.roster
+    wanted = order()
     keys = [p256_key(50 + number) for number in range(3)]
     named = Administrators(2, tuple(key.public for key in keys))
     signed = [
         OrderSignature(number, Algorithm.P256, key.sign(Tag.REPAIR_ORDER, wanted.terms))
         for number, key in enumerate(keys)
     ]
-    check_signatures(wanted.signed(signed), roster, named)
-    check_signatures(wanted.signed([signed[0], signed[2]]), roster, named)
+    check_administrators(wanted, named, signed)
+    check_administrators(wanted, named, [signed[0], signed[2]])
     by_helpers = [signature(wanted, index) for index in (1, 2)]
-    for signatures in ([signed[1]], by_helpers, [signed[0], replace(signed[1], admin=3)]):
+    elsewhere = keys[1].sign(Tag.REPAIR_ORDER, order(nonce=b"o" * 32).terms)
+    for signatures in (
+        (),
+        (signed[1],),
+        (signed[1], signed[1]),
+        (signed[1], signed[0]),
+        by_helpers,
+        (signed[0], replace(signed[1], signature=elsewhere)),
+        (signed[0], replace(signed[1], admin=3)),
+    ):
         with pytest.raises(InvalidSignature):
-            check_signatures(wanted.signed(signatures), roster, named)
+            check_administrators(wanted, named, signatures)
 
 
 def test_the_delivery_keys_are_those_of_the_newest_dones_and_of_the_order() -> None:

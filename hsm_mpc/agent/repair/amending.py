@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents, takes_part
-from hsm_mpc.agent.repair.orders import policy_of
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Plan
@@ -26,9 +25,8 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
         body: of the newest epoch here.
 
     Raises:
-        Refused: `other-roster`: another key has taken the place of that one; `administrators`;
-            `consent`, `deadline` or `declined`; or `not-turned`: it is the own one, and not in
-            use yet.
+        Refused: `other-roster`: another key has taken the place of that one; `consent`,
+            `deadline` or `declined`; or `not-turned`: it is the own one, and not in use yet.
         ProtocolAbort: it does not hold. No holder is to blame.
     """
     holder = holder.at(body)
@@ -45,8 +43,6 @@ def amend(holder: ActingHolder, consents: Consents, body: EpochBody, source: byt
                 require_consent_to_rotate(holder, consents, amendment.rotate)
                 _keep(holder, body, amendment, joined)
     elif joined is not known:
-        if policy_of(holder, body).administrators is not None:
-            raise Refused("administrators", "they amend no roster in this version")
         _keep(holder, body, amendment, joined)
     address = address_about(wallet_id, body.hash, holder.me)
     payload = amended_payload(amendment.index, amendment.identity_key)

@@ -13,8 +13,8 @@ from hsm_mpc.agent.repair.amending import amend, consider_rotation
 from hsm_mpc.agent.repair.chain import known_wallet
 from hsm_mpc.agent.repair.orders import (
     order_in,
-    policy_of,
     require_consent,
+    require_ordered,
     require_possible,
     require_signed,
 )
@@ -95,8 +95,8 @@ class RepairDesk:
         """AMENDMENT → the own AMENDED: the wallet's roster has another identity key of one holder.
 
         Raises:
-            Refused: `other-roster`: another key has taken the place of that one; `administrators`;
-                `consent`, `unknown-wallet`, or `wallet-destroyed`.
+            Refused: `other-roster`: another key has taken the place of that one; `consent`,
+                `unknown-wallet`, or `wallet-destroyed`.
             ProtocolAbort: it does not hold. No holder is to blame.
         """
         with self._successions.alone():
@@ -150,21 +150,23 @@ class RepairDesk:
         asked.
         """
         with self._concerned(source) as (holder, order, body):
-            self._require_helpers_order(body)
             return self._has_begun(order) or takes_part(
                 lambda: require_consent(holder, self._consents, order, body)
             )
 
-    def countersign(self, source: bytes) -> bytes:
-        """ORDER-REPAIR, unsigned → the own signature, as a helper: the policy names nobody else.
+    def countersign(self, source: bytes, administrators: Sequence[bytes] = ()) -> bytes:
+        """ORDER-REPAIR, unsigned → the own signature, as a helper.
+
+        Args:
+            administrators: signatures of those whom the policy names, if it names any.
 
         Raises:
-            Refused: `no-helper`, or `administrators`: those whom the policy names sign it.
+            Refused: `no-helper`, `consent`, or `not-ordered`: too few administrators have signed.
         """
         with self._concerned(source) as (holder, order, body):
             if holder.me not in order.helpers:
                 raise Refused("no-helper", "this holder is none of the helpers of that repair")
-            self._require_helpers_order(body)
+            require_ordered(holder, order, body, administrators)
             if not self._has_begun(order):
                 require_consent(holder, self._consents, order, body)
             signature = holder.identity.sign(Tag.REPAIR_ORDER, order.terms)
@@ -256,11 +258,6 @@ class RepairDesk:
                 return
             raise
         raise Refused("share-opens", "the share of this holder opens: there is nothing to repair")
-
-    def _require_helpers_order(self, body: EpochBody) -> None:
-        """Raises: Refused: `administrators`: those whom the policy names order a repair."""
-        if policy_of(self._holder, body).administrators is not None:
-            raise Refused("administrators", "the wallet's administrators sign that order")
 
     def _lost_body(self, order: RepairOrder) -> EpochBody:
         """Of the epoch whose share is to be repaired here: it was told of before."""

@@ -15,8 +15,10 @@ from hsm_mpc.policy.rules import Policy
 from hsm_mpc.protocols.repair_messages import RepairSetup
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.order_signatures import signature_in
 from hsm_mpc.succession.repairing import (
-    check_signatures,
+    check_administrators,
+    check_helpers,
     check_terms,
     delivery_keys_in,
     expected_in_repair,
@@ -41,7 +43,7 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
     """Such a repair of the epoch `body` can be, and in time.
 
     Raises:
-        Refused: `other-epoch`, `other-order`, `deadline`, or `administrators`.
+        Refused: `other-epoch`, `other-order`, or `deadline`.
     """
     if order.epoch_hash != body.hash:
         raise Refused("other-epoch", "the newest epoch of that wallet here is another one")
@@ -52,8 +54,6 @@ def require_possible(holder: ActingHolder, order: RepairOrder, body: EpochBody) 
         raise Refused("other-order", f"no such repair is possible: {wrong}") from wrong
     if order.deadline < holder.clock():
         raise Refused("deadline", "the time of that plan is over")
-    if order.amends and policy_of(holder, body).administrators is not None:
-        raise Refused("administrators", "they amend no roster in this version")
 
 
 def require_consent(
@@ -64,15 +64,38 @@ def require_consent(
         consents.require(Plan.of(order), body.to_bytes())
 
 
+def require_ordered(
+    holder: ActingHolder, order: RepairOrder, body: EpochBody, signatures: Sequence[bytes]
+) -> None:
+    """Those whom the policy names have ordered it, before this holder signs it as a helper.
+
+    Args:
+        signatures: of administrators, ascending; nobody looks at them where it names none.
+
+    Raises:
+        Refused: `not-ordered`.
+        BadInput: one of them is none.
+    """
+    administrators = policy_of(holder, body).administrators
+    if administrators is None:
+        return
+    try:
+        check_administrators(order, administrators, [signature_in(each) for each in signatures])
+    except InvalidSignature as unsigned:
+        raise Refused(
+            "not-ordered", f"the wallet's administrators have not ordered it: {unsigned}"
+        ) from unsigned
+
+
 def require_signed(holder: ActingHolder, order: RepairOrder, body: EpochBody) -> None:
-    """Those whom the policy names have ordered it.
+    """Every helper has signed it, as is true only once those whom the policy names have ordered it.
 
     Raises:
         Refused: `not-ordered`.
     """
-    policy, roster = policy_of(holder, body), holder.lineage_of(body).newest.roster
+    roster = holder.lineage_of(body).newest.roster
     try:
-        check_signatures(order, roster, policy.administrators)
+        check_helpers(order, {index: [roster.member(index).key] for index in order.helpers})
     except InvalidSignature as unsigned:
         raise Refused("not-ordered", str(unsigned)) from unsigned
 
