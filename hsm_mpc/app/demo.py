@@ -17,6 +17,7 @@ from hsm_mpc.app.client import connected
 from hsm_mpc.app.demo_second_chain import second_chain
 from hsm_mpc.app.demo_share import Sealed, destroy_key, is_noise, open_share
 from hsm_mpc.app.demo_story import Clock, Say, Story, Took
+from hsm_mpc.app.demo_stranger import seen, stranger
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
@@ -68,6 +69,10 @@ class Told:
     """What arrived on the second chain, by a true signature after a forged one."""
     old_share_noise: bool
     """A copy of a share of the epoch before opens no more, although its HSM is there."""
+    old_key_listed: tuple[bool, ...]
+    """Whether pkcs11-tool, a program of others, saw its wrapping key in the HSM: before the refresh
+    and after it. Empty: it is not installed.
+    """
     refusal: str
     """What is said when too few holders are there."""
     share_opened: bool
@@ -107,6 +112,7 @@ def tell(folder: Path | None, say: Say) -> Told:
         second_address=base58(second.key.public_key(KeyPath())),
         lamports=story.lamports,
         old_share_noise=story.old_blob_is_noise,
+        old_key_listed=tuple(seen.is_listed for seen in story.seen),
         refusal=story.refusal,
         share_opened=story.share_opened,
         share_noise=story.share_is_noise,
@@ -242,6 +248,7 @@ def _refresh(story: Story, client: WalletClient) -> VerifiedWallet:
     story.say("\nNew shares of the same key")
     before = shares.inspect_wallet(_config_of_h5(story), _NAME, prompt=False)
     story.old_blob = before.file.read_bytes()
+    _strangers_eye(story)
     with story.clock.row("refresh: new shares and keys, the old ones gone"):
         renewed = client.refresh(_NAME, ())
     newest = renewed.newest
@@ -336,6 +343,7 @@ def _share(story: Story, wallet: VerifiedWallet) -> None:
     with opened(_config_of_h5(story), prompt=False) as holder:
         story.say("\nA copy of h5's share from before the refresh")
         story.old_blob_is_noise = is_noise(holder, story.old_blob, story.say)
+        _strangers_eye(story)
         story.say("\nWhat lies on the disk of h5")
         sealed = _sealed(holder, wallet)
         shown = shares.inspect(sealed.blob)
@@ -346,6 +354,22 @@ def _share(story: Story, wallet: VerifiedWallet) -> None:
         story.share_opened = shielded(lambda: open_share(holder, sealed, story.say))
         story.say("\nIts wrapping key is destroyed inside the HSM")
         story.share_is_noise = shielded(lambda: destroy_key(holder, sealed, story.say))
+
+
+def _strangers_eye(story: Story) -> None:
+    """What OpenSC's pkcs11-tool says of the wrapping key of the share in epoch 0."""
+    tool = stranger()
+    if tool is None:
+        story.say("  (pkcs11-tool of OpenSC is not installed: it would list the keys in that HSM)")
+        return
+    found = seen(tool, _config_of_h5(story), story.old_blob)
+    story.seen.append(found)
+    listed = ", ".join(f"{each[:16]}…" for each in found.listed) or "none"
+    story.say(f"  pkcs11-tool lists the secret keys in h5's token: {listed}")
+    where = "among them" if found.is_listed else "NOT among them"
+    story.say(
+        f"  the one under which h5's share of epoch 0 is sealed, {found.wanted[:16]}…, is {where}"
+    )
 
 
 def _config_of_h5(story: Story) -> Path:

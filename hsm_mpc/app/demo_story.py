@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hsm_mpc.app.demo_stranger import Seen
 from hsm_mpc.demo.chain import RegtestChain
 from hsm_mpc.taproot.sighash import SpentOutput
 
@@ -51,6 +52,8 @@ class Story:
     old_blob: bytes = b""
     """A copy of h5's sealed share from before the refresh: a thief's, or a backup's."""
     old_blob_is_noise: bool = False
+    seen: list[Seen] = field(default_factory=list)
+    """What another program saw of the keys of that share, before the refresh and after it."""
     refusal: str = ""
     share_opened: bool = False
     share_is_noise: bool = False

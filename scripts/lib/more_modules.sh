@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Sourced by nss/fetch, p11kit/fetch and opencryptoki/fetch: modules that tests run on besides SoftHSM2.
-# They are always unpacked: what tests know is one build, whatever the system has and how it is set up.
-# Needs ROOT, NAME, PYTHON, `say`.
+# Sourced by nss/fetch, p11kit/fetch and opencryptoki/fetch: modules that tests run on besides SoftHSM2; and by
+# opensc/fetch, for a program that looks into a token. They are always unpacked: what tests know is one build, whatever the system has and how it is set up.
+# Needs ROOT, NAME, `say`; `keep_module` needs PYTHON.
 
 HERE="$ROOT/.local/$NAME"
 LOG="$ROOT/.local/setup.log"
@@ -41,4 +41,14 @@ keep_module() { # keep_module PATH
     [ -z "$why" ] || leave_out "it does not load: $why"
     readlink -f "$1" > "$HERE/module.new"
     mv "$HERE/module.new" "$HERE/module"
+}
+
+# The same for a program.
+keep_program() { # keep_program PATH
+    local code=0
+    "$1" --help < /dev/null > /dev/null 2>> "$LOG" || code=$?
+    # Without its libraries a program ends with 127, of another architecture with 126.
+    [ "$code" -lt 126 ] || leave_out "it does not start: $(tail -n 1 "$LOG")"
+    printf '%s\n' "$1" > "$HERE/program.new"
+    mv "$HERE/program.new" "$HERE/program"
 }

@@ -14,8 +14,17 @@ from hsm_mpc.app import demo
 from hsm_mpc.demo.chain import MATURITY
 from hsm_mpc.errors import BadInput
 from hsm_mpc.lab.processes import environment
+from tests.conftest import ROOT, skip_where_left_out
 
 COMMAND = [sys.executable, "-m", "hsm_mpc.cli.main"]
+
+
+@pytest.fixture
+def pkcs11_tool(monkeypatch: pytest.MonkeyPatch) -> str:
+    skip_where_left_out("opensc")
+    program = (ROOT / ".local/opensc/program").read_text("utf-8").strip()
+    monkeypatch.setenv("HSM_MPC_PKCS11_TOOL", program)
+    return program
 
 
 def ran(module: str, *arguments: str) -> str:
@@ -33,6 +42,7 @@ def ran(module: str, *arguments: str) -> str:
 
 @pytest.mark.long
 @pytest.mark.xdist_group("lab")
+@pytest.mark.usefixtures("pkcs11_tool")
 def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> None:
     told = json.loads(ran(softhsm_module, "--json", "demo", "--dir", str(tmp_path / "lab")))
     start = MATURITY + 7
@@ -41,6 +51,7 @@ def test_the_demo_tells_a_wallets_life(softhsm_module: str, tmp_path: Path) -> N
     assert told["lamports"] == 10**9
     assert told["second_address"] != told["address"]
     assert told["old_share_noise"] is True
+    assert told["old_key_listed"] == [True, False]
     assert told["refusal"] == "2 of 3 needed holders answer; missing: h3, h4, h5"
     assert told["share_opened"] is True
     assert told["share_noise"] is True

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.programs import UNPACKED
 
-MORE_MODULES = ("nss", "p11kit", "opencryptoki")
+MORE_MODULES = ("nss", "p11kit", "opencryptoki", "opensc")
 TOOLS = (
     *("bash", "cat", "chmod", "dirname", "env", "flock", "grep", "head", "mkdir", "mv"),
     *("readlink", "rm", "sha256sum", "tail", "touch"),
@@ -174,15 +174,16 @@ def test_a_module_that_cannot_be_had_is_left_out_with_the_reason(
 
 
 def test_a_module_that_was_left_out_or_found_is_not_fetched_again(copy: Path) -> None:
-    for name, state in zip(MORE_MODULES, ("left-out", "module", "none"), strict=True):
+    states = ("left-out", "module", "none", "program")
+    for name, state in zip(MORE_MODULES, states, strict=True):
         (copy / ".local" / name).mkdir(parents=True)
         (copy / ".local" / name / state).write_text(f"{copy / 'pyproject.toml'}\n")
     settled = """
     ROOT="$0"
-    eval "$(sed -n '/^is_settled()/,/^}/p' "$0/scripts/setup")"
-    for name in nss p11kit opencryptoki; do is_settled "$name" && echo "$name"; done
+    eval "$(sed -n '/^names_a_file()/,/^}/p; /^is_settled()/,/^}/p' "$0/scripts/setup")"
+    for name in nss p11kit opencryptoki opensc; do is_settled "$name" && echo "$name"; done
     """
-    assert run(["bash", "-c", settled, copy]).stdout.split() == ["nss", "p11kit"]
+    assert run(["bash", "-c", settled, copy]).stdout.split() == ["nss", "p11kit", "opensc"]
 
 
 # --- unpacking packages ---------------------------------------------------------------------------
