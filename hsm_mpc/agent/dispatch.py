@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -20,6 +21,7 @@ from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
+from hsm_mpc.wire.pieces import Assembly, Piece
 from hsm_mpc.wire.rounds import ASK, ORDER, ORDER_REPAIR, ROTATE
 
 Parts = tuple[bytes, ...]
@@ -38,15 +40,12 @@ class Dispatch:
     def __init__(self, methods: Mapping[int, Method], report: Report) -> None:
         self._methods = dict(methods)
         self._report = report
+        self._assembly = Assembly(time.monotonic)
 
     def answer(self, source: bytes) -> bytes:
         """The answer to a call, or the status that says why there is none."""
         try:
-            call = Call.from_bytes(source)
-            method = self._methods.get(call.method)
-            if method is None:
-                raise BadEncoding(f"call: there is no method {call.method}")
-            answer = answer_of(method(call.parts))
+            answer = answer_of(self._results(Call.from_bytes(source)))
             if len(answer) > MOST_BYTES:
                 raise BackendError(f"an answer of {len(answer)} bytes", retryable=False)
         except HsmMpcError as error:
@@ -55,6 +54,18 @@ class Dispatch:
             self._report(unexpected)
             return failure_of(HsmMpcError(_UNEXPECTED))
         return answer
+
+    def _results(self, call: Call) -> Sequence[bytes]:
+        """Nothing for a piece of a call but its last one, which has the results of that call."""
+        if call.method == HolderMethod.PIECE:
+            whole = self._assembly.take(Piece.from_bytes(*_exactly(1, call.parts)))
+            if whole is None:
+                return ()
+            call = Call.from_bytes(whole)
+        method = self._methods.get(call.method)
+        if method is None:
+            raise BadEncoding(f"call: there is no method {call.method}")
+        return method(call.parts)
 
 
 class HolderDesk:

@@ -18,6 +18,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.pieces import called
 from hsm_mpc.wire.transport import Transport
 
 ROUND_SECONDS: Final = 30.0
@@ -94,7 +95,7 @@ class HolderLinks:
         if link is None:
             raise BackendError(f"holder {self.name(index)} has no address here")
         try:
-            return link.call(method, parts, self._seconds if seconds is None else seconds)
+            return called(link, method, parts, self._seconds if seconds is None else seconds)
         except BackendError as silent:
             raise BackendError(
                 f"holder {self.name(index)}: {silent}", retryable=silent.retryable

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from hsm_mpc.agent.dispatch import Dispatch
 from hsm_mpc.client.known import KnownWallets
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
@@ -33,7 +34,7 @@ from hsm_mpc.taproot.derivation import Path as KeyPath
 from hsm_mpc.wire.calls import Call, HolderMethod, parts_of
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR
 from tests.agent.calling import dispatch_of
-from tests.agent.simulate import LAB_POLICY, World
+from tests.agent.simulate import LAB_POLICY, Party, World
 
 Parts = Sequence[bytes]
 Tamper = Callable[[HolderMethod, Parts, Callable[[Parts], tuple[bytes, ...]]], tuple[bytes, ...]]
@@ -53,6 +54,8 @@ class LocalLink:
     late: int = 0
     """How many calls ran out of time while it was stalled."""
     closed: bool = False
+    answering: tuple[Party, Dispatch] | None = None
+    """What the holder answers with, as long as it is not started anew."""
 
     def __post_init__(self) -> None:
         self.stalled.set()
@@ -73,7 +76,10 @@ class LocalLink:
         self.closed = True
 
     def _honest(self, method: int, parts: Parts) -> tuple[bytes, ...]:
-        dispatch = dispatch_of(self.world.parties[self.index])
+        party = self.world.parties[self.index]
+        if self.answering is None or self.answering[0] is not party:
+            self.answering = party, dispatch_of(party)
+        _, dispatch = self.answering
         call = Call(method, tuple(parts)).to_bytes()
         return parts_of(run_shielded(lambda: dispatch.answer(call)))
 

@@ -38,6 +38,7 @@ from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.wire import pieces
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import Chain
@@ -171,6 +172,22 @@ def with_failing_refresh(office: Office, lost: int) -> None:
     with pytest.raises(BackendError):
         office.client.repair("treasury", lost)
     office.links[1].tamper = None
+
+
+def test_a_wallet_of_many_epochs_is_told_in_pieces(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than one call carries."""
+    office.made()
+    for _ in range(2):
+        office.client.refresh("treasury", ())
+    lose_store(office, 3)
+    monkeypatch.setattr(pieces, "MOST_BYTES", 8192)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 4096)
+    assert office.client.repair("treasury", 3).body.epoch == 3
+    assert office.links[3].asked.count(HolderMethod.PIECE) > 3
+    assert HolderMethod.OFFER not in office.links[3].asked
+    signs_in_every_pair(office)
 
 
 def test_a_repair_that_was_interrupted_is_finished_by_the_same_command(office: Office) -> None:
