@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from hsm_mpc.app import administrator, orders
 from hsm_mpc.app.admin import answering
+from hsm_mpc.app.administrator import KeyPlace
 from hsm_mpc.app.consents import Plans
 from hsm_mpc.app.consents import of as plans_of
 from hsm_mpc.app.history import told_of
@@ -21,10 +22,14 @@ from hsm_mpc.cli.orders import text_of
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, NotReady, Refused
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.order_plan import OrderPlan
+from tests.agents import add, agent, forget_all, put_in
 from tests.coordinator.office import Office
 from tests.coordinator.test_ordering import back, waiting
 
+__all__ = ["agent"]
+
 NOWHERE = Path("/nowhere")
+in_file = KeyPlace.of_file
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ def test_two_of_three_administrators_sign_in_files(
         with pytest.raises(NotReady, match=f"2 of 3 administrators .* {len(files)} have"):
             orders.carry_out(NOWHERE, "treasury", prepared(office), files)
         out = tmp_path / f"{key.stem}.signature"
-        signed = administrator.sign(written.file, key, out, order.shown.plan)
+        signed = administrator.sign(written.file, in_file(key), out, order.shown.plan)
         assert (signed.administrator, signed.file) == (keys.index(key), out)
         files.append(out)
     shown = orders.carry_out(NOWHERE, "treasury", prepared(office), files)
@@ -122,7 +127,7 @@ def test_a_file_that_is_no_order_or_no_signature_of_it_is_refused(
     plan = write(order, tmp_path / "plan").file
     other = write(prepared(office, reason="stolen"), tmp_path / "other")
     signature = tmp_path / "signature"
-    administrator.sign(other.file, keys[0], signature, other.order.plan)
+    administrator.sign(other.file, in_file(keys[0]), signature, other.order.plan)
     with pytest.raises(BadInput, match="not a signature of this order"):
         orders.carry_out(NOWHERE, "treasury", order, [signature])
     for content in (b"", b"x", plan.read_bytes()):
@@ -161,11 +166,40 @@ def test_only_an_administrator_of_that_wallet_signs(
     administrator.init(tmp_path / "stranger.key")
     out = tmp_path / "signature"
     with pytest.raises(BadInput, match="not one of the wallet's administrators"):
-        administrator.sign(plan, tmp_path / "stranger.key", out, order.shown.plan)
+        administrator.sign(plan, in_file(tmp_path / "stranger.key"), out, order.shown.plan)
     keys[0].chmod(0o644)
     with pytest.raises(BadConfig, match="chmod 600"):
-        administrator.sign(plan, keys[0], out, order.shown.plan)
+        administrator.sign(plan, in_file(keys[0]), out, order.shown.plan)
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("agent")
+def test_administrators_sign_by_the_keys_in_their_agents(connected: Office, tmp_path: Path) -> None:
+    """Of either kind; and they remember what they have ordered as others do."""
+    add(tmp_path, "ed25519")
+    add(tmp_path, "ecdsa", "-b", "256")
+    made = administrator.in_agent().keys
+    assert [each.comment for each in made] == ["ed25519", "ecdsa--b-256"]
+    connected.made(policy_file=policy_of([*made]))
+    waiting(connected, 3)
+    order = prepared(connected)
+    plan = write(order, tmp_path / "plan").file
+    memory, none = KeyPlace.of_agent(tmp_path / "memory"), tmp_path / "none"
+    with pytest.raises(BadInput, match="more than one administrator: ed25519, ecdsa"):
+        administrator.sign(plan, memory, none, order.shown.plan)
+    forget_all()
+    with pytest.raises(BadInput, match="no key of the wallet's administrators"):
+        administrator.sign(plan, memory, none, order.shown.plan)
+    files = [tmp_path / f"{each.comment}.signature" for each in made]
+    for number, file in enumerate(files):
+        put_in(tmp_path / made[number].comment)
+        signed = administrator.sign(plan, memory, file, order.shown.plan)
+        assert (signed.administrator, signed.file) == (number, file)
+        forget_all()
+    assert order.shown.successor in memory.orders.read_text()
+    shown = orders.carry_out(NOWHERE, "treasury", order, files)
+    assert shown.retired is not None
+    assert shown.retired.ordered
 
 
 def test_what_was_shown_is_what_is_signed(ruled: tuple[Office, list[Path]], tmp_path: Path) -> None:
@@ -173,7 +207,7 @@ def test_what_was_shown_is_what_is_signed(ruled: tuple[Office, list[Path]], tmp_
     order, other = prepared(office), prepared(office, reason="stolen")
     plan = write(other, tmp_path / "plan").file
     with pytest.raises(BadInput, match="another order than the one that was shown"):
-        administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)
+        administrator.sign(plan, in_file(keys[0]), tmp_path / "signature", order.shown.plan)
 
 
 def test_an_order_whose_time_is_over_is_not_signed(
@@ -185,7 +219,7 @@ def test_an_order_whose_time_is_over_is_not_signed(
     (tmp_path / "plan").write_bytes(old.to_bytes())
     digest = Plan.of(old.order).digest.hex()
     with pytest.raises(Refused) as refused:
-        administrator.sign(tmp_path / "plan", keys[0], tmp_path / "signature", digest)
+        administrator.sign(tmp_path / "plan", in_file(keys[0]), tmp_path / "signature", digest)
     assert rule(refused) == "deadline"
 
 
@@ -197,7 +231,7 @@ def test_holders_sign_where_no_administrator_is_named(
     order = prepared(connected)
     plan = write(order, tmp_path / "plan").file
     with pytest.raises(BadInput, match="its holders sign"):
-        administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)
+        administrator.sign(plan, in_file(keys[0]), tmp_path / "signature", order.shown.plan)
 
 
 def test_an_administrator_orders_one_successor_of_an_epoch(
@@ -211,12 +245,12 @@ def test_an_administrator_orders_one_successor_of_an_epoch(
         (tmp_path / name).write_bytes(each.to_bytes())
     digests = [Plan.of(each.order).digest.hex() for each in (plan, other)]
     for out in ("1", "2"):
-        administrator.sign(tmp_path / "one", keys[0], tmp_path / out, digests[0])
+        administrator.sign(tmp_path / "one", in_file(keys[0]), tmp_path / out, digests[0])
     with pytest.raises(Refused) as refused:
-        administrator.sign(tmp_path / "other", keys[0], tmp_path / "3", digests[1])
+        administrator.sign(tmp_path / "other", in_file(keys[0]), tmp_path / "3", digests[1])
     assert rule(refused) == "other-order"
     assert not (tmp_path / "3").exists()
-    administrator.sign(tmp_path / "other", keys[1], tmp_path / "4", digests[1])
+    administrator.sign(tmp_path / "other", in_file(keys[1]), tmp_path / "4", digests[1])
     assert len((tmp_path / "a.orders").read_text().splitlines()) == 1
 
 
@@ -228,7 +262,7 @@ def test_what_cannot_be_remembered_is_not_signed(
     plan = write(order, tmp_path / "plan").file
     keys[0].with_suffix(".orders").mkdir()
     with pytest.raises(BackendError):
-        administrator.sign(plan, keys[0], tmp_path / "signature", order.shown.plan)
+        administrator.sign(plan, in_file(keys[0]), tmp_path / "signature", order.shown.plan)
     assert not (tmp_path / "signature").exists()
 
 

@@ -10,7 +10,7 @@ from hsm_mpc.app import administrator, order_files, repairs
 from hsm_mpc.app.shown_repair import ShownRepair
 from hsm_mpc.cli.orders import question_of, text_of
 from hsm_mpc.errors import BadInput, NotReady
-from tests.app.test_orders import NOWHERE, policy_of
+from tests.app.test_orders import NOWHERE, in_file, policy_of
 from tests.coordinator.office import Office
 from tests.coordinator.test_repair import lose_store, signs_in_every_pair
 
@@ -41,7 +41,7 @@ def test_two_of_three_administrators_sign_a_repair_in_files(
         with pytest.raises(NotReady, match="2 of 3 administrators sign the repair of h3's share"):
             repairs.carry_out(NOWHERE, "treasury", "h3", files)
         out = tmp_path / f"{key.stem}.signature"
-        signed = administrator.sign(written.file, key, out, shown.plan)
+        signed = administrator.sign(written.file, in_file(key), out, shown.plan)
         assert (signed.administrator, signed.order) == (keys.index(key), shown)
         assert not key.with_suffix(".orders").exists()
         files.append(out)
@@ -55,7 +55,7 @@ def test_a_signature_of_something_else_is_refused(
     office, keys = ruled
     order = order_files.write(repairs.prepare(NOWHERE, "treasury", "h3"), tmp_path / "plan")
     signature = tmp_path / "signature"
-    administrator.sign(order.file, keys[0], signature, order.order.plan)
+    administrator.sign(order.file, in_file(keys[0]), signature, order.order.plan)
     office.world.now[0] += 24 * 3600  # the plan is over, and another one is asked for
     with pytest.raises(BadInput, match="not a signature of this order"):
         repairs.carry_out(NOWHERE, "treasury", "h3", [signature])

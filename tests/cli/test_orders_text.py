@@ -10,15 +10,20 @@ from typing import Any
 
 import pytest
 
+from hsm_mpc import ssh_agent
 from hsm_mpc.app import administrator, consents, orders, protection
+from hsm_mpc.app.administrator import KeyPlace
 from hsm_mpc.app.order_files import Prepared
 from hsm_mpc.app.shown_order import PlannedAdministrators, ShownOrder
 from hsm_mpc.cli import admin, holder, wallet
 from hsm_mpc.cli.orders import text_of
 from hsm_mpc.cli.output import Output
 from hsm_mpc.errors import BadInput
+from tests.agents import add, agent
 from tests.cli.conftest import Run
 from tests.cli.test_plans_text import rows
+
+__all__ = ["agent"]
 
 DIGEST = "3f1c0a92" + "0" * 56
 
@@ -136,12 +141,12 @@ def test_an_order_for_administrators_is_written_and_not_carried_out(
 def test_an_administrator_reads_it_and_confirms_before_he_signs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = Path("plan"), Path("a.key"), Path("signature")
+    plan, key, out = Path("plan"), Path("a.key"), Path("signature")
     signed: list[Any] = []
 
     def sign(*given: Any) -> administrator.SignedOrder:
         signed.append(given)
-        return administrator.SignedOrder(order(), 1, files[2])
+        return administrator.SignedOrder(order(), 1, out)
 
     monkeypatch.setattr(administrator, "show", lambda _: order())
     monkeypatch.setattr(administrator, "sign", sign)
@@ -149,14 +154,48 @@ def test_an_administrator_reads_it_and_confirms_before_he_signs(
         context: Any = SimpleNamespace(obj=Output(yes=yes, no_input=True))
         if not yes:
             with pytest.raises(BadInput, match="go on without h3"):
-                admin.sign(context, *files)
+                admin.sign(context, plan, out, key)
             assert signed == []
         else:
-            admin.sign(context, *files)
-    assert signed == [(*files, DIGEST)]
+            admin.sign(context, plan, out, key)
+            admin.sign(context, plan, out, agent=True, orders=Path("orders"))
+    in_file = KeyPlace(key, Path("a.orders"))
+    in_agent = KeyPlace(None, Path("orders"))
+    assert signed == [(plan, place, out, DIGEST) for place in (in_file, in_agent)]
     printed = capsys.readouterr()
     assert "suspected    h3" in printed.err
     assert printed.out.startswith("signed by administrator 1: signature")
+
+
+@pytest.mark.usefixtures("unprotected")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"agent": True},
+        {"orders": Path("orders")},
+        {"key": Path("a.key"), "agent": True},
+        {"key": Path("a.key"), "orders": Path("orders")},
+        {"key": Path("a.key"), "agent": True, "orders": Path("orders")},
+    ],
+)
+def test_a_key_is_in_a_file_or_in_the_agent(given: dict[str, Any]) -> None:
+    context: Any = SimpleNamespace(obj=Output(yes=True, no_input=True))
+    with pytest.raises(BadInput, match="--agent --orders FILE"):
+        admin.sign(context, Path("plan"), Path("out"), **given)
+    given.pop("orders", None)
+    if len(given) != 1:
+        with pytest.raises(BadInput, match="--key FILE for a new key"):
+            admin.init(context, **given)
+
+
+@pytest.mark.usefixtures("agent")
+def test_the_agents_keys_are_entries_of_a_policy(run: Run, tmp_path: Path) -> None:
+    assert "no Ed25519 or P-256 key" in run("admin", "init", "--agent").out
+    add(tmp_path, "ed25519")
+    (key,) = ssh_agent.listed()
+    printed = run("admin", "init", "--agent").out
+    assert printed == f"{{alg: 2, key: {key.key.encoded.hex()}}}  # ed25519\n"
 
 
 def test_a_made_key_is_an_entry_of_a_policy(run: Run, tmp_path: Path) -> None:
