@@ -53,8 +53,8 @@ def discard(
     output: Output = context.obj
     holder.protect()
     output.confirm_on_terminal(
-        f"Shall what this holder has of wallet {wallet} be destroyed, for ever? Not if `wallet show` "
-        "names this holder: then its share may be one that lives."
+        f"Shall what this holder has of wallet {wallet} be destroyed, for ever? Not if "
+        "`wallet show` names this holder: then its share may be one that lives."
     )
     discarded = shares.discard(output.wanted_config(), wallet, output.prompt())
     output.answer(discarded, lambda gone: f"{gone.wallet} ({gone.wallet_id}): discarded")
