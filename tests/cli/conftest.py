@@ -49,7 +49,7 @@ def run(softhsm_module: str) -> Run:
             input=stdin,
             cwd=REPOSITORY,
             env={**os.environ, "HSM_MPC_SOFTHSM_MODULE": softhsm_module},
-            timeout=120,
+            timeout=600,  # ends what hangs; a busy machine may be slow
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
