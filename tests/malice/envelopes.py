@@ -84,11 +84,11 @@ def header_by_its_sender(world: World, field: Field) -> Change:
 def signed_again(world: World, source: bytes, signed_part: bytes) -> bytes:
     """header ‖ payload under a signature of the sender of `source`, with the same key."""
     message = parse_envelope(source)
-    sign = _signer(world, message.address.sender, message.key)
+    sign = signer_of(world, message.address.sender, message.key)
     return signed_part + u8(message.key) + lv16(sign(Tag.ENVELOPE, signed_part))
 
 
-def _signer(world: World, sender: int, key: Key) -> Callable[[Tag, bytes], bytes]:
+def signer_of(world: World, sender: int, key: Key) -> Callable[[Tag, bytes], bytes]:
     if sender >= FIRST_COORDINATOR:
         return world.coordinator.sign
     acting = world.parties[sender].acting
