@@ -10,7 +10,7 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World
-from tests.malice import accusers, channels, keygen, requests, signing, succession
+from tests.malice import accusers, channels, keygen, repairing, requests, signing, succession
 from tests.malice.verdicts import Attack, Verdict
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "malice.md"
@@ -40,6 +40,18 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
     ),
     "agreements to refresh": (succession.of_agreements, ("ASK", "JOIN", "PROPOSE")),
     "dealings of a refresh": (succession.of_dealings, ("DEAL", "CHANNEL, beside DEAL")),
+    "orders of a repair": (
+        repairing.of_orders,
+        (
+            "ORDER-REPAIR, to be signed",
+            "ORDER-REPAIR, at helpers",
+            "ORDER-REPAIR, at the lost holder",
+        ),
+    ),
+    "shares of a share": (
+        repairing.of_shares,
+        ("R1, at the other helper", "R1, at the lost holder", "R2"),
+    ),
     "adoptions": (
         succession.of_adoptions,
         ("ACK", "CERT, of a refresh", "DONE, of a refresh"),
