@@ -10,7 +10,17 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World
-from tests.malice import accusers, channels, keygen, repairing, requests, signing, succession
+from tests.malice import (
+    accusers,
+    channels,
+    deciding,
+    keygen,
+    ordering,
+    repairing,
+    requests,
+    signing,
+    succession,
+)
 from tests.malice.verdicts import Attack, Verdict
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "malice.md"
@@ -60,6 +70,9 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
         succession.of_retirements,
         ("RETIRE", "DESTROYED", "CERT, shown to its client", "RETIRE, shown to its client"),
     ),
+    "orders": (ordering.attacks, ("ORDER, to be signed", "ORDER, in RETIRE")),
+    "rotations": (deciding.of_rotations, ("ROTATE", "ROTATE, in an AMENDMENT", "AMENDED")),
+    "ends": (deciding.of_ends, ("DESTROY", "DESTROYED, of a wallet")),
 }
 """What is attacked together, with the messages that it is about. Each is a test."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -30,13 +30,15 @@ _FOR_PEOPLE = "it is there for people"
 _OWN_AFFAIR = "the key by which it is dealt to is its own affair"
 
 
-def of_holders(take: Callable[[int, bytes], object]) -> dict[str, Take]:
-    """All of them as judges."""
+def of_holders(
+    take: Callable[[int, bytes], object], indices: Iterable[int] = EVERYBODY
+) -> dict[str, Take]:
+    """These as judges."""
 
     def one(index: int) -> Take:
         return lambda source: take(index, source)
 
-    return {f"h{index}": one(index) for index in EVERYBODY}
+    return {f"h{index}": one(index) for index in indices}
 
 
 # ASK

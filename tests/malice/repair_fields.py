@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.groups.base import Group
-from hsm_mpc.identity import VerifyingKey
 from tests.malice.fields import Field, Layout
+from tests.malice.order_fields import of_key
 
 
 def of_order(order: RepairOrder, group: Group) -> list[Field]:
     """Of the signatures, the last."""
     layout = Layout(group).raw("wallet_id", 16).digest("h").bounds("lost", 2)
-    _key(layout, "known key", order.known_key)
-    _key(layout, "identity key", order.identity_key)
+    of_key(layout, "known key", order.known_key)
+    of_key(layout, "identity key", order.identity_key)
     layout.length("V", 2).point("V").digest("kek_digest")
     layout.lv16("offer", len(order.offer_signature)).bounds("count of helpers", 1)
     layout.skip(2 * (len(order.helpers) - 1)).bounds("the last helper", 2)
@@ -24,10 +24,6 @@ def of_order(order: RepairOrder, group: Group) -> list[Field]:
     layout.skip(sum(len(each.to_bytes()) for each in others))
     layout.bounds("admin", 1).raw("alg of the signature", 1, lambda _: b"\x09")
     return layout.lv16("signature", len(last.signature)).ends()
-
-
-def _key(layout: Layout, name: str, key: VerifyingKey) -> None:
-    layout.raw(f"alg of {name}", 1, lambda _: b"\x09").lv16(name, len(key.encoded))
 
 
 def of_split(group: Group, helpers: tuple[int, ...]) -> list[Field]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -22,7 +20,7 @@ from hsm_mpc.wire.rounds import FIRST_COORDINATOR, ORDER, Key
 from tests.agent.simulate import World
 from tests.malice import repair_fields
 from tests.malice.bench import COORDINATOR
-from tests.malice.hearing import HOLDER, Case, Hearing, Take
+from tests.malice.hearing import HOLDER, Case, Hearing
 from tests.malice.refreshing import of_holders
 from tests.malice.repairs import Repairs
 from tests.malice.verdicts import LIAR, Attack
@@ -72,13 +70,15 @@ def _in_another_round(repairs: Repairs) -> bytes:
 
 def _to_be_signed(repairs: Repairs) -> Case:
     now = repairs.offered()
-    now.order = now.wished(nonce=os.urandom(32))
-    return Case(now.said(), _at(repairs.helpers, lambda i, said: now.desk(i).countersign(said)))
+    now.order = now.wished(nonce=repairs.nonce())
+    return Case(
+        now.said(), of_holders(lambda i, said: now.desk(i).countersign(said), repairs.helpers)
+    )
 
 
 def _to_split(repairs: Repairs) -> Case:
     now = repairs.ordered()
-    splits = _at(repairs.helpers, lambda i, said: now.desk(i).split(said, now.dones))
+    splits = of_holders(lambda i, said: now.desk(i).split(said, now.dones), repairs.helpers)
     return Case(now.said(), splits)
 
 
@@ -88,13 +88,7 @@ def _to_recover(repairs: Repairs) -> Case:
     def recovered(index: int, said: bytes) -> object:
         return now.desk(index).recover(said, now.dones, now.splits, now.sums)
 
-    return Case(now.said(), _at((repairs.lost,), recovered))
-
-
-def _at(indices: Sequence[int], take: Callable[[int, bytes], object]) -> dict[str, Take]:
-    """These holders as judges."""
-    everybody = of_holders(take)
-    return {f"h{index}": everybody[f"h{index}"] for index in indices}
+    return Case(now.said(), of_holders(recovered, (repairs.lost,)))
 
 
 def _false_orders(repairs: Repairs) -> dict[str, bytes]:
@@ -179,7 +173,7 @@ def of_shares(world: World, scheme: Scheme) -> list[Attack]:
 def _to_collect(repairs: Repairs) -> Case:
     now = repairs.split()
     one, two = now.splits
-    return Case(two, _at((1, LIAR), lambda i, said: now.collect(i, [one, said])))
+    return Case(two, of_holders(lambda i, said: now.collect(i, [one, said]), _HELPERS))
 
 
 def _split_for(repairs: Repairs) -> Case:
@@ -189,13 +183,13 @@ def _split_for(repairs: Repairs) -> Case:
     def recovered(index: int, said: bytes) -> object:
         return now.desk(index).recover(now.said(), now.dones, [one, said], now.sums)
 
-    return Case(two, _at((_LOST,), recovered))
+    return Case(two, of_holders(recovered, (_LOST,)))
 
 
 def _summed_for(repairs: Repairs) -> Case:
     now = repairs.summed()
     one, two = now.sums
-    return Case(two, _at((_LOST,), lambda _, said: now.recover([one, said])))
+    return Case(two, of_holders(lambda _, said: now.recover([one, said]), (_LOST,)))
 
 
 def _split_again(repairs: Repairs) -> bytes:

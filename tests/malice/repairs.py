@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
@@ -25,6 +24,7 @@ class Repairs:
     making: Making
     lost: int
     now: Repairing = field(init=False)
+    _orders: int = 0
 
     @classmethod
     def of(cls, world: World, scheme: Scheme, name: str, lost: int) -> Repairs:
@@ -36,6 +36,11 @@ class Repairs:
     def helpers(self) -> tuple[int, int]:
         one, other = (index for index in EVERYBODY if index != self.lost)
         return one, other
+
+    def nonce(self) -> bytes:
+        """No two orders have one."""
+        self._orders += 1
+        return self._orders.to_bytes(8, "big") + b"n" * 24
 
     def offered(self) -> Repairing:
         """What is lost is wanted again."""
@@ -50,7 +55,7 @@ class Repairs:
     def ordered(self) -> Repairing:
         """All helpers have signed the order."""
         now = self.offered()
-        now.order = now.countersigned(now.wished(nonce=os.urandom(32)))
+        now.order = now.countersigned(now.wished(nonce=self.nonce()))
         return now
 
     def split(self) -> Repairing:
