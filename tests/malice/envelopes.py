@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hsm_mpc.encoding import lv16, u8
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import HEADER_BYTES, parse_envelope
-from hsm_mpc.wire.rounds import FIRST_COORDINATOR, Key
+from hsm_mpc.wire.rounds import FIRST_COORDINATOR, FIRST_NEW_HOLDER, Key
 from tests.agent.simulate import World
 from tests.malice.fields import Change, Field, at, flipped, most
 
@@ -91,7 +91,8 @@ def signed_again(world: World, source: bytes, signed_part: bytes) -> bytes:
 def signer_of(world: World, sender: int, key: Key) -> Callable[[Tag, bytes], bytes]:
     if sender >= FIRST_COORDINATOR:
         return world.coordinator.sign
-    acting = world.parties[sender].acting
+    index = sender - FIRST_NEW_HOLDER if sender > FIRST_NEW_HOLDER else sender
+    acting = world.parties[index].acting
     if key is Key.IDENTITY:
         return acting.identity.sign
     return acting.channel.signer(world.clock()).sign

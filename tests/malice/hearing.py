@@ -5,7 +5,7 @@ Nothing that lasts of a holder is another after it has refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -51,22 +51,25 @@ class Case:
 class Hearing:
     """`found` so far of the attacks on one kind of message, which `liar` says.
 
-    `begun` leads up to the honest message; anew, once a holder has taken another one.
+    `begun` leads up to the honest message; anew, once a holder has taken another one, or one whose
+    attempt `ends` with whatever it refuses has forgotten it.
     """
 
     world: World
     message: str
     liar: str
     begun: Callable[[], Case]
+    ends: Collection[str] = ()
     found: list[Attack] = field(default_factory=list)
     _case: Case | None = None
+    _ended: bool = False
     _before: dict[str, Footprint] = field(default_factory=dict)
 
     @property
     def case(self) -> Case:
         """The honest message, which nobody has taken yet."""
         if self._case is None:
-            self._case = self.begun()
+            self._case, self._ended = self.begun(), False
             self._before.clear()
         return self._case
 
@@ -76,7 +79,7 @@ class Hearing:
         source, verdicts, taken = change(case.honest), list[Verdict](), list[Verdict]()
         assert source != case.honest, f"{self.message}: {what} ({how}) is what it was"
         for judge, take in case.judges.items():
-            if liar == HOLDER and judge == f"h{LIAR}":
+            if liar == HOLDER and judge.startswith(f"h{LIAR}"):
                 continue
             verdict = self._judged(judge, take, source)
             if verdict is None:
@@ -84,14 +87,14 @@ class Hearing:
             else:
                 verdict.check_blame((LIAR,) if liar == HOLDER else ())
                 verdicts.append(verdict)
-        if any(each.judge.startswith("h") for each in taken):
+        if self._ended or any(each.judge.startswith("h") for each in taken):
             self._case = None
         verdicts += taken if verdicts else []
         self.found.append(recorded(self.message, what, how, liar, verdicts, harmless))
 
     def _judged(self, judge: str, take: Take, source: bytes) -> Verdict | None:
         """None: it has taken it."""
-        party = self.world.parties[int(judge[1:])] if judge.startswith("h") else None
+        party = self.world.parties[int(judge[1])] if judge.startswith("h") else None
         if party is not None and judge not in self._before:
             self._before[judge] = Footprint.of(party)
         try:
@@ -102,7 +105,9 @@ class Hearing:
         else:
             self._before.pop(judge, None)
             return None
-        assert party is None or Footprint.of(party) == self._before[judge], verdict
+        if party is not None and Footprint.of(party) != self._before[judge]:
+            assert judge in self.ends, verdict
+            self._ended = True
         return verdict
 
     # Whole groups of attacks

@@ -18,6 +18,7 @@ from tests.malice import (
     ordering,
     repairing,
     requests,
+    resharing,
     signing,
     succession,
 )
@@ -69,6 +70,13 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
     "retirements": (
         succession.of_retirements,
         ("RETIRE", "DESTROYED", "CERT, shown to its client", "RETIRE, shown to its client"),
+    ),
+    "resharings, asked for": (resharing.of_asks, ("ASK, of a resharing",)),
+    "resharings, greeted": (resharing.of_greetings, ("HELLO, of a new holder",)),
+    "resharings, dealt": (resharing.of_dealings, ("DEAL, of a resharing",)),
+    "resharings, ended": (
+        resharing.of_ends,
+        ("CERT, of a resharing", "DONE, of a new holder", "RETIRE, of a resharing"),
     ),
     "orders": (ordering.attacks, ("ORDER, to be signed", "ORDER, in RETIRE")),
     "rotations": (deciding.of_rotations, ("ROTATE", "ROTATE, in an AMENDMENT", "AMENDED")),

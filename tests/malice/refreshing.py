@@ -31,14 +31,14 @@ _OWN_AFFAIR = "the key by which it is dealt to is its own affair"
 
 
 def of_holders(
-    take: Callable[[int, bytes], object], indices: Iterable[int] = EVERYBODY
+    take: Callable[[int, bytes], object], indices: Iterable[int] = EVERYBODY, part: str = ""
 ) -> dict[str, Take]:
-    """These as judges."""
+    """These as judges, as new holders if `part` is "'"."""
 
     def one(index: int) -> Take:
         return lambda source: take(index, source)
 
-    return {f"h{index}": one(index) for index in indices}
+    return {f"h{index}{part}": one(index) for index in indices}
 
 
 # ASK

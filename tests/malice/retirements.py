@@ -53,7 +53,7 @@ def of_retirements(world: World, refreshes: Refreshes, petty: Refreshes) -> list
         },
     )
     hearing.lies(lambda: _false_retirements(refreshes))
-    hearing.attack("garbage in the name of h2", BY_SENDER, RELAY, _in_the_name_of_h2)
+    hearing.attack("garbage in the name of h2", BY_SENDER, RELAY, in_the_name_of_h2)
     by_holder = shown_by_holder(world, RETIRE)
     hearing.attack("shown by h2", BY_SENDER, HOLDER, by_holder, BY_ANY_HOLDER)
     hearing.taken()
@@ -65,7 +65,7 @@ def _retire(refreshing: Refreshing) -> bytes:
     return refreshing.said(RETIRE, refreshing.retirement)
 
 
-def _in_the_name_of_h2(source: bytes) -> bytes:
+def in_the_name_of_h2(source: bytes) -> bytes:
     """h2 has signed nothing."""
     header = parse_envelope(source).signed_part[:87] + LIAR.to_bytes(2, "big") + bytes(2)
     return header + (1).to_bytes(4, "big") + b"\x09" + u8(Key.CHANNEL) + lv16(bytes(64))

@@ -21,9 +21,18 @@ def of_ask(payload: bytes) -> list[Field]:
     reader = Reader(payload, "ask")
     reader.take(11)
     reason, _, retirement = reader.lv16(), reader.u64be(), reader.lv32()
+    _, resharing = reader.lv32(), reader.lv32()
     layout = _attempt().bounds("kind", 1).lv16("reason", len(reason)).bounds("deadline", 8)
-    layout.length("RETIRE", 4).number("RETIRE", len(retirement))
-    return layout.length("the policy", 4).length("the resharing", 4).ends()
+    layout.length("RETIRE", 4)
+    if retirement:
+        layout.number("RETIRE", len(retirement))
+    layout.length("the policy", 4).length("the resharing", 4)
+    if resharing:
+        for size in ("t'", "J'", "W'"):
+            layout.bounds(size, 2)
+        layout.length("ROSTER'", 4).bounds("flags of ROSTER'", 1).bounds("its version", 4)
+        layout.digest("its predecessor").bounds("its n", 2)
+    return layout.ends()
 
 
 def of_join() -> list[Field]:
@@ -92,6 +101,30 @@ def of_destroyed() -> list[Field]:
 
 def of_certificate(certificate: SuccessorCertificate) -> list[Field]:
     """Of what is there once for each holder, that of one."""
+    layout = _body_and_propose(certificate)
+    _of_holders(layout, certificate)
+    return layout.ends()
+
+
+def of_shared_certificate(certificate: SuccessorCertificate) -> list[Field]:
+    """The same of a resharing."""
+    shared_anew = certificate.shared_anew
+    assert shared_anew is not None
+    layout = _body_and_propose(certificate)
+    layout.length("ROSTER'", 4).skip(1).bounds("version of ROSTER'", 4)
+    layout.digest("predecessor of ROSTER'").skip(len(shared_anew.roster.to_bytes()) - 37)
+    for size in "ntJW":
+        layout.bounds(f"{size} of e", 2)
+    _of_holders(layout, certificate)
+    for k, ack in enumerate(shared_anew.acknowledgements, 1):
+        if k == LIAR:
+            layout.digest("kek_digest'").digest("blob_digest'").lv16("ACK'", len(ack.signature))
+        else:
+            layout.skip(66 + len(ack.signature))
+    return layout.ends()
+
+
+def _body_and_propose(certificate: SuccessorCertificate) -> Layout:
     terms = certificate.body.terms
     layout = Layout(terms.group).length("body", 4)
     layout.bounds("body: protocol version", 1).bounds("body: kind", 1)
@@ -104,15 +137,23 @@ def of_certificate(certificate: SuccessorCertificate) -> list[Field]:
     for k in range(terms.sizes.t):
         layout.point(f"body: A_{k}")
     layout.digest("body: transcript_hash")
-    layout.length("PROPOSE", 4).number("PROPOSE", len(certificate.propose))
+    return layout.length("PROPOSE", 4).number("PROPOSE", len(certificate.propose))
+
+
+def _of_holders(layout: Layout, certificate: SuccessorCertificate) -> None:
     for number in range(1, len(certificate.deal_digests) + 1):
         if number == LIAR:
             layout.digest("hash of DEAL")
         else:
             layout.skip(32)
     for number, ack in enumerate(certificate.acknowledgements, 1):
-        if number == LIAR:
+        if number == LIAR and any(ack.kek_digest):
             layout.digest("kek_digest").digest("blob_digest").lv16("ACK", len(ack.signature))
+        elif number == LIAR:
+            layout.raw("kek_digest", 32).raw("blob_digest", 32).lv16("ACK", len(ack.signature))
         else:
             layout.skip(66 + len(ack.signature))
-    return layout.ends()
+
+
+def of_new_hello(group: Group) -> list[Field]:
+    return Layout(group).digest("nonce").point("V'").digest("kek_digest'").ends()
