@@ -111,6 +111,8 @@ share a row. A row without a scheme is of both.
 The messages of a succession are judged by each who receives them, one by one. Whoever refuses has
 the same files, registers, keys and free protected memory as before; and of each kind of message it
 is checked that after all this everybody takes the honest one, and the succession goes to its end.
+Who is called h1' is h1 as a new holder of a resharing: what it refuses of the dealings ends its
+part in that attempt, and it says HELLO' in the next.
 """
 
 
