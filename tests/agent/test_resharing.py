@@ -50,8 +50,8 @@ from hsm_mpc.succession.newcomers import NewHello
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.envelope import bundle, parse_envelope
-from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
+from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.copies import opener, require_closed
 from tests.agent.destroying import destroy_of, said
@@ -1075,6 +1075,20 @@ def test_too_few_votes_or_arrivals_end_nothing(world: World, growing: Sharing) -
     growing.retirement = whole.to_bytes()
     growing.drive()
     every_quorum_signs(growing)
+
+
+def test_a_retirement_that_does_not_parse_names_nobody_who_has_not_signed_it(
+    growing: Sharing,
+) -> None:
+    growing.made()
+    growing.retired_by((1, 2, 3))
+    garbage = parse_envelope(growing.said(RETIRE, b"garbage"))
+    address = replace(garbage.address, sender=2)
+    forged = seal_envelope(RETIRE, address, garbage.payload, Key.CHANNEL, lambda *_: bytes(64))
+    arrivals = growing.new.parties[3].arrivals
+    with pytest.raises(ProtocolAbort, match="a retirement that is none") as abort:
+        arrivals.arrive(forged.to_bytes(), growing.certified_message())
+    assert abort.value.culprits == ()
 
 
 def test_arriving_is_for_those_who_had_no_share(growing: Sharing) -> None:

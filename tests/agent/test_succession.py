@@ -35,8 +35,8 @@ from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
-from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, PROPOSE
+from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
+from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, Key
 from tests.agent.copies import opener, require_closed
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
@@ -652,6 +652,17 @@ def test_too_few_adoptions_destroy_nothing(world: World, refreshing: Refreshing)
         refreshing.retire(1)
     assert abort.value.culprits == ()
     assert states(world, 1) == {0: EpochState.ACTIVE, 1: EpochState.ADOPTED}
+
+
+def test_what_nobody_has_signed_names_nobody(world: World, refreshing: Refreshing) -> None:
+    """The relay can write any holder's index above a RETIRE that does not parse."""
+    adopted_by_all(refreshing)
+    garbage = parse_envelope(refreshing.said(RETIRE, b"garbage"))
+    address = replace(garbage.address, sender=2)
+    forged = seal_envelope(RETIRE, address, garbage.payload, Key.CHANNEL, lambda *_: bytes(64))
+    with pytest.raises(ProtocolAbort, match="a retirement that is none") as abort:
+        refreshing.successions(1).retire(forged.to_bytes(), b"", b"")
+    assert abort.value.culprits == ()
 
 
 def test_a_share_of_the_successor_that_does_not_open_keeps_the_old_one(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from hsm_mpc.encoding import lv16, u8
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import HEADER_BYTES, parse_envelope
-from hsm_mpc.wire.rounds import FIRST_COORDINATOR, Key
+from hsm_mpc.wire.rounds import FIRST_COORDINATOR, FIRST_NEW_HOLDER, Key
 from tests.agent.simulate import World
 from tests.malice.fields import Change, Field, at, flipped, most
 
@@ -84,14 +84,15 @@ def header_by_its_sender(world: World, field: Field) -> Change:
 def signed_again(world: World, source: bytes, signed_part: bytes) -> bytes:
     """header ‖ payload under a signature of the sender of `source`, with the same key."""
     message = parse_envelope(source)
-    sign = _signer(world, message.address.sender, message.key)
+    sign = signer_of(world, message.address.sender, message.key)
     return signed_part + u8(message.key) + lv16(sign(Tag.ENVELOPE, signed_part))
 
 
-def _signer(world: World, sender: int, key: Key) -> Callable[[Tag, bytes], bytes]:
+def signer_of(world: World, sender: int, key: Key) -> Callable[[Tag, bytes], bytes]:
     if sender >= FIRST_COORDINATOR:
         return world.coordinator.sign
-    acting = world.parties[sender].acting
+    index = sender - FIRST_NEW_HOLDER if sender > FIRST_NEW_HOLDER else sender
+    acting = world.parties[index].acting
     if key is Key.IDENTITY:
         return acting.identity.sign
     return acting.channel.signer(world.clock()).sign

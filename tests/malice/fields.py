@@ -51,6 +51,10 @@ def one_less(value: bytes) -> bytes:
     return (int.from_bytes(value, "big") - 1).to_bytes(len(value), "big")
 
 
+def zeros(value: bytes) -> bytes:
+    return bytes(len(value))
+
+
 def most(value: bytes) -> bytes:
     """A length or count with every bit set: nothing of that size follows."""
     return b"\xff" * len(value)
@@ -93,6 +97,23 @@ class Layout:
 
     def number(self, name: str, length: int) -> Layout:
         return self.raw(name, length, lowest)
+
+    def also(self, name: str, length: int, change: Change) -> Layout:
+        """Another change of what comes next."""
+        self.fields.append(at(name, self._offset, length, change))
+        return self
+
+    def digest(self, name: str) -> Layout:
+        return self.also(f"{name} of zeros", 32, zeros).raw(name, 32)
+
+    def none(self, name: str, length: int) -> Layout:
+        """A number that is 0."""
+        return self.also(f"{name} at its most", length, most).raw(f"{name} 1", length, lowest)
+
+    def bounds(self, name: str, length: int) -> Layout:
+        """A number, what it is next to, 0, and the highest that there is."""
+        self.also(f"{name} 0", length, zeros).also(f"{name} at its most", length, most)
+        return self.number(name, length)
 
     def length(self, of: str, length: int) -> Layout:
         return self.raw(f"length of {of}", length, most)

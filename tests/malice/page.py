@@ -10,7 +10,18 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World
-from tests.malice import accusers, channels, keygen, requests, signing
+from tests.malice import (
+    accusers,
+    channels,
+    deciding,
+    keygen,
+    ordering,
+    repairing,
+    requests,
+    resharing,
+    signing,
+    succession,
+)
 from tests.malice.verdicts import Attack, Verdict
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "malice.md"
@@ -38,16 +49,49 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
             "PARTIAL",
         ),
     ),
+    "agreements to refresh": (succession.of_agreements, ("ASK", "JOIN", "PROPOSE")),
+    "dealings of a refresh": (succession.of_dealings, ("DEAL", "CHANNEL, beside DEAL")),
+    "orders of a repair": (
+        repairing.of_orders,
+        (
+            "ORDER-REPAIR, to be signed",
+            "ORDER-REPAIR, at helpers",
+            "ORDER-REPAIR, at the lost holder",
+        ),
+    ),
+    "shares of a share": (
+        repairing.of_shares,
+        ("R1, at the other helper", "R1, at the lost holder", "R2"),
+    ),
+    "adoptions": (
+        succession.of_adoptions,
+        ("ACK", "CERT, of a refresh", "DONE, of a refresh"),
+    ),
+    "retirements": (
+        succession.of_retirements,
+        ("RETIRE", "DESTROYED", "CERT, shown to its client", "RETIRE, shown to its client"),
+    ),
+    "resharings, asked for": (resharing.of_asks, ("ASK, of a resharing",)),
+    "resharings, greeted": (resharing.of_greetings, ("HELLO, of a new holder",)),
+    "resharings, dealt": (resharing.of_dealings, ("DEAL, of a resharing",)),
+    "resharings, ended": (
+        resharing.of_ends,
+        ("CERT, of a resharing", "DONE, of a new holder", "RETIRE, of a resharing"),
+    ),
+    "orders": (ordering.attacks, ("ORDER, to be signed", "ORDER, in RETIRE")),
+    "rotations": (deciding.of_rotations, ("ROTATE", "ROTATE, in an AMENDMENT", "AMENDED")),
+    "ends": (deciding.of_ends, ("DESTROY", "DESTROYED, of a wallet")),
 }
 """What is attacked together, with the messages that it is about. Each is a test."""
 
 INTRODUCTION: Final = """\
 # Attacks
 
-Each attack is one thing that somebody does to one message of a key generation or a signature of
-three real holders, 2-of-3, on SoftHSM2 tokens. `tests/malice` runs all of them with both schemes
-and writes this page: `.venv/bin/python -m tests.malice`. A test compares: what is refused by
-another check, or blames somebody else, is seen as a difference of this page before it is committed.
+Each attack is one thing that somebody does to one message of a key generation, a signature or a
+succession of three real holders, 2-of-3, on SoftHSM2 tokens. `tests/malice` runs all of them with
+both schemes and writes this page: `.venv/bin/python -m tests.malice`. A test compares: what is
+refused by another check, or blames somebody else, is seen as a difference of this page before it is
+committed.
 
 - **Who lies.** The relay changes, drops and exchanges what others signed, and signs nothing. A
   dealer, signer or accuser is holder h2 with all its keys; the coordinator and the client sign what
@@ -63,6 +107,12 @@ key, register, share or session; that no wallet is active where an earlier round
 what was nobody's fault costs nothing: the same key generation goes on to its end; that a refused
 request opens no nonce; and that signing loses no slot of protected memory. Fields that fare alike
 share a row. A row without a scheme is of both.
+
+The messages of a succession are judged by each who receives them, one by one. Whoever refuses has
+the same files, registers, keys and free protected memory as before; and of each kind of message it
+is checked that after all this everybody takes the honest one, and the succession goes to its end.
+Who is called h1' is h1 as a new holder of a resharing: what it refuses of the dealings ends its
+part in that attempt, and it says HELLO' in the next.
 """
 
 
@@ -143,7 +193,10 @@ def _cells(attack: Attack) -> str:
     for verdict in attack.verdicts:
         key = (verdict.check, verdict.said, _blamed(verdict))
         judges.setdefault(key, []).append(verdict.judge)
-    by = (f"{_judges(names, attack)}: `{check}`" for (check, _, _), names in judges.items())
+    by = (
+        _judges(names, attack) + (f": `{check}`" if check else "")
+        for (check, _, _), names in judges.items()
+    )
     said = (said for _, said, _ in judges)
     blamed = (blamed for _, _, blamed in judges)
     return " | ".join("<br>".join(lines) for lines in (by, said, blamed))

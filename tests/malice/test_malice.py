@@ -15,8 +15,15 @@ from tests.malice.page import GROUPS, INTRODUCTION, PAGE, attacked, headings, se
 REMEDY = "run .venv/bin/python -m tests.malice, read the difference, commit it"
 
 
+LONG = ("adoptions", "orders", *(each for each in GROUPS if each.startswith("resharings")))
+"""What would make the gate take twice as long."""
+
+
 @pytest.mark.usefixtures("shielded")
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group",
+    [pytest.param(each, marks=pytest.mark.long if each in LONG else ()) for each in GROUPS],
+)
 def test_every_attack_fares_as_the_page_says(
     hsm_module: Module,
     pin_arena: Arena,

@@ -36,7 +36,6 @@ from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import Address, parse_envelope
-from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import RETIRE
 
 
@@ -158,8 +157,8 @@ def arrive(
     h, lineage = certificate.body.hash, holder.lineage_of(body).merged_with(amendments)
     register = holder.registers.read(wallet_id)
     if register is None or register.epoch_hash != h:
-        retirement = decoded(message, Retirement.from_bytes)
         try:
+            retirement = Retirement.from_bytes(message.payload)
             certificate.verify(body, lineage.book(body.terms.roster_hash))
             keys = lineage.voters(body.terms.roster_hash, certificate)
             lost = replaced_in(lineage, body.hash)

@@ -48,7 +48,6 @@ from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.retirement import Retired, Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
-from hsm_mpc.wire.inbox import decoded
 from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
 _Shown = tuple[SuccessorCertificate, Proposed]
@@ -184,8 +183,8 @@ def _retired_in(
     live: LiveEpoch, source: bytes, certificate: bytes
 ) -> tuple[Retired, bytes, _Shown]:
     message = parse_envelope(source)
-    retirement = decoded(message, Retirement.from_bytes)
     try:
+        retirement = Retirement.from_bytes(message.payload)
         shown = _successor_shown(live, retirement.successor_in(live.body), certificate)
         if shown is None:
             raise NotReady(_UNKNOWN)
