@@ -135,17 +135,14 @@ static struct votes taken_over(const struct state *s, int who)
     return votes;
 }
 
-/* 6.7.1: r opens no share of h, and cannot catch up to it. Of an h' that others have, its HSM is in the
- * roster; before e has ended it has a share of e, and has voted for nothing else. */
+/* 6.7.1: r opens no share of h, and cannot catch up to it. Of a resharing once e has ended for it: until
+ * then the roster in force is that of e. */
 static bool needs_repair(const struct state *s, const struct holder *h, int epoch)
 {
-    int adopted = h->votes.adopted - 1;
     if (!has_seat(h, epoch))
         return false;
     if (is_reshared(epoch))
-        return !h->lost && in(h->arrived, epoch - 1) && !opens(h, epoch) &&
-               (is_ended_for(s, epoch) ||
-                (opens(h, 0) && (adopted == NONE || epoch_of(s, adopted) == epoch)));
+        return !h->lost && !opens(h, epoch) && is_ended_for(s, epoch);
     if (!opens_anything(h))
         return true;
     return model.deliveries && epoch > 0 && !opens(h, epoch) && certified(s, epoch) &&
