@@ -23,7 +23,12 @@ from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.ordering import replaced_in
-from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
+from hsm_mpc.succession.retirement import (
+    Retirement,
+    adoption_in,
+    check_arrivals,
+    is_vote,
+)
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
@@ -209,6 +214,10 @@ class Recovery:
         if retirement and not told.retirement:
             told = replace(told, retirement=retirement)
             for arrival in Retirement.from_bytes(retirement).arrivals:
+                told = told.with_done(arrival)
+        elif holding.dones and told.not_arrived:
+            check_arrivals(holding.dones, replaced, keys, told.certified)
+            for arrival in holding.dones:
                 told = told.with_done(arrival)
         if before.destroyed and destroyed_in(before.destroyed, replaced, keys).successor == h:
             told = told.with_destroyed(before.destroyed)

@@ -52,7 +52,9 @@ class EpochDocument(StrEnum):
     DONE = "done"
     """The own DONE message."""
     DONES = "dones"
-    """The DONE messages of all holders: they make the epoch active."""
+    """The DONE messages of all holders: they make the epoch active. Of a successor that a resharing
+    makes those of all new ones, beside which this holder has voted for it.
+    """
     TRANSCRIPT = "transcript"
     """Of a successor: PROPOSE, then CHANNEL and DEAL of each member: who was away replays it."""
     RETIREMENT = "retirement"

@@ -42,7 +42,9 @@ class Holding:
     done: bytes
     """The holder's own DONE message."""
     dones: tuple[bytes, ...]
-    """The DONE messages of all holders, in roster order, that made epoch 0 active."""
+    """The DONE messages of all holders, in roster order, that made epoch 0 active; of a resharing
+    those of all new ones, from an old holder that has voted for it.
+    """
     policy_file: bytes
     retirement: bytes
     """Payload of the RETIRE that has ended the epoch."""

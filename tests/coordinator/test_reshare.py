@@ -737,6 +737,27 @@ def test_a_registry_that_is_lost_in_a_resharing_stops_nothing(
             assert len(keks(party)) == (f"h{place}" in after)
 
 
+def test_who_has_voted_tells_that_all_new_holders_had_arrived(some: Office) -> None:
+    """A vote leads every attempt to this resharing. One new holder may say nothing any more, and
+    the coordinator be gone that has heard it.
+    """
+    after = ("h1", "h2", "h4")
+    some.links[5].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        some.client.reshare("treasury", 2, after)
+    with forgetful(some) as fresh:
+        fresh.links[4].down = True
+        assert fresh.client.show("treasury").body.epoch == 0
+        wallet = fresh.registry.named("treasury")
+        assert wallet is not None
+        fresh.refresher.advance(wallet)
+        shared = fresh.client.show("treasury")
+        assert (shared.body.epoch, holders_of(shared)) == (1, after)
+        fresh.links[4].down = False
+        fresh.refresher.advance(wallet)
+        every_quorum_signs(fresh, shared)
+
+
 # What else is done with such wallets
 
 

@@ -50,12 +50,23 @@ static int named_delivery(const struct state *s, const struct holder *h, int suc
     return is_older(s, h->published, succession) ? h->published : base_of(s, succession);
 }
 
+/* HELLO' of every new holder: none of them is lost (6.8.1). */
+static bool all_greet(const struct state *s, int attempt)
+{
+    for (int i = 0; i < honest() && is_reshared(attempt + 1); i++)
+        if (s->holder[i].place & NEW && s->holder[i].lost)
+            return false;
+    return true;
+}
+
 static void open_new(const struct state *s, int attempt, unsigned members, bool false_deal, bool stale)
 {
     struct state next = *s;
     int succession = model.succession[attempt];
+    if (!all_greet(s, attempt))
+        return;
     next.opened = with(s->opened, attempt);
-    if (false_deal)
+    if (false_deal && !is_reshared(attempt + 1)) /* nobody who is dealt to is absent */
         next.false_deal = with(s->false_deal, attempt);
     for (int i = 0; i < honest(); i++) {
         struct holder *h = &next.holder[i];
@@ -106,6 +117,13 @@ static void propose_for(const struct state *s, int attempt, unsigned members, in
             open_proposal(s, attempt, members, traitors, epoch);
 }
 
+static bool is_reported(int adopted, int attempt)
+{
+    if (adopted != NONE && model.weak.two_protocols)
+        return model.refresh[adopted] == model.refresh[attempt];
+    return !model.weak.no_report;
+}
+
 /* 6.5.2 PROPOSE: every join set of J holders or more, with traitors in it or without. */
 static void propose(const struct state *s, int attempt)
 {
@@ -122,7 +140,7 @@ static void propose(const struct state *s, int attempt)
             if (report == 0)
                 all = false;
             else
-                regard(s, &reports, model.weak.no_report ? NONE : report - 2);
+                regard(s, &reports, is_reported(report - 2, attempt) ? report - 2 : NONE);
         }
         if (!all || (reports.conflict && !model.weak.split_goes_on))
             continue;
@@ -136,7 +154,8 @@ static void propose(const struct state *s, int attempt)
 static void order(const struct state *s, int attempt)
 {
     struct state next = *s;
-    if (order_count(s, attempt) < model.threshold || done_count(s, attempt) >= model.retire_size)
+    if (!all_arrived(s, epoch_of(s, attempt)) || order_count(s, attempt) < model.threshold ||
+        done_count(s, attempt) >= model.retire_size)
         return;
     for (int p = 0; p < model.attempts; p++)
         if (in(s->ordered, p) && model.succession[p] == model.succession[attempt] &&

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.model import resharing
 from tests.model.models import (
     AS_BUILT,
     THREE_OF_FIVE,
@@ -268,5 +269,6 @@ COUNTER_EXAMPLES: Final = (
         Row(Model(THREE_OF_FIVE, (1,), 2), 127),
         what="6.1.3 allows these sizes: two traitors deal falsely to who is absent, nobody is lost",
     ),
+    *resharing.COUNTER_EXAMPLES,
 )
-"""In the order of 6.9.2, then others."""
+"""In the order of 6.9.2, then others; then those of resharing."""

@@ -119,8 +119,12 @@ static void successors(const struct state *s)
             if (writes_register(h)) {
                 register_steps(s, i);
             } else {
-                voting_steps(s, i);
-                retiring_steps(s, i);
+                if (is_old(h)) {
+                    voting_steps(s, i);
+                    retiring_steps(s, i);
+                }
+                if (h->place & NEW)
+                    arrival_steps(s, i);
                 if (model.fine)
                     repeat_steps(s, i);
             }
@@ -139,13 +143,26 @@ void watch_successors(const struct state *s,
     all.observer = NULL;
 }
 
+static struct state start(void)
+{
+    struct state s;
+    memset(&s, 0, sizeof s);
+    for (int i = 0; i < honest(); i++) {
+        struct holder *h = &s.holder[i];
+        if (i < model.holders - model.traitors)
+            h->keys = h->blobs = only(0);
+        if (model.new_holders && h->keys)
+            h->place = OLD;
+        if (i >= model.holders - model.traitors - model.staying)
+            h->place |= model.new_holders ? NEW : 0;
+    }
+    return s;
+}
+
 struct outcome explore(uint32_t most, bool progress)
 {
     struct outcome outcome = {0};
-    struct state s;
-    memset(&s, 0, sizeof s);
-    for (int i = 0; i < honest(); i++)
-        s.holder[i].keys = s.holder[i].blobs = only(0);
+    struct state s = start();
     all.wide = prepare_packing();
     all.keeps_edges = progress;
     add(&s);

@@ -48,19 +48,28 @@ void lose_deliveries(const struct state *s, struct holder *h, unsigned kept)
         h->published = GONE;
 }
 
+/* A share by a resharing that others count on: nobody deals it again. */
+static bool opens_confirmed(const struct holder *h)
+{
+    for (int epoch = 1; epoch <= model.attempts; epoch++)
+        if (is_reshared(epoch) && in(h->arrived, epoch - 1) && opens(h, epoch))
+            return true;
+    return false;
+}
+
 /* The disk is that of a backup with only the share of `epoch`: register and keys are current. Where
  * that key is destroyed, nothing opens: it counts as a loss. */
 static void restore(const struct state *s, int who, int epoch)
 {
     struct state next = *s;
     struct holder *me = &next.holder[who];
-    bool useless = !in(me->keys, epoch);
+    bool useless = !in(me->keys, epoch) || opens_confirmed(me);
     if (s->restores >= model.restores || (useless && s->losses >= model.losses))
         return;
     settle_register(me, true);
     next.restores++;
     next.losses = (uint8_t)(s->losses + useless);
-    me->blobs = only(epoch);
+    me->blobs = is_old(me) ? only(epoch) : 0;
     me->retiring = 0;
     lose_deliveries(s, me, me->blobs & me->keys);
     if (model.weak.register_on_disk)
@@ -111,7 +120,8 @@ static struct votes taken_over(const struct state *s, int who)
     struct votes votes = {0};
     for (int i = 0; i < honest(); i++) {
         const struct votes *theirs = &s->holder[i].votes;
-        if (i == who || s->holder[i].lost || theirs->succession < votes.succession)
+        if (i == who || s->holder[i].lost || !is_old(&s->holder[i]) ||
+            theirs->succession < votes.succession)
             continue;
         if (theirs->succession > votes.succession) {
             votes = (struct votes){theirs->succession, 0, 0, 0};
@@ -125,9 +135,14 @@ static struct votes taken_over(const struct state *s, int who)
     return votes;
 }
 
-/* 6.7.1: r opens no share of h, and cannot catch up to it. */
+/* 6.7.1: r opens no share of h, and cannot catch up to it. Of a resharing once e has ended for it: until
+ * then the roster in force is that of e. */
 static bool needs_repair(const struct state *s, const struct holder *h, int epoch)
 {
+    if (!has_seat(h, epoch))
+        return false;
+    if (is_reshared(epoch))
+        return !h->lost && !opens(h, epoch) && is_ended_for(s, epoch);
     if (!opens_anything(h))
         return true;
     return model.deliveries && epoch > 0 && !opens(h, epoch) && certified(s, epoch) &&
@@ -140,7 +155,8 @@ static void repair(const struct state *s, int who, int epoch)
     struct state next = *s;
     struct holder *me = &next.holder[who];
     struct votes votes = taken_over(s, who);
-    int helpers = model.traitors, others = model.traitors, base;
+    int helpers = is_reshared(epoch) ? model.new_traitors : model.traitors;
+    int others = model.traitors, base;
     bool same = !h->lost && h->votes.succession >= votes.succession;
     if (same)
         votes = h->votes;
@@ -151,11 +167,11 @@ static void repair(const struct state *s, int who, int epoch)
         const struct holder *other = &s->holder[i];
         if (i == who || other->lost)
             continue;
-        others++;
+        others += is_old(other);
         helpers += helps(s, other, epoch);
     }
     int asked = model.join_size < model.holders - 1 ? model.join_size : model.holders - 1;
-    if (helpers < model.threshold || others < asked ||
+    if (helpers < threshold_of(epoch) || others < asked ||
         (epoch != base && (epoch == 0 || model.succession[epoch - 1] != votes.succession)))
         return;
     if (epoch == base && same && !in(h->keys, base) && !model.weak.repair_reopens)
@@ -168,6 +184,9 @@ static void repair(const struct state *s, int who, int epoch)
     if (h->lost) {
         me->lost = false;
         me->replaced = with(h->replaced, votes.succession);
+        for (int p = 0; p < model.attempts; p++)
+            if (in(s->opened, p) && !s->redrive[p] && is_reshared(p + 1) && h->place & NEW)
+                me->outdated = with(me->outdated, p);
         lose_deliveries(s, me, 0);
         if (epoch != base || model.fine)
             me->destroyed = without(h->destroyed, votes.succession);

@@ -58,9 +58,27 @@ static bool one_retirement(const struct state *s, int succession)
     return true;
 }
 
+/* I2, where some leave and others come: the epoch in force is e until h' has its proof. */
+static bool in_force_opens(const struct state *s)
+{
+    int found = successor(s, 0), epoch = found == NONE ? 0 : found, count = 0;
+    for (int i = 0; i < honest(); i++)
+        count += could_open(s, &s->holder[i], epoch);
+    return count >= threshold_of(epoch);
+}
+
 static bool is_past(const struct holder *h, int succession)
 {
     return in(h->destroyed, succession) || h->votes.succession > succession;
+}
+
+/* In a successor that never came to be. */
+static bool signs_for_nothing(const struct state *s, const struct holder *h, int succession)
+{
+    for (int epoch = 1; epoch <= model.attempts; epoch++)
+        if (signs(h, epoch) && epoch != successor(s, succession))
+            return true;
+    return false;
 }
 
 /* I5, with everybody alive past e. Counts such states. */
@@ -68,7 +86,7 @@ static bool nobody_opens_what_all_left(const struct state *s, int succession, st
 {
     int live = 0, base = base_of(s, succession);
     for (int i = 0; i < honest(); i++) {
-        if (s->holder[i].lost)
+        if (s->holder[i].lost || !is_old(&s->holder[i]))
             continue;
         live++;
         if (!is_past(&s->holder[i], succession))
@@ -77,7 +95,7 @@ static bool nobody_opens_what_all_left(const struct state *s, int succession, st
     if (live > 0 && succession == model.successions - 1)
         tally->finished++;
     for (int i = 0; i < honest() && live > 0; i++)
-        if (opens(&s->holder[i], base))
+        if (opens(&s->holder[i], base) || signs_for_nothing(s, &s->holder[i], succession))
             return false;
     return true;
 }
@@ -96,7 +114,10 @@ const char *broken_invariant(const struct state *s, struct tally *tally)
     for (int r = 0; r < model.successions && base_of(s, r) != NONE; r++)
         if (successor(s, r) == 0)
             return "I1";
-    if (quorum(s, opens_now) < model.threshold) {
+    if (model.new_holders) {
+        if (!in_force_opens(s))
+            return "I2";
+    } else if (quorum(s, opens_now) < model.threshold) {
         if (quorum(s, could_open) < model.threshold)
             return "I2";
         tally->quorum_after_catch_up++;
@@ -113,7 +134,8 @@ const char *broken_invariant(const struct state *s, struct tally *tally)
     return NULL;
 }
 
-/* Every holder that is alive opens the last h', and has not the KEK of what it replaced. */
+/* Every holder of it that is alive opens the last h', and has come to it if it had no share before;
+ * and nobody has the KEK of what it replaced. */
 bool completed(const struct state *s)
 {
     int last = model.successions - 1, epoch, live = 0;
@@ -123,20 +145,26 @@ bool completed(const struct state *s)
     if (epoch == NONE)
         return false;
     for (int i = 0; i < honest(); i++) {
-        if (s->holder[i].lost)
+        const struct holder *h = &s->holder[i];
+        if (h->lost)
+            continue;
+        if (in(h->keys, base_of(s, last)))
+            return false;
+        if (!has_seat(h, epoch))
             continue;
         live++;
-        if (in(s->holder[i].keys, base_of(s, last)) || !opens(&s->holder[i], epoch))
+        if (!opens(h, epoch) || (!is_old(h) && h->retiring != epoch))
             return false;
     }
-    return live >= model.threshold;
+    return live >= threshold_of(epoch);
 }
 
-/* Progress is owed: nobody is lost, and each succession is decided or has its last attempt unused. */
+/* Progress is owed: nobody is lost, and each succession is decided or has its last attempt unused. For
+ * a refresh nobody is needed who has no share of e. */
 bool further_attempt(const struct state *s)
 {
     for (int i = 0; i < honest(); i++)
-        if (s->holder[i].lost)
+        if (s->holder[i].lost && (is_old(&s->holder[i]) || is_reshared(model.attempts)))
             return false;
     for (int p = 0; p < model.attempts; p++) {
         int succession = model.succession[p];
@@ -147,7 +175,7 @@ bool further_attempt(const struct state *s)
         if (in(s->opened, p))
             return false;
         for (int i = 0; i < honest(); i++)
-            if (s->holder[i].votes.succession == succession &&
+            if (s->holder[i].votes.succession == succession && is_old(&s->holder[i]) &&
                 s->holder[i].votes.promised >= model.number[p])
                 return false;
     }

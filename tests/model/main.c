@@ -39,7 +39,9 @@ static bool numbers(const char *word)
            number(word, "a", &asked.attempts[0]) || number(word, "b", &asked.attempts[1]) ||
            number(word, "c", &asked.attempts[2]) || number(word, "x", &model.traitors) ||
            number(word, "l", &model.losses) || number(word, "d", &model.restores) ||
-           number(word, "r", &model.repairs) || number(word, "most", &asked.most);
+           number(word, "r", &model.repairs) || number(word, "most", &asked.most) ||
+           number(word, "new", &model.new_holders) || number(word, "of-new", &model.new_threshold) ||
+           number(word, "stay", &model.staying) || number(word, "y", &model.new_traitors);
 }
 
 #define AS_ENTRY(name, text) {#name, &model.weak.name},
@@ -48,7 +50,10 @@ static const struct { const char *name; bool *flag; } FLAGS[] = {
     {"deliveries", &model.deliveries}, {"announced", &model.announced}, {"waits", &model.waits},
     {"stale", &model.stale}, {"current", &model.current}, {"fair", &model.fair},
     {"drops", &model.drops}, {"equal", &asked.equal}, {"progress", &asked.progress},
-    {"trace", &asked.trace}, WEAKENED_RULES(AS_ENTRY)
+    {"trace", &asked.trace}, {"discards", &model.discards}, {"silent", &model.silent},
+    {"forgetful", &model.forgetful},
+    {"refresh1", &model.refresh[0]}, {"refresh2", &model.refresh[1]},
+    {"refresh3", &model.refresh[2]}, WEAKENED_RULES(AS_ENTRY)
 };
 
 static bool flag(const char *word)
@@ -85,6 +90,17 @@ static bool within(int value, int least, int most)
     return least <= value && value <= most;
 }
 
+/* 6.8 within one succession, in the steps of 6.9.1. */
+static void require_resharing(void)
+{
+    int coming = model.new_holders - model.new_traitors - model.staying;
+    if (!within(model.new_threshold, 2, model.new_holders) ||
+        !within(model.new_traitors, 0, model.new_threshold - 1) ||
+        !within(model.staying, 0, model.holders - model.traitors) || coming < 0 ||
+        honest() > MAX_HOLDERS || model.successions > 1 || model.fine || model.deliveries)
+        refuse("no such resharing");
+}
+
 static void require_sizes(void)
 {
     int n = model.holders;
@@ -93,6 +109,8 @@ static void require_sizes(void)
         !within(model.traitors, 0, model.threshold - 1) || !within(model.losses, 0, MAX_BEFALLS) ||
         !within(model.restores, 0, MAX_BEFALLS) || !within(model.repairs, 0, MAX_BEFALLS))
         refuse("no such model");
+    if (model.new_holders)
+        require_resharing();
 }
 
 int main(int count, char **words)

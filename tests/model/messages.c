@@ -34,7 +34,7 @@ int base_under(const struct state *s, int epoch)
     return base_of(s, model.succession[epoch - 1]);
 }
 
-/* 6.5.4: ACKs of all of S. A traitor has sent every ACK that it is asked for. */
+/* 6.5.4: ACKs of all of S; of a resharing ACK' of all new holders, too. A traitor has sent every ACK that it is asked for. */
 bool certified(const struct state *s, int epoch)
 {
     int attempt = epoch - 1, acks = model.traitors;
@@ -48,13 +48,14 @@ bool certified(const struct state *s, int epoch)
         if (in(s->holder[i].member, attempt) && !in(s->holder[i].acks, attempt))
             all = false;
     }
+    all = all && all_received(s, epoch);
     return all || (model.weak.uncertified && acks >= model.threshold);
 }
 
 /* DONEs with equal (α, h'). A traitor has sent every one. */
 int done_count(const struct state *s, int attempt)
 {
-    int count = model.traitors;
+    int count = model.traitors + (model.weak.arrivals_vote ? arrivals(s, attempt + 1) : 0);
     for (int i = 0; i < honest(); i++)
         count += in(s->holder[i].dones, attempt);
     return count;
@@ -75,9 +76,12 @@ int order_count(const struct state *s, int attempt)
     return count;
 }
 
-/* M8: W DONEs with equal (α, h'), or an ORDER (6.5.7, 6.5.9). Behind both is the certificate. */
+/* M8: W DONEs with equal (α, h'), or an ORDER (6.5.7, 6.5.9); and every DONE' of a resharing (6.8.4).
+ * Behind both is the certificate. */
 bool retirement_proven(const struct state *s, int attempt)
 {
+    if (!model.weak.unarrived_retires && !all_arrived(s, epoch_of(s, attempt)))
+        return false;
     return in(s->ordered, attempt) || done_count(s, attempt) >= model.retire_size;
 }
 
@@ -109,9 +113,12 @@ static bool keeps_transcript(const struct holder *h, int attempt)
            h->votes.succession > model.succession[attempt];
 }
 
-/* Some holder has kept the transcript, and what it holds for `h` is true (6.4.7) and readable. */
+/* Some holder has kept the transcript, and what it holds for `h` is true (6.4.7) and readable. What a
+ * resharing dealt, v' alone reads, which lies beside the share. */
 bool transcript_serves(const struct state *s, const struct holder *h, int attempt)
 {
+    if (is_reshared(attempt + 1))
+        return false;
     if (in(s->false_deal, attempt) && !in(h->member, attempt))
         return false;
     for (int i = 0; i < honest(); i++)

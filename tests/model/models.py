@@ -30,6 +30,20 @@ FOUR_OF_FIVE: Final = Quorum(4, 5, 4, 5)
 
 
 @dataclass(frozen=True)
+class NewHolders:
+    """To whom a resharing deals: t' of n', of whom so many honest ones have a share of e."""
+
+    threshold: int
+    holders: int
+    staying: int
+    traitors: int = 0
+
+    def __str__(self) -> str:
+        liars = f", Y {self.traitors}" if self.traitors else ""
+        return f"{self.threshold}-of-{self.holders}, {self.staying} stay{liars}"
+
+
+@dataclass(frozen=True)
 class Model:
     """`attempts` of each succession; at most so much that may befall; words that main.c knows."""
 
@@ -40,6 +54,7 @@ class Model:
     restores: int = 0
     repairs: int = 0
     words: str = ""
+    anew: NewHolders | None = None
 
     def arguments(self) -> Iterator[str]:
         """For the program of main.c."""
@@ -49,13 +64,21 @@ class Model:
         yield from (f"{name}={count}" for name, count in zip("abc", self.attempts, strict=False))
         yield from (f"x={self.traitors}", f"l={self.losses}")
         yield from (f"d={self.restores}", f"r={self.repairs}")
+        if self.anew is not None:
+            yield from (f"new={self.anew.holders}", f"of-new={self.anew.threshold}")
+            yield from (f"stay={self.anew.staying}", f"y={self.anew.traitors}")
         yield from self.words.split()
+
+    @property
+    def holders(self) -> str:
+        """Old ones, and new ones if there are any."""
+        return str(self.quorum) if self.anew is None else f"{self.quorum} → {self.anew}"
 
     def __str__(self) -> str:
         attempts = "+".join(str(count) for count in self.attempts)
         befalls = {"X": self.traitors, "L": self.losses, "D": self.restores, "R": self.repairs}
         counts = [f"A {attempts}", *(f"{name} {n}" for name, n in befalls.items() if n)]
-        return f"{self.quorum}; {', '.join(counts)}{'; ' if self.words else ''}{self.words}"
+        return f"{self.holders}; {', '.join(counts)}{'; ' if self.words else ''}{self.words}"
 
 
 AS_BUILT: Final = "deliveries announced waits"

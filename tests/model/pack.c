@@ -42,6 +42,7 @@ static inline __attribute__((always_inline)) void votes_fields(struct votes *vot
 
 static inline __attribute__((always_inline)) void holder_fields(struct holder *h, field *f)
 {
+    f(&h->place, model.new_holders ? 2 : 0);
     f(&h->keys, width.epochs);
     f(&h->blobs, width.epochs);
     f(&h->retiring, width.epoch);
@@ -58,6 +59,9 @@ static inline __attribute__((always_inline)) void holder_fields(struct holder *h
     f(&h->acks, width.attempts);
     f(&h->dones, width.attempts);
     f(&h->published, model.deliveries ? 3 : 0);
+    f(&h->received, model.new_holders ? width.attempts : 0);
+    f(&h->arrived, model.new_holders ? width.attempts : 0);
+    f(&h->outdated, model.new_holders ? width.attempts : 0);
     f(&h->lost, 1);
     f(&h->replaced, width.successions);
     f(&h->counted, model.bounded ? width.successions : 0);

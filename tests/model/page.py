@@ -37,7 +37,7 @@ def _row(row: Row) -> str:
     befalls = (model.traitors, model.losses, model.restores, model.repairs)
     found = (_number(row.states), progress)
     return _cells(
-        [model.quorum, attempts, *befalls, " ".join(words) or "–", _run(row.long), *found]
+        [model.holders, attempts, *befalls, " ".join(words) or "–", _run(row.long), *found]
     )
 
 
@@ -50,7 +50,7 @@ def _counter_example(each: CounterExample, rules: dict[str, str]) -> str:
 
 def _difference(weaker: Model, mended: Model) -> str:
     """What is said of the mended model besides its states."""
-    said = [] if mended.quorum == weaker.quorum else [str(mended.quorum)]
+    said = [] if mended.holders == weaker.holders else [mended.holders]
     said += [] if mended.repairs == weaker.repairs else [f"R {mended.repairs}"]
     said += [word for word in mended.words.split() if word not in weaker.words.split()]
     return f"{'; '.join(said)}: " if said else ""

@@ -14,7 +14,7 @@ bool may_obey(const struct state *s, const struct holder *h, int attempt)
            (!model.weak.promise_disobeys && model.number[adopted] < model.number[attempt]);
 }
 
-/* 6.5.7: the retire record, once the own share of h' opens. Where steps are fine the register names
+/* 6.5.7: the retire record, once the own share of h' opens, if it gets one (6.8.4). Where steps are fine the register names
  * h' before that: by a DONE, or now (S0 to S3: catch up, S4, S5). */
 static void retire(const struct state *s, int who, int attempt)
 {
@@ -24,7 +24,7 @@ static void retire(const struct state *s, int who, int attempt)
     int epoch = epoch_of(s, attempt);
     bool named = votes.adopted && epoch_of(s, votes.adopted - 1) == epoch;
     bool has_base = in(h->keys, base_of(s, votes.succession)) || model.fine || model.successions > 1;
-    if ((!opens(h, epoch) && !model.weak.unopened_retires) || h->retiring || !has_base)
+    if ((has_seat(h, epoch) && !opens(h, epoch) && !model.weak.unopened_retires) || h->retiring || !has_base)
         return;
     votes.adopted = (uint8_t)(attempt + 1);
     if (model.fine && !named && may_obey(s, h, attempt)) {
@@ -107,7 +107,7 @@ static void finish(const struct state *s, int who)
     const struct holder *h = &s->holder[who];
     struct state next = *s;
     unsigned old = doomed(h);
-    if (opens(h, h->retiring) || model.weak.unopened_retires)
+    if (opens(h, h->retiring) || !has_seat(h, h->retiring) || model.weak.unopened_retires)
         destroy(s, who);
     if (old_keys(s, h))
         return;

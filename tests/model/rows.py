@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from tests.model import resharing
 from tests.model.models import (
     AS_BUILT,
     FOUR_OF_FIVE,
@@ -163,6 +164,7 @@ PARTS: Final[Mapping[str, tuple[Row, ...]]] = {
         Row(Model(THREE_OF_FIVE, (1,), 1, 1, 0, 1, words="order bounded"), 10_075),
         Row(Model(THREE_OF_FIVE, (2,), 1, 1, words="order bounded"), 4_068_630, long=True),
     ),
+    "Resharing (6.8)": resharing.ROWS,
     "Weaker rules that broke nothing by themselves": (
         Row(Model(TWO_OF_THREE, (3,), 1, words="equal split_goes_on"), 30_384),
         Row(Model(TWO_OF_THREE, (2,), words="order ack_below_promise"), 109_628),
@@ -187,6 +189,7 @@ PARTS: Final[Mapping[str, tuple[Row, ...]]] = {
             21_888_402,
             long=True,
         ),
+        *resharing.WEAKER,
     ),
 }
 """Each word is explained in docs/protocols/model.md."""

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_HOLDERS = 5, MAX_ATTEMPTS = 4, MAX_SUCCESSIONS = 3 };
+enum { MAX_HOLDERS = 6, MAX_ATTEMPTS = 4, MAX_SUCCESSIONS = 3 };
 enum { NONE = -1 };
 enum { GONE = MAX_ATTEMPTS + 1 }; /* in place of an epoch: no v that was published is left */
 
@@ -28,7 +28,10 @@ struct votes {
 
 enum message { NOTHING, JOIN, ACK, DONE };
 
+enum { OLD = 1, NEW = 2 };
+
 struct holder {
+    uint8_t place; /* OLD: one of e, NEW: one to whom a resharing deals (6.8); who stays is both */
     /* in the HSM */
     uint8_t keys; /* of epochs */
     struct votes votes;
@@ -46,9 +49,12 @@ struct holder {
     uint8_t acks, dones;          /* in these attempts */
     uint8_t published;              /* the epoch of the DONE with its newest V, or GONE */
     uint8_t delivery[MAX_ATTEMPTS]; /* the epoch whose v reads what attempt p's dealers sent to it */
+    uint8_t received; /* ACK': in these attempts, as a new holder (6.8.3) */
+    uint8_t arrived;  /* DONE': of the epochs that these attempts made */
     /* what befell it */
     uint8_t lost;      /* its HSM */
     uint8_t replaced;  /* in these successions: repaired onto a new HSM (6.6.5) */
+    uint8_t outdated;  /* attempts whose ROSTER' names the key of an HSM that it has lost since */
     uint8_t counted;   /* its DONE counts for the ORDER of these successions */
     uint8_t destroyed; /* KEK_e of these successions */
 };
@@ -85,7 +91,14 @@ struct state {
     R(transcripts_go, "6.5.7: the transcripts that led to e are deleted with the blob of e")          \
     R(repair_reopens, "6.7.1: repaired onto e, although its register says that e was destroyed")      \
     R(repair_keeps, "6.7.5: repaired onto a later epoch, it keeps the keys of earlier ones")          \
-    R(adopter_helps, "6.7.1: a helper that has adopted h' helps at e")
+    R(adopter_helps, "6.7.1: a helper that has adopted h' helps at e")                                \
+    R(unarrived_votes, "6.8.4: an old holder votes once CERT is there, and not every DONE'")          \
+    R(unarrived_retires, "6.8.4: RETIRE needs no DONE'")                                              \
+    R(arrivals_vote, "6.8.4: DONE' counts as a vote")                                                 \
+    R(arrived_signs, "6.8.4: a new holder signs from its DONE' on")                                   \
+    R(two_protocols, "6.8: JOIN for the one kind of attempt reports no adoption in the other")        \
+    R(unkept_arrivals, "6.8.4: who has voted does not keep the DONE's that it was shown")             \
+    R(confirmed_goes, "6.5.10: a share by a resharing may go once its DONE' is said")
 
 #define AS_FLAG(name, text) bool name;
 struct weakened {
@@ -108,12 +121,22 @@ struct model {
     bool current;                 /* holders refuse a PROPOSE with a V older than that of e */
     bool fair;                    /* a traitor may deal truly to whoever is absent, too */
     bool drops;                   /* dead staged shares may be dropped (6.5.10) */
+    int new_holders, new_threshold; /* n' and t' of a resharing (6.8); 0: every attempt refreshes */
+    int staying, new_traitors;    /* of the honest holders of e; among the new ones */
+    bool refresh[MAX_ATTEMPTS];   /* the attempt is one, beside resharings */
+    bool discards;                /* operators discard what was not confirmed (N2) */
+    bool silent;                  /* traitors among the new holders say no DONE' */
+    bool forgetful;               /* coordinators keep no DONE' */
     struct weakened weak;
 };
 
 extern struct model model;
 
-static inline int honest(void) { return model.holders - model.traitors; }
+/* Of both rosters: those of e, then those that come by a resharing. */
+static inline int honest(void)
+{
+    return model.holders - model.traitors + model.new_holders - model.new_traitors - model.staying;
+}
 static inline bool in(unsigned set, int element) { return set >> element & 1; }
 static inline uint8_t with(unsigned set, int element) { return (uint8_t)(set | 1u << element); }
 static inline uint8_t without(unsigned set, int element) { return (uint8_t)(set & ~(1u << element)); }
@@ -135,15 +158,30 @@ bool reads_deals(const struct holder *h, int attempt);
 bool transcript_serves(const struct state *s, const struct holder *h, int attempt);
 bool recoverable(const struct state *s, const struct holder *h, int epoch);
 
+/* resharing.c: who has a share of which epoch (6.8), and what new holders do. */
+bool is_old(const struct holder *h);
+bool is_reshared(int epoch);
+bool has_seat(const struct holder *h, int epoch);
+int threshold_of(int epoch);
+bool all_received(const struct state *s, int epoch);
+bool all_arrived(const struct state *s, int epoch);
+bool arrivals_shown(const struct state *s, int epoch);
+int arrivals(const struct state *s, int epoch);
+bool may_go(const struct state *s, const struct holder *h, int epoch);
+bool is_ended_for(const struct state *s, int epoch);
+bool signs(const struct holder *h, int epoch);
+void arrival_steps(const struct state *s, int who);
+
 /* register.c: writing it, and what a start finds. */
 void write_register(struct state *s, int who, struct votes votes, enum message message, int attempt);
 bool writes_register(const struct holder *h);
 void settle_register(struct holder *h, bool highest_wins);
 
-/* Every step that may follow: register.c, voting.c, retiring.c, faults.c, coordinators.c. */
+/* Every step that may follow: register.c, voting.c, retiring.c, resharing.c, faults.c, coordinators.c. */
 enum action {
     ASKED, PROPOSE, STAGE_KEY, STAGE_BLOB, ACKNOWLEDGE, ADOPT, CATCH_UP_KEY, CATCH_UP_BLOB, CATCH_UP,
     ORDER, OBEY, RETIRE, DESTROY, DELETE_BLOBS, NEXT_EPOCH, DROP,
+    RECEIVE, CONFIRM, ARRIVE, DISCARD,
     DESTROY_OLDER, SEND, RESTART,
     LOSS, RESTORE, REPAIR,
     ACTIONS

@@ -75,3 +75,8 @@ def test_a_model_that_is_none_is_refused(explorer: Explorer) -> None:
     assert not explorer.understands(*small, "no-such-word")
     assert not explorer.understands(*small, "l=4")
     assert not explorer.understands(*small, "a=5")
+    anew = ["new=3", "of-new=2", "stay=1"]
+    assert explorer.understands(*small, *anew)
+    assert not explorer.understands(*small, *anew, "fine")
+    assert not explorer.understands(*small, *anew, "y=2")
+    assert not explorer.understands(*small, *anew, "stay=4")

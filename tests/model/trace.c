@@ -12,7 +12,8 @@ static const char *const NAMES[ACTIONS] = {
     [CATCH_UP_KEY] = "CATCH-UP key", [CATCH_UP_BLOB] = "CATCH-UP blob", [CATCH_UP] = "CATCH-UP",
     [ORDER] = "ORDER", [OBEY] = "RETIRE register", [RETIRE] = "RETIRE record",
     [DESTROY] = "DESTROY key", [DELETE_BLOBS] = "DESTROY blobs", [NEXT_EPOCH] = "NEXT EPOCH",
-    [DROP] = "DROP", [DESTROY_OLDER] = "register: older destroyed", [SEND] = "SEND",
+    [DROP] = "DROP", [RECEIVE] = "ACK'", [CONFIRM] = "DONE'", [ARRIVE] = "ARRIVE",
+    [DISCARD] = "DISCARD", [DESTROY_OLDER] = "register: older destroyed", [SEND] = "SEND",
     [RESTART] = "RESTART", [LOSS] = "LOSS", [RESTORE] = "RESTORE", [REPAIR] = "REPAIR",
 };
 
@@ -50,13 +51,18 @@ static void print_set(const char *name, unsigned set)
 
 static void print_holder(int index, const struct holder *h)
 {
-    printf("    h%d%s%s at %d promised %d adopted %d", index + 1, h->lost ? " LOST" : "",
+    static const char *const PLACES[] = {"", " leaves", " comes", " stays"};
+    printf("    h%d%s%s%s at %d promised %d adopted %d", index + 1, PLACES[h->place], h->lost ? " LOST" : "",
            h->replaced ? " replaced" : "", h->votes.succession, h->votes.promised, h->votes.adopted);
     print_set("opens", opens_anything(h) ? h->keys & h->blobs : 0);
     print_set("keys", h->keys);
     print_set("member", (unsigned)h->member << 1);
     print_set("acks", (unsigned)h->acks << 1);
     print_set("dones", (unsigned)h->dones << 1);
+    if (h->place & NEW) {
+        print_set("received", (unsigned)h->received << 1);
+        print_set("arrived", (unsigned)h->arrived << 1);
+    }
     if (h->retiring)
         printf(" retires into %d", h->retiring);
     if (model.deliveries) {

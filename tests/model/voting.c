@@ -30,6 +30,15 @@ static void join(const struct state *s, int who, int attempt)
     reach(&next, ASKED, who, attempt);
 }
 
+static void acknowledge(const struct state *s, int who, int attempt)
+{
+    struct state next = *s;
+    struct votes votes = s->holder[who].votes;
+    votes.acked = (uint8_t)(attempt + 1);
+    write_register(&next, who, votes, ACK, attempt);
+    reach(&next, ACKNOWLEDGE, who, attempt);
+}
+
 /* 6.5.3 and 6.4.6: in S of a NEW proposal of exactly the promise: KEK', blob', ACK. */
 static void stage(const struct state *s, int who, int attempt)
 {
@@ -44,7 +53,10 @@ static void stage(const struct state *s, int who, int attempt)
         !(model.weak.ack_below_promise && h->votes.promised > number))
         return;
     me = &next.holder[who];
-    if (!in(h->keys, epoch) && reads_deals(h, attempt)) {
+    if (is_reshared(epoch)) { /* it sees that the dealings hold: whatever is dealt, others have */
+        if (!acked && !used_for_another(h->acks, h->votes.acked, attempt))
+            acknowledge(s, who, attempt);
+    } else if (!in(h->keys, epoch) && reads_deals(h, attempt)) {
         if (used_for_another(h->keys >> 1 | h->acks, h->votes.acked, attempt))
             return;
         me->keys = with(me->keys, epoch);
@@ -53,10 +65,7 @@ static void stage(const struct state *s, int who, int attempt)
         me->blobs = with(me->blobs, epoch);
         reach(&next, STAGE_BLOB, who, attempt);
     } else if (opens(h, epoch) && !acked) {
-        struct votes votes = h->votes;
-        votes.acked = (uint8_t)(attempt + 1);
-        write_register(&next, who, votes, ACK, attempt);
-        reach(&next, ACKNOWLEDGE, who, attempt);
+        acknowledge(s, who, attempt);
     }
 }
 
@@ -100,6 +109,14 @@ static void catch_up(const struct state *s, int who)
     }
 }
 
+/* 6.8.4: beside every DONE'. Whose seat has the key of an HSM that it has lost votes where others have. */
+static bool votes_for_resharing(const struct state *s, const struct holder *h, int attempt)
+{
+    return (model.weak.unarrived_votes || arrivals_shown(s, epoch_of(s, attempt))) &&
+           !(in(h->outdated, attempt) && !s->redrive[attempt]) &&
+           opens(h, base_of(s, h->votes.succession));
+}
+
 /* 6.5.5 DONE: promise not above α, certificate, no other value in α, own share sealed and opened. */
 static void adopt(const struct state *s, int who, int attempt)
 {
@@ -112,7 +129,9 @@ static void adopt(const struct state *s, int who, int attempt)
     if (!certified(s, epoch) || done || (below && !model.weak.vote_below_promise) ||
         used_for_another(h->dones, model.fine ? votes.adopted : 0, attempt))
         return;
-    if (!opens(h, epoch)) {
+    if (is_reshared(epoch) && !votes_for_resharing(s, h, attempt))
+        return;
+    if (!opens(h, epoch) && has_seat(h, epoch)) {
         if (model.fine || !recoverable(s, h, epoch))
             return;
         next.holder[who].keys = with(h->keys, epoch);
@@ -140,14 +159,15 @@ static void recover_adopted(const struct state *s, int who)
     reach(&next, CATCH_UP, who, epoch - 1);
 }
 
-/* 6.5.10: the staged share of an attempt that a valid NEW proposal overtook may be dropped. */
+/* 6.5.10: the staged share of an attempt that a valid NEW proposal overtook may be dropped; one by a
+ * resharing not after its DONE'. */
 static void drop(const struct state *s, int who, int attempt)
 {
     const struct holder *h = &s->holder[who];
     struct state next = *s;
     int epoch = attempt + 1;
     bool overtaken = false;
-    if (!in(h->keys, epoch) || (h->votes.adopted && epoch_of(s, h->votes.adopted - 1) == epoch))
+    if (!in(h->keys, epoch) || !may_go(s, h, epoch) || (h->votes.adopted && epoch_of(s, h->votes.adopted - 1) == epoch))
         return;
     for (int p = 0; p < model.attempts; p++)
         if (in(s->opened, p) && !s->redrive[p] && model.succession[p] == model.succession[attempt] &&

@@ -29,9 +29,11 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
 from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.carrying import check_carried
@@ -93,6 +95,8 @@ def adopt(
     done = vote_of(live, attempt, certificate, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
     live.keep_certificate(certificate)
+    if certificate.shared_anew is not None:
+        _keep_arrivals(live, h, arrivals)
     if carried is not None:
         shown = bundle([propose, *unbundled(history)])
         live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
@@ -111,6 +115,14 @@ def _require_arrived(live: LiveEpoch, certificate: SuccessorCertificate, arrival
         check_arrivals(unbundled(arrivals), live.body, keys, certificate)
     except (BadInput, InvalidSignature) as missing:
         raise ProtocolAbort(f"not every new holder has its share: {missing}") from missing
+
+
+def _keep_arrivals(live: LiveEpoch, h: EpochHash, arrivals: bytes) -> None:
+    """A vote leads every later attempt to what it is for, and the next one wants these beside it:
+    whoever has said one may say nothing any more, and its coordinator be gone.
+    """
+    if live.epochs.kept(h, EpochDocument.DONES) is None:
+        live.epochs.keep(h, EpochDocument.DONES, arrivals)
 
 
 def certificate_in(live: LiveEpoch, payload: bytes) -> tuple[SuccessorCertificate, Proposed]:
