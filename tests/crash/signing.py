@@ -1,0 +1,57 @@
+"""Two holders sign, one of them with a fault; no nonce serves twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import coincurve
+
+from tests.agent.rounds import Round
+from tests.crash.faults import Holders
+
+
+@dataclass
+class Signing:
+    """What a relay has of all signatures that it ever asked for."""
+
+    holders: Holders
+    channel_of: dict[bytes, bytes] = field(default_factory=dict)
+    """The channel of a COMMIT's holder, as it was then."""
+
+    def sign(self, round_: Round, pair: tuple[int, int], lost: bool = False) -> bool:
+        """Whether it came to a signature. `lost`: of the first of them a COMMIT of long ago is
+        used, if there is one.
+        """
+        one, other = pair
+        if not lost or one not in round_.commits:
+            self.commit(round_, one)
+        self.commit(round_, other)
+        return {one, other} <= round_.commits.keys() and self.partials(round_, pair)
+
+    def commit(self, round_: Round, index: int) -> None:
+        if self.holders.ask(index, lambda: round_.commit(index)) is not None:
+            commit = round_.commits[index]
+            self.holders.book.commit(index, round_.session_id, commit)
+            self.channel_of[commit] = self._channel(index)
+
+    def partials(self, round_: Round, pair: tuple[int, int]) -> bool:
+        """Both are asked for their part of one list; whether they make a signature."""
+        commits = {index: round_.commits[index] for index in sorted(pair)}
+        listed = round_.listed(tuple(commits.values()))
+        channels = [self.channel_of[commit] for commit in commits.values()]
+        answers = {}
+        for index in pair:
+            desk = self.holders.world.parties[index].desk
+            answered = self.holders.ask(index, lambda: desk.sign(listed, channels))  # noqa: B023
+            if answered is not None:
+                (answers[index],) = answered
+                self.holders.book.partial(commits[index], answers[index])
+        if answers.keys() != commits.keys():
+            return False
+        signature, key = round_.signature(answers)
+        assert coincurve.PublicKeyXOnly(key).verify(signature, round_.message)
+        self.holders.calls["signatures"] += 1
+        return True
+
+    def _channel(self, index: int) -> bytes:
+        return self.holders.phoenixes[index].party.acting.channel_announcement()
