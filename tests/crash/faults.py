@@ -52,6 +52,7 @@ class Fault:
         return failing
 
 
+NO_FAULT = Fault("none")
 FAULTS = st.sampled_from(("none", "none", "none", "death", "full disk", "HSM away")).flatmap(
     lambda kind: st.builds(
         Fault,

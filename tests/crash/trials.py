@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.ids import EpochHash
-from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.lineage import Lineage, carried_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.rounds import PROPOSE
@@ -202,6 +202,9 @@ class Line:
         relay = newest.decided.relay
         assert relay.certificate is not None
         certificate = relay.certificate
+        if self.lineage is not None:
+            carried = carried_in(certificate)
+            self.lineage = self.lineage.after(newest.body.terms.roster_hash, carried)
         self.epochs.append(
             Epoch(certificate.body, certificate, dict(newest.last_dones), relay.retirement)
         )
