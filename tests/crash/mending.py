@@ -6,16 +6,15 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import HsmMpcError, Tampered
+from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.repairing import Repairing
 from tests.crash.trials import Epoch, Line, Stage, Trial
 
 if TYPE_CHECKING:
-    from tests.agent.simulate import Party, World
+    from tests.agent.simulate import World
 
 HOLDERS = (1, 2, 3)
 EXCUSED = b"with a lost HSM"
@@ -148,12 +147,3 @@ class Mending:
     def _others(self, index: int) -> tuple[int, int]:
         one, other = (each for each in HOLDERS if each != index)
         return one, other
-
-
-def opens(party: Party, body: EpochBody) -> bool:
-    """Whether it opens its share of this epoch."""
-    try:
-        with opened_share(party.acting, body):
-            return True
-    except Tampered:
-        return False

@@ -19,8 +19,14 @@ from hsm_mpc.errors import InvalidSignature, Refused
 from tests.agent.making import Making
 from tests.crash.deaths import Death, DeathError
 from tests.crash.phoenix import Phoenix
-from tests.crash.successors import require_closed_copies, require_whole
+from tests.crash.saying import Sayings
+from tests.crash.successors import (
+    require_closed_copies,
+    require_keys_of_records,
+    require_whole,
+)
 from tests.crash.trials import Line
+from tests.crash.view import View
 from tests.named_steps import nothing_happens
 
 if TYPE_CHECKING:
@@ -42,6 +48,8 @@ class Pairs:
     copies: Path
     phoenixes: dict[int, Phoenix] = field(init=False)
     line: Line = field(init=False)
+    view: View = field(init=False)
+    sayings: Sayings = field(init=False)
     _watches: dict[int, Iterator[steps.Observer]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -77,7 +85,8 @@ class Pairs:
             phoenix.renew()
         making = Making.of(self.world)
         making.active()
-        self.line = Line(self.world, making)
+        self.line, self.sayings = Line(self.world, making), Sayings()
+        self.view = View(self.line, self.phoenixes)
 
     def _succeed(self) -> None:
         trial = self.line.begin(MEMBERS)
@@ -87,11 +96,14 @@ class Pairs:
                 question = None if stage is None else trial.question(stage, index)
                 if stage is None or question is None:
                     continue
+                first = self.sayings.is_first(trial, stage, index)
                 try:
                     answer = self._asked(index, question)
                 except (Refused, InvalidSignature):
                     trial = self.line.begin(MEMBERS)
                     break
+                register = self.view.register(index)
+                self.sayings.said(trial, stage, index, answer, first, register)
                 trial.take(stage, index, answer, self._channel(index))
             if not trial.is_proposed and len(trial.joining) == len(MEMBERS):
                 trial.propose()
@@ -110,7 +122,9 @@ class Pairs:
                 self.phoenixes[index].restart(next(self._watches[index]))
             except DeathError:
                 continue
-            return
+            break
+        assert self.view.opens_live(index)
+        require_keys_of_records(self.phoenixes[index].party, self.line.wallet_id)
 
     def _channel(self, index: int) -> bytes:
         return self.phoenixes[index].party.acting.channel_announcement()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.lineage import Lineage, carried_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -178,6 +178,10 @@ class Line:
         self.lineage: Lineage | None = None
         """Where another HSM has amended the roster."""
         self._counters: dict[int, int] = {}
+
+    @property
+    def wallet_id(self) -> WalletId:
+        return self.making.wallet_id
 
     @property
     def newest(self) -> Epoch:

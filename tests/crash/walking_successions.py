@@ -9,11 +9,9 @@ again, and the succession comes to its end.
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis import strategies as st
@@ -26,10 +24,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from hsm_mpc.agent.opener import key_id_in
 from hsm_mpc.agent.succession.joining import JOINS_WITHIN
-from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.errors import (
     BadEncoding,
     InvalidSignature,
@@ -38,21 +33,22 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
-from hsm_mpc.hsm.register import Register
-from hsm_mpc.ids import WalletId
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
-from hsm_mpc.store.record import NOT_SEALED, EpochState
-from hsm_mpc.succession.successor import SuccessorCertificate
-from tests.agent.making import Making, keks
+from tests.agent.making import Making
 from tests.agent.rounds import Round
 from tests.crash.faults import FAULTS, LOST, NO_FAULT, Fault, Holders
-from tests.crash.mending import HOLDERS, Mending, opens
+from tests.crash.mending import HOLDERS, Mending
 from tests.crash.phoenix import clear
 from tests.crash.saying import Sayings
 from tests.crash.signing import Signing
-from tests.crash.successors import require_closed_copies, require_whole
+from tests.crash.successors import (
+    Copies,
+    require_closed_copies,
+    require_keys_of_records,
+    require_whole,
+)
 from tests.crash.trials import STAGES, Line, Stage, Trial
-from tests.memory_folder import IN_MEMORY
+from tests.crash.view import View
 from tests.software_identity import ed25519_key
 
 if TYPE_CHECKING:
@@ -60,8 +56,6 @@ if TYPE_CHECKING:
 
 COORDINATORS = (0, 1, 2)
 PAIRS = ((1, 2), (1, 3), (2, 3))
-MOST_COPIES = 6
-"""Of one holder's disk: all are tried in the end."""
 
 INDICES = st.sampled_from(HOLDERS)
 ORDERS = st.permutations(HOLDERS)
@@ -69,7 +63,7 @@ NUMBERS = st.integers(0, 100)
 """Which one of several, counted round."""
 JOIN_SETS = st.sampled_from((*PAIRS, HOLDERS))
 RIVALS = st.sampled_from(COORDINATORS)
-TIMES = st.integers(1, 5)
+TIMES = st.integers(2, 6)
 
 
 class SuccessionWalk(RuleBasedStateMachine):
@@ -80,7 +74,6 @@ class SuccessionWalk(RuleBasedStateMachine):
     """Of all walks: rules by the fault in them, and what came about."""
 
     trials = Bundle("trials")
-    rounds = Bundle("rounds")
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,8 +86,7 @@ class SuccessionWalk(RuleBasedStateMachine):
         )
         self.signing = Signing(self.holders)
         self.sayings = Sayings()
-        self.folder = Path(tempfile.mkdtemp(prefix="copies-", dir=IN_MEMORY))
-        self.copies: dict[int, list[Path]] = {index: [] for index in HOLDERS}
+        self.copies = Copies(self.holders.phoenixes)
         self.troubled: set[int] = set()
         """Whose disk was restored or HSM lost in this succession: at most t - 1 (step 6.6.5)."""
         self.damaged: dict[int, bool] = {}
@@ -102,11 +94,12 @@ class SuccessionWalk(RuleBasedStateMachine):
         self.forgetful: dict[int, bytes] = {}
         """Whose disk was restored in which epoch: until its end there may be forgotten keys."""
         self.has_lost_hsm = False
+        self.rounds: list[Round] = []
         self.stuck: set[int] = set()
         """Trials, by their id, in which the last round came to nothing."""
 
     @initialize()
-    def begin(self) -> None:
+    def make_wallet(self) -> None:
         """A wallet of all three; whoever has another HSM since the last walk is in its roster."""
         self.world.rivals = tuple(ed25519_key(bytes([40 + k]) * 32) for k in COORDINATORS[1:])
         members = [
@@ -120,15 +113,18 @@ class SuccessionWalk(RuleBasedStateMachine):
         making.active()
         self.line = Line(self.world, making)
         self.mending = Mending(self.line)
+        self.view = View(self.line, self.holders.phoenixes)
         for index in HOLDERS:
-            self.back_up(index)
+            self.copies.take(index)
 
     # --- coordinators ---
 
-    @rule(target=trials, coordinator=RIVALS, asked=JOIN_SETS)
-    def propose(self, coordinator: int, asked: tuple[int, ...]) -> Trial:
-        """Beside what is under way."""
-        return self.line.begin(asked, coordinator)
+    @rule(target=trials, coordinator=RIVALS, asked=JOIN_SETS, times=st.integers(1, 4))
+    def rival(self, coordinator: int, asked: tuple[int, ...], times: int) -> Trial:
+        """Beside what is under way a new one that nobody disturbs, on and up to its certificate."""
+        trial = self.begin(asked, coordinator)
+        self.go_on(trial, asked, times)
+        return trial
 
     @rule(
         target=trials,
@@ -149,18 +145,19 @@ class SuccessionWalk(RuleBasedStateMachine):
         lost: bool,
     ) -> Trial:
         """The newest attempt goes on, or a new one where that is stuck."""
-        self.world.now[0] += 1
         going = [each for each in self.line.newest.trials if id(each) not in self.stuck]
-        trial = going[-1] if going else self.line.begin(asked, coordinator)
+        trial = going[-1] if going else self.begin(asked, coordinator)
         self.go_on(trial, order, times, fault, lost)
         return trial
 
-    @rule(trial=trials, order=ORDERS, times=TIMES, fault=FAULTS, lost=LOST)
+    @rule(number=NUMBERS, order=ORDERS, times=TIMES, fault=FAULTS, lost=LOST)
     def race(
-        self, trial: Trial, order: tuple[int, ...], times: int, fault: Fault, lost: bool
+        self, number: int, order: tuple[int, ...], times: int, fault: Fault, lost: bool
     ) -> None:
-        """Another one goes on, whatever came between."""
-        self.go_on(trial, order, times, fault, lost)
+        """Any attempt goes on, whatever came between."""
+        trials = self.line.newest.trials
+        if trials:
+            self.go_on(trials[number % len(trials)], order, times, fault, lost)
 
     @rule(trial=trials, stage=st.sampled_from(STAGES), index=INDICES, fault=FAULTS)
     def repeat(self, trial: Trial, stage: Stage, index: int, fault: Fault) -> None:
@@ -169,36 +166,28 @@ class SuccessionWalk(RuleBasedStateMachine):
         self.play(trial, stage, index, lost=False)
         self.holders.right()
 
-    @rule(target=trials, coordinator=RIVALS, pair=st.sampled_from(PAIRS))
-    def certify(self, coordinator: int, pair: tuple[int, ...]) -> Trial:
-        """Nobody disturbs a new one, until there is a certificate that is not shown yet."""
-        self.world.now[0] += 1
-        trial = self.line.begin(pair, coordinator)
-        self.go_on(trial, pair, 3)
-        return trial
-
     # --- signatures ---
 
     @rule(order=ORDERS)
     def sign_now(self, order: tuple[int, ...]) -> None:
-        """Without any fault, in each epoch that both hold."""
+        """Without any fault: in each epoch that both hold, and in no other."""
         one, other, _ = order
-        for h in self.signs_in(one) & self.signs_in(other):
-            round_ = Round(self.world, self.certificates()[h], os.urandom(8))
-            assert self.signing.sign(round_, (one, other)), "a quorum does not sign"
+        mine, theirs = self.view.signs_in(one), self.view.signs_in(other)
+        for h, certificate in self.view.certificates().items():
+            round_ = Round(self.world, certificate, os.urandom(8))
+            if h in mine & theirs:
+                assert self.signing.sign(round_, (one, other)), "a quorum does not sign"
+            elif h not in mine:
+                offered = self.holders.ask(one, partial(round_.commit, one))
+                assert offered is None, "a nonce in an epoch that is not held"
 
-    @rule(target=rounds, number=NUMBERS)
-    def request(self, number: int) -> Round:
-        """In any epoch that there ever was, or that may come: mostly in the newest."""
-        known = [*self.certificates().values(), *[self.line.newest.certificate] * 2]
-        return Round(self.world, known[number % len(known)], os.urandom(8))
-
-    @rule(round_=rounds, order=ORDERS, fault=FAULTS, lost=LOST)
-    def sign(self, round_: Round, order: tuple[int, ...], fault: Fault, lost: bool) -> None:
-        """Who does not hold its epoch, offers no nonce in it, and signs nothing."""
+    @rule(number=NUMBERS, order=ORDERS, fault=FAULTS, lost=LOST)
+    def sign(self, number: int, order: tuple[int, ...], fault: Fault, lost: bool) -> None:
+        """In whichever epoch, now or long ago: who does not hold it, signs nothing in it."""
         one, other, _ = order
+        round_ = self.round(number)
         h, kept = bytes(round_.certificate.body.hash), dict(round_.commits)
-        can = [index for index in (one, other) if h in self.signs_in(index)]
+        can = [index for index in (one, other) if h in self.view.signs_in(index)]
         self.holders.wrong(one, fault)
         has_signed = self.signing.sign(round_, (one, other), lost)
         self.holders.right()
@@ -207,9 +196,10 @@ class SuccessionWalk(RuleBasedStateMachine):
             is_new = round_.commits.get(index) != kept.get(index)
             assert not is_new or index in can, "a nonce in an epoch that is not held"
 
-    @rule(one=rounds, other=rounds, order=ORDERS)
-    def mix(self, one: Round, other: Round, order: tuple[int, ...]) -> None:
+    @rule(first=NUMBERS, second=NUMBERS, order=ORDERS)
+    def mix(self, first: int, second: int, order: tuple[int, ...]) -> None:
         """A list of two epochs is signed by nobody (step 6.1.2)."""
+        one, other = self.round(first), self.round(second)
         mine, theirs = one.commits.get(order[0]), other.commits.get(order[1])
         is_same = one.certificate.body.hash == other.certificate.body.hash
         if is_same or mine is None or theirs is None:
@@ -234,20 +224,20 @@ class SuccessionWalk(RuleBasedStateMachine):
         self.world.later[0] += JOINS_WITHIN + 1
         self.world.now[0] += 60
         if index not in self.damaged:
-            self.back_up(index)
+            self.copies.take(index)
 
     @rule(index=INDICES, number=NUMBERS, fault=FAULTS)
     def restore(self, index: int, number: int, fault: Fault) -> None:
         """Step 6.6.3: an old disk beside a token that has forgotten nothing."""
         if not self.may_trouble(index):
             return
-        phoenix, copies = self.holders.phoenixes[index], self.copies[index]
+        phoenix, copies = self.holders.phoenixes[index], self.copies.of(index)
         phoenix.put_back(copies[number % len(copies)])
         self.calls["restored"] += 1
-        self.forgetful[index] = bytes(self.register(index).epoch_hash)
+        self.forgetful[index] = bytes(self.view.register(index).epoch_hash)
         self.damaged[index] = False
         self.holders.rise(index, fault.observer())
-        if opens(phoenix.party, self.body_at(index)):
+        if self.view.opens_live(index):
             del self.damaged[index]
         else:
             self.calls["restored, share lost"] += 1
@@ -265,7 +255,7 @@ class SuccessionWalk(RuleBasedStateMachine):
         self.holders.phoenixes[index].on_another_hsm()
         self.sayings.forget(index)
         self.forgetful.pop(index, None)
-        self.copies[index].clear()
+        self.copies.of(index).clear()
 
     @precondition(lambda self: self.damaged)
     @rule()
@@ -273,7 +263,7 @@ class SuccessionWalk(RuleBasedStateMachine):
         for index, has_new_hsm in list(self.damaged.items()):
             self.mending.repair(index, has_new_hsm=has_new_hsm)
             del self.damaged[index]
-            self.back_up(index)
+            self.copies.take(index)
             self.calls["repaired"] += 1
         self.follow()
 
@@ -290,7 +280,7 @@ class SuccessionWalk(RuleBasedStateMachine):
             numbers[bytes(decided.successor or b"")] = len(self.line.epochs)
         for index in HOLDERS:
             if not self.damaged.get(index):
-                register = self.register(index)
+                register = self.view.register(index)
                 h = bytes(register.epoch_hash)
                 assert h in numbers, "retired into what was not decided"
                 self.sayings.goes_on(index, numbers[h], register)
@@ -299,15 +289,9 @@ class SuccessionWalk(RuleBasedStateMachine):
         """After a start: it opens the live epoch, and no key is there that no record names."""
         if index in self.damaged:
             return
-        party = self.holders.phoenixes[index].party
-        register, acting = self.register(index), party.acting
-        assert opens(party, self.body_at(index)), "the share of the live epoch is lost"
-        records = acting.epochs(self.wallet_id).records()
-        assert all(each.blob_digest != NOT_SEALED for each in records)
-        if self.forgetful.get(index) == bytes(register.epoch_hash):
-            return
-        named = {key_id_in(acting.token, uri) for each in records for uri in each.kek_uris}
-        assert set(keks(party)) == named, "a key that no record names, or a record without key"
+        assert self.view.opens_live(index), "the share of the live epoch is lost"
+        if self.forgetful.get(index) != bytes(self.view.register(index).epoch_hash):
+            require_keys_of_records(self.holders.phoenixes[index].party, self.line.wallet_id)
 
     def teardown(self) -> None:
         """All is well again: two successions come to their end, and every pair signs."""
@@ -318,7 +302,7 @@ class SuccessionWalk(RuleBasedStateMachine):
             for index, phoenix in self.holders.phoenixes.items():
                 clear(phoenix.party)
                 self.world.parties[index] = phoenix.party
-            shutil.rmtree(self.folder)
+            self.copies.remove()
 
     def settle(self) -> None:
         self.world.later[0] += JOINS_WITHIN + 1
@@ -336,10 +320,26 @@ class SuccessionWalk(RuleBasedStateMachine):
         for index, phoenix in self.holders.phoenixes.items():
             self.holders.rise(index)
             require_whole(phoenix.party, live.body)
-            require_closed_copies(phoenix.party, live.body, *self.copies[index])
-            self.calls["closed copies"] += len(self.copies[index])
+            require_closed_copies(phoenix.party, live.body, *self.copies.of(index))
+            self.calls["closed copies"] += len(self.copies.of(index))
 
     # --- calls ---
+
+    def begin(self, asked: tuple[int, ...], coordinator: int) -> Trial:
+        """A second later."""
+        self.world.now[0] += 1
+        return self.line.begin(asked, coordinator)
+
+    def round(self, number: int) -> Round:
+        """One of those that were asked for before; or, every other time, a new one, in any epoch
+        that there ever was or that may come.
+        """
+        if number % 2 and self.rounds:
+            return self.rounds[number // 2 % len(self.rounds)]
+        known = [*self.view.certificates().values(), self.line.newest.certificate]
+        certificate = known[number // 2 % len(known)]
+        self.rounds.append(Round(self.world, certificate, os.urandom(8)))
+        return self.rounds[-1]
 
     def go_on(
         self,
@@ -379,7 +379,7 @@ class SuccessionWalk(RuleBasedStateMachine):
         if stage == "adopt" and index not in trial.relay.members:
             self.calls["caught up"] += 1
         if not self.damaged.get(index):
-            self.sayings.said(trial, stage, index, answer, first, self.register(index))
+            self.sayings.said(trial, stage, index, answer, first, self.view.register(index))
         if not lost:
             acting = self.holders.phoenixes[index].party.acting
             trial.take(stage, index, answer, acting.channel_announcement())
@@ -397,14 +397,6 @@ class SuccessionWalk(RuleBasedStateMachine):
 
         return asked
 
-    def back_up(self, index: int) -> None:
-        """A copy of its whole disk."""
-        copies = self.copies[index]
-        if len(copies) < MOST_COPIES:
-            copies.append(Path(tempfile.mkdtemp(dir=self.folder)))
-            folder = self.holders.phoenixes[index].folder
-            shutil.copytree(folder, copies[-1], dirs_exist_ok=True)
-
     def follow(self) -> None:
         """Once everybody has come to the next epoch, coordinators go on from there."""
         before = self.line.newest
@@ -418,49 +410,7 @@ class SuccessionWalk(RuleBasedStateMachine):
         self.troubled = set(self.damaged)
         for index in HOLDERS:
             if index not in self.damaged:
-                self.back_up(index)
-
-    # --- what holders have ---
-
-    @property
-    def wallet_id(self) -> WalletId:
-        return self.line.making.wallet_id
-
-    def register(self, index: int) -> Register:
-        acting = self.holders.phoenixes[index].party.acting
-        register = acting.registers.read(self.wallet_id)
-        assert register is not None
-        return register
-
-    def body_at(self, index: int) -> EpochBody:
-        """Of the epoch that this holder's register names."""
-        return self.certificates()[bytes(self.register(index).epoch_hash)].body
-
-    def certificates(self) -> dict[bytes, Certificate | SuccessorCertificate]:
-        """Of every epoch that there ever was, or that may come."""
-        known = [epoch.certificate for epoch in self.line.epochs]
-        staged = [each.relay.certificate for each in self.line.newest.trials]
-        return {bytes(each.body.hash): each for each in [*known, *staged] if each is not None}
-
-    def signs_in(self, index: int) -> set[bytes]:
-        """Epochs of which disk and token say together that this holder signs in them (6.5.8)."""
-        party = self.holders.phoenixes[index].party
-        register = party.acting.registers.read(self.wallet_id)
-        if register is None:
-            return set()
-        vote = register.adopted
-        wanted = {bytes(register.epoch_hash): EpochState.ACTIVE}
-        if vote is not None:
-            wanted[bytes(vote.epoch_hash)] = EpochState.ADOPTED
-        states = {
-            bytes(record.epoch_hash): record.state
-            for record in party.acting.epochs(self.wallet_id).records()
-        }
-        return {
-            h
-            for h, state in wanted.items()
-            if states.get(h) is state and opens(party, self.certificates()[h].body)
-        }
+                self.copies.take(index)
 
     def may_trouble(self, index: int) -> bool:
         """Whether the others are well enough to go on without it; then it counts."""
