@@ -18,15 +18,15 @@ class Signing:
     channel_of: dict[bytes, bytes] = field(default_factory=dict)
     """The channel of a COMMIT's holder, as it was then."""
 
-    def sign(self, round_: Round, pair: tuple[int, int], lost: bool = False) -> bool:
-        """Whether it came to a signature. `lost`: of the first of them a COMMIT of long ago is
-        used, if there is one.
+    def sign(self, round_: Round, pair: tuple[int, int], lost: bool = False) -> set[int]:
+        """Who of them has given its part; if both have, it is a signature. `lost`: of the first a
+        COMMIT of long ago is used, if there is one.
         """
         one, other = pair
         if not lost or one not in round_.commits:
             self.commit(round_, one)
         self.commit(round_, other)
-        return {one, other} <= round_.commits.keys() and self.partials(round_, pair)
+        return self.partials(round_, pair) if {one, other} <= round_.commits.keys() else set()
 
     def commit(self, round_: Round, index: int) -> None:
         if self.holders.ask(index, lambda: round_.commit(index)) is not None:
@@ -34,8 +34,8 @@ class Signing:
             self.holders.book.commit(index, round_.session_id, commit)
             self.channel_of[commit] = self._channel(index)
 
-    def partials(self, round_: Round, pair: tuple[int, int]) -> bool:
-        """Both are asked for their part of one list; whether they make a signature."""
+    def partials(self, round_: Round, pair: tuple[int, int]) -> set[int]:
+        """Both are asked for their part of one list; who of them has given it."""
         commits = {index: round_.commits[index] for index in sorted(pair)}
         listed = round_.listed(tuple(commits.values()))
         channels = [self.channel_of[commit] for commit in commits.values()]
@@ -46,12 +46,11 @@ class Signing:
             if answered is not None:
                 (answers[index],) = answered
                 self.holders.book.partial(commits[index], answers[index])
-        if answers.keys() != commits.keys():
-            return False
-        signature, key = round_.signature(answers)
-        assert coincurve.PublicKeyXOnly(key).verify(signature, round_.message)
-        self.holders.calls["signatures"] += 1
-        return True
+        if answers.keys() == commits.keys():
+            signature, key = round_.signature(answers)
+            assert coincurve.PublicKeyXOnly(key).verify(signature, round_.message)
+            self.holders.calls["signatures"] += 1
+        return {*answers}
 
     def _channel(self, index: int) -> bytes:
         return self.holders.phoenixes[index].party.acting.channel_announcement()

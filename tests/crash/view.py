@@ -33,6 +33,11 @@ class View:
         """Whether this holder opens its share of the epoch that its register names."""
         return opens(self._acting(index), self._body(self.register(index).epoch_hash))
 
+    def has_live(self, index: int) -> bool:
+        """Whether its disk has a record of that epoch, though its share may not open."""
+        records = self._acting(index).epochs(self.line.wallet_id).records()
+        return self.register(index).epoch_hash in [record.epoch_hash for record in records]
+
     def signs_in(self, index: int) -> set[bytes]:
         """Epochs of which disk and token say together that this holder signs in them (6.5.8)."""
         acting = self._acting(index)
