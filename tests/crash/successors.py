@@ -99,11 +99,12 @@ class Copies:
         return self._copies[index]
 
     def take(self, index: int) -> None:
-        """Of everything there, unless there are enough."""
-        if len(self.of(index)) < self.MOST:
-            copy = Path(tempfile.mkdtemp(dir=self._folder))
-            shutil.copytree(self._phoenixes[index].folder, copy, dirs_exist_ok=True)
-            self.of(index).append(copy)
+        """Of everything there; where there are enough, the oldest stays and the next one goes."""
+        if len(self.of(index)) == self.MOST:
+            del self.of(index)[1]
+        copy = Path(tempfile.mkdtemp(dir=self._folder))
+        shutil.copytree(self._phoenixes[index].folder, copy, dirs_exist_ok=True)
+        self.of(index).append(copy)
 
     def remove(self) -> None:
         shutil.rmtree(self._folder)
