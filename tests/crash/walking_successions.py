@@ -20,7 +20,7 @@ from hypothesis.stateful import (
 
 from hsm_mpc.agent.succession.joining import JOINS_WITHIN
 from tests.agent.making import events
-from tests.agent.rounds import Round
+from tests.agent.rounds import Round, commit_in
 from tests.crash.faults import FAULTS, LOST, Fault
 from tests.crash.mending import HOLDERS
 from tests.crash.succession_state import COORDINATORS, PAIRS, SuccessionState
@@ -106,15 +106,20 @@ class SuccessionWalk(SuccessionState):
 
     @rule(number=NUMBERS, order=ORDERS, fault=FAULTS, lost=LOST)
     def sign(self, number: int, order: tuple[int, ...], fault: Fault, lost: bool) -> None:
-        """In whichever epoch, now or long ago: who does not hold it, signs nothing in it."""
+        """In whichever epoch, now or long ago: who does not hold it, signs nothing in it, but may
+        repeat what it has signed before (step 3.4.14).
+        """
         one, other, _ = order
         round_ = self.round(number)
         h, kept = bytes(round_.certificate.body.hash), dict(round_.commits)
+        before = set(self.holders.book.answered)
         can = {index for index in (one, other) if h in self.view.signs_in(index)}
         self.holders.wrong(one, fault)
         signed = self.signing.sign(round_, (one, other), lost)
         self.holders.right()
-        assert signed <= can, "a partial signature in an epoch that is not held"
+        nonces = {index: commit_in(round_.commits[index]).public_nonce for index in signed}
+        new = {index for index, nonce in nonces.items() if nonce not in before}
+        assert new <= can, "a partial signature in an epoch that is not held"
         for index in (one, other):
             is_new = round_.commits.get(index) != kept.get(index)
             assert not is_new or index in can, "a nonce in an epoch that is not held"
