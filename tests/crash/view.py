@@ -9,6 +9,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.hsm.register import Register
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.successor import SuccessorCertificate
 from tests.crash.phoenix import Phoenix
@@ -37,6 +38,15 @@ class View:
         """Whether its disk has a record of that epoch, though its share may not open."""
         records = self._acting(index).epochs(self.line.wallet_id).records()
         return self.register(index).epoch_hash in [record.epoch_hash for record in records]
+
+    def lacks_documents(self, index: int) -> bool:
+        """Whether it opens that epoch, and its disk has no certificate or no own DONE of it: so it
+        signs in it, and can neither join a succession of it nor retire it.
+        """
+        epochs = self._acting(index).epochs(self.line.wallet_id)
+        h = self.register(index).epoch_hash
+        needed = (EpochDocument.CERTIFICATE, EpochDocument.DONE)
+        return self.opens_live(index) and any(epochs.kept(h, each) is None for each in needed)
 
     def signs_in(self, index: int) -> set[bytes]:
         """Epochs of which disk and token say together that this holder signs in them (6.5.8)."""

@@ -9,6 +9,7 @@ again, and the succession comes to its end.
 from __future__ import annotations
 
 import os
+import shutil
 from functools import partial
 
 from hypothesis import strategies as st
@@ -156,7 +157,9 @@ class SuccessionWalk(SuccessionState):
 
     @rule(index=INDICES, number=NUMBERS, fault=FAULTS)
     def restore(self, index: int, number: int, fault: Fault) -> None:
-        """Step 6.6.3: an old disk beside a token that has forgotten nothing."""
+        """Step 6.6.3: an old disk beside a token that has forgotten nothing. If it has the share of
+        the live epoch, but is older than what decided for that, its operator gives it up.
+        """
         if not self.may_trouble(index):
             return
         phoenix, copies = self.holders.phoenixes[index], self.copies.of(index)
@@ -165,7 +168,11 @@ class SuccessionWalk(SuccessionState):
         self.forgetful[index] = bytes(self.view.register(index).epoch_hash)
         self.damaged[index] = False
         self.holders.rise(index, fault.observer())
-        if self.view.opens_live(index):
+        if self.view.lacks_documents(index):
+            self.calls["restored, half an epoch"] += 1
+            shutil.rmtree(phoenix.folder / "wallets" / self.line.wallet_id.hex())
+            self.holders.rise(index)
+        elif self.view.opens_live(index):
             del self.damaged[index]
         else:
             self.calls["restored, share lost"] += 1
