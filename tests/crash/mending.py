@@ -63,7 +63,7 @@ class Mending:
         assert epoch.decided is not None
         for index in HOLDERS:
             if index not in epoch.destroyed:
-                self.ask(epoch.decided, "retire", index)
+                self._retire(epoch.decided, index)
         after = self.line.follow()
         assert after is not None
         return after
@@ -86,6 +86,13 @@ class Mending:
                     self.ask(trial, stage, index)
         for index in HOLDERS:
             self._adopt(trial, index)
+
+    def _retire(self, decided: Trial, index: int) -> None:
+        """Whoever has lost what it adopted, and what was dealt to it, is repaired (step 6.7.1)."""
+        try:
+            self.ask(decided, "retire", index)
+        except HsmMpcError:
+            self.repair(index, has_new_hsm=False)
 
     def _try_to_adopt(self, trial: Trial, index: int) -> None:
         try:
