@@ -46,6 +46,18 @@ HSM_CHANGES: Final = frozenset(
 
 HSM: Final = HSM_QUESTIONS | HSM_CHANGES
 
+_WITHOUT_EFFECT: Final = frozenset(
+    {"make", "write", "sync", "tidy", "unlink-sync", "hide-sync", "empty"}
+)
+
+
+def is_without_effect(name: str) -> bool:
+    """Whether the next start of a holder finds the same after this step as before it: an empty
+    folder, a file that it sweeps away; or what counts only where the machine itself fails, for a
+    death keeps what was written.
+    """
+    return name.rpartition(".")[2] in _WITHOUT_EFFECT
+
 
 def nothing_happens(_when: str, _name: str) -> None:
     """The observer of steps that nobody interferes with."""

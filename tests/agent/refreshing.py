@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,8 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.addresses import session_of
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.assembling import assemble
-from hsm_mpc.succession.join import Join
+from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.propose import Propose, check_propose, highest_adoption
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
@@ -39,6 +41,10 @@ class Refreshing:
     first_dones: Sequence[bytes]
     before: bytes = b""
     attempts: int = 0
+    coordinator: int = 0
+    """Which of those of the world: its number, from 0."""
+    lineage: Lineage | None = None
+    """Of a wallet whose roster another HSM has amended; None: the pinned one is in force."""
     now: int = field(init=False)
     """By the world's clock when the attempt under way began."""
     answers: dict[int, Answer] = field(default_factory=dict)
@@ -78,11 +84,14 @@ class Refreshing:
     @property
     def attempt(self) -> Attempt:
         """The one under way."""
-        return Attempt(self.now + self.attempts, FIRST_COORDINATOR)
+        return Attempt(self.now + self.attempts, FIRST_COORDINATOR + self.coordinator)
 
     @property
     def keys(self) -> KeyBook:
-        return KeyBook(self.world.roster, {})
+        """Under the roster that `replaced` names."""
+        if self.lineage is None:
+            return KeyBook(self.world.roster, {})
+        return self.lineage.book(self.replaced.terms.roster_hash)
 
     # Round by round
 
@@ -95,16 +104,19 @@ class Refreshing:
     def ask(self) -> Ask:
         return Ask(self.attempt, "refresh", self.now + 60, self.before)
 
-    def join(self, index: int) -> Answer:
+    def asked_to_join(self, index: int) -> Answer:
         answer: Answer = self.successions(index).join(self.said(ASK, self.ask().to_bytes()))
-        self.answers[index] = answer
         return answer
+
+    def join(self, index: int) -> Answer:
+        self.answers[index] = self.asked_to_join(index)
+        return self.answers[index]
 
     def proposal(self) -> Propose:
         """Of those that have joined, and the confirmations that they have shown."""
         joined = [self.answers[index] for index in sorted(self.answers)]
         joins = tuple(answer[0] for answer in joined)
-        highest = highest_adoption(Join.from_bytes(parse_envelope(each).payload) for each in joins)
+        highest = self.highest()
         dones = [
             self.answers[index][1] if index in self.answers else self.first_dones[index - 1]
             for index in sorted(self.world.parties)
@@ -114,9 +126,29 @@ class Refreshing:
             self.ask().digest,
             None if highest is None else highest.epoch_hash,
             joins,
-            tuple({answer[2] for answer in joined if answer[2]}),
+            tuple(sorted({answer[2] for answer in joined if answer[2]}, key=_digest)),
             tuple(dones),
+            self.amendments,
         )
+
+    @property
+    def amendments(self) -> tuple[bytes, ...]:
+        """Of the roster that `replaced` names."""
+        if self.lineage is None:
+            return ()
+        return tuple(self.lineage.to_carry(self.replaced.terms.roster_hash))
+
+    def highest(self) -> Adoption | None:
+        """What those that have joined have adopted last."""
+        return highest_adoption(_join_in(answer) for answer in self.answers.values())
+
+    def carry_on(self) -> None:
+        """What was adopted last, if anything was: its certificate, and why it may be carried on."""
+        highest = self.highest()
+        for answer in self.answers.values():
+            if highest is not None and _join_in(answer).adopted == highest:
+                self.certificate = SuccessorCertificate.from_bytes(answer[2])
+                self.history = answer[3]
 
     def deal(self, index: int) -> bytes:
         message: bytes = self.successions(index).deal(self.propose)
@@ -164,7 +196,10 @@ class Refreshing:
 
     def certified(self) -> None:
         """All members have acknowledged what was dealt."""
-        acks = [self.stage(index) for index in self.members]
+        self.certify([self.stage(index) for index in self.members])
+
+    def certify(self, acks: Sequence[bytes]) -> None:
+        """The certificate of what was dealt, and the transcript that made it."""
         proposed = check_propose(parse_envelope(self.propose), self.replaced, self.keys)
         self.certificate = assemble(self.replaced, proposed, self.deals, acks)
         self.certificate.verify(self.replaced, self.keys)
@@ -178,11 +213,8 @@ class Refreshing:
         """
         if self.certificate is None:
             self.joined()
-            carried = self.proposal().adopted
-            if carried:
-                self.certificate = SuccessorCertificate.from_bytes(carried[0])
-                self.history = max((answer[3] for answer in self.answers.values()), key=len)
-            else:
+            self.carry_on()
+            if self.certificate is None:
                 self.dealt()
                 self.certified()
         everybody = [*self.members, *absent]
@@ -196,7 +228,8 @@ class Refreshing:
     def said(self, kind: MessageKind, payload: bytes) -> bytes:
         """A message of the coordinator in the attempt under way."""
         wallet_id, h = self.replaced.terms.wallet_id, EpochHash(self.replaced.hash)
-        return self.world.said(kind, wallet_id, session_of(h, self.attempt), h, payload)
+        session = session_of(h, self.attempt)
+        return self.world.said(kind, wallet_id, session, h, payload, self.coordinator)
 
     def successions(self, index: int) -> Any:
         """Of a party, which may be watched."""
@@ -205,3 +238,11 @@ class Refreshing:
     def _certificate(self) -> bytes:
         assert self.certificate is not None
         return self.certificate.to_bytes()
+
+
+def _join_in(answer: Answer) -> Join:
+    return Join.from_bytes(parse_envelope(answer[0]).payload)
+
+
+def _digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()

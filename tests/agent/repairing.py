@@ -15,6 +15,7 @@ from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.succession.dones import done_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.repairing import address_in_repair, digest_of_keys
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
@@ -53,6 +54,8 @@ class Repairing:
     lost: int
     helpers: tuple[int, ...]
     successions: tuple[ShownSuccession, ...] = ()
+    lineage: Lineage | None = None
+    """Of a wallet whose roster another HSM has amended; None: the pinned one is in force."""
     body: EpochBody = field(init=False)
     dones: list[bytes] = field(init=False)
     offered: tuple[bytes, bytes, bytes, bytes] = field(init=False)
@@ -66,7 +69,9 @@ class Repairing:
 
     def chain(self) -> bytes:
         certificate = self.making.certificate().to_bytes()
-        return Chain(certificate, tuple(self.making.dones), self.successions).to_bytes()
+        lineage = b"" if self.lineage is None else self.lineage.to_bytes()
+        dones = tuple(self.making.dones)
+        return Chain(certificate, dones, self.successions, lineage).to_bytes()
 
     def documents(self) -> tuple[bytes, bytes]:
         wallet_id, h = self.body.terms.wallet_id, self.body.hash
@@ -81,6 +86,8 @@ class Repairing:
         """An order that nobody has signed yet."""
         self.dones[self.lost - 1] = b""
         book = KeyBook(self.world.roster, {})
+        if self.lineage is not None:
+            book = self.lineage.since(self.body.terms.roster_hash)
         keys = [
             done_in(source, index, self.body, book).delivery_key if source else self.offered[1]
             for index, source in enumerate(self.dones, 1)

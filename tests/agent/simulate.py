@@ -106,6 +106,8 @@ class World:
     """The holders whose operators are asked, by each one's configuration when its signer starts."""
     seconds_between_refreshes: int = 0
     """As each holder's configuration says when its signer starts."""
+    rivals: tuple[SoftwareKey, ...] = ()
+    """Further coordinators, numbered on from the first, by each holder's configuration, too."""
 
     @classmethod
     def of(cls, identities: Sequence[Identity]) -> World:
@@ -174,7 +176,10 @@ class World:
             registers=Registers(token),
             store=store,
             channel=ChannelKeys(arena, entropy, own.key, own.sign, self.clock()),
-            keys=KeyBook(self.roster, {FIRST_COORDINATOR: self.coordinator.public}),
+            keys=KeyBook(
+                self.roster,
+                {FIRST_COORDINATOR + k: key.public for k, key in enumerate(self.coordinators)},
+            ),
             parse_policy=policy_file.policy,
             clock=self.clock,
         )
@@ -228,6 +233,11 @@ class World:
         store = HolderStore.create(folder)
         self.parties[index] = self.party(index, token, identity, store, old.acting.arena)
 
+    @property
+    def coordinators(self) -> tuple[SoftwareKey, ...]:
+        """All of them."""
+        return (self.coordinator, *self.rivals)
+
     def clock(self) -> int:
         return self.now[0]
 
@@ -240,13 +250,18 @@ class World:
         return self.parties[1].acting.arena.free_bytes
 
     def said(
-        self, kind: MessageKind, wallet_id: WalletId, session: bytes, h: bytes, payload: bytes
+        self,
+        kind: MessageKind,
+        wallet_id: WalletId,
+        session: bytes,
+        h: bytes,
+        payload: bytes,
+        coordinator: int = 0,
     ) -> bytes:
-        """A message of the coordinator."""
-        address = Address(wallet_id, session, EpochHash(h), FIRST_COORDINATOR, EVERYBODY)
-        return seal_envelope(
-            kind, address, payload, Key.COORDINATOR, self.coordinator.sign
-        ).to_bytes()
+        """A message of the coordinator of this number, from 0."""
+        sender, sign = FIRST_COORDINATOR + coordinator, self.coordinators[coordinator].sign
+        address = Address(wallet_id, session, EpochHash(h), sender, EVERYBODY)
+        return seal_envelope(kind, address, payload, Key.COORDINATOR, sign).to_bytes()
 
     def channels(self) -> list[bytes]:
         return [party.acting.channel_announcement() for party in self.parties.values()]

@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from hsm_mpc import steps
-from tests.named_steps import HSM_QUESTIONS
+from tests.named_steps import HSM_QUESTIONS, is_without_effect
 
 Moment = Literal["before", "after"]
 MOMENTS: tuple[Moment, ...] = ("before", "after")
@@ -33,10 +33,14 @@ class Countdown:
     number: int
     questions: bool = False
     """Whether calls of the HSM that change nothing count, too."""
+    effects: bool = False
+    """Whether only steps count after which the next start finds something else."""
     seen: int = 0
 
     def strikes(self, moment: str, name: str) -> bool:
         if moment != self.moment or (name in HSM_QUESTIONS and not self.questions):
+            return False
+        if self.effects and is_without_effect(name):
             return False
         self.seen += 1
         return self.seen == self.number + 1
@@ -70,6 +74,11 @@ class Death:
     @classmethod
     def at(cls, moment: Moment, number: int, questions: bool = False) -> Death:
         return cls(Countdown(moment, number, questions))
+
+    @classmethod
+    def before_effect(cls, number: int) -> Death:
+        """Of all places of a death that leave the same behind, one."""
+        return cls(Countdown("before", number, effects=True))
 
     def observer(self, when: str, name: str) -> None:
         """For `steps.observe`."""

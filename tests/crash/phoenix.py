@@ -57,6 +57,14 @@ class Phoenix:
         HolderStore.create(self.folder).close()
         self.restart()
 
+    def put_back(self, copy: Path) -> None:
+        """Its folder is as it was when it was copied, its token as it is; to be started again."""
+        if self._store_is_open:
+            self.party.acting.store.close()
+            self._store_is_open = False
+        shutil.rmtree(self.folder)
+        shutil.copytree(copy, self.folder)
+
     def on_another_hsm(self) -> None:
         """Its token has nothing but a new identity key, and its folder is empty."""
         token = self.party.acting.token

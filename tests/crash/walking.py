@@ -8,75 +8,34 @@ end all is well again, and what must be there is there.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 import coincurve
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from hsm_mpc import steps
 from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.errors import BackendError, NameTaken, NotReady, Refused
+from hsm_mpc.errors import NameTaken, NotReady, Refused
 from tests.agent.making import Making
 from tests.agent.rounds import Round
-from tests.crash.deaths import MOMENTS, Death, DeathError, Moment
-from tests.crash.invariants import NonceBook
-from tests.crash.phoenix import Phoenix, clear
-from tests.named_steps import HSM, nothing_happens
+from tests.crash.faults import FAULTS, LOST, Fault, Holders
+from tests.crash.phoenix import clear
+from tests.crash.signing import Signing
 
 if TYPE_CHECKING:
     from tests.agent.simulate import World
-
-Answer = TypeVar("Answer")
 
 HOLDERS = (1, 2, 3)
 QUORUMS = ((1, 2), (1, 3), (2, 3))
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with one holder in one rule, from its `number`th step there on."""
-
-    kind: Literal["none", "death", "full disk", "HSM away"]
-    moment: Moment = "before"
-    number: int = 0
-
-    def observer(self) -> steps.Observer:
-        if self.kind == "none":
-            return nothing_happens
-        if self.kind == "death":
-            return Death.at(self.moment, self.number, questions=True).observer
-        count = 0
-
-        def failing(when: str, name: str) -> None:
-            nonlocal count
-            count += when == "before"
-            if when == "after" or count <= self.number:
-                return
-            if self.kind == "HSM away" and name in HSM:
-                raise BackendError(f"no {name}")
-            if self.kind == "full disk" and name not in HSM:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-        return failing
-
-
-FAULTS = st.sampled_from(("none", "none", "none", "death", "full disk", "HSM away")).flatmap(
-    lambda kind: st.builds(
-        Fault,
-        st.just(kind),
-        st.sampled_from(MOMENTS) if kind == "death" else st.just("before"),
-        st.just(0) if kind == "none" else st.integers(0, 12) | st.integers(0, 60),
-    )
-)
 ROUNDS = ("greet", "deal", "confirm", "certify")
 """What a holder is asked for one after the other; then it is told that all are done."""
 
@@ -156,7 +115,6 @@ class Attempt:
 NAMES = st.sampled_from(("savings", "treasury"))
 INDICES = st.sampled_from(HOLDERS)
 ORDERS = st.permutations(HOLDERS)
-LOST = st.sampled_from((False, False, False, True))
 
 
 class Walk(RuleBasedStateMachine):
@@ -171,11 +129,11 @@ class Walk(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.phoenixes = {index: Phoenix(self.world, index) for index in HOLDERS}
-        self.book = NonceBook()
+        self.holders = Holders(
+            self.world, HOLDERS, self.calls, self.require_whole, (NameTaken, NotReady, Refused)
+        )
+        self.signing = Signing(self.holders)
         self.all_attempts: list[Attempt] = []
-        self.channel_of: dict[bytes, bytes] = {}
-        """The channel of a COMMIT's holder, as it was then."""
 
     # --- the relay ---
 
@@ -206,19 +164,19 @@ class Walk(RuleBasedStateMachine):
         attempt = self.all_attempts[-1]
         if attempt.is_done() or attempt.stuck:
             attempt = self._proposed(name)
-        self.wrong(order[0], fault)
+        self.holders.wrong(order[0], fault)
         before = attempt.count()
         self._advance(attempt, order * times, lost)
-        self.right()
+        self.holders.right()
         attempt.stuck = attempt.count() == before
         return attempt
 
     @rule(attempt=attempts, name=st.sampled_from(ROUNDS), index=INDICES, fault=FAULTS)
     def repeat(self, attempt: Attempt, name: str, index: int, fault: Fault) -> None:
         """Any round, once more or too early or far too late."""
-        self.wrong(index, fault)
+        self.holders.wrong(index, fault)
         self.play(attempt, name, index, lost=False)
-        self.right()
+        self.holders.right()
 
     @rule(target=rounds, attempt=attempts)
     def request(self, attempt: Attempt) -> Round | None:
@@ -230,28 +188,24 @@ class Walk(RuleBasedStateMachine):
         if round_ is None:
             return
         one, other, _ = order
-        self.wrong(one, fault)
-        if not lost or one not in round_.commits:
-            self.commit(round_, one)
-        self.commit(round_, other)
-        if {one, other} <= round_.commits.keys():
-            self.partials(round_, (one, other))
-        self.right()
+        self.holders.wrong(one, fault)
+        self.signing.sign(round_, (one, other), lost)
+        self.holders.right()
 
     # --- what else happens ---
 
     @rule(index=INDICES, fault=FAULTS)
     def restart(self, index: int, fault: Fault) -> None:
         """Somebody kills it; and it may be killed again while it starts."""
-        self.rise(index, fault.observer())
+        self.holders.rise(index, fault.observer())
 
     @rule(order=ORDERS, fault=FAULTS)
     def pass_time(self, order: tuple[int, ...], fault: Fault) -> None:
-        self.wrong(order[0], fault)
+        self.holders.wrong(order[0], fault)
         self.world.later[0] += ROUND_SECONDS + 1
         for index in order:
-            self.ask(index, self.world.parties[index].ceremonies.expire)
-        self.right()
+            self.holders.ask(index, self.world.parties[index].ceremonies.expire)
+        self.holders.right()
 
     @rule(attempt=attempts, index=INDICES, fault=FAULTS)
     def discard(self, attempt: Attempt, index: int, fault: Fault) -> None:
@@ -259,9 +213,9 @@ class Walk(RuleBasedStateMachine):
         if not attempt.is_certain():
             attempt.given_up = True
             attempt.sealed.discard(index)
-            self.wrong(index, fault)
-            self.ask(index, lambda: self._discard(index, attempt))
-            self.right()
+            self.holders.wrong(index, fault)
+            self.holders.ask(index, lambda: self._discard(index, attempt))
+            self.holders.right()
 
     @invariant()
     def no_half_wallet(self) -> None:
@@ -274,7 +228,7 @@ class Walk(RuleBasedStateMachine):
     def teardown(self) -> None:
         """All is well again: what must be there is there, and can sign; nothing else is."""
         for index in HOLDERS:
-            self.rise(index, nothing_happens)
+            self.holders.rise(index)
         finished = {attempt.wallet_id for attempt in self.all_attempts if attempt.is_certain()}
         for attempt in self.all_attempts:
             if attempt.wallet_id in finished:
@@ -283,7 +237,7 @@ class Walk(RuleBasedStateMachine):
                 for index in HOLDERS:
                     with suppress(Refused):
                         self._discard(index, attempt)
-        for index, phoenix in self.phoenixes.items():
+        for index, phoenix in self.holders.phoenixes.items():
             assert phoenix.remains().states == dict.fromkeys(finished, "active")
             clear(phoenix.party)
             self.world.parties[index] = phoenix.party
@@ -310,7 +264,7 @@ class Walk(RuleBasedStateMachine):
             if name is not None:
                 self.play(attempt, name, index, lost)
             elif attempt.is_done():
-                self.ask(index, partial(attempt.tell, index))
+                self.holders.ask(index, partial(attempt.tell, index))
             lost = False
 
     def _proposed(self, name: str) -> Attempt:
@@ -323,8 +277,8 @@ class Walk(RuleBasedStateMachine):
         question = attempt.question(name, index)
         if question is None:
             return
-        channel = self.phoenixes[index].party.acting.channel_announcement()
-        answer = self.ask(index, question)
+        channel = self.holders.phoenixes[index].party.acting.channel_announcement()
+        answer = self.holders.ask(index, question)
         if answer is None:
             return
         if name in ("confirm", "certify"):
@@ -335,74 +289,15 @@ class Walk(RuleBasedStateMachine):
             if name == "deal":
                 attempt.channels.setdefault(index, channel)
 
-    def commit(self, round_: Round, index: int) -> None:
-        if self.ask(index, lambda: round_.commit(index)) is not None:
-            commit = round_.commits[index]
-            self.book.commit(index, round_.session_id, commit)
-            self.channel_of[commit] = self.phoenixes[index].party.acting.channel_announcement()
-
-    def partials(self, round_: Round, quorum: tuple[int, ...]) -> None:
-        """Both are asked for their part of one list."""
-        commits = {index: round_.commits[index] for index in quorum}
-        listed = round_.listed(tuple(commits[index] for index in sorted(quorum)))
-        channels = [
-            self.channel_of.get(commits.get(index, b""), announced)
-            for index, announced in zip(HOLDERS, self.world.channels(), strict=True)
-        ]
-        answers = {}
-        for index, commit in commits.items():
-            desk = self.world.parties[index].desk
-            answered = self.ask(index, lambda: desk.sign(listed, channels))  # noqa: B023
-            if answered is not None:
-                (answers[index],) = answered
-                self.book.partial(commit, answers[index])
-        if answers.keys() == commits.keys():
-            signature, key = round_.signature(answers)
-            assert coincurve.PublicKeyXOnly(key).verify(signature, round_.message)
-            self.calls["signatures"] += 1
-
     def state(self, index: int, attempt: Attempt) -> str:
         """What this holder has of a wallet."""
-        held = self.phoenixes[index].party.wallets.of(attempt.making.wallet_id)
+        held = self.holders.phoenixes[index].party.wallets.of(attempt.making.wallet_id)
         return held[0].record.state.name.lower() if held else "nothing"
 
     def _discard(self, index: int, attempt: Attempt) -> None:
         self.world.parties[index].ceremonies.discard(attempt.making.wallet_id)
 
-    # --- faults ---
-
-    def wrong(self, index: int, fault: Fault) -> None:
-        """From now on, until `right`, this holder has a fault."""
-        self.calls[fault.kind] += 1
-        self.phoenixes[index].watch = fault.observer()
-
-    def right(self) -> None:
-        for phoenix in self.phoenixes.values():
-            phoenix.watch = nothing_happens
-
-    def ask(self, index: int, question: Callable[[], Answer]) -> Answer | None:
-        """What a holder answers, if it does; if it dies it starts again."""
-        try:
-            return question()
-        except DeathError:
-            self.calls["died"] += 1
-            self.rise(index, nothing_happens)
-        except BackendError:
-            self.calls["failed calls"] += 1
-        except (NameTaken, NotReady, Refused):
-            self.calls["refused calls"] += 1
-        return None
-
-    def rise(self, index: int, watch: steps.Observer) -> None:
-        """A new start, and another one if a fault ended it; then nothing durable is lost."""
-        phoenix = self.phoenixes[index]
-        self.book.died(index)
-        try:
-            phoenix.restart(watch)
-        except (DeathError, BackendError):
-            self.calls["failed starts"] += 1
-            phoenix.restart(nothing_happens)
-        phoenix.watch = nothing_happens
-        states = phoenix.remains().states
+    def require_whole(self, index: int) -> None:
+        states = self.holders.phoenixes[index].remains().states
         for attempt in self.all_attempts:
             assert index not in attempt.sealed or attempt.wallet_id in states, "a lost share"

@@ -1,0 +1,156 @@
+"""What operators do in the end: a lost share is repaired, and the succession is finished."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hsm_mpc.certificates.body import EpochBody
+from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.succession.amendment import Repaired
+from hsm_mpc.wire.wallet_calls import ShownSuccession
+from tests.agent.repairing import Repairing
+from tests.crash.trials import Epoch, Line, Stage, Trial
+
+if TYPE_CHECKING:
+    from tests.agent.simulate import World
+
+HOLDERS = (1, 2, 3)
+EXCUSED = b"with a lost HSM"
+"""In place of a DESTROYED that nobody can say."""
+
+
+@dataclass
+class Mending:
+    """Without faults: whatever is asked here has to be answered."""
+
+    line: Line
+
+    @property
+    def world(self) -> World:
+        return self.line.world
+
+    def repair(self, index: int, *, has_new_hsm: bool) -> None:
+        """The share of the live epoch, by the other two; of its successor, if that is decided."""
+        newest = self.line.newest
+        body, dones = newest.body, dict(newest.dones)
+        if newest.decided is not None:
+            certificate = newest.decided.relay.certificate
+            assert certificate is not None
+            for helper in self._others(index):
+                self.ask(newest.decided, "retire", helper)
+            body, dones = certificate.body, dict(newest.last_dones)
+        done = self._repaired(index, body, dones, self._shown(newest.decided))
+        if newest.decided is None:
+            newest.dones[index] = done
+        elif has_new_hsm:
+            newest.last_dones[index] = done
+            newest.destroyed[index] = EXCUSED
+        else:
+            self.ask(newest.decided, "retire", index)
+
+    def conclude(self) -> Epoch:
+        """Whatever was certified is shown to all, then one attempt of all decides: the next one."""
+        epoch = self.line.newest
+        certified = [trial for trial in epoch.trials if trial.successor is not None]
+        for trial in sorted(certified, key=lambda each: each.relay.attempt.to_bytes()):
+            for index in HOLDERS:
+                if epoch.decided is None:
+                    self._try_to_adopt(trial, index)
+        if epoch.decided is None:
+            self._decide(self.line.begin(HOLDERS))
+        assert epoch.decided is not None
+        for index in HOLDERS:
+            if index not in epoch.destroyed:
+                self._retire(epoch.decided, index)
+        after = self.line.follow()
+        assert after is not None
+        return after
+
+    def ask(self, trial: Trial, stage: Stage, index: int) -> None:
+        question = trial.question(stage, index)
+        assert question is not None
+        answer = question()
+        party = self.world.parties[index]
+        trial.take(stage, index, answer, party.acting.channel_announcement())
+
+    def _decide(self, trial: Trial) -> None:
+        for index in HOLDERS:
+            self.ask(trial, "join", index)
+        trial.propose()
+        making: tuple[Stage, ...] = ("deal", "stage")
+        if trial.successor is None:
+            for stage in making:
+                for index in HOLDERS:
+                    self.ask(trial, stage, index)
+        for index in HOLDERS:
+            self._adopt(trial, index)
+
+    def _retire(self, decided: Trial, index: int) -> None:
+        """Whoever has lost what it adopted, and what was dealt to it, is repaired (step 6.7.1)."""
+        try:
+            self.ask(decided, "retire", index)
+        except HsmMpcError:
+            self.repair(index, has_new_hsm=False)
+
+    def _try_to_adopt(self, trial: Trial, index: int) -> None:
+        try:
+            self.ask(trial, "adopt", index)
+        except HsmMpcError:
+            return
+
+    def _adopt(self, trial: Trial, index: int) -> None:
+        """Whoever cannot make its share from what was dealt is repaired in the successor, too."""
+        try:
+            self.ask(trial, "adopt", index)
+        except HsmMpcError:
+            certificate = trial.relay.certificate
+            assert certificate is not None
+            others = self._others(index)
+            for helper in others:
+                self.ask(trial, "adopt", helper)
+            dones = {helper: trial.dones[helper] for helper in others}
+            self._repaired(index, certificate.body, dones, self._shown(trial))
+            self.ask(trial, "adopt", index)
+
+    def _repaired(
+        self,
+        index: int,
+        body: EpochBody,
+        dones: dict[int, bytes],
+        shown: tuple[ShownSuccession, ...],
+    ) -> bytes:
+        """Its DONE of that epoch. All others learn of another identity key."""
+        line, helpers = self.line, self._others(index)
+        repairing = Repairing(self.world, line.making, index, helpers, shown, line.lineage)
+        repairing.body = body
+        repairing.dones = [dones.get(each, b"") for each in HOLDERS]
+        known = self.world.roster
+        if line.lineage is not None:
+            known = line.lineage.newest.roster
+        repairing.ordered(nonce=os.urandom(32), known_key=known.member(index).key)
+        ack, done = repairing.summed().recover()
+        if repairing.order.identity_key != known.member(index).key:
+            amendment = Repaired(repairing.order, ack).to_bytes()
+            for helper in helpers:
+                repairing.desk(helper).amend(body.terms.wallet_id, amendment)
+            line.lineage = self.world.parties[index].acting.lineage(body.terms)
+        return done
+
+    def _shown(self, last: Trial | None) -> tuple[ShownSuccession, ...]:
+        """All successions up to the live epoch, and this one."""
+        chain = [
+            ShownSuccession(epoch.certificate.to_bytes(), (), epoch.before, ())
+            for epoch in self.line.epochs[1:]
+        ]
+        if last is not None:
+            assert last.relay.certificate is not None
+            proof = last.relay.retirement if last.epoch.decided is last else b""
+            encoded = last.relay.certificate.to_bytes()
+            chain.append(ShownSuccession(encoded, (), proof, ()))
+        return tuple(chain)
+
+    def _others(self, index: int) -> tuple[int, int]:
+        one, other = (each for each in HOLDERS if each != index)
+        return one, other

@@ -1,0 +1,45 @@
+"""Random walks through successions: races, losses, repeats, deaths, faults, restored disks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.agent.simulate import Worlds
+from tests.crash.mending import HOLDERS
+from tests.crash.walking_successions import SuccessionWalk
+
+pytestmark = pytest.mark.usefixtures("shielded")
+
+FEW = [pytest.param(6, True, id="few")]
+MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
+WANTED = {"epochs", "races lost", "overtaken", "caught up", "died", "restored", "signatures"}
+
+
+@pytest.mark.parametrize(("walks", "chosen"), FEW + MANY)
+def test_a_random_walk_has_one_successor_of_each_epoch(
+    worlds: Worlds, report_line: Callable[[str], None], walks: int, chosen: bool
+) -> None:
+    class Here(SuccessionWalk):
+        world: ClassVar = worlds(len(HOLDERS))
+        calls: ClassVar = Counter[str]()
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=walks,
+            stateful_step_count=60,
+            derandomize=chosen,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    assert {what for what in WANTED if Here.calls[what] > 0} == WANTED, Here.calls
+    counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))
+    report_line(f"random walk of successions: {walks} walks; {counts}")
