@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import PROPOSE
 from tests.agent.making import Making, events, keks, lines
 from tests.agent.ordering import (
     TWO_OF_THREE,
@@ -64,11 +66,16 @@ def refreshing(world: World) -> Refreshing:
 
 
 @pytest.fixture
-def ruled_by_holders(world: World) -> Refreshing:
-    """A wallet whose policy names no administrators; both have adopted."""
-    refreshing = refreshed(world, LAB_POLICY)
-    adopted(refreshing)
-    return refreshing
+def refreshing_by_holders(world: World) -> Refreshing:
+    """A wallet whose policy names no administrators."""
+    return refreshed(world, LAB_POLICY)
+
+
+@pytest.fixture
+def ruled_by_holders(refreshing_by_holders: Refreshing) -> Refreshing:
+    """Both have adopted."""
+    adopted(refreshing_by_holders)
+    return refreshing_by_holders
 
 
 def adopted(refreshing: Refreshing) -> list[bytes]:
@@ -401,6 +408,54 @@ def test_nothing_is_signed_that_counts_a_replaced_holder(
     wanted = wished(ruled_by_holders, counted=(1, 2, 3), suspects=())
     monkeypatch.setattr("hsm_mpc.agent.ordering.replaced_in", lambda lineage, h: {3})
     assert rule(lambda: desk(world, 1).countersign(said(world, wanted))) == "other-order"
+
+
+def test_nothing_is_signed_that_counts_who_has_not_adopted(
+    world: World, refreshing_by_holders: Refreshing
+) -> None:
+    """Who has signed adopts nothing else. A coordinator that says of another one that it has
+    confirmed would part it from them for good: they go on to another successor.
+    """
+    refreshing = refreshing_by_holders
+    own = refreshing.adopt(1)
+    order = wished(refreshing)
+    for dones in ([], [own], [own, own]):
+        source = said(world, order, dones)
+        assert rule(partial(desk(world, 1).consider, source)) == "not-adopted"
+        assert rule(partial(desk(world, 1).countersign, source)) == "not-adopted"
+    assert register_of(world, refreshing, 1).order is None
+    others = Refreshing(world, refreshing.replaced, (2, 3), refreshing.first_dones, attempts=1)
+    others.made()
+    assert others.successor.hash != refreshing.successor.hash
+    source = said(world, order, [own, others.adopt(2)])
+    assert rule(lambda: desk(world, 1).countersign(source)) == "not-adopted"
+    others.adopt(3)
+    others.adopt(1, others.transcript)
+
+
+@pytest.mark.parametrize("shown", ["another attempt", "a bit", "one more", "another order"])
+def test_the_confirmations_beside_an_order_are_those_that_it_counts(
+    world: World, ruled_by_holders: Refreshing, shown: str
+) -> None:
+    refreshing = ruled_by_holders
+    first, second = adopted(refreshing)
+    third = refreshing.adopt(3, refreshing.transcript)
+    flipped = second[:-1] + bytes([second[-1] ^ 1])
+    refreshing.begin()
+    for index in (1, 2):
+        refreshing.join(index)
+    refreshing.propose = refreshing.said(PROPOSE, refreshing.proposal().to_bytes())
+    later = refreshing.adopt(2)
+    refreshing.attempts -= 1
+    dones = {
+        "another attempt": [first, later],
+        "a bit": [first, flipped],
+        "one more": [first, second, third],
+        "another order": [second, first],
+    }[shown]
+    order = wished(refreshing)
+    assert rule(lambda: desk(world, 1).countersign(said(world, order, dones))) == "not-adopted"
+    assert desk(world, 1).countersign(said(world, order, [first, second]))
 
 
 def test_no_second_order_is_signed(world: World, ruled_by_holders: Refreshing) -> None:
