@@ -7,6 +7,7 @@ there: two of them decide nothing against each other.
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,7 +91,8 @@ def sign(plan_file: Path, key_file: Path, out: Path, digest: str) -> SignedOrder
             raise BadInput(f"key file {key_file}: it is not one of the wallet's administrators")
         number = administrators.keys.index(key.key)
         if isinstance(order, Order):
-            _remember(key_file.with_suffix(".orders"), order)
+            with _alone_with(key_file):
+                _remember(key_file.with_suffix(".orders"), order)
         signature = OrderSignature(number, key.key.algorithm, key.sign(plan.tag, order.terms))
     write_new(out, signature_file(order, signature))
     return SignedOrder(shown_of(plan), number, out)
@@ -117,6 +119,21 @@ def _remember(file: Path, order: Order) -> None:
                 replace_durably(file, text.encode("ascii"))
     except (OSError, UnicodeDecodeError) as failure:
         raise BackendError(f"{file}: {failure}") from failure
+
+
+@contextmanager
+def _alone_with(key_file: Path) -> Iterator[None]:
+    """Of two that sign with one key at once, the second one reads what the first one remembers.
+
+    Raises:
+        BackendError: the file cannot be locked.
+    """
+    try:
+        with key_file.open("rb") as opened:
+            fcntl.flock(opened, fcntl.LOCK_EX)
+            yield
+    except OSError as failure:
+        raise BackendError(f"{key_file}: {failure.strerror}") from failure
 
 
 @contextmanager

@@ -73,7 +73,12 @@ def write_new(file: Path, content: bytes) -> None:
     """Raises: BadInput: the file is there already, or cannot be written."""
     try:
         with file.open("xb") as opened:
-            opened.write(content)
+            try:
+                opened.write(content)
+                opened.flush()
+            except OSError:
+                file.unlink()  # half of it would stand in the way of the next try
+                raise
     except OSError as failure:
         raise BadInput(f"{file}: {failure.strerror}") from failure
 
