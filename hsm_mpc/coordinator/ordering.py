@@ -112,9 +112,10 @@ class Orderer:
             order = self._same(wallet, undecided, counted, wished)
             if order is None:
                 order = self._new(undecided, counted, wished)
-            self._plans.keep(wallet.name, order)
             replaced = undecided.replaced
-            return OrderPlan(order, replaced, self._rosters.keys_of(replaced).roster, policy_file)
+            plan = OrderPlan(order, replaced, self._rosters.keys_of(replaced).roster, policy_file)
+            self._plans.keep(wallet.name, order)
+            return plan
 
     def order(self, wallet: Registered, order: Order, signatures: Sequence[bytes]) -> Epochs:
         """Have everybody that answers obey an order, once it is signed.
