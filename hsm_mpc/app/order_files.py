@@ -18,7 +18,7 @@ from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan, signable_in
 from hsm_mpc.succession.order_signatures import signature_in
 from hsm_mpc.wire.envelope import bundle, unbundled
 
-_LARGEST_FILE: Final = 512 * 1024
+_LARGEST_FILE: Final = 4 << 20
 
 Shown = ShownOrder | ShownRepair
 _Shown = TypeVar("_Shown", ShownOrder, ShownRepair)

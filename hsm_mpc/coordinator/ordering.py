@@ -112,8 +112,7 @@ class Orderer:
             order = self._same(wallet, undecided, counted, wished)
             if order is None:
                 order = self._new(undecided, counted, wished)
-            replaced = undecided.replaced
-            plan = OrderPlan(order, replaced, self._rosters.keys_of(replaced).roster, policy_file)
+            plan = self._proven(undecided, order, policy_file)
             self._plans.keep(wallet.name, order)
             return plan
 
@@ -239,6 +238,20 @@ class Orderer:
                 f"{names} count, {threshold} sign: the key would survive 0 further losses of an "
                 "HSM; say --accept-no-margin to order it all the same",
             )
+
+    def _proven(self, undecided: _Undecided, order: Order, policy_file: bytes) -> OrderPlan:
+        """With all that it rests on."""
+        newest, replaced = undecided.newest, undecided.replaced
+        roster_hash = replaced.terms.roster_hash
+        return OrderPlan(
+            order,
+            replaced,
+            self._rosters.keys_of(replaced).roster,
+            policy_file,
+            newest.certificate,
+            self._rosters.lineage(replaced.terms).to_carry(roster_hash),
+            tuple(newest.votes[index] for index in order.counted),
+        )
 
     def _same(
         self,
