@@ -28,6 +28,7 @@ from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import PROPOSE
 from tests.agent.making import Making, events, keks, lines
@@ -241,6 +242,40 @@ def test_who_has_said_done_joins_on_although_it_was_ordered(
     desk(world, 1).countersign(said(world, wished(refreshing)))
     refreshing.begin()
     assert refreshing.join(1)[2]
+
+
+def test_who_has_signed_an_order_and_dies_before_a_later_done_joins_on(
+    world: World, ruled_by_holders: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It obeys nothing: the third came back before the order was complete. Did it say nothing more,
+    then nobody could end the epoch where W is everybody.
+    """
+    refreshing = ruled_by_holders
+    desk(world, 1).countersign(said(world, wished(refreshing)))
+    refreshing.begin()
+    for index in (1, 2, 3):
+        refreshing.join(index)
+    refreshing.propose = refreshing.said(PROPOSE, refreshing.proposal().to_bytes())
+    attempts = type(world.parties[1].acting.attempts(refreshing.replaced.terms.wallet_id))
+    keep = attempts.keep
+
+    def keep_no_done(of: Any, alpha: bytes, document: AttemptDocument, content: bytes) -> None:
+        if document is AttemptDocument.DONE:
+            raise BackendError("the disk is full")
+        keep(of, alpha, document, content)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(attempts, "keep", keep_no_done)
+        with pytest.raises(BackendError):
+            refreshing.adopt(1)
+    world.restarted(1)
+    vote = register_of(world, refreshing, 1).adopted
+    assert vote == Vote(refreshing.attempt.to_bytes(), refreshing.successor.hash)
+    dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, 3)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    for index in (1, 2, 3):
+        refreshing.retire(index)
+        assert has_retired(world, refreshing, index)
 
 
 def test_a_share_that_does_not_open_destroys_nothing(world: World, refreshing: Refreshing) -> None:
