@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hsm_mpc.agent.repair import chain as repair_chain
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.destruction import Destroy
@@ -31,6 +32,7 @@ from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import PROPOSE
+from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events, keks, lines
 from tests.agent.ordering import (
     TWO_OF_THREE,
@@ -347,6 +349,57 @@ def test_done_of_a_replaced_holder_is_not_counted(
         with pytest.raises(ProtocolAbort, match="1 holders count"):
             refreshing.retire(1)
     assert keeps_both(world, refreshing, 1)
+
+
+def told(world: World) -> tuple[Refreshing, tuple[bytes, bytes, bytes]]:
+    """An end by an order that counts holders 1 and 2, as OFFER tells holder 3 of it."""
+    making = Making.of(world, policy=TWO_OF_THREE)
+    making.active()
+    refreshing = Refreshing(world, making.certificate().body, (1, 2), making.dones)
+    refreshing.made()
+    ordered(refreshing)
+    wallet_id = refreshing.replaced.terms.wallet_id
+    assert refreshing.certificate is not None
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), refreshing.retirement, ())
+    chain = Chain(making.certificate().to_bytes(), tuple(making.dones), (shown,)).to_bytes()
+    policy, clients, *_ = world.parties[2].repairs.documents(wallet_id, refreshing.successor.hash)
+    return refreshing, (chain, policy, clients)
+
+
+def test_a_holder_counts_nobody_that_it_knows_to_be_replaced_whatever_it_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator leaves the amendment out of the chain: the order in it is void all the same."""
+    refreshing, chain = told(world)
+    acting = world.parties[3].acting
+    known = acting.lineage_of(refreshing.replaced)
+    monkeypatch.setattr(type(acting), "lineage_of", lambda holder, body: known)
+    monkeypatch.setattr(
+        repair_chain, "replaced_in", lambda of, h: frozenset({1} if of is known else ())
+    )
+    with pytest.raises(ProtocolAbort, match="1 holders count"):
+        world.parties[3].repairs.offer(*chain)
+    epochs = acting.epochs(refreshing.replaced.terms.wallet_id)
+    assert epochs.kept(refreshing.replaced.hash, EpochDocument.RETIREMENT) is None
+
+
+def test_an_end_that_a_holder_was_told_of_and_did_not_obey_binds_it_to_nothing(
+    world: World,
+) -> None:
+    """The order was good when OFFER told of it; then holder 1 was repaired onto another HSM, and
+    forgot, and all took another successor.
+    """
+    refreshing, chain = told(world)
+    world.parties[3].repairs.offer(*chain)
+    wallet_id, h = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    world.parties[1].acting.registers.write(wallet_id, Register(h))
+    dones = refreshing.first_dones
+    others = Refreshing(world, refreshing.replaced, (1, 3), dones, attempts=9)
+    others.made()
+    adoptions = [others.adopt(index, others.transcript) for index in (1, 2, 3)]
+    others.retirement = Retirement(tuple(adoptions)).to_bytes()
+    others.retire(3)
+    assert has_retired(world, others, 3)
 
 
 # Signing, where the policy names no administrators
