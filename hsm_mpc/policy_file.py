@@ -1,27 +1,48 @@
 """A policy file, read: whoever has one and its certified hash knows what it means (step 1.6.8).
 
-YAML is read here and nowhere else. A key that stands twice in a mapping is refused.
+YAML is read here and nowhere else. A key that stands twice in a mapping is refused, and so is what
+stands there once and counts often: a merge of merges in 600 bytes takes gigabytes and minutes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from hsm_mpc.errors import BadConfig
-from hsm_mpc.policy.rules import Policy
+from hsm_mpc.policy.rules import LARGEST_FILE, Policy
 
-_NOT_YAML = (yaml.YAMLError, LookupError, RecursionError, TypeError, ValueError)
-"""What PyYAML raises: for `!!int ''` an IndexError."""
+_NOT_YAML = (
+    yaml.YAMLError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What PyYAML raises: for `!!int ''` an IndexError, for `!!timestamp x` an AttributeError."""
+_MERGE: Final = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands there twice: people read the one, programs the other."""
+    """Refuses a key that stands there twice: people read the one, programs the other. And aliases
+    and merges, which make much of little.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            raise yaml.composer.ComposerError(None, None, "an alias is not wanted", mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        if any(key.tag == _MERGE for key, _ in node.value):
+            problem = "a merge is not wanted"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         for key, count in keys.items():
             if count > 1:
@@ -34,9 +55,11 @@ def policy(source: bytes) -> Policy:
     """The policy in a policy file (step 1.6.8).
 
     Raises:
-        BadConfig: not UTF-8, which is what people are shown of it; not YAML; or no policy of a
-            known version.
+        BadConfig: too long; not UTF-8, which is what people are shown of it; not YAML; or no policy
+            of a known version.
     """
+    if len(source) > LARGEST_FILE:
+        raise BadConfig(f"policy: larger than {LARGEST_FILE} bytes")
     try:
         text = source.decode()
     except UnicodeDecodeError as broken:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hsm_mpc.errors import BadConfig
-from hsm_mpc.policy.rules import Permission
+from hsm_mpc.policy.rules import LARGEST_FILE, Permission
 from hsm_mpc.policy_file import policy
 
 
@@ -22,6 +22,11 @@ def test_a_policy_file_is_read() -> None:
         b"\xff\xfe\x00",
         b"a: 2024-13-45",
         b"a: !!int ''",
+        b"a: !!timestamp x",
+        b"a: " + b"1:" * 500 + b"1.0",
+        b"version: 1\n<<: {permissions: [raw]}",
+        b"version: 1\npermissions: &all [raw]\nadministrators: *all",
+        b"#" * (LARGEST_FILE + 1),
         b"a: !!python/object:os.system x",
         b"? [1]\n: 2",
         b"version: 1\npermissions: [[raw]]",
@@ -40,3 +45,13 @@ def test_a_policy_is_utf8_as_it_is_shown() -> None:
     hidden = "\nversion: 1\npermissions: [raw]\n".encode("utf-16-le")
     with pytest.raises(BadConfig, match="UTF-8"):
         policy(b"\xff\xfe#\0" + comment + hidden)
+
+
+def test_a_short_policy_takes_no_gigabytes() -> None:
+    """Each line merges the one before nine times: the last one would have 9^15 keys."""
+    lines = ["version: 1", "x0: &x0 {k0: 1}"]
+    for i in range(1, 16):
+        before = ", ".join([f"*x{i - 1}"] * 9)
+        lines.append(f"x{i}: &x{i} {{<<: [{before}], k{i}: 1}}")
+    with pytest.raises(BadConfig, match="an alias is not wanted"):
+        policy("\n".join(lines).encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -117,7 +116,7 @@ def test_an_answer_that_is_no_list_of_keys_is_refused(
     "blob",
     [
         lv32(b"ssh-ed25519") + lv32(bytes(31)),
-        lv32(b"ssh-ed25519") + lv32(os.urandom(32)) + b"x",
+        lv32(b"ssh-ed25519") + lv32(ed25519_key(b"k" * 32).public.encoded) + b"x",
         lv32(b"ecdsa-sha2-nistp256") + lv32(b"nistp384") + lv32(bytes(65)),
         lv32(b"ecdsa-sha2-nistp256") + lv32(b"nistp256") + lv32(bytes(65)),
         lv32(b"ssh-rsa"),

@@ -16,11 +16,14 @@ from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.signed_order import OrderSignature
-from hsm_mpc.errors import BadInput, Refused, Tampered
+from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.attempts import AttemptDocument
-from hsm_mpc.succession.order_addresses import expected_of
+from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.succession.order_addresses import CarriedOrder, expected_of
 from hsm_mpc.succession.ordering import check_terms, replaced_in
+from hsm_mpc.succession.retirement import check_adopted
+from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import parse_envelope
 
@@ -50,8 +53,9 @@ class OrderDesk:
 
         Raises:
             Refused: `consent`; `administrators`: those whom the policy names sign it;
-                `other-order`, `not-counted`, `not-adopted` or `deadline`; or `other-epoch`,
-                `unknown-wallet`, `wallet-destroyed`.
+                `other-order`, `not-counted` or `deadline`; `not-adopted`: by this holder, or by
+                one that is counted besides; or `other-epoch`, `unknown-wallet`,
+                `wallet-destroyed`.
             Tampered, BackendError: the own share of the successor does not open.
             BadEncoding, BadInput, InvalidSignature: it is no ORDER of a coordinator known here.
         """
@@ -68,7 +72,8 @@ class OrderDesk:
     def _possible(self, source: bytes) -> Iterator[tuple[Order, LiveEpoch, Register]]:
         """What is ordered, the epoch that goes, and the register once this holder has signed."""
         message = parse_envelope(source)
-        order = Order.from_bytes(message.payload)
+        carried = CarriedOrder.from_bytes(message.payload)
+        order = carried.order
         self._holder.inbox().accept(message, expected_of(order), self._holder.clock())
         with self._successions.at(order.wallet_id, order.epoch_hash) as live:
             if policy_of(self._holder, live.body).administrators is not None:
@@ -78,6 +83,7 @@ class OrderDesk:
             _check_counted(order, live)
             register = votes.order(live.register, order.successor)
             _require_adopted(order, live)
+            _require_others_adopted(carried, live)
             yield order, live, register
 
     def _require_consent(self, order: Order, live: LiveEpoch) -> None:
@@ -114,3 +120,19 @@ def _require_adopted(order: Order, live: LiveEpoch) -> None:
         raise Tampered("the store has no share of the successor that this holder has adopted")
     with opened_share(live.holder, successor.body):
         pass
+
+
+def _require_others_adopted(carried: CarriedOrder, live: LiveEpoch) -> None:
+    """All that are counted have said DONE of it. Who signs adopts nothing else from then on: were
+    it alone, the others could go on to another successor, and it could not follow.
+    """
+    order = carried.order
+    encoded = live.epochs.kept(order.successor, EpochDocument.CERTIFICATE)
+    if encoded is None:
+        raise Tampered("the store has no certificate of what this holder has adopted")
+    try:
+        certificate = SuccessorCertificate.from_bytes(encoded)
+        keys = live.lineage_told(certificate).voters(live.body.terms.roster_hash, certificate)
+        check_adopted(order, carried.dones, live.body, keys)
+    except (BadInput, InvalidSignature) as wrong:
+        raise Refused("not-adopted", f"not all that are counted show it: {wrong}") from wrong

@@ -7,6 +7,8 @@ repairs nothing has to stand there: two of them decide nothing against each othe
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,7 +136,8 @@ def sign(plan_file: Path, place: KeyPlace, out: Path, digest: str) -> SignedOrde
     with _key(place, administrators) as key:
         number = administrators.keys.index(key.key)
         if isinstance(order, Order):
-            _remember(place.orders, order)
+            with _alone_in(place.orders.parent):
+                _remember(place.orders, order)
         signature = OrderSignature(number, key.key.algorithm, key.sign(plan.tag, order.terms))
     write_new(out, signature_file(order, signature))
     return SignedOrder(shown_of(plan), number, out)
@@ -161,6 +164,24 @@ def _remember(file: Path, order: Order) -> None:
                 replace_durably(file, text.encode("ascii"))
     except (OSError, UnicodeDecodeError) as failure:
         raise BackendError(f"{file}: {failure}") from failure
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of two that sign with one key at once, the second one reads what the first one remembers.
+
+    Raises:
+        BackendError: the folder cannot be locked.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as failure:
+        raise BackendError(f"{folder}: {failure.strerror}") from failure
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan, signable_in
 from hsm_mpc.succession.order_signatures import signature_in
 from hsm_mpc.wire.envelope import bundle, unbundled
 
-_LARGEST_FILE: Final = 512 * 1024
+_LARGEST_FILE: Final = 4 << 20
 
 Shown = ShownOrder | ShownRepair
 _Shown = TypeVar("_Shown", ShownOrder, ShownRepair)
@@ -73,7 +73,12 @@ def write_new(file: Path, content: bytes) -> None:
     """Raises: BadInput: the file is there already, or cannot be written."""
     try:
         with file.open("xb") as opened:
-            opened.write(content)
+            try:
+                opened.write(content)
+                opened.flush()
+            except OSError:
+                file.unlink()  # half of it would stand in the way of the next try
+                raise
     except OSError as failure:
         raise BadInput(f"{file}: {failure.strerror}") from failure
 

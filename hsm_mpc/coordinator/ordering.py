@@ -35,7 +35,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.order_addresses import address_of
+from hsm_mpc.succession.order_addresses import CarriedOrder, address_of
 from hsm_mpc.succession.order_plan import OrderPlan
 from hsm_mpc.succession.order_signatures import signature_in
 from hsm_mpc.succession.ordering import administrators_in, replaced_in
@@ -112,9 +112,9 @@ class Orderer:
             order = self._same(wallet, undecided, counted, wished)
             if order is None:
                 order = self._new(undecided, counted, wished)
+            plan = self._proven(undecided, order, policy_file)
             self._plans.keep(wallet.name, order)
-            replaced = undecided.replaced
-            return OrderPlan(order, replaced, self._rosters.keys_of(replaced).roster, policy_file)
+            return plan
 
     def order(self, wallet: Registered, order: Order, signatures: Sequence[bytes]) -> Epochs:
         """Have everybody that answers obey an order, once it is signed.
@@ -145,9 +145,9 @@ class Orderer:
             if not same or not set(order.counted) <= set(counted):
                 raise Refused("other-order", "that order is not about what waits now: plan it anew")
             signed = order.signed([signature_in(each) for each in signatures])
-            if administrators_in(policy_file, replaced) is None:
-                signed = order.signed(self._countersigned(wallet, order))
             dones = tuple(newest.votes[index] for index in order.counted)
+            if administrators_in(policy_file, replaced) is None:
+                signed = order.signed(self._countersigned(CarriedOrder(order, dones)))
             retirement = Retirement(dones, newest.arrivals, signed.to_bytes(), policy_file)
             keys = self._rosters.voters(replaced, newest.certified)
             retirement.check(replaced, keys, newest.certified, undecided.lost)
@@ -239,6 +239,20 @@ class Orderer:
                 "HSM; say --accept-no-margin to order it all the same",
             )
 
+    def _proven(self, undecided: _Undecided, order: Order, policy_file: bytes) -> OrderPlan:
+        """With all that it rests on."""
+        newest, replaced = undecided.newest, undecided.replaced
+        roster_hash = replaced.terms.roster_hash
+        return OrderPlan(
+            order,
+            replaced,
+            self._rosters.keys_of(replaced).roster,
+            policy_file,
+            newest.certificate,
+            self._rosters.lineage(replaced.terms).to_carry(roster_hash),
+            tuple(newest.votes[index] for index in order.counted),
+        )
+
     def _same(
         self,
         wallet: Registered,
@@ -269,10 +283,11 @@ class Orderer:
             nonce=os.urandom(32),
         )
 
-    def _countersigned(self, wallet: Registered, order: Order) -> list[OrderSignature]:
+    def _countersigned(self, carried: CarriedOrder) -> list[OrderSignature]:
         """By every holder that it counts, each with its operator's consent."""
+        order = carried.order
         address = address_of(order, self._number)
-        said = seal_envelope(ORDER, address, order.to_bytes(), Key.COORDINATOR, self._sign)
+        said = seal_envelope(ORDER, address, carried.to_bytes(), Key.COORDINATOR, self._sign)
         message = [said.to_bytes()]
         try:
             answers = self._links.ask_single(order.counted, HolderMethod.CONSIDER, message)

@@ -147,6 +147,26 @@ class Retirement:
         return replace(retired, order=order)
 
 
+def check_adopted(
+    order: Order, sources: Sequence[bytes], replaced: Replaced, keys: KeyBook
+) -> None:
+    """Each holder that an order counts, and nobody else, has said DONE of what is ordered.
+
+    Args:
+        sources: DONE messages, by holder, ascending.
+        keys: `Lineage.voters`.
+
+    Raises:
+        BadInput, InvalidSignature: it is not so.
+    """
+    dones = [adoption_in(source, replaced, keys) for source in sources]
+    adopters = tuple(parse_envelope(source).address.sender for source in sources)
+    if adopters != order.counted:
+        raise BadInput("order: it counts other holders than those that have adopted")
+    if any((d.attempt, d.epoch_hash) != (order.attempt, order.successor) for d in dones):
+        raise BadInput("order: one that it counts has adopted another successor, or otherwise")
+
+
 def check_arrivals(
     sources: Sequence[bytes], replaced: Replaced, keys: KeyBook, successor: SuccessorCertificate
 ) -> None:

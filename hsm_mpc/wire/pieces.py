@@ -25,7 +25,8 @@ MOST_PIECES: Final = 32
 CALLS_AT_ONCE: Final = 2
 """Whose pieces are kept; of more the oldest goes."""
 PATIENCE: Final = 60.0
-"""Seconds, after which the pieces of a call that is not complete go with the next piece."""
+"""Seconds without a piece, after which those of a call that is not complete go with the next one of
+any call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def pieces_of(call: bytes) -> list[Piece]:
 class _Incomplete:
     """The pieces of one call that are there."""
 
-    since: float
+    last: float
+    """When the last piece came: a slow link may take as long as it wants for all of them."""
     count: int
     contents: dict[int, bytes] = field(default_factory=dict)
 
@@ -103,13 +105,15 @@ class Assembly:
         """The whole call, once its last piece comes; None: more of them are to come.
 
         Raises:
-            BackendError: it was the last one, and others are missing: all of them are wanted again.
-            BadEncoding: they are no pieces of one call.
+            BackendError: it was the last one, and others are missing, or are none of that call:
+                all of them are wanted again. Whoever dials may have sent them, and not this caller.
         """
         with self._lock:
             call = self._begun(piece)
             if piece.count != call.count:
-                raise BadEncoding("piece: of a call with another count of pieces")
+                del self._calls[piece.digest]
+                raise BackendError("pieces of that call in another count are here: begin it again")
+            call.last = self._clock()
             call.contents[piece.number] = piece.content
             if piece.number != call.count - 1:
                 return None
@@ -118,13 +122,13 @@ class Assembly:
             raise BackendError("pieces of that call are missing: begin it again")
         whole = b"".join(call.contents[number] for number in range(call.count))
         if hashlib.sha256(whole).digest() != piece.digest:
-            raise BadEncoding("piece: the pieces are not those of that call")
+            raise BackendError("pieces that are none of that call are here: begin it again")
         return whole
 
     def _begun(self, piece: Piece) -> _Incomplete:
         now = self._clock()
         self._calls = {
-            digest: call for digest, call in self._calls.items() if now - call.since < PATIENCE
+            digest: call for digest, call in self._calls.items() if now - call.last < PATIENCE
         }
         if piece.digest not in self._calls:
             while len(self._calls) >= CALLS_AT_ONCE:

@@ -10,7 +10,8 @@ from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
-from hsm_mpc.succession.order_addresses import address_of
+from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.succession.order_addresses import CarriedOrder, address_of
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import seal_envelope
@@ -46,11 +47,23 @@ def wished(refreshing: Refreshing, **changes: Any) -> Order:
     return replace(order, **changes)
 
 
-def said(world: World, order: Order) -> bytes:
-    """The ORDER message of the coordinator."""
+def said(world: World, order: Order, dones: Sequence[bytes] | None = None) -> bytes:
+    """The ORDER message of the coordinator; with the DONEs that the counted have said, as far as
+    they have, unless others are given.
+    """
+    found = [_done_of(world, order, index) for index in order.counted]
+    shown = [done for done in found if done is not None] if dones is None else dones
+    payload = CarriedOrder(order, tuple(shown)).to_bytes()
     address = address_of(order, FIRST_COORDINATOR)
     sign = world.coordinator.sign
-    return seal_envelope(ORDER, address, order.to_bytes(), Key.COORDINATOR, sign).to_bytes()
+    return seal_envelope(ORDER, address, payload, Key.COORDINATOR, sign).to_bytes()
+
+
+def _done_of(world: World, order: Order, index: int) -> bytes | None:
+    if index not in world.parties:
+        return None
+    attempts = world.parties[index].acting.attempts(order.wallet_id)
+    return attempts.kept(order.attempt.to_bytes(), AttemptDocument.DONE)
 
 
 def desk(world: World, index: int) -> OrderDesk:

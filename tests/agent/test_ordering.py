@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from hsm_mpc.agent.repair import chain as repair_chain
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.destruction import Destroy
@@ -27,7 +29,10 @@ from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import PROPOSE
+from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.making import Making, events, keks, lines
 from tests.agent.ordering import (
     TWO_OF_THREE,
@@ -64,11 +69,16 @@ def refreshing(world: World) -> Refreshing:
 
 
 @pytest.fixture
-def ruled_by_holders(world: World) -> Refreshing:
-    """A wallet whose policy names no administrators; both have adopted."""
-    refreshing = refreshed(world, LAB_POLICY)
-    adopted(refreshing)
-    return refreshing
+def refreshing_by_holders(world: World) -> Refreshing:
+    """A wallet whose policy names no administrators."""
+    return refreshed(world, LAB_POLICY)
+
+
+@pytest.fixture
+def ruled_by_holders(refreshing_by_holders: Refreshing) -> Refreshing:
+    """Both have adopted."""
+    adopted(refreshing_by_holders)
+    return refreshing_by_holders
 
 
 def adopted(refreshing: Refreshing) -> list[bytes]:
@@ -236,6 +246,40 @@ def test_who_has_said_done_joins_on_although_it_was_ordered(
     assert refreshing.join(1)[2]
 
 
+def test_who_has_signed_an_order_and_dies_before_a_later_done_joins_on(
+    world: World, ruled_by_holders: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It obeys nothing: the third came back before the order was complete. Did it say nothing more,
+    then nobody could end the epoch where W is everybody.
+    """
+    refreshing = ruled_by_holders
+    desk(world, 1).countersign(said(world, wished(refreshing)))
+    refreshing.begin()
+    for index in (1, 2, 3):
+        refreshing.join(index)
+    refreshing.propose = refreshing.said(PROPOSE, refreshing.proposal().to_bytes())
+    attempts = type(world.parties[1].acting.attempts(refreshing.replaced.terms.wallet_id))
+    keep = attempts.keep
+
+    def keep_no_done(of: Any, alpha: bytes, document: AttemptDocument, content: bytes) -> None:
+        if document is AttemptDocument.DONE:
+            raise BackendError("the disk is full")
+        keep(of, alpha, document, content)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(attempts, "keep", keep_no_done)
+        with pytest.raises(BackendError):
+            refreshing.adopt(1)
+    world.restarted(1)
+    vote = register_of(world, refreshing, 1).adopted
+    assert vote == Vote(refreshing.attempt.to_bytes(), refreshing.successor.hash)
+    dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, 3)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    for index in (1, 2, 3):
+        refreshing.retire(index)
+        assert has_retired(world, refreshing, index)
+
+
 def test_a_share_that_does_not_open_destroys_nothing(world: World, refreshing: Refreshing) -> None:
     ordered(refreshing)
     acting = world.parties[1].acting
@@ -305,6 +349,57 @@ def test_done_of_a_replaced_holder_is_not_counted(
         with pytest.raises(ProtocolAbort, match="1 holders count"):
             refreshing.retire(1)
     assert keeps_both(world, refreshing, 1)
+
+
+def told(world: World) -> tuple[Refreshing, tuple[bytes, bytes, bytes]]:
+    """An end by an order that counts holders 1 and 2, as OFFER tells holder 3 of it."""
+    making = Making.of(world, policy=TWO_OF_THREE)
+    making.active()
+    refreshing = Refreshing(world, making.certificate().body, (1, 2), making.dones)
+    refreshing.made()
+    ordered(refreshing)
+    wallet_id = refreshing.replaced.terms.wallet_id
+    assert refreshing.certificate is not None
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), refreshing.retirement, ())
+    chain = Chain(making.certificate().to_bytes(), tuple(making.dones), (shown,)).to_bytes()
+    policy, clients, *_ = world.parties[2].repairs.documents(wallet_id, refreshing.successor.hash)
+    return refreshing, (chain, policy, clients)
+
+
+def test_a_holder_counts_nobody_that_it_knows_to_be_replaced_whatever_it_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A coordinator leaves the amendment out of the chain: the order in it is void all the same."""
+    refreshing, chain = told(world)
+    acting = world.parties[3].acting
+    known = acting.lineage_of(refreshing.replaced)
+    monkeypatch.setattr(type(acting), "lineage_of", lambda holder, body: known)
+    monkeypatch.setattr(
+        repair_chain, "replaced_in", lambda of, h: frozenset({1} if of is known else ())
+    )
+    with pytest.raises(ProtocolAbort, match="1 holders count"):
+        world.parties[3].repairs.offer(*chain)
+    epochs = acting.epochs(refreshing.replaced.terms.wallet_id)
+    assert epochs.kept(refreshing.replaced.hash, EpochDocument.RETIREMENT) is None
+
+
+def test_an_end_that_a_holder_was_told_of_and_did_not_obey_binds_it_to_nothing(
+    world: World,
+) -> None:
+    """The order was good when OFFER told of it; then holder 1 was repaired onto another HSM, and
+    forgot, and all took another successor.
+    """
+    refreshing, chain = told(world)
+    world.parties[3].repairs.offer(*chain)
+    wallet_id, h = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+    world.parties[1].acting.registers.write(wallet_id, Register(h))
+    dones = refreshing.first_dones
+    others = Refreshing(world, refreshing.replaced, (1, 3), dones, attempts=9)
+    others.made()
+    adoptions = [others.adopt(index, others.transcript) for index in (1, 2, 3)]
+    others.retirement = Retirement(tuple(adoptions)).to_bytes()
+    others.retire(3)
+    assert has_retired(world, others, 3)
 
 
 # Signing, where the policy names no administrators
@@ -401,6 +496,54 @@ def test_nothing_is_signed_that_counts_a_replaced_holder(
     wanted = wished(ruled_by_holders, counted=(1, 2, 3), suspects=())
     monkeypatch.setattr("hsm_mpc.agent.ordering.replaced_in", lambda lineage, h: {3})
     assert rule(lambda: desk(world, 1).countersign(said(world, wanted))) == "other-order"
+
+
+def test_nothing_is_signed_that_counts_who_has_not_adopted(
+    world: World, refreshing_by_holders: Refreshing
+) -> None:
+    """Who has signed adopts nothing else. A coordinator that says of another one that it has
+    confirmed would part it from them for good: they go on to another successor.
+    """
+    refreshing = refreshing_by_holders
+    own = refreshing.adopt(1)
+    order = wished(refreshing)
+    for dones in ([], [own], [own, own]):
+        source = said(world, order, dones)
+        assert rule(partial(desk(world, 1).consider, source)) == "not-adopted"
+        assert rule(partial(desk(world, 1).countersign, source)) == "not-adopted"
+    assert register_of(world, refreshing, 1).order is None
+    others = Refreshing(world, refreshing.replaced, (2, 3), refreshing.first_dones, attempts=1)
+    others.made()
+    assert others.successor.hash != refreshing.successor.hash
+    source = said(world, order, [own, others.adopt(2)])
+    assert rule(lambda: desk(world, 1).countersign(source)) == "not-adopted"
+    others.adopt(3)
+    others.adopt(1, others.transcript)
+
+
+@pytest.mark.parametrize("shown", ["another attempt", "a bit", "one more", "another order"])
+def test_the_confirmations_beside_an_order_are_those_that_it_counts(
+    world: World, ruled_by_holders: Refreshing, shown: str
+) -> None:
+    refreshing = ruled_by_holders
+    first, second = adopted(refreshing)
+    third = refreshing.adopt(3, refreshing.transcript)
+    flipped = second[:-1] + bytes([second[-1] ^ 1])
+    refreshing.begin()
+    for index in (1, 2):
+        refreshing.join(index)
+    refreshing.propose = refreshing.said(PROPOSE, refreshing.proposal().to_bytes())
+    later = refreshing.adopt(2)
+    refreshing.attempts -= 1
+    dones = {
+        "another attempt": [first, later],
+        "a bit": [first, flipped],
+        "one more": [first, second, third],
+        "another order": [second, first],
+    }[shown]
+    order = wished(refreshing)
+    assert rule(lambda: desk(world, 1).countersign(said(world, order, dones))) == "not-adopted"
+    assert desk(world, 1).countersign(said(world, order, [first, second]))
 
 
 def test_no_second_order_is_signed(world: World, ruled_by_holders: Refreshing) -> None:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +20,17 @@ from hsm_mpc.app.administrator import KeyPlace
 from hsm_mpc.app.consents import Plans
 from hsm_mpc.app.consents import of as plans_of
 from hsm_mpc.app.history import told_of
-from hsm_mpc.app.order_files import Prepared, write
+from hsm_mpc.app.order_files import Prepared, write, write_new
 from hsm_mpc.app.shown_order import ShownOrder
+from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.cli.orders import text_of
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, NameTaken, NotReady, Refused
+from hsm_mpc.ids import EpochHash
+from hsm_mpc.regular import replace_durably
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.order_plan import OrderPlan
+from hsm_mpc.wire.envelope import bundle
 from tests.agents import add, agent, forget_all, put_in
 from tests.coordinator.office import Office
 from tests.coordinator.test_ordering import back, waiting
@@ -234,11 +243,36 @@ def test_holders_sign_where_no_administrator_is_named(
         administrator.sign(plan, in_file(keys[0]), tmp_path / "signature", order.shown.plan)
 
 
-def test_an_administrator_orders_one_successor_of_an_epoch(
+def test_nothing_is_signed_for_a_successor_that_nobody_shows_to_be_adopted(
     ruled: tuple[Office, list[Path]], tmp_path: Path
+) -> None:
+    """Whoever hands over a file has the administrator remember a successor, and sign for no other
+    one of that epoch: it has to be one, and those that are counted have adopted it.
+    """
+    office, keys = ruled
+    parts = OrderPlan.from_bytes(prepared(office).encoded).to_parts()
+    order = Order.from_terms(parts[0][1:])
+    for other in (
+        replace(order, successor=EpochHash(b"o" * 32)),
+        replace(order, counted=(1, 2, 3), suspects=(), margin_accepted=False),
+    ):
+        file = tmp_path / "plan"
+        file.write_bytes(bundle([Plan.of(other).to_bytes(), *parts[1:]]))
+        with pytest.raises(BadInput, match=r"another successor|other holders"):
+            administrator.show(file)
+        with pytest.raises(BadInput, match=r"another successor|other holders"):
+            administrator.sign(
+                file, in_file(keys[0]), tmp_path / "out", Plan.of(other).digest.hex()
+            )
+    assert not keys[0].with_suffix(".orders").exists()
+
+
+def test_an_administrator_orders_one_successor_of_an_epoch(
+    ruled: tuple[Office, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Step 6.5.9. Of the same successor it may sign again: that is no second order."""
     office, keys = ruled
+    monkeypatch.setattr(OrderPlan, "_check", lambda plan: None)  # as if both had been adopted
     plan = OrderPlan.from_bytes(prepared(office).encoded)
     other = replace(plan, order=replace(plan.order, successor=plan.order.epoch_hash))
     for name, each in (("one", plan), ("other", other)):
@@ -264,6 +298,51 @@ def test_what_cannot_be_remembered_is_not_signed(
     with pytest.raises(BackendError):
         administrator.sign(plan, in_file(keys[0]), tmp_path / "signature", order.shown.plan)
     assert not (tmp_path / "signature").exists()
+
+
+def test_of_two_orders_that_are_signed_at_once_one_counts(
+    ruled: tuple[Office, list[Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has read that nothing was signed, and what the one remembers the other writes over."""
+    office, keys = ruled
+    plan = OrderPlan.from_bytes(prepared(office).encoded)
+    both = threading.Barrier(2)
+
+    def together(file: Path, content: bytes) -> None:
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        replace_durably(file, content)
+
+    def signed(name: str, each: OrderPlan) -> str:
+        (tmp_path / name).write_bytes(each.to_bytes())
+        digest, out = Plan.of(each.order).digest.hex(), tmp_path / f"{name}.signature"
+        try:
+            administrator.sign(tmp_path / name, in_file(keys[0]), out, digest)
+        except Refused as refused:
+            return refused.rule
+        return "signed"
+
+    monkeypatch.setattr(administrator, "replace_durably", together)
+    monkeypatch.setattr(OrderPlan, "_check", lambda plan: None)  # as if both had been adopted
+    other = replace(plan, order=replace(plan.order, successor=plan.order.epoch_hash))
+    with ThreadPoolExecutor(2) as pool:
+        assert {*pool.map(signed, ("one", "other"), (plan, other))} == {"signed", "other-order"}
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    """It would stand in the way of the next try."""
+    file = tmp_path / "signature"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, before[1]))
+        with pytest.raises(BadInput, match="signature"):
+            write_new(file, bytes(64))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    write_new(file, bytes(64))
+    assert file.read_bytes() == bytes(64)
 
 
 # The holder's operator

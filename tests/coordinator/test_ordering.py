@@ -279,6 +279,15 @@ def test_only_what_waits_is_ordered(office: Office) -> None:
         assert refused.value.rule == "no-order"
 
 
+def test_what_can_be_no_order_is_not_kept_for_anybody(office: Office) -> None:
+    """A client may ask for anything, and the coordinator keeps so many plans and no more."""
+    office.made()
+    waits = waiting(office, 3)
+    with pytest.raises(BadInput, match="holder 9"):
+        office.client.plan_order("treasury", asked(waits, 3, 9))
+    assert office.registry.plans("treasury") == ()
+
+
 def test_an_order_about_something_else_is_not_carried(office: Office) -> None:
     office.made()
     waits = waiting(office, 3)

@@ -7,12 +7,26 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.groups.ed25519 import ED25519
 from hsm_mpc.identity import VerifyingKey
+from hsm_mpc.succession.order_addresses import CarriedOrder
 from tests.malice.fields import Field, Layout, most, one_more, zeros
 
 
 def of_order(order: Order) -> list[Field]:
     """Of the signatures, the last."""
-    layout = Layout(ED25519).raw("wallet_id", 16).digest("h_e")
+    return _order(Layout(ED25519), order).ends()
+
+
+def of_carried(carried: CarriedOrder) -> list[Field]:
+    """An order, and the DONEs of those that it counts."""
+    layout = _order(Layout(ED25519).length("order", 4), carried.order)
+    layout.bounds("count of DONEs", 2)
+    for number, done in enumerate(carried.dones, 1):
+        layout.length(f"DONE {number}", 4).raw(f"DONE {number}", len(done))
+    return layout.ends()
+
+
+def _order(layout: Layout, order: Order) -> Layout:
+    layout.raw("wallet_id", 16).digest("h_e")
     layout.also("α of zeros", 10, zeros).also("α at its most", 10, most)
     layout.raw("α: counter", 8, one_more).number("α: initiator", 2).digest("h'")
     for name, holders in (("counted", order.counted), ("suspects", order.suspects)):
@@ -21,12 +35,12 @@ def of_order(order: Order) -> list[Field]:
     layout.lv16("reason", len(order.reason)).bounds("margin accepted", 1)
     layout.bounds("deadline", 8).raw("nonce", 32)
     if not order.signatures:
-        return layout.none("count of signatures", 1).ends()
+        return layout.none("count of signatures", 1)
     layout.bounds("count of signatures", 1)
     *others, last = order.signatures
     layout.skip(sum(len(each.to_bytes()) for each in others))
     layout.bounds("admin", 1).raw("alg of the signature", 1, lambda _: b"\x09")
-    return layout.lv16("signature", len(last.signature)).ends()
+    return layout.lv16("signature", len(last.signature))
 
 
 def of_rotate(rotate: Rotate) -> list[Field]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.ids import EpochHash, Scheme
-from hsm_mpc.succession.order_addresses import address_of
+from hsm_mpc.succession.order_addresses import CarriedOrder, address_of
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import FIRST_COORDINATOR, ORDER_REPAIR, RETIRE, Key
@@ -50,21 +50,16 @@ def _to_be_signed(world: World, refreshes: Refreshes) -> list[Attack]:
 
     hearing = Hearing(world, _TO_BE_SIGNED, COORDINATOR, begun)
     hearing.envelope()
-    order = Order.from_bytes(parse_envelope(hearing.case.honest).payload)
+    carried = CarriedOrder.from_bytes(parse_envelope(hearing.case.honest).payload)
     free = ("reason", "deadline", "deadline at its most", "nonce")
-    hearing.payload(order_fields.of_order(order), dict.fromkeys(free, _ANOTHER_PLAN))
+    hearing.payload(order_fields.of_carried(carried), dict.fromkeys(free, _ANOTHER_PLAN))
     hearing.replaced(lambda: {"ORDER-REPAIR": _in_another_round(world, orders[0])})
     hearing.messages(
         lambda: {
             what: ordering.said(world, each)
             for what, each in _false_orders(refreshes, orders[0]).items()
         },
-        {
-            **dict.fromkeys(
-                ("another reason", "another nonce", "without a suspect"), _ANOTHER_PLAN
-            ),
-            "counting all": "it holds beside a DONE of each that it counts",
-        },
+        dict.fromkeys(("another reason", "another nonce", "without a suspect"), _ANOTHER_PLAN),
     )
     hearing.taken()
     refreshes.over()

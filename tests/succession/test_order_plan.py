@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import pytest
 
+from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.succession import order_plan
 from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan
 from tests.software_identity import p256_key
 from tests.succession.test_ordering import NOBODY, TWO_OF_THREE, order, refresh
@@ -20,7 +22,8 @@ ASKED = AskedOrder(refresh().body().hash, (3,), "h3 does not come back", margin_
 
 def plan(policy_file: bytes = TWO_OF_THREE) -> OrderPlan:
     of = refresh(policy_file)
-    return OrderPlan(order(policy_file), of.first, of.ceremony.roster, policy_file)
+    proof = of.certificate().to_bytes(), (), (of.done(1), of.done(2))
+    return OrderPlan(order(policy_file), of.first, of.ceremony.roster, policy_file, *proof)
 
 
 def test_it_reads_back() -> None:
@@ -42,7 +45,23 @@ WRONG: dict[str, Callable[[OrderPlan], OrderPlan]] = {
     "another policy": lambda of: replace(of, policy_file=NOBODY),
     "no margin": lambda of: replace(of, order=replace(of.order, margin_accepted=False)),
     "too few": lambda of: replace(of, order=replace(of.order, counted=(1,))),
+    "no such epoch": lambda of: replace(of, order=replace(of.order, successor=of.body.hash)),
+    "no certificate": lambda of: replace(of, certificate=b""),
+    "a forged certificate": lambda of: replace(of, certificate=flipped(of.certificate)),
+    "another certificate": lambda of: replace(of, certificate=plan(NOBODY).certificate),
+    "no adoptions": lambda of: replace(of, dones=()),
+    "a forged adoption": lambda of: replace(of, dones=(of.dones[0], flipped(of.dones[1]))),
+    "one more is counted": lambda of: replace(
+        of, order=replace(of.order, counted=(1, 2, 3), suspects=())
+    ),
+    "another attempt": lambda of: replace(of, order=replace(of.order, attempt=Attempt.NONE)),
+    "no amendment": lambda of: replace(of, amendments=(b"x",)),
 }
+
+
+def flipped(source: bytes) -> bytes:
+    """Its last bit is another one."""
+    return source[:-1] + bytes([source[-1] ^ 1])
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -51,13 +70,27 @@ def test_what_does_not_fit_the_order_is_refused(wrong: str) -> None:
         WRONG[wrong](plan())
 
 
+def test_nobody_is_counted_that_has_another_hsm_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where enough others are left: the margin would be another one than people are told."""
+    shown = plan()
+    more = replace(
+        shown,
+        order=replace(shown.order, counted=(1, 2, 3), suspects=()),
+        dones=(*shown.dones, refresh().done(3)),
+    )
+    monkeypatch.setattr(order_plan, "replaced_in", lambda lineage, h: {3})
+    assert OrderPlan.from_bytes(shown.to_bytes()) == shown
+    with pytest.raises(BadInput, match="another HSM"):
+        OrderPlan.from_bytes(more.to_bytes())
+
+
 def test_a_plan_for_something_else_is_none() -> None:
     parts = plan().to_parts()
     with pytest.raises(BadInput, match="something else"):
-        RepairPlan.from_parts(parts)
+        RepairPlan.from_parts(parts[:4])
     with pytest.raises(BadInput):
         OrderPlan.from_parts((b"\7" + parts[0][1:], *parts[1:]))
-    for count in (3, 5):
+    for count in (4, 6, 8):
         with pytest.raises(BadInput, match=f"in {count} parts"):
             OrderPlan.from_parts((*parts, b"")[:count])
 

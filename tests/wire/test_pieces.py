@@ -108,11 +108,24 @@ def test_pieces_that_do_not_belong_together_are_refused() -> None:
     assembly = Assembly(Clock())
     assembly.take(one)
     assembly.take(replace(other, content=b"x" * 40))
-    with pytest.raises(BadEncoding, match="not those of that call"):
+    with pytest.raises(BackendError, match="none of that call") as failed:
         assembly.take(last)
-    assembly.take(one)
-    with pytest.raises(BadEncoding, match="another count"):
-        assembly.take(replace(other, count=4))
+    assert failed.value.retryable  # somebody else may have sent them
+    assembly.take(replace(one, count=4))
+    with pytest.raises(BackendError, match="another count"):
+        assembly.take(one)
+    assert [assembly.take(each) for each in (one, other)] == [None, None]
+    assert assembly.take(last) is not None
+
+
+@pytest.mark.usefixtures("small")
+def test_a_slow_link_takes_its_time() -> None:
+    clock = Clock()
+    assembly, (first, second, last) = Assembly(clock), cut()
+    for piece in (first, second):
+        assert assembly.take(piece) is None
+        clock.now += PATIENCE - 1
+    assert assembly.take(last) is not None
 
 
 @pytest.mark.usefixtures("small")

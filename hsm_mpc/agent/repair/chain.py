@@ -119,13 +119,14 @@ def _verified(
     certificate.verify(first.roster)
     check_all_done(first, certificate, chain.dones, holder.clock())
     bodies, lineage, made_in = _succeeding(certificate.body, chain, told)
+    known = holder.lineage_of(certificate.body)  # whoever tells may leave out who was replaced
     said = dict[EpochHash, dict[EpochDocument, bytes]]()
     dones: Sequence[bytes] = chain.dones
     for before, succession in zip(bodies, chain.successions, strict=False):
         made = SuccessorCertificate.from_bytes(succession.certificate)
         keys = lineage.voters(before.terms.roster_hash, made)
         if succession.retirement or succession is not chain.successions[-1]:
-            lost = replaced_in(lineage, before.hash)
+            lost = replaced_in(lineage, before.hash) | replaced_in(known, before.hash)
             Retirement.from_bytes(succession.retirement).check(before, keys, made, lost)
         since = lineage.since(before.terms.roster_hash)
         me = _seat(holder, since)

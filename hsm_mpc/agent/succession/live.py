@@ -140,10 +140,15 @@ class LiveEpoch:
 
     def _is_obeying(self) -> bool:
         """Whether a successor was taken by an order, and a crash came before the retirement was
-        kept: this holder has said no DONE that would prove its adoption (steps 6.5.2, 6.5.9).
+        kept: this holder has said no DONE that would prove its adoption (steps 6.5.2, 6.5.9). Who
+        has signed an order, and adopts the same anew, has what carries it on before the register
+        says so: a crash comes between these two and DONE, which it is still to say.
         """
         vote = self.register.adopted if self.register.order is not None else None
-        return vote is not None and (self.attempts.kept(vote.attempt, AttemptDocument.DONE) is None)
+        proofs = AttemptDocument.DONE, AttemptDocument.CARRIED
+        return vote is not None and all(
+            self.attempts.kept(vote.attempt, proof) is None for proof in proofs
+        )
 
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line about this epoch, before what it tells of takes effect."""

@@ -88,8 +88,12 @@ def begin(
     )
     if register != live.register:
         live.holder.registers.write(live.wallet_id, register)
-    if live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT) is None:
+    kept = live.epochs.kept(live.body.hash, EpochDocument.RETIREMENT)
+    if kept is None:
         live.epochs.keep(live.body.hash, EpochDocument.RETIREMENT, payload)
+    elif kept != payload and live.held.record.state is not EpochState.RETIRING:
+        # Who offered a repair was shown it, and ended nothing for it.
+        live.epochs.renew(live.body.hash, EpochDocument.RETIREMENT, payload)
     live.epochs.change(replace(live.held.record, state=EpochState.RETIRING))
 
 
