@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from hsm_mpc.encoding import Reader
+from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.groups.proofs import signature_length
 from hsm_mpc.groups.sharing import DrawScalars, Sharing
 from hsm_mpc.protocols import schnorr
@@ -67,6 +67,8 @@ class Dealing:
 
     proven: ClassVar[int] = 0
     """The place of the point whose logarithm PoP proves, among C ‖ E."""
+    proves_ephemeral: ClassVar[bool] = False
+    """Whether PoP^E is there, because PoP is of another point and complaints are to be made."""
 
     commitments: tuple[bytes, ...]
     """C: to the dealt scalars, of coefficients that of the lowest power first."""
@@ -76,27 +78,34 @@ class Dealing:
     """E."""
     sealed: tuple[bytes, ...]
     """The share of each receiver, under its pad."""
+    ephemeral_possession: bytes = b""
+    """PoP^E: knowledge of e by the dealer itself; nothing where it is not there."""
 
     def to_bytes(self) -> bytes:
-        """C ‖ PoP ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
+        """C ‖ PoP ‖ PoP^E ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
+        proofs = self.possession + self.ephemeral_possession
         frames = b"".join(frame(ciphertext) for ciphertext in self.sealed)
-        return b"".join(self.commitments) + self.possession + self.ephemeral + frames
+        return b"".join(self.commitments) + proofs + self.ephemeral + frames
 
     @classmethod
     def from_bytes(cls, encoded: bytes, session: Session) -> Self:
-        """Exactly the points that `session` wants, a signature, a point, a frame for each receiver.
+        """Exactly the points that `session` wants, the proofs, a point, a frame for each receiver.
 
         Raises:
             BadEncoding: anything else, or a point that is none (steps 2.5.5, 6.4.3 and 6.7.4).
         """
         suite, group = session.suite, session.suite.group
-        reader = Reader(encoded, "a dealing")
+        reader, proof = Reader(encoded, "a dealing"), signature_length(suite)
         width = group.point_length
+        commitments = reader.take(width * session.sharing.committed(session.threshold))
+        possession = reader.take(proof)
+        ephemeral_possession = reader.take(proof if cls.proves_ephemeral else 0)
         dealing = cls(
-            group.parse_points(reader.take(width * session.sharing.committed(session.threshold))),
-            reader.take(signature_length(suite)),
+            group.parse_points(commitments),
+            possession,
             group.parse_point(reader.take(width)),
             read_frames(reader, len(session.receivers), sealed_length(suite)),
+            ephemeral_possession,
         )
         reader.end()
         return dealing
@@ -113,6 +122,17 @@ AnyDealing = TypeVar("AnyDealing", bound=Dealing)
 def possession_message(session: Session, commitments: Sequence[bytes], ephemeral: bytes) -> bytes:
     """What PoP signs: context ‖ C ‖ E (steps 2.5.2, 6.4.2 and 6.7.3)."""
     return session.context + b"".join(commitments) + ephemeral
+
+
+def ephemeral_message(
+    session: Session, dealer: int, commitments: Sequence[bytes], ephemeral: bytes
+) -> bytes:
+    """What PoP^E signs: context ‖ C ‖ E ‖ u16be(dealer) (step 6.4.2).
+
+    With the index in it nobody shows the E of another dealer. PoP never signs it: that signs whole
+    points behind the context, and these are two bytes more.
+    """
+    return possession_message(session, commitments, ephemeral) + u16be(dealer)
 
 
 def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
@@ -153,7 +173,7 @@ def dealt(
     Raises:
         ProtocolAbort: a value is degenerate; no culprit.
     """
-    suite, group = session.suite, session.suite.group
+    suite, group, arena = session.suite, session.suite.group, scalars.arena
     width = group.scalar_length
     with scalars.open() as first:
         points = [group.public_point_at(first + at) for at in range(0, scalars.size, width)]
@@ -161,9 +181,14 @@ def dealt(
         signed = possession_message(session, commitments, ephemeral)
         secret = first + kind.proven % len(points) * width
         key = points[kind.proven]
-        possession = schnorr.sign(suite, scalars.arena, secret, key, signed)  # step 2.5.2
+        possession = schnorr.sign(suite, arena, secret, key, signed)  # step 2.5.2
+        of_ephemeral = b""
+        if kind.proves_ephemeral:
+            signed = ephemeral_message(session, me, commitments, ephemeral)
+            secret = first + len(commitments) * width
+            of_ephemeral = schnorr.sign(suite, arena, secret, ephemeral, signed)  # step 6.4.2
     sealed = _sealed(session, me, scalars, len(commitments), ephemeral, halves)
-    return kind(tuple(commitments), possession, ephemeral, sealed)
+    return kind(tuple(commitments), possession, ephemeral, sealed, of_ephemeral)
 
 
 def _sealed(
