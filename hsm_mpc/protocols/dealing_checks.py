@@ -15,7 +15,7 @@ from hsm_mpc.groups.base import Group
 from hsm_mpc.protocols.dealing import (
     Dealing,
     Session,
-    ephemeral_message,
+    keys_message,
     possession_message,
 )
 from hsm_mpc.protocols.delivered import Delivered
@@ -56,7 +56,7 @@ def blame_unproven(
         if j not in known:
             try:
                 verify_possession(session, dealing)
-                _verify_ephemeral(session, j, dealing)
+                _verify_keys(session, j, dealing)
             except InvalidSignature:
                 faults.blame(j, "the proof of possession does not verify")
 
@@ -67,11 +67,15 @@ def verify_possession(session: Session, dealing: Dealing) -> None:
     proofs.verify(session.suite, dealing.possession, dealing.proven_key, signed)
 
 
-def _verify_ephemeral(session: Session, dealer: int, dealing: Dealing) -> None:
-    """Raises `InvalidSignature`: PoP^E, where there has to be one, does not verify under E."""
-    if dealing.proves_ephemeral:
-        signed = ephemeral_message(session, dealer, dealing.commitments, dealing.ephemeral)
-        proofs.verify(session.suite, dealing.ephemeral_possession, dealing.ephemeral, signed)
+def _verify_keys(session: Session, dealer: int, dealing: Dealing) -> None:
+    """Raises `InvalidSignature`: PoP^E does not verify under E, or PoP^V under the dealer's key,
+    where they have to be there.
+    """
+    if dealing.proves_keys:
+        suite, static = session.suite, session.key_of(dealer)
+        signed = keys_message(session, dealer, dealing.commitments, dealing.ephemeral)
+        proofs.verify(suite, dealing.ephemeral_possession, dealing.ephemeral, signed)
+        proofs.verify(suite, dealing.static_possession, static, signed)
 
 
 def blame_opened(

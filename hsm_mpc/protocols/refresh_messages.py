@@ -67,9 +67,10 @@ class RefreshSetup(EpochSession):
 
 @dataclass(frozen=True, slots=True)
 class ZeroDealing(Dealing):
-    """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ PoP^E_i ‖ E_i ‖ frame(c_{i,1}) ‖ …: DEAL behind its α (6.4.2).
+    """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.4.2.
 
-    No commitment to a constant: it would be the identity, and is nowhere sent.
+    It is DEAL behind its α. No commitment to a constant: it would be the identity, and is nowhere
+    sent.
     """
 
-    proves_ephemeral: ClassVar[bool] = True
+    proves_keys: ClassVar[bool] = True

@@ -61,7 +61,7 @@ def deal(
         with opened(scalars, share) as (first, x):
             move_bytes(first, x, width)
             group.multiply_public_at(first, setup.factor(me))
-        own = dealt(ShareDealing, setup, me, scalars, halves)
+        own = dealt(ShareDealing, setup, me, delivery, scalars, halves)
         if own.commitments[0] != setup.constant_of(me):  # everybody would name us
             raise ProtocolAbort("the own share does not fit the commitments of the epoch")
     return Outbox(own.to_bytes())
@@ -114,7 +114,7 @@ def _parsed(
     """What parses, checked as anybody can.
 
     Nobody is named for a C_0 or E that another dealer shows, too. Two parts of the key may be
-    equal, which is no dealer's choice; and who copies E has failed its proof.
+    equal, which is no dealer's choice; and who copies E has failed a proof.
     """
     dealings = parsed(partial(ShareDealing.from_bytes, session=setup), received, {}, faults)
     blame_unsound(setup, dealings, faults)

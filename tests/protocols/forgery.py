@@ -12,7 +12,7 @@ from hsm_mpc.protocols import schnorr
 from hsm_mpc.protocols.dealing import (
     AnyDealing,
     Session,
-    ephemeral_message,
+    keys_message,
     possession_message,
 )
 from hsm_mpc.protocols.pads import Route, session_pads, static_halves
@@ -62,11 +62,14 @@ def forged_dealing(
         with first.open() as signing, own.open() as static, halves.open() as half:
             signed = possession_message(session, commitments, key)
             possession = schnorr.sign(suite, arena, signing, commitments[0], signed)
-            of_ephemeral = b""
-            if kind.proves_ephemeral:
-                signed = ephemeral_message(session, me, commitments, key)
+            of_keys = (b"", b"")
+            if kind.proves_keys:
+                signed = keys_message(session, me, commitments, key)
                 with claimed.open() as e:
-                    of_ephemeral = schnorr.sign(suite, arena, e, key, signed)
+                    of_keys = (
+                        schnorr.sign(suite, arena, e, key, signed),
+                        schnorr.sign(suite, arena, static, session.key_of(me), signed),
+                    )
             static_halves(suite, static, keys, half)
             sealed = []
             with session_pads(suite, session.context, arena) as pads, secret.open() as sending:
@@ -78,17 +81,20 @@ def forged_dealing(
                     with plaintext.open() as share:
                         at = half + width * (index - 1)
                         sealed.append(pads.seal(sending, at, route, share, 32))
-    return kind(commitments, possession, key, tuple(sealed), of_ephemeral)
+    return kind(commitments, possession, key, tuple(sealed), *of_keys)
 
 
-def proving_ephemeral(
-    session: Session, me: int, dealing: AnyDealing, slot: Secret, ephemeral: int
+def proving_keys(
+    session: Session, me: int, dealing: AnyDealing, own: Secret, ephemeral: int
 ) -> AnyDealing:
-    """`dealing` with a new PoP^E of dealer `me`, who knows `ephemeral`."""
-    signed = ephemeral_message(session, me, dealing.commitments, dealing.ephemeral)
-    with filled(slot, encoded(session.suite, ephemeral)).open() as e:
-        proof = schnorr.sign(session.suite, slot.arena, e, dealing.ephemeral, signed)
-    return replace(dealing, ephemeral_possession=proof)
+    """`dealing` with new proofs of the keys of dealer `me`, who knows both."""
+    suite, arena = session.suite, own.arena
+    signed = keys_message(session, me, dealing.commitments, dealing.ephemeral)
+    with arena.scope() as take, own.open() as v:
+        with filled(take(32), encoded(suite, ephemeral)).open() as e:
+            of_ephemeral = schnorr.sign(suite, arena, e, dealing.ephemeral, signed)
+        of_static = schnorr.sign(suite, arena, v, session.key_of(me), signed)
+    return replace(dealing, ephemeral_possession=of_ephemeral, static_possession=of_static)
 
 
 def powers_from(lowest: int, coefficients: Sequence[int]) -> dict[int, int]:

@@ -141,7 +141,8 @@ class Dealer:
         own, commitments = deliveries[self.index - 1], b"".join(map(curve.point, self.coefficients))
         signed = context + commitments + shown
         proof = curve.signature(self.coefficients[0], signed)
-        proof += curve.signature(self.ephemeral, signed + self.index.to_bytes(2, "big"))
+        for secret in (self.ephemeral, own):
+            proof += curve.signature(secret, signed + self.index.to_bytes(2, "big"))
         frames = b""
         for receiver, v in enumerate(deliveries, 1):
             plaintext = curve.scalar((false or {}).get(receiver, self.delta(receiver)))

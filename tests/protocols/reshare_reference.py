@@ -60,7 +60,8 @@ class Reshare:
         key = shown or curve.point(known)
         signed = own.context + commitments + key
         proof = curve.signature(coefficients[0], signed)
-        proof += curve.signature(known, signed + dealer.to_bytes(2, "big"))
+        for secret in (known, static):
+            proof += curve.signature(secret, signed + dealer.to_bytes(2, "big"))
         frames = b""
         for receiver, v in enumerate(own.receivers, 1):
             share = curve.scalar(value(coefficients, receiver))

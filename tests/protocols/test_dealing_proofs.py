@@ -1,6 +1,6 @@
-"""That a dealer knows e of the E that it shows, in a refresh and in a resharing (step 6.4.2).
+"""That a dealer knows e and v of its E and V, in a refresh and in a resharing (step 6.4.2).
 
-A complaint about it reveals v·E, which must be nothing that only honest dealers could compute.
+A complaint about it reveals multiples of both, which its dealer then could have computed itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hsm_mpc.errors import BadInput, ProtocolAbort
 from hsm_mpc.groups.sharing import MAX_HOLDERS
 from hsm_mpc.protocols import dealing_checks, refresh, refresh_complaint
 from hsm_mpc.protocols.complaint import Complaint
-from hsm_mpc.protocols.dealing import ephemeral_message, possession_message
+from hsm_mpc.protocols.dealing import keys_message, possession_message
 from hsm_mpc.protocols.pads import Route, session_pads
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.reshare_messages import ShareDealing
@@ -84,10 +84,22 @@ def test_a_dealer_that_proves_no_ephemeral_key_is_named(at_work: Refreshing) -> 
     """Step 6.4.3: of a dealing that is sound otherwise; and of E_2 = E_1 + B."""
     honest = at_work.forged(LIAR, (600, 3), 71)
     other = at_work.forged(LIAR, (600, 3), 72).ephemeral_possession
-    for proof in (other, bytes(len(other))):
+    for proof in (other, honest.static_possession, bytes(len(other))):
         assert said_of(at_work, replace(honest, ephemeral_possession=proof)) == {UNPROVEN}
     made = made_of(at_work.suite, at_work.dealing(1).ephemeral)
     assert said_of(at_work, at_work.forged(LIAR, (600, 3), 71, shown=made)) == {UNPROVEN}
+
+
+def test_a_dealer_that_proves_no_delivery_key_is_named(
+    at_work: Refreshing, anew: Resharing
+) -> None:
+    """Steps 6.4.3 and 6.8.3: of a dealing that is sound otherwise; the proof of e in its place."""
+    honest = at_work.forged(LIAR, (600, 3), 71)
+    of_share = anew.dealing(LIAR)
+    for proof in (honest.ephemeral_possession, bytes(len(honest.ephemeral_possession))):
+        assert said_of(at_work, replace(honest, static_possession=proof)) == {UNPROVEN}
+        lie = replace(of_share, static_possession=proof)
+        assert said_of_share(anew, lie.to_bytes()) == {UNPROVEN}
 
 
 def test_a_dealer_that_proves_no_ephemeral_key_in_a_resharing_is_named(anew: Resharing) -> None:
@@ -102,7 +114,7 @@ def test_a_dealer_that_proves_no_ephemeral_key_in_a_resharing_is_named(anew: Res
 
 
 def test_a_copied_ephemeral_key_with_its_proofs_names_only_its_copier(at_work: Refreshing) -> None:
-    """Step 6.4.3: commitments and both proofs of holder 1, who has another index."""
+    """Step 6.4.3: commitments and all proofs of holder 1, who has another index."""
     copied = replace(at_work.dealing(1), sealed=at_work.dealing(LIAR).sealed)
     assert said_of(at_work, copied) == {UNPROVEN}
 
@@ -138,10 +150,10 @@ def test_what_one_proof_signs_is_never_what_another_one_signs(at_work: Refreshin
     lengths: dict[bool, set[int]] = {True: set(), False: set()}
     for count in range(1, MAX_HOLDERS + 1):
         points = [point] * count
-        of_ephemeral = ephemeral_message(setup, LIAR, points, point)
-        lengths[True].add(len(of_ephemeral) % width)
+        signed = keys_message(setup, LIAR, points, point)
+        lengths[True].add(len(signed) % width)
         lengths[False].add(len(possession_message(setup, points, point)) % width)
-        assert of_ephemeral == setup.context + point * (count + 1) + b"\0\2"
+        assert signed == setup.context + point * (count + 1) + b"\0\2"
     assert len(lengths[True]) == len(lengths[False]) == 1
     assert not lengths[True] & lengths[False]
 
@@ -151,7 +163,7 @@ def test_what_one_proof_signs_is_never_what_another_one_signs(at_work: Refreshin
 def test_every_changed_byte_before_the_frames_names_its_dealer(
     protocol_arena: Arena, any_suite: Suite, chosen: st.DataObject, seed: int
 ) -> None:
-    """Step 6.4.3: whatever the sizes, also of either proof."""
+    """Step 6.4.3: whatever the sizes, also of any proof."""
     n = chosen.draw(st.integers(2, 6), "n")
     t = chosen.draw(st.integers(2, n), "t")
     with protocol_arena.scope() as take:
@@ -164,7 +176,7 @@ def test_every_changed_byte_before_the_frames_names_its_dealer(
         assert caught.value.culprits == (LIAR,)
 
 
-@pytest.mark.parametrize("part", ["ephemeral_possession", "possession"])
+@pytest.mark.parametrize("part", ["possession", "ephemeral_possession", "static_possession"])
 def test_a_proof_of_another_attempt_names_its_dealer(at_work: Refreshing, part: str) -> None:
     """Steps 6.4.1 and 6.4.2: the context has the sid."""
     earlier = at_work.forged(LIAR, (600, 3), 71, session=LATER)
@@ -239,14 +251,57 @@ def test_what_a_complaint_of_a_refresh_would_open_if_that_were_not_proven(
         complained(later, cheat, 3)
 
     def skipped(*_: Any) -> None:
-        """A receiver that does not look at PoP^E."""
+        """A receiver that looks at neither proof."""
 
-    monkeypatch.setattr(dealing_checks, "_verify_ephemeral", skipped)
+    monkeypatch.setattr(dealing_checks, "_verify_keys", skipped)
     revealed = complained(later, cheat, 3)
     delta = opened_by(earlier.setup, revealed, honest, 3, protocol_arena)
     assert delta is not None
     (commitment,) = honest.commitments
     assert times_base(any_suite, delta) == any_suite.group.multiply(commitment, 3)
+
+
+def test_what_two_complaints_would_open_if_v_were_not_proven(
+    any_suite: Suite, take: Take, protocol_arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps 6.4.3 and 6.4.8: each holder says DONE again, with V_2 = E_1 + B of an earlier attempt
+    or of a repair, and V_3 = V_1 + B. Both show an E that they know.
+
+    Holder 4 would reveal v_4·V_2 and v_4·V_3, hence v_4·E_1 and v_4·V_1: the pad of what holder 1
+    sealed for it.
+    """
+    group, base = any_suite.group, times_base(any_suite, 1)
+    epoch = random_epoch(any_suite, 3, 4)
+    earlier = refreshing(epoch, take, (1, 2, 4))
+    honest = earlier.forged(1, (9, 4), 80)
+    told_again = {**epoch.deliveries, 2: 80 + 1, 3: epoch.deliveries[1] + 1}
+    rogue = Epoch(any_suite, epoch.commitments, epoch.shares, told_again)
+    later = Refreshing(rogue, rogue.setup((1, 2, 3, 4), LATER), take)
+    cheats = {}
+    for dealer in (2, 3):
+        noise = later.forged(dealer, (600, 3), 71, raw_shares={4: bytes(32)}, session=LATER)
+        cheats[dealer] = replace(noise, static_possession=noise.ephemeral_possession)
+    setup, delivery, draws = later.setup, later.delivery(4), random_draws(any_suite, 7)
+    for dealer, cheat in cheats.items():
+        with pytest.raises(BadInput, match="proof enough"):
+            refresh_complaint.accuse(setup, 4, delivery, dealer, cheat, draws)
+
+    def skipped(*_: Any) -> None:
+        """A receiver that looks at neither proof."""
+
+    monkeypatch.setattr(dealing_checks, "_verify_keys", skipped)
+    minus, halves = group.negate_point(setup.key_of(4)), []
+    for dealer, cheat in cheats.items():
+        shown = refresh_complaint.accuse(setup, 4, delivery, dealer, cheat, draws).halves
+        halves.append(group.combine([shown.second, minus]) or b"")
+    assert setup.key_of(2) == group.combine([honest.ephemeral, base])
+    route = Route(honest.ephemeral, setup.key_of(1), setup.key_of(4))
+    with (
+        session_pads(any_suite, earlier.setup.context, protocol_arena) as pads,
+        protocol_arena.room(32) as delta,
+    ):
+        assert pads.open_revealed((halves[0], halves[1]), route, honest.sealed[3], delta)
+        assert decoded(any_suite, at(delta, 32)) == 9 * 4 + 4 * 4**2
 
 
 def test_what_a_complaint_opens_of_nobody_else(
@@ -270,9 +325,9 @@ def test_what_a_complaint_opens_of_nobody_else(
 
 @pytest.mark.parametrize(("t", "n"), [(11, 16), (MAX_HOLDERS, MAX_HOLDERS)])
 def test_the_largest_dealing_has_room_in_its_message(any_suite: Suite, t: int, n: int) -> None:
-    """Step 1.7.8: α, t commitments, two proofs, E and n frames."""
+    """Step 1.7.8: α, t commitments, three proofs, E and n frames."""
     group = any_suite.group
     proof = group.point_length + group.scalar_length
-    length = 10 + (t + 1) * group.point_length + 2 * proof + n * (8 + 48)
+    length = 10 + (t + 1) * group.point_length + 3 * proof + n * (8 + 48)
     assert length <= DEAL.cap
     assert length <= RESHARE_DEAL.cap

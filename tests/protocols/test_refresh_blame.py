@@ -14,7 +14,7 @@ from hsm_mpc.protocols.refresh_messages import ZeroDealing
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Take
-from tests.protocols.forgery import proving_ephemeral
+from tests.protocols.forgery import proving_keys
 from tests.protocols.keygen import (
     encoded,
     leaving_nothing,
@@ -137,11 +137,14 @@ def test_a_copied_commitment_without_knowledge_names_its_sender(at_work: Refresh
     rogue = group.combine([times_base(at_work.suite, 4242), group.negate_point(own)]) or b""
     honest = at_work.forged(3, (4242, 9), 73)
     mixed = replace(honest, commitments=(rogue, honest.commitments[1]))
-    cheat = proving_ephemeral(at_work.setup, 3, mixed, at_work.take(32), 73)
+    cheat = proving_keys(at_work.setup, 3, mixed, at_work.delivery(3), 73)
     assert culprits(at_work, replaced(at_work, _3=cheat)) == (3,)
 
 
-@pytest.mark.parametrize("part", ["possession", "ephemeral_possession", "ephemeral", "commitments"])
+@pytest.mark.parametrize(
+    "part",
+    ["possession", "ephemeral_possession", "static_possession", "ephemeral", "commitments"],
+)
 def test_a_proof_belongs_to_its_commitments_and_ephemeral_key(
     at_work: Refreshing, part: str
 ) -> None:
@@ -155,7 +158,7 @@ def test_a_dealing_of_another_attempt_names_its_sender(at_work: Refreshing) -> N
     """Step 6.4.1: proof and pads are bound to the sid; a replay."""
     replayed = at_work.forged(2, (600, 3), 76, session=b"an earlier attempt")
     honest = at_work.forged(2, (600, 3), 76)
-    for part in ("possession", "ephemeral_possession"):
+    for part in ("possession", "ephemeral_possession", "static_possession"):
         cheat = replace(honest, **{part: getattr(replayed, part)})
         assert culprits(at_work, replaced(at_work, _2=cheat)) == (2,)
     assert culprits(at_work, replaced(at_work, _2=replayed)) == (2,)
@@ -169,7 +172,7 @@ def test_proofs_alone_are_not_enough(at_work: Refreshing, take: Take) -> None:
     with first.open() as key:
         proof = schnorr.sign(at_work.suite, first.arena, key, replayed.commitments[0], signed)
     proven = replace(replayed, possession=proof)
-    cheat = proving_ephemeral(at_work.setup, 2, proven, take(32), 76)
+    cheat = proving_keys(at_work.setup, 2, proven, at_work.delivery(2), 76)
     assert culprits(at_work, replaced(at_work, _2=cheat)) == (2,)
     assert "does not open" in reasons(at_work, replaced(at_work, _2=cheat))
 

@@ -179,7 +179,7 @@ def test_only_commitments_proofs_and_ciphertexts_are_dealt(at_work: Resharing) -
     group = at_work.suite.group
     for dealer, message in at_work.messages.items():
         proof = group.point_length + group.scalar_length
-        assert len(message) == 4 * group.point_length + 2 * proof + 4 * (8 + 48)
+        assert len(message) == 4 * group.point_length + 3 * proof + 4 * (8 + 48)
         for secret in (at_work.epoch.shares[dealer], at_work.part(dealer)):
             assert encoded(at_work.suite, secret) not in message
 

@@ -156,7 +156,7 @@ def test_a_point_that_is_none_names_its_dealer(at_work: Resharing, place: int) -
     group, message = at_work.suite.group, at_work.messages[LIAR]
     start = place * group.point_length
     if place == 3:
-        start += 2 * (group.point_length + group.scalar_length)
+        start += 3 * (group.point_length + group.scalar_length)
     for wrong in (bytes(group.point_length), b"\1" + bytes(group.point_length - 1)):
         lie = message[:start] + wrong + message[start + len(wrong) :]
         assert named_by_all(at_work, {LIAR: lie}) == {(LIAR,)}
@@ -165,7 +165,10 @@ def test_a_point_that_is_none_names_its_dealer(at_work: Resharing, place: int) -
 # --- proofs, copies, replays ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", ["possession", "ephemeral_possession", "ephemeral", "commitments"])
+@pytest.mark.parametrize(
+    "part",
+    ["possession", "ephemeral_possession", "static_possession", "ephemeral", "commitments"],
+)
 def test_a_proof_belongs_to_the_rest_of_its_dealing(at_work: Resharing, part: str) -> None:
     """Step 6.8.3: of two dealings of one dealer, both sound."""
     other = replace(at_work.dealing(LIAR))
@@ -180,7 +183,10 @@ def test_a_proof_of_another_point_names_its_dealer(at_work: Resharing) -> None:
     honest = at_work.dealing(LIAR)
     commitments = (honest.commitments[0], *(times_base(suite, b) for b in (5, 6)))
     signed = setup.context + b"".join(commitments) + times_base(suite, 71)
-    of_ephemeral = reference.curve.signature(71, signed + LIAR.to_bytes(2, "big"))
+    of_ephemeral, of_static = (
+        reference.curve.signature(secret, signed + LIAR.to_bytes(2, "big"))
+        for secret in (71, at_work.epoch.deliveries[LIAR])
+    )
     for known in (5, 71):
         proof = reference.curve.signature(known, signed)
         lie = replace(
@@ -189,6 +195,7 @@ def test_a_proof_of_another_point_names_its_dealer(at_work: Resharing) -> None:
             possession=proof,
             ephemeral=times_base(suite, 71),
             ephemeral_possession=of_ephemeral,
+            static_possession=of_static,
         )
         assert named_by_all(at_work, {LIAR: lie.to_bytes()}) == {(LIAR,)}
 

@@ -185,7 +185,7 @@ def test_nothing_is_revealed_of_a_sound_share(at_work: Resharing, protocol_arena
 def test_nothing_is_revealed_where_the_signed_share_dealing_is_proof_enough(
     at_work: Resharing,
 ) -> None:
-    """Step 6.8.3: another constant than its part of the key, a false PoP or PoP^E."""
+    """Step 6.8.3: another constant than its part of the key, a false PoP, PoP^E or PoP^V."""
     false, honest = lies(at_work)["off by one"], at_work.dealing(DEALER)
     raw = {ACCUSER: bytes(32)}
     shifted = at_work.forged(DEALER, REST, E, constant=at_work.part(DEALER) + 1, raw=raw)
@@ -193,6 +193,7 @@ def test_nothing_is_revealed_where_the_signed_share_dealing_is_proof_enough(
         parsed(at_work, shifted),
         replace(false, possession=honest.possession),
         replace(false, ephemeral_possession=honest.ephemeral_possession),
+        replace(false, static_possession=honest.static_possession),
     ):
         with pytest.raises(BadInput, match="proof enough"):
             complained(at_work, dealing)
@@ -229,9 +230,9 @@ def test_what_a_complaint_of_a_resharing_would_open_if_that_were_not_proven(
         complained(anew, cheat, accuser=3)
 
     def skipped(*_: Any) -> None:
-        """A receiver that does not look at PoP^E."""
+        """A receiver that looks at neither proof."""
 
-    monkeypatch.setattr(dealing_checks, "_verify_ephemeral", skipped)
+    monkeypatch.setattr(dealing_checks, "_verify_keys", skipped)
     halves, setup = complained(anew, cheat, accuser=3).halves, anew.setup
     minus = group.negate_point(setup.key_of_receiver(3))
     opened = [group.combine([half, minus]) or b"" for half in (halves.first, halves.second)]
