@@ -17,14 +17,14 @@ from hsm_mpc.errors import BadInput, ProtocolAbort
 from hsm_mpc.groups.sharing import MAX_HOLDERS
 from hsm_mpc.protocols import dealing_checks, refresh, refresh_complaint
 from hsm_mpc.protocols.complaint import Complaint
-from hsm_mpc.protocols.dealing import keys_message, possession_message
+from hsm_mpc.protocols.dealing import AnyDealing, Session, keys_message, possession_message
 from hsm_mpc.protocols.pads import Route, session_pads
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.reshare_messages import ShareDealing
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.secure.arena import Arena, Take
+from hsm_mpc.secure.arena import Arena, Secret, Take
 from hsm_mpc.wire.rounds import DEAL, RESHARE_DEAL
-from tests.protocols.forgery import times_base
+from tests.protocols.forgery import proving_keys, times_base
 from tests.protocols.keygen import decoded, random_draws
 from tests.protocols.refreshing import Epoch, Refreshing, epoch_of, random_epoch, refreshing
 from tests.protocols.resharing import Resharing, resharing
@@ -77,6 +77,14 @@ def made_of(suite: Suite, key: bytes) -> bytes:
     return suite.group.combine([key, times_base(suite, 1)]) or b""
 
 
+def copied_by(
+    setup: Session, copier: int, honest: AnyDealing, noise: tuple[bytes, ...], delivery: Secret
+) -> AnyDealing:
+    """All that another one signed but `noise`; of its own only the proof of its delivery key."""
+    own = proving_keys(setup, copier, honest, delivery, 1)
+    return replace(own, ephemeral_possession=honest.ephemeral_possession, sealed=noise)
+
+
 # --- who is named ---------------------------------------------------------------------------------
 
 
@@ -114,8 +122,9 @@ def test_a_dealer_that_proves_no_ephemeral_key_in_a_resharing_is_named(anew: Res
 
 
 def test_a_copied_ephemeral_key_with_its_proofs_names_only_its_copier(at_work: Refreshing) -> None:
-    """Step 6.4.3: commitments and all proofs of holder 1, who has another index."""
-    copied = replace(at_work.dealing(1), sealed=at_work.dealing(LIAR).sealed)
+    """Step 6.4.3: commitments, PoP and PoP^E of holder 1, who has another index."""
+    noise, delivery = at_work.dealing(LIAR).sealed, at_work.delivery(LIAR)
+    copied = copied_by(at_work.setup, LIAR, at_work.dealing(1), noise, delivery)
     assert said_of(at_work, copied) == {UNPROVEN}
 
 
@@ -127,9 +136,12 @@ def test_equal_parts_of_the_key_allow_no_copy(any_suite: Suite, take: Take) -> N
     epoch = epoch_of(any_suite, (12000, 81 - 15000, 3000 - 21), range(11, 17))
     anew = resharing(epoch, take, (1, 3, 6), 2, 3)
     assert anew.part(3) == anew.part(6)
-    with pytest.raises(ProtocolAbort, match="holder 6: the proof") as caught:
-        anew.check({**anew.messages, 6: anew.messages[3]})
-    assert caught.value.culprits == (6,)
+    third = anew.dealing(3)
+    copied = copied_by(anew.setup, 6, third, third.sealed, anew.delivery(6))
+    for message in (anew.messages[3], copied.to_bytes()):
+        with pytest.raises(ProtocolAbort, match="holder 6: the proof") as caught:
+            anew.check({**anew.messages, 6: message})
+        assert caught.value.culprits == (6,)
 
 
 def test_the_one_proof_is_not_the_other(at_work: Refreshing) -> None:
@@ -201,7 +213,8 @@ def test_nothing_is_revealed_under_an_ephemeral_key_that_its_dealer_has_not_prov
     honest = at_work.dealing(1)
     made = made_of(at_work.suite, honest.ephemeral)
     noise = at_work.forged(LIAR, (600, 3), 71, raw_shares={3: bytes(32)}, shown=made)
-    copied = replace(honest, sealed=noise.sealed)
+    own = at_work.delivery(LIAR)
+    copied = copied_by(at_work.setup, LIAR, honest, noise.sealed, own)
     for cheat in (noise, copied):
         with pytest.raises(BadInput, match="proof enough"):
             complained(at_work, cheat, 3)
