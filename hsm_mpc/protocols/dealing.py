@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, Self, TypeVar
 
-from hsm_mpc.encoding import Reader
+from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.groups.proofs import signature_length
 from hsm_mpc.groups.sharing import DrawScalars, Sharing
 from hsm_mpc.protocols import schnorr
@@ -24,7 +24,7 @@ from hsm_mpc.protocols.pads import (
     static_halves,
 )
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.secure.arena import Secret, Take
+from hsm_mpc.secure.arena import Secret, Take, opened
 
 
 class Session(Protocol):
@@ -67,6 +67,9 @@ class Dealing:
 
     proven: ClassVar[int] = 0
     """The place of the point whose logarithm PoP proves, among C ‖ E."""
+    proves_keys: ClassVar[bool] = False
+    """Whether PoP^E and PoP^V are there: then a complaint reveals nothing that the dealer could not
+    compute itself, S^e = e·V_r and S^d = v·V_r."""
 
     commitments: tuple[bytes, ...]
     """C: to the dealt scalars, of coefficients that of the lowest power first."""
@@ -76,27 +79,36 @@ class Dealing:
     """E."""
     sealed: tuple[bytes, ...]
     """The share of each receiver, under its pad."""
+    ephemeral_possession: bytes = b""
+    """PoP^E: knowledge of e by the dealer itself; nothing where it is not there."""
+    static_possession: bytes = b""
+    """PoP^V: knowledge of the secret of the key that pads join; nothing where it is not there."""
 
     def to_bytes(self) -> bytes:
-        """C ‖ PoP ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
+        """C ‖ PoP ‖ PoP^E ‖ PoP^V ‖ E ‖ frame(c_1) ‖ … ‖ frame(c_n)."""
+        proofs = self.possession + self.ephemeral_possession + self.static_possession
         frames = b"".join(frame(ciphertext) for ciphertext in self.sealed)
-        return b"".join(self.commitments) + self.possession + self.ephemeral + frames
+        return b"".join(self.commitments) + proofs + self.ephemeral + frames
 
     @classmethod
     def from_bytes(cls, encoded: bytes, session: Session) -> Self:
-        """Exactly the points that `session` wants, a signature, a point, a frame for each receiver.
+        """Exactly the points that `session` wants, the proofs, a point, a frame for each receiver.
 
         Raises:
             BadEncoding: anything else, or a point that is none (steps 2.5.5, 6.4.3 and 6.7.4).
         """
         suite, group = session.suite, session.suite.group
-        reader = Reader(encoded, "a dealing")
+        reader, proof = Reader(encoded, "a dealing"), signature_length(suite)
         width = group.point_length
+        commitments = reader.take(width * session.sharing.committed(session.threshold))
+        possession = reader.take(proof)
+        of_keys = [reader.take(proof if cls.proves_keys else 0) for _ in range(2)]
         dealing = cls(
-            group.parse_points(reader.take(width * session.sharing.committed(session.threshold))),
-            reader.take(signature_length(suite)),
+            group.parse_points(commitments),
+            possession,
             group.parse_point(reader.take(width)),
             read_frames(reader, len(session.receivers), sealed_length(suite)),
+            *of_keys,
         )
         reader.end()
         return dealing
@@ -115,6 +127,17 @@ def possession_message(session: Session, commitments: Sequence[bytes], ephemeral
     return session.context + b"".join(commitments) + ephemeral
 
 
+def keys_message(
+    session: Session, dealer: int, commitments: Sequence[bytes], ephemeral: bytes
+) -> bytes:
+    """What PoP^E and PoP^V sign: context ‖ C ‖ E ‖ u16be(dealer) (step 6.4.2).
+
+    With the index in it nobody shows the E of another dealer. PoP never signs it: that signs whole
+    points behind the context, and these are two bytes more.
+    """
+    return possession_message(session, commitments, ephemeral) + u16be(dealer)
+
+
 def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
     """S^d with each receiver in turn; `own` is the secret of the own key.
 
@@ -128,11 +151,17 @@ def halves_with_all(session: Session, own: Secret, take: Take) -> Secret:
 
 
 def deal(
-    kind: type[AnyDealing], session: Session, me: int, halves: Secret, draw: DrawScalars
+    kind: type[AnyDealing],
+    session: Session,
+    me: int,
+    own: Secret,
+    halves: Secret,
+    draw: DrawScalars,
 ) -> AnyDealing:
     """Fresh scalars of ours to all. Nothing of them is kept (steps 2.5.4 and 6.4.2).
 
     Args:
+        own: the secret of the own key.
         halves: of `halves_with_all`.
 
     Raises:
@@ -142,28 +171,42 @@ def deal(
     with halves.arena.scope() as take:
         scalars = take(session.suite.group.scalar_length * (count + 1))
         draw(scalars)  # steps 2.5.1 and 6.4.2
-        return dealt(kind, session, me, scalars, halves)
+        return dealt(kind, session, me, own, scalars, halves)
 
 
 def dealt(
-    kind: type[AnyDealing], session: Session, me: int, scalars: Secret, halves: Secret
+    kind: type[AnyDealing],
+    session: Session,
+    me: int,
+    own: Secret,
+    scalars: Secret,
+    halves: Secret,
 ) -> AnyDealing:
     """The dealing of the committed scalars ‖ e in `scalars`, which are the caller's to wipe.
+
+    `own` is the secret of the own key.
 
     Raises:
         ProtocolAbort: a value is degenerate; no culprit.
     """
-    suite, group = session.suite, session.suite.group
-    width = group.scalar_length
-    with scalars.open() as first:
+    suite, group, arena = session.suite, session.suite.group, scalars.arena
+    width, of_keys = group.scalar_length, (b"", b"")
+    with opened(scalars, own) as (first, static):
         points = [group.public_point_at(first + at) for at in range(0, scalars.size, width)]
         *commitments, ephemeral = points
         signed = possession_message(session, commitments, ephemeral)
         secret = first + kind.proven % len(points) * width
         key = points[kind.proven]
-        possession = schnorr.sign(suite, scalars.arena, secret, key, signed)  # step 2.5.2
+        possession = schnorr.sign(suite, arena, secret, key, signed)  # step 2.5.2
+        if kind.proves_keys:  # step 6.4.2
+            signed = keys_message(session, me, commitments, ephemeral)
+            e = first + len(commitments) * width
+            of_keys = (
+                schnorr.sign(suite, arena, e, ephemeral, signed),
+                schnorr.sign(suite, arena, static, session.key_of(me), signed),
+            )
     sealed = _sealed(session, me, scalars, len(commitments), ephemeral, halves)
-    return kind(tuple(commitments), possession, ephemeral, sealed)
+    return kind(tuple(commitments), possession, ephemeral, sealed, *of_keys)
 
 
 def _sealed(

@@ -12,7 +12,12 @@ from typing import TypeVar
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature
 from hsm_mpc.groups import proofs
 from hsm_mpc.groups.base import Group
-from hsm_mpc.protocols.dealing import Dealing, Session, possession_message
+from hsm_mpc.protocols.dealing import (
+    Dealing,
+    Session,
+    keys_message,
+    possession_message,
+)
 from hsm_mpc.protocols.delivered import Delivered
 from hsm_mpc.protocols.pads import Route, session_pads
 from hsm_mpc.protocols.rounds import Faults
@@ -51,6 +56,7 @@ def blame_unproven(
         if j not in known:
             try:
                 verify_possession(session, dealing)
+                _verify_keys(session, j, dealing)
             except InvalidSignature:
                 faults.blame(j, "the proof of possession does not verify")
 
@@ -59,6 +65,17 @@ def verify_possession(session: Session, dealing: Dealing) -> None:
     """Raises `InvalidSignature`: PoP does not verify under the point that it is to prove."""
     signed = possession_message(session, dealing.commitments, dealing.ephemeral)
     proofs.verify(session.suite, dealing.possession, dealing.proven_key, signed)
+
+
+def _verify_keys(session: Session, dealer: int, dealing: Dealing) -> None:
+    """Raises `InvalidSignature`: PoP^E does not verify under E, or PoP^V under the dealer's key,
+    where they have to be there.
+    """
+    if dealing.proves_keys:
+        suite, static = session.suite, session.key_of(dealer)
+        signed = keys_message(session, dealer, dealing.commitments, dealing.ephemeral)
+        proofs.verify(suite, dealing.ephemeral_possession, dealing.ephemeral, signed)
+        proofs.verify(suite, dealing.static_possession, static, signed)
 
 
 def blame_opened(
@@ -165,8 +182,8 @@ def blame_pairs(dealings: Mapping[int, Dealing], first: str, faults: Faults) -> 
     """First commitments and ephemeral keys are pairwise distinct, or both holders are named.
 
     Only among dealings that are flawless so far: who copies without knowing the secret has failed
-    its proof or its ciphertext, and does not drag along whom it copied from (steps 2.5.5 and
-    6.4.3). `first` is the name of the first commitment.
+    a proof or its ciphertext, and does not drag along whom it copied from (steps 2.5.5 and 6.4.3).
+    `first` is the name of the first commitment.
     """
     seen: dict[bytes, int] = {}
     for j in [j for j in dealings if j not in faults]:

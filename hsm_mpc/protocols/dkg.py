@@ -86,7 +86,7 @@ def start(setup: Setup, static: Secret, draw: DrawScalars) -> tuple[Keep1to2, Ou
     arena = static.arena
     with arena.open(), kept(arena) as keep:
         halves = halves_with_all(setup, static, keep)
-        own = deal(Dealing1, setup, setup.me, halves, draw)  # steps 2.5.1 to 2.5.3
+        own = deal(Dealing1, setup, setup.me, static, halves, draw)  # steps 2.5.1 to 2.5.3
     return Keep1to2(setup, own, halves), Outbox(own.to_bytes())  # step 2.5.4
 
 

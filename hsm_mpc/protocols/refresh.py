@@ -73,7 +73,7 @@ def deal(
     with arena.open(), kept(arena) as keep:
         require_own_key(setup, me, delivery)
         halves = halves_with_all(setup, delivery, keep)
-        own = deal_to_all(ZeroDealing, setup, me, halves, draw)
+        own = deal_to_all(ZeroDealing, setup, me, delivery, halves, draw)
     return KeepDealt(setup, me, own, halves), Outbox(own.to_bytes())  # step 6.4.2
 
 

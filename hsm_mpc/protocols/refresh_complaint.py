@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hsm_mpc.errors import BadInput, InvalidSignature
+from hsm_mpc.errors import BadInput
 from hsm_mpc.groups.sharing import DrawScalars, require_index
-from hsm_mpc.protocols.complaint import Complaint, complain, is_true
-from hsm_mpc.protocols.dealing_checks import share_in, verify_possession
+from hsm_mpc.protocols.complaint import Complaint
+from hsm_mpc.protocols.dealing_checks import blame_unproven
+from hsm_mpc.protocols.dealing_complaint import complain_of_dealing, is_true_of_dealing
 from hsm_mpc.protocols.epoch_session import require_own_key
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
+from hsm_mpc.protocols.rounds import Faults
 from hsm_mpc.secure.arena import Arena, Secret
 
 
@@ -32,14 +34,10 @@ def accuse(
         ProtocolAbort: `delivery` is not v of holder `me`, or a value is degenerate; no culprit.
     """
     _require_dealer(setup, me, dealer)
-    try:
-        verify_possession(setup, dealing)
-    except InvalidSignature as unproven:
-        raise BadInput(f"the dealing of holder {dealer} is proof enough") from unproven
+    blame_unproven(setup, {dealer: dealing}, (), public := Faults())
     with delivery.arena.open():
         require_own_key(setup, me, delivery)
-        delta = share_in(setup, me, dealer, dealing)
-        return complain(setup.session, dealer, delta, delivery, draw)
+        return complain_of_dealing(setup, me, delivery, dealer, dealing, public, draw)
 
 
 def judge(
@@ -60,8 +58,8 @@ def judge(
     """
     dealer = complaint.accused
     _require_dealer(setup, accuser, dealer)
-    delta = share_in(setup, accuser, dealer, dealing)
-    return dealer if is_true(setup.session, delta, complaint, arena) else accuser
+    lied = is_true_of_dealing(setup, accuser, complaint, dealing, arena)
+    return dealer if lied else accuser
 
 
 def _require_dealer(setup: RefreshSetup, accuser: int, dealer: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.groups.proofs import ContextLabel, context_of
@@ -66,7 +67,10 @@ class RefreshSetup(EpochSession):
 
 @dataclass(frozen=True, slots=True)
 class ZeroDealing(Dealing):
-    """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ E_i ‖ frame(c_{i,1}) ‖ …: DEAL behind its α (step 6.4.2).
+    """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.4.2.
 
-    No commitment to a constant: it would be the identity, and is nowhere sent.
+    It is DEAL behind its α. No commitment to a constant: it would be the identity, and is nowhere
+    sent.
     """
+
+    proves_keys: ClassVar[bool] = True

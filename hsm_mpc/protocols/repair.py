@@ -69,13 +69,20 @@ def split(
     with arena.open(), kept(arena) as keep:
         require_own_key(setup, me, delivery)
         halves = halves_with_all(setup, delivery, keep)
-        own = _split(setup, me, share, halves, draw)
+        own = _split(setup, me, delivery, share, halves, draw)
         if not adds_up(setup, me, own):  # everybody would name us
             raise ProtocolAbort("the own share does not fit the commitments of the epoch")
     return KeepSplit(setup, me, own, halves), Outbox(own.to_bytes())
 
 
-def _split(setup: RepairSetup, me: int, share: Secret, halves: Secret, draw: DrawScalars) -> Split:
+def _split(
+    setup: RepairSetup,
+    me: int,
+    delivery: Secret,
+    share: Secret,
+    halves: Secret,
+    draw: DrawScalars,
+) -> Split:
     """R1 of holder `me`. A last delta of 0 is refused by the library, as is a sum on the way."""
     group = setup.suite.group
     width = group.scalar_length
@@ -90,7 +97,7 @@ def _split(setup: RepairSetup, me: int, share: Secret, halves: Secret, draw: Dra
             for offset in range(0, others, width):
                 group.add_at(last, first + offset)
             group.negate_at(last)
-        return dealt(Split, setup, me, scalars, halves)
+        return dealt(Split, setup, me, delivery, scalars, halves)
 
 
 def resume(setup: RepairSetup, me: int, delivery: Secret, own: bytes) -> KeepSplit:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.groups.sharing import DrawScalars
 from hsm_mpc.protocols.complaint import Complaint, complain, is_true
-from hsm_mpc.protocols.dealing_checks import share_in
+from hsm_mpc.protocols.dealing_complaint import complain_of_dealing, is_true_of_dealing
 from hsm_mpc.protocols.epoch_session import require_own_key
 from hsm_mpc.protocols.repair_checks import Splits, blame_unsound, sum_in
 from hsm_mpc.protocols.repair_messages import (
@@ -41,13 +41,10 @@ def accuse_of_delta(
         ProtocolAbort: `delivery` is not v of holder `me`, or a value is degenerate; no culprit.
     """
     _require_two_helpers(setup, me, helper)
-    blame_unsound(setup, {helper: split}, (), faults := Faults())
-    if helper in faults:
-        raise BadInput(f"the deltas of holder {helper} are proof enough")
+    blame_unsound(setup, {helper: split}, (), public := Faults())
     with delivery.arena.open():
         require_own_key(setup, me, delivery)
-        delta = share_in(setup, me, helper, split)
-        return complain(setup.session, helper, delta, delivery, draw)
+        return complain_of_dealing(setup, me, delivery, helper, split, public, draw)
 
 
 def judge_delta(
@@ -64,8 +61,8 @@ def judge_delta(
     """
     helper = complaint.accused
     _require_two_helpers(setup, accuser, helper)
-    delta = share_in(setup, accuser, helper, split)
-    return helper if is_true(setup.session, delta, complaint, arena) else accuser
+    lied = is_true_of_dealing(setup, accuser, complaint, split, arena)
+    return helper if lied else accuser
 
 
 def accuse_of_sum(

@@ -28,7 +28,11 @@ from hsm_mpc.protocols.dealing_checks import (
 from hsm_mpc.protocols.epoch_session import require_own_key
 from hsm_mpc.protocols.pads import static_halves
 from hsm_mpc.protocols.refresh import Renewed
-from hsm_mpc.protocols.reshare_messages import ReshareSetup, ShareDealing
+from hsm_mpc.protocols.reshare_messages import (
+    ReshareSetup,
+    ShareDealing,
+    require_own_new_key,
+)
 from hsm_mpc.protocols.rounds import Faults, Outbox, kept
 from hsm_mpc.secure.arena import Secret, move_bytes, opened
 
@@ -57,7 +61,7 @@ def deal(
         with opened(scalars, share) as (first, x):
             move_bytes(first, x, width)
             group.multiply_public_at(first, setup.factor(me))
-        own = dealt(ShareDealing, setup, me, scalars, halves)
+        own = dealt(ShareDealing, setup, me, delivery, scalars, halves)
         if own.commitments[0] != setup.constant_of(me):  # everybody would name us
             raise ProtocolAbort("the own share does not fit the commitments of the epoch")
     return Outbox(own.to_bytes())
@@ -90,10 +94,8 @@ def receive(
     """
     require_one_of_each(received, setup.dealers)
     group, arena = setup.suite.group, delivery.arena
-    own_key = setup.key_of_receiver(me)
     with arena.open(), arena.scope() as take:
-        if group.public_point(delivery) != own_key:
-            raise ProtocolAbort(f"the own delivery key does not stand at the new index {me}")
+        require_own_new_key(setup, me, delivery)
         halves = take(group.point_length * len(setup.dealers))
         parts = take(group.scalar_length * (len(setup.dealers) + 1))
         with opened(halves, delivery, parts) as (half, secret, first):
@@ -109,17 +111,24 @@ def receive(
 def _parsed(
     setup: ReshareSetup, received: Mapping[int, bytes], faults: Faults
 ) -> dict[int, ShareDealing]:
-    """Each shares the part that its dealer has, and proves that it knows it (step 6.8.3).
+    """What parses, checked as anybody can.
 
     Nobody is named for a C_0 or E that another dealer shows, too. Two parts of the key may be
-    equal, which is no dealer's choice; and who copies E cannot seal, which only new holders see.
+    equal, which is no dealer's choice; and who copies E has failed a proof.
     """
     dealings = parsed(partial(ShareDealing.from_bytes, session=setup), received, {}, faults)
+    blame_unsound(setup, dealings, faults)
+    return dealings
+
+
+def blame_unsound(
+    setup: ReshareSetup, dealings: Mapping[int, ShareDealing], faults: Faults
+) -> None:
+    """Each shares the part that its dealer has, and proves that it knows it (step 6.8.3)."""
     for dealer, dealing in dealings.items():
         if dealing.commitments[0] != setup.constant_of(dealer):
             faults.blame(dealer, "what it shares is not its part of the key")
     blame_unproven(setup, dealings, (), faults)
-    return dealings
 
 
 def _commitments(setup: ReshareSetup, dealings: Mapping[int, ShareDealing]) -> tuple[bytes, ...]:

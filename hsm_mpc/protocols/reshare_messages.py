@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
 from hsm_mpc.groups.proofs import ContextLabel, context_of
@@ -19,6 +20,7 @@ from hsm_mpc.groups.sharing import (
 from hsm_mpc.protocols.dealing import Dealing
 from hsm_mpc.protocols.epoch_session import EpochSession, parsed_epoch
 from hsm_mpc.protocols.suite import Suite
+from hsm_mpc.secure.arena import Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +116,23 @@ class ReshareSetup(EpochSession):
         return group.multiply(public_share, self.factor(dealer))
 
 
+def require_own_new_key(setup: ReshareSetup, me: int, delivery: Secret) -> None:
+    """With another key nothing would open, and all honest dealers would be named.
+
+    Raises:
+        BadInput: `me` is no new holder.
+        ProtocolAbort: `delivery` is not v' of new holder `me`.
+    """
+    own_key = setup.key_of_receiver(me)
+    if setup.suite.group.public_point(delivery) != own_key:
+        raise ProtocolAbort(f"the own delivery key does not stand at the new index {me}")
+
+
 @dataclass(frozen=True, slots=True)
 class ShareDealing(Dealing):
-    """C_{i,0}..C_{i,t'−1} ‖ PoP_i ‖ E_i ‖ frame(c_{i,1}) ‖ …: DEAL behind its α (step 6.8.2).
+    """C_{i,0}..C_{i,t'−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.8.2.
 
-    To n' new holders; PoP_i proves the logarithm of C_{i,0}.
+    It is DEAL behind its α. To n' new holders; PoP_i proves the logarithm of C_{i,0}.
     """
+
+    proves_keys: ClassVar[bool] = True

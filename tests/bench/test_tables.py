@@ -150,7 +150,7 @@ def test_a_refresh_checks_each_delta(t: int, n: int) -> None:
     # n dealers, t − 2 sums each, at each of n holders; a floor is that of one holder
     assert sum(count.times for count in sums) * n == n * (t - 2) * n
     assert times(table, curve.KEY_AGREEMENT) == 3 * n
-    assert times(table, curve.TWO_PRODUCTS) == n - 1
+    assert times(table, curve.TWO_PRODUCTS) == 3 * (n - 1)
 
 
 @pytest.mark.parametrize(("t", "n"), [(2, 3), (3, 5), pytest.param(11, 16, marks=pytest.mark.long)])

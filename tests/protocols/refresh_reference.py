@@ -139,7 +139,10 @@ class Dealer:
         keys = [curve.point(v) for v in deliveries]
         context, shown = curve.context(session, keys), curve.point(self.ephemeral)
         own, commitments = deliveries[self.index - 1], b"".join(map(curve.point, self.coefficients))
-        proof = curve.signature(self.coefficients[0], context + commitments + shown)
+        signed = context + commitments + shown
+        proof = curve.signature(self.coefficients[0], signed)
+        for secret in (self.ephemeral, own):
+            proof += curve.signature(secret, signed + self.index.to_bytes(2, "big"))
         frames = b""
         for receiver, v in enumerate(deliveries, 1):
             plaintext = curve.scalar((false or {}).get(receiver, self.delta(receiver)))

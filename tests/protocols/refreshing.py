@@ -115,6 +115,7 @@ class Refreshing:
         *,
         shares: Mapping[int, int] | None = None,
         raw_shares: Mapping[int, bytes] | None = None,
+        proven: int | None = None,
         shown: bytes | None = None,
         session: bytes = SESSION,
     ) -> ZeroDealing:
@@ -128,6 +129,7 @@ class Refreshing:
             ephemeral,
             shares=shares,
             raw_shares=raw_shares,
+            proven=proven,
             shown=shown,
         )
 

@@ -44,18 +44,24 @@ class Reshare:
         ephemeral: int,
         *,
         raw: Mapping[int, bytes] | None = None,
+        proven: int | None = None,
         shown: bytes | None = None,
         session: bytes | None = None,
     ) -> bytes:
         """DEAL behind its α (step 6.8.2), with f(0) first among `coefficients`.
 
-        `raw` plaintexts replace the shares of some; `shown` is shown as E; `session` is another.
+        `raw` plaintexts replace the shares of some; `proven` is shown and proven as e, and `shown`
+        shown as E, which is then proven with whatever is known; `session` is another.
         """
         own = self if session is None else replace(self, session=session)
         curve, static = own.curve, own.deliveries[dealer - 1]
         commitments = b"".join(map(curve.point, coefficients))
-        key = shown or curve.point(ephemeral)
-        proof = curve.signature(coefficients[0], own.context + commitments + key)
+        known = ephemeral if proven is None else proven
+        key = shown or curve.point(known)
+        signed = own.context + commitments + key
+        proof = curve.signature(coefficients[0], signed)
+        for secret in (known, static):
+            proof += curve.signature(secret, signed + dealer.to_bytes(2, "big"))
         frames = b""
         for receiver, v in enumerate(own.receivers, 1):
             share = curve.scalar(value(coefficients, receiver))

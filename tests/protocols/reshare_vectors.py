@@ -54,6 +54,12 @@ def case(
     }
     after = [sum(dealt[i][k] for i in dealers) for k in range(new_t)]
     assert (after[0] - key[0]) % curve.order == 0
+    accuser, accused = new_n, dealers[0]
+    wrong = {accuser: curve.scalar(value(dealt[accused], accuser) + 1)}
+    ephemeral, nonce = scalar(f"e {accused}"), scalar("k")
+    false = reshare.dealing(accused, dealt[accused], ephemeral, raw=wrong)
+    bases = (ephemeral, deliveries[accused - 1])
+    revealed = curve.equal_logs(session, receivers[accuser - 1], bases, nonce)
     return {
         "suite": name,
         "t": t,
@@ -77,6 +83,12 @@ def case(
         ],
         "new_commitments": points(after),
         "new_shares": written([value(after, index) for index in range(1, new_n + 1)]),
+        "complaint": {
+            "accuser": accuser,
+            "false_dealing": false.hex(),
+            "nonce": curve.scalar(nonce).hex(),
+            "complaint": (accused.to_bytes(2, "big") + revealed).hex(),
+        },
     }
 
 

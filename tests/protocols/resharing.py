@@ -85,6 +85,7 @@ class Resharing:
         *,
         constant: int | None = None,
         raw: Mapping[int, bytes] | None = None,
+        proven: int | None = None,
         shown: bytes | None = None,
         session: bytes | None = None,
     ) -> bytes:
@@ -95,7 +96,13 @@ class Resharing:
         first = self.part(dealer) if constant is None else constant
         coefficients = [first, *rest]
         return self.reference.dealing(
-            dealer, coefficients, ephemeral, raw=raw, shown=shown, session=session
+            dealer,
+            coefficients,
+            ephemeral,
+            raw=raw,
+            proven=proven,
+            shown=shown,
+            session=session,
         )
 
     def _slot(self, scalar: int) -> Secret:

@@ -14,6 +14,7 @@ from hsm_mpc.protocols.refresh_messages import ZeroDealing
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Take
+from tests.protocols.forgery import proving_keys
 from tests.protocols.keygen import (
     encoded,
     leaving_nothing,
@@ -53,6 +54,14 @@ def culprits(at_work: Refreshing, messages: Messages, me: int = 1) -> tuple[int,
             refresh.catch_up(at_work.setup, me, *own)
     assert own[0].arena.free_bytes >= free, "a slot is left, though the traceback holds it"
     return caught.value.culprits
+
+
+def reasons(at_work: Refreshing, messages: Messages) -> str:
+    """What holder 1 says of those whom it names."""
+    own = at_work.delivery(1), at_work.share(1), messages
+    with pytest.raises(ProtocolAbort) as caught:
+        refresh.combine(at_work.keeps[1], *own)
+    return str(caught.value)
 
 
 # --- dealers are exactly S ------------------------------------------------------------------------
@@ -116,7 +125,7 @@ def test_equal_ephemeral_keys_name_the_pair(at_work: Refreshing) -> None:
 
 
 def test_a_copied_dealing_names_only_the_copier(at_work: Refreshing) -> None:
-    """Step 6.4.3: commitments, proof and E of holder 2 verify, and no pad of holder 3 fits."""
+    """Step 6.4.3: PoP^E of holder 2 is none of holder 3, and no pad fits."""
     second, third = at_work.dealing(2), at_work.dealing(3)
     for lie in (second, replace(second, sealed=third.sealed)):
         assert culprits(at_work, replaced(at_work, _3=lie)) == (3,)
@@ -127,11 +136,15 @@ def test_a_copied_commitment_without_knowledge_names_its_sender(at_work: Refresh
     group, own = at_work.suite.group, at_work.dealing(1).commitments[0]
     rogue = group.combine([times_base(at_work.suite, 4242), group.negate_point(own)]) or b""
     honest = at_work.forged(3, (4242, 9), 73)
-    cheat = replace(honest, commitments=(rogue, honest.commitments[1]))
+    mixed = replace(honest, commitments=(rogue, honest.commitments[1]))
+    cheat = proving_keys(at_work.setup, 3, mixed, at_work.delivery(3), 73)
     assert culprits(at_work, replaced(at_work, _3=cheat)) == (3,)
 
 
-@pytest.mark.parametrize("part", ["possession", "ephemeral", "commitments"])
+@pytest.mark.parametrize(
+    "part",
+    ["possession", "ephemeral_possession", "static_possession", "ephemeral", "commitments"],
+)
 def test_a_proof_belongs_to_its_commitments_and_ephemeral_key(
     at_work: Refreshing, part: str
 ) -> None:
@@ -145,19 +158,23 @@ def test_a_dealing_of_another_attempt_names_its_sender(at_work: Refreshing) -> N
     """Step 6.4.1: proof and pads are bound to the sid; a replay."""
     replayed = at_work.forged(2, (600, 3), 76, session=b"an earlier attempt")
     honest = at_work.forged(2, (600, 3), 76)
-    cheat = replace(honest, possession=replayed.possession)
-    assert culprits(at_work, replaced(at_work, _2=cheat)) == (2,)
+    for part in ("possession", "ephemeral_possession", "static_possession"):
+        cheat = replace(honest, **{part: getattr(replayed, part)})
+        assert culprits(at_work, replaced(at_work, _2=cheat)) == (2,)
     assert culprits(at_work, replaced(at_work, _2=replayed)) == (2,)
 
 
-def test_a_proof_alone_is_not_enough(at_work: Refreshing, take: Take) -> None:
-    """Step 6.4.1: the proof is of this attempt, the pads are of another one."""
+def test_proofs_alone_are_not_enough(at_work: Refreshing, take: Take) -> None:
+    """Step 6.4.1: the proofs are of this attempt, the pads are of another one."""
     replayed = at_work.forged(2, (600, 3), 76, session=b"an earlier attempt")
     first = filled(take(32), encoded(at_work.suite, 600))
     signed = possession_message(at_work.setup, replayed.commitments, replayed.ephemeral)
     with first.open() as key:
         proof = schnorr.sign(at_work.suite, first.arena, key, replayed.commitments[0], signed)
-    assert culprits(at_work, replaced(at_work, _2=replace(replayed, possession=proof))) == (2,)
+    proven = replace(replayed, possession=proof)
+    cheat = proving_keys(at_work.setup, 2, proven, at_work.delivery(2), 76)
+    assert culprits(at_work, replaced(at_work, _2=cheat)) == (2,)
+    assert "does not open" in reasons(at_work, replaced(at_work, _2=cheat))
 
 
 # --- the delta for us -----------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def lies(at_work: Refreshing) -> dict[str, ZeroDealing]:
         "no scalar": raw(b"\xff" * 32),
         "unreduced": raw(unreduced(suite, 5)),
         "of another receiver": replace(honest, sealed=crossed),
-        "with another E": at_work.forged(DEALER, (600, 3), 71, shown=times_base(suite, 99)),
+        "with another E": at_work.forged(DEALER, (600, 3), 71, proven=99),
     }
 
 

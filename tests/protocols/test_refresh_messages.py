@@ -114,9 +114,9 @@ def at_work(any_suite: Suite, take: Take) -> Refreshing:
 
 
 def test_a_dealing_survives_its_encoding(at_work: Refreshing) -> None:
-    """Step 6.4.2: t − 1 points, a signature, a point, n frames."""
+    """Step 6.4.2: t − 1 points, three signatures, a point, n frames."""
     group, message = at_work.suite.group, at_work.messages[1]
-    assert len(message) == 4 * group.point_length + group.scalar_length + 4 * (8 + 48)
+    assert len(message) == 6 * group.point_length + 3 * group.scalar_length + 4 * (8 + 48)
     assert at_work.dealing(1).to_bytes() == message
 
 
@@ -139,7 +139,7 @@ def test_a_dealing_with_a_point_that_is_none_is_refused(at_work: Refreshing, pla
     """Step 6.4.3: each commitment, and E; the identity is none."""
     message, group = at_work.messages[1], at_work.suite.group
     width = group.point_length
-    start = place * width if place < 2 else 3 * width + group.scalar_length
+    start = place * width if place < 2 else 5 * width + 3 * group.scalar_length
     for wrong in (bytes(width), b"\1" + bytes(width - 1)):
         with pytest.raises(BadEncoding, match="point"):
             spoilt = message[:start] + wrong + message[start + width :]

@@ -174,12 +174,12 @@ def test_a_holder_of_both_rosters_acts_under_two_indices(any_suite: Suite, take:
         assert is_key((after,) * 2, quorum)
 
 
-def test_only_commitments_proof_and_ciphertexts_are_sent(at_work: Resharing) -> None:
+def test_only_commitments_proofs_and_ciphertexts_are_dealt(at_work: Resharing) -> None:
     """Step 6.8.2: a message has room for nothing else, and no secret is in one."""
     group = at_work.suite.group
     for dealer, message in at_work.messages.items():
         proof = group.point_length + group.scalar_length
-        assert len(message) == 4 * group.point_length + proof + 4 * (8 + 48)
+        assert len(message) == 4 * group.point_length + 3 * proof + 4 * (8 + 48)
         for secret in (at_work.epoch.shares[dealer], at_work.part(dealer)):
             assert encoded(at_work.suite, secret) not in message
 

@@ -156,7 +156,7 @@ def test_a_point_that_is_none_names_its_dealer(at_work: Resharing, place: int) -
     group, message = at_work.suite.group, at_work.messages[LIAR]
     start = place * group.point_length
     if place == 3:
-        start += group.point_length + group.scalar_length
+        start += 3 * (group.point_length + group.scalar_length)
     for wrong in (bytes(group.point_length), b"\1" + bytes(group.point_length - 1)):
         lie = message[:start] + wrong + message[start + len(wrong) :]
         assert named_by_all(at_work, {LIAR: lie}) == {(LIAR,)}
@@ -165,7 +165,10 @@ def test_a_point_that_is_none_names_its_dealer(at_work: Resharing, place: int) -
 # --- proofs, copies, replays ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("part", ["possession", "ephemeral", "commitments"])
+@pytest.mark.parametrize(
+    "part",
+    ["possession", "ephemeral_possession", "static_possession", "ephemeral", "commitments"],
+)
 def test_a_proof_belongs_to_the_rest_of_its_dealing(at_work: Resharing, part: str) -> None:
     """Step 6.8.3: of two dealings of one dealer, both sound."""
     other = replace(at_work.dealing(LIAR))
@@ -179,14 +182,20 @@ def test_a_proof_of_another_point_names_its_dealer(at_work: Resharing) -> None:
     suite, reference, setup = at_work.suite, at_work.reference, at_work.setup
     honest = at_work.dealing(LIAR)
     commitments = (honest.commitments[0], *(times_base(suite, b) for b in (5, 6)))
+    signed = setup.context + b"".join(commitments) + times_base(suite, 71)
+    of_ephemeral, of_static = (
+        reference.curve.signature(secret, signed + LIAR.to_bytes(2, "big"))
+        for secret in (71, at_work.epoch.deliveries[LIAR])
+    )
     for known in (5, 71):
-        signed = setup.context + b"".join(commitments) + times_base(suite, 71)
         proof = reference.curve.signature(known, signed)
         lie = replace(
             honest,
             commitments=commitments,
             possession=proof,
             ephemeral=times_base(suite, 71),
+            ephemeral_possession=of_ephemeral,
+            static_possession=of_static,
         )
         assert named_by_all(at_work, {LIAR: lie.to_bytes()}) == {(LIAR,)}
 
@@ -199,14 +208,10 @@ def test_a_copied_dealing_names_only_its_copier(at_work: Resharing) -> None:
 
 
 def test_a_copied_ephemeral_key_names_only_its_copier(at_work: Resharing) -> None:
-    """Step 6.8.3: E_2 = E_1, signed by holder 2, to which no proof is needed. No pad fits.
-
-    An old holder opens nothing, and names nobody: who was first to send is not to be seen.
-    """
+    """Step 6.8.3: E_2 = E_1, of which holder 2 proves no logarithm; an old holder sees it, too."""
     copied = at_work.dealing(1).ephemeral
     lies = {LIAR: at_work.forged(LIAR, (5, 6), 71, shown=copied)}
-    assert {culprits(at_work, lies, me) for me in at_work.receivers} == {(LIAR,)}
-    assert len(at_work.check({**at_work.messages, **lies})) == 3
+    assert named_by_all(at_work, lies) == {(LIAR,)}
 
 
 @pytest.mark.parametrize("twelfth", [1000, 2**200 + 7])

@@ -183,9 +183,9 @@ def at_work(any_suite: Suite, take: Take) -> Resharing:
 
 
 def test_a_dealing_of_a_resharing_survives_its_encoding(at_work: Resharing) -> None:
-    """Step 6.8.2: t' points, a signature, a point, n' frames."""
+    """Step 6.8.2: t' points, three signatures, a point, n' frames."""
     group, message = at_work.suite.group, at_work.messages[1]
-    assert len(message) == 4 * group.point_length + group.scalar_length + 5 * (8 + 48)
+    assert len(message) == 6 * group.point_length + 3 * group.scalar_length + 5 * (8 + 48)
     assert at_work.dealing(1).to_bytes() == message
     assert at_work.dealing(1).proven_key == at_work.dealing(1).commitments[0]
 
@@ -204,7 +204,7 @@ def test_a_dealing_of_a_resharing_with_a_point_that_is_none_is_refused(at_work: 
     """Step 6.8.3: each commitment, and E; the identity is none."""
     message, group = at_work.messages[1], at_work.suite.group
     width = group.point_length
-    for start in (0, width, 3 * width + group.scalar_length):
+    for start in (0, width, 5 * width + 3 * group.scalar_length):
         for wrong in (bytes(width), b"\1" + bytes(width - 1)):
             with pytest.raises(BadEncoding, match="point"):
                 spoilt = message[:start] + wrong + message[start + width :]

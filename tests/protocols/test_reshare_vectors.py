@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from hsm_mpc.protocols import reshare
-from hsm_mpc.protocols.reshare_messages import ReshareSetup
+from hsm_mpc.protocols.reshare_complaint import accuse, judge
+from hsm_mpc.protocols.reshare_messages import ReshareSetup, ShareDealing
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.secure.arena import Secret, Take, publish
+from hsm_mpc.secure.arena import Arena, Secret, Take, publish
 from tests.protocols.keygen import decoded, scripted
 from tests.protocols.reshare_vectors import CASES, FILE, made
 from tests.protocols.test_refresh_vectors import parsed, secret
@@ -62,3 +63,17 @@ def test_every_dealing_and_every_new_share(
         assert list(renewed.commitments) == parsed(vector["new_commitments"])
         assert publish(renewed.share).hex() == vector["new_shares"][index - 1]
         abort(renewed)
+
+
+def test_every_complaint_of_a_new_holder(
+    any_suite: Suite, take: Take, protocol_arena: Arena, vector: dict[str, Any]
+) -> None:
+    """Steps 6.8.3, 6.4.8 and 6.7.6."""
+    setup, wanted = setup_of(any_suite, vector), vector["complaint"]
+    accuser, dealer = wanted["accuser"], vector["dealers"][0]
+    dealing = ShareDealing.from_bytes(bytes.fromhex(wanted["false_dealing"]), setup)
+    draws = scripted(any_suite, decoded(any_suite, bytes.fromhex(wanted["nonce"])))
+    delivery = secret(take, vector, "receiver_secrets", accuser)
+    complaint = accuse(setup, accuser, delivery, dealer, dealing, draws)
+    assert complaint.to_bytes().hex() == wanted["complaint"]
+    assert judge(setup, accuser, complaint, dealing, protocol_arena)
