@@ -309,6 +309,9 @@ def test_a_client_is_shown_the_repair_that_it_asked_for(office: Office) -> None:
         repair_plan_in(parts, "h3", office.client.show("savings").certificate.body.terms)
     with pytest.raises(Tampered, match="no order of a repair"):
         repair_plan_in(parts[:3], "h3", terms)
+    plan = repair_plan_in(parts, "h3", terms)
+    with pytest.raises(BadInput, match="the lost one is none of them"):
+        replace(plan, order=replace(plan.order, helpers=(1, 3)))
 
 
 @pytest.mark.parametrize("lose", [lose_store, lose_keys])

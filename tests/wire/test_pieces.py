@@ -73,6 +73,11 @@ def test_what_is_no_piece_is_refused(wrong: Piece) -> None:
         Piece.from_bytes(wrong.to_bytes())
 
 
+def test_a_piece_has_an_end() -> None:
+    with pytest.raises(BadEncoding):
+        Piece.from_bytes(Piece(b"d" * 32, 0, 1, b"content").to_bytes() + b"x")
+
+
 @pytest.mark.usefixtures("small")
 def test_a_short_call_goes_as_it_is_and_a_long_one_in_pieces() -> None:
     short, long, link = [b"s" * 50], [b"l" * 90, b"m" * 30], Link()
