@@ -15,8 +15,9 @@ from hsm_mpc.agent.ordering import OrderDesk
 from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession.complaining import Shown
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.encoding import u8, u16be
+from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
@@ -129,6 +130,8 @@ class HolderDesk:
             HolderMethod.ROTATION: self._rotation,
             HolderMethod.TURN: self._turn,
             HolderMethod.TURNED: self._turned,
+            HolderMethod.COMPLAIN: self._complain,
+            HolderMethod.JUDGE: self._judge,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -220,6 +223,23 @@ class HolderDesk:
         members = len(parts) // 2
         both = _exactly(2 * members, parts)
         return (self._successions.stage(both[:members], both[members:]),)
+
+    def _complain(self, parts: Parts) -> Sequence[bytes]:
+        """u16be(accused), PROPOSE, DEALs and CHANNELs of all dealers, bundled → COMPLAINT."""
+        accused, *shown = _exactly(4, parts)
+        return (self._successions.complain(_index(accused), Shown.of(*shown)),)
+
+    def _judge(self, parts: Parts) -> Sequence[bytes]:
+        """COMPLAINT, or u16be(accused) where what it signed is proof by itself, and the same →
+        u16be(index of who lied), u8(1): it is proof by itself.
+        """
+        source, *rest = _exactly(4, parts)
+        shown = Shown.of(*rest)
+        if len(source) == len(u16be(0)):
+            verdict = self._successions.judge_alone(_index(source), shown)
+        else:
+            verdict = self._successions.judge(source, shown)
+        return u16be(verdict.liar), u8(verdict.alone)
 
     def _adopt(self, parts: Parts) -> Sequence[bytes]:
         """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing, DONE's of the new
@@ -323,6 +343,13 @@ class HolderDesk:
         """
         retirement, certificate = _exactly(2, parts[:2])
         return (self._arrivals.arrive(retirement, certificate, parts[2:]),)
+
+
+def _index(source: bytes) -> int:
+    reader = Reader(source, "call")
+    index = reader.u16be()
+    reader.end()
+    return index
 
 
 def _told(parts: Parts) -> Told:

@@ -1,0 +1,144 @@
+"""Who lied, where a holder says that another one cheated: its complaint goes to all others, and
+what they find is told to the client (steps 6.4.8, 6.4.9 and 6.7.6).
+
+Nobody is excluded by it: that operators decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
+from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
+from hsm_mpc.encoding import Reader, u16be
+from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.envelope import parse_envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What went round before one holder found another one to have cheated."""
+
+    shown: tuple[bytes, ...]
+    """As accuser and judges get it: the parts of COMPLAIN and JUDGE behind the first."""
+    messages: tuple[bytes, ...]
+    """The same, message by message."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """What came of one accusation."""
+
+    accuser: int
+    accused: int
+    liar: int | None
+    """None: nothing is proven."""
+    said: str
+
+
+@contextmanager
+def complaints_judged(
+    links: HolderLinks, evidence: EvidenceFolder, exchanged: Exchanged
+) -> Iterator[None]:
+    """An abort that names somebody says besides who is convicted, and who is only accused.
+
+    Raises:
+        ProtocolAbort: in its place, naming who is convicted, and whom somebody accuses that was
+            not found to lie.
+    """
+    try:
+        yield
+    except HoldersAbort as abort:
+        if not abort.culprits:
+            raise
+        judging = _Judging(links, evidence, exchanged)
+        findings = [
+            judging.finding(accuser, accused)
+            for accuser, word in abort.words.items()
+            for accused in word.culprits
+        ]
+        convicted = {each.liar for each in findings if each.liar is not None}
+        unproven = [each for each in findings if each.liar is None]
+        accused = {each.accused for each in unproven if each.accuser not in convicted}
+        said = "; ".join([str(abort), *(each.said for each in findings)])
+        raise ProtocolAbort(said, convicted | accused) from abort
+
+
+@dataclass(frozen=True, slots=True)
+class _Judging:
+    links: HolderLinks
+    evidence: EvidenceFolder
+    exchanged: Exchanged
+
+    def finding(self, accuser: int, accused: int) -> _Finding:
+        """What the accuser proves, and all others find; kept, whatever it is."""
+        finding, complaints = self._found(accuser, accused)
+        self.evidence.keep(Accusation(finding.said, (*self.exchanged.messages, *complaints)))
+        return finding
+
+    def _found(self, accuser: int, accused: int) -> tuple[_Finding, tuple[bytes, ...]]:
+        name = self.links.name(accuser)
+        if accused == accuser or accused not in self.links.indices:
+            said = f"{name} accuses holder {accused}, which cannot be"
+            return _Finding(accuser, accused, None, said), ()
+        against = self.links.name(accused)
+        try:
+            source = self._complaint(accuser, accused)
+        except HsmMpcError as nothing:
+            said = f"not proven: that {against} cheated is the word of {name} alone: {nothing}"
+            return _Finding(accuser, accused, None, said), ()
+        judges = [index for index in self.links.indices if index not in (accuser, accused)]
+        verdicts = self._verdicts(judges, source)
+        complaints = (source,) if len(source) > len(u16be(accused)) else ()
+        liars = set(verdicts.values())
+        named = {self.links.name(judge): self._named(liar) for judge, liar in verdicts.items()}
+        found = ", ".join(f"{judge} finds that {liar} lied" for judge, liar in named.items())
+        if len(liars) == 1 and liars <= {accuser, accused}:
+            (liar,) = liars
+            said = self._proven(accuser, accused, liar, bool(complaints))
+            return _Finding(accuser, accused, liar, f"{said}: {found}"), complaints
+        why = f"the others do not agree: {found}" if liars else "no other holder judges it"
+        said = f"not proven: that {against} cheated, {name} shows, and {why}"
+        return _Finding(accuser, accused, None, said), complaints
+
+    def _complaint(self, accuser: int, accused: int) -> bytes:
+        """COMPLAINT; or no more than the accused, where what that one signed is proof enough.
+
+        Raises:
+            HsmMpcError: neither.
+        """
+        asked = [u16be(accused), *self.exchanged.shown]
+        try:
+            answer = self.links.ask(accuser, HolderMethod.COMPLAIN, asked)
+        except Refused as refused:
+            if refused.rule == "proof-enough":
+                return u16be(accused)
+            raise
+        if len(answer) != 1 or parse_envelope(answer[0]).address.sender != accuser:
+            raise BadEncoding("its answer is no complaint of its own")
+        return answer[0]
+
+    def _verdicts(self, judges: list[int], source: bytes) -> dict[int, int]:
+        """Who lied, by each holder that says so."""
+        asked = [source, *self.exchanged.shown]
+        answers = self.links.ask_each(HolderMethod.JUDGE, asked, among=judges)
+        found = {}
+        for judge, answer in answers.items():
+            if isinstance(answer, HsmMpcError) or len(answer) != 2 or len(answer[0]) != 2:
+                continue
+            found[judge] = Reader(answer[0], "verdict").u16be()
+        return found
+
+    def _proven(self, accuser: int, accused: int, liar: int, by_complaint: bool) -> str:
+        name, against = self.links.name(accuser), self.links.name(accused)
+        if liar == accuser:
+            return f"proven: {name} is convicted, its complaint about {against} is false"
+        by = f"the complaint of {name}" if by_complaint else "what it signed itself"
+        return f"proven: {against} is convicted by {by}"
+
+    def _named(self, index: int) -> str:
+        """Of whom a judge names, which may be nobody."""
+        return self.links.name(index) if index in self.links.indices else f"holder {index}"
