@@ -124,7 +124,9 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             channels=channels,
             refresher=refresher,
             destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
-            repairer=Repairer(links, registry, refresher, config.number, key.sign, _seconds),
+            repairer=Repairer(
+                links, registry, refresher, config.number, key.sign, _seconds, evidence
+            ),
             orderer=Orderer(links, registry, refresher, config.number, key.sign, _seconds),
             resharer=Resharer(
                 links, registry, Rosters(channels.keys, registry), refresher, _seconds

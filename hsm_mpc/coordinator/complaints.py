@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
-from hsm_mpc.encoding import Reader, u16be
+from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
@@ -52,8 +52,6 @@ def complaints_judged(
     try:
         yield
     except HoldersAbort as abort:
-        if not abort.culprits:
-            raise
         judging = _Judging(links, evidence, exchanged)
         findings = [
             judging.finding(accuser, accused)
@@ -93,12 +91,15 @@ class _Judging:
         judges = [index for index in self.links.indices if index not in (accuser, accused)]
         verdicts = self._verdicts(judges, source)
         complaints = (source,) if len(source) > len(u16be(accused)) else ()
-        liars = set(verdicts.values())
-        named = {self.links.name(judge): self._named(liar) for judge, liar in verdicts.items()}
-        found = ", ".join(f"{judge} finds that {liar} lied" for judge, liar in named.items())
+        liars = {liar for liar, _ in verdicts.values()}
+        found = ", ".join(
+            f"{self.links.name(judge)} finds that {self._named(liar)} lied"
+            for judge, (liar, _) in verdicts.items()
+        )
         if len(liars) == 1 and liars <= {accuser, accused}:
             (liar,) = liars
-            said = self._proven(accuser, accused, liar, bool(complaints))
+            alone = all(by_itself for _, by_itself in verdicts.values())
+            said = self._proven(accuser, accused, liar, alone)
             return _Finding(accuser, accused, liar, f"{said}: {found}"), complaints
         why = f"the others do not agree: {found}" if liars else "no other holder judges it"
         said = f"not proven: that {against} cheated, {name} shows, and {why}"
@@ -121,22 +122,22 @@ class _Judging:
             raise BadEncoding("its answer is no complaint of its own")
         return answer[0]
 
-    def _verdicts(self, judges: list[int], source: bytes) -> dict[int, int]:
-        """Who lied, by each holder that says so."""
+    def _verdicts(self, judges: list[int], source: bytes) -> dict[int, tuple[int, bool]]:
+        """Who lied, and whether what it signed is proof by itself, by each holder that says so."""
         asked = [source, *self.exchanged.shown]
         answers = self.links.ask_each(HolderMethod.JUDGE, asked, among=judges)
         found = {}
         for judge, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or len(answer) != 2 or len(answer[0]) != 2:
+            if isinstance(answer, HsmMpcError) or [*map(len, answer)] != [2, 1]:
                 continue
-            found[judge] = Reader(answer[0], "verdict").u16be()
+            found[judge] = Reader(answer[0], "verdict").u16be(), answer[1] == u8(1)
         return found
 
-    def _proven(self, accuser: int, accused: int, liar: int, by_complaint: bool) -> str:
+    def _proven(self, accuser: int, accused: int, liar: int, alone: bool) -> str:
         name, against = self.links.name(accuser), self.links.name(accused)
         if liar == accuser:
             return f"proven: {name} is convicted, its complaint about {against} is false"
-        by = f"the complaint of {name}" if by_complaint else "what it signed itself"
+        by = "what it signed itself" if alone else f"the complaint of {name}"
         return f"proven: {against} is convicted by {by}"
 
     def _named(self, index: int) -> str:

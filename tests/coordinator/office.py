@@ -160,6 +160,7 @@ class Office:
                 FIRST_COORDINATOR,
                 world.coordinator.sign,
                 world.clock,
+                evidence,
             ),
             resharer=Resharer(
                 holders, registry, Rosters(channels.keys, registry), refresher, world.clock

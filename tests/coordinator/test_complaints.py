@@ -14,9 +14,10 @@ from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import COMPLAINT
-from tests.agent.complaining import false_complaint, false_deal
+from tests.agent.complaining import false_complaint, false_deal, false_split
 from tests.agent.making import events, resigned
 from tests.coordinator.office import Office, Tamper
+from tests.coordinator.test_repair import lose_store
 
 Parts = Sequence[bytes]
 Honest = Callable[[Parts], tuple[bytes, ...]]
@@ -35,13 +36,13 @@ def deals_falsely(office: Office, *receivers: int) -> Tamper:
 
 
 def accuses(
-    accused: int, complaint: Callable[[Parts, Honest], tuple[bytes, ...]] | None = None
+    accused: Sequence[int], complaint: Callable[[Parts, Honest], tuple[bytes, ...]] | None = None
 ) -> Tamper:
-    """A holder that says of a sound dealer that it cheated, and may complain as it likes."""
+    """A holder that says of sound dealers that they cheated, and may complain as it likes."""
 
     def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         if asked is HolderMethod.STAGE:
-            raise ProtocolAbort("it cheated", [accused])
+            raise ProtocolAbort("they cheated", accused)
         if asked is HolderMethod.COMPLAIN and complaint is not None:
             return complaint(parts, honest)
         return honest(parts)
@@ -110,7 +111,7 @@ def test_an_accuser_that_lies_is_convicted_in_place_of_the_accused(office: Offic
         shown = Shown.of(*parts[1:])
         return (run_shielded(lambda: false_complaint(office.world, shown, 1, 2)),)
 
-    office.links[1].tamper = accuses(2, lie)
+    office.links[1].tamper = accuses((2,), lie)
     blamed = refused(office)
     assert blamed.names == ("h1",)
     assert "proven: h1 is convicted, its complaint about h2 is false" in str(blamed)
@@ -121,7 +122,7 @@ def test_an_accuser_that_lies_is_convicted_in_place_of_the_accused(office: Offic
 def test_without_a_complaint_it_is_the_word_of_one(office: Office) -> None:
     """The honest signer complains of nothing that is sound."""
     office.made()
-    office.links[1].tamper = accuses(2)
+    office.links[1].tamper = accuses((2,))
     blamed = refused(office)
     assert blamed.names == ("h2",)
     assert "not proven: that h2 cheated is the word of h1 alone" in str(blamed)
@@ -152,6 +153,7 @@ def test_what_a_dealer_signed_convicts_it_without_a_complaint(office: Office) ->
     [
         (unreachable, "and no other holder judges it"),
         (lambda: (b"x",), "and no other holder judges it"),
+        (lambda: (b"x", b"\0"), "and no other holder judges it"),
         (lambda: (u16be(3), b"\0"), "the others do not agree: h3 finds that h3 lied"),
         (lambda: (u16be(9), b"\0"), "the others do not agree: h3 finds that holder 9 lied"),
     ],
@@ -177,6 +179,19 @@ def test_judges_that_disagree_convict_nobody(four: Office) -> None:
     assert "the others do not agree: h3 finds that h2 lied, h4 finds that h1 lied" in str(blamed)
 
 
+def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> None:
+    def lie(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if parts[0] != u16be(2):
+            return unreachable()
+        shown = Shown.of(*parts[1:])
+        return (run_shielded(lambda: false_complaint(four.world, shown, 1, 2)),)
+
+    four.links[1].tamper = accuses((2, 3), lie)
+    blamed = refused(four)
+    assert blamed.names == ("h1",)
+    assert "that h3 cheated is the word of h1 alone" in str(blamed)
+
+
 def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
     office.made()
 
@@ -190,7 +205,7 @@ def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
         lambda *_: (b"garbage",),
     ]
     for lie in lies:
-        office.links[1].tamper = accuses(2, lie)
+        office.links[1].tamper = accuses((2,), lie)
         blamed = refused(office)
         assert "the word of h1 alone" in str(blamed)
         office.world.now[0] += 1
@@ -199,7 +214,7 @@ def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
 @pytest.mark.parametrize("accused", [1, 9])
 def test_who_accuses_nobody_else_proves_nothing(office: Office, accused: int) -> None:
     office.made()
-    office.links[1].tamper = accuses(accused)
+    office.links[1].tamper = accuses([accused])
     assert "which cannot be" in str(refused(office))
     assert HolderMethod.COMPLAIN not in office.links[1].asked
 
@@ -211,3 +226,66 @@ def test_complain_and_judge_take_what_they_are_called_with(office: Office) -> No
             with pytest.raises(BadInput):
                 office.holders.ask(1, method, parts)
     assert COMPLAINT.cap < 1 << 10
+
+
+# In a repair
+
+
+def unrepaired(office: Office) -> HoldersBlamed:
+    """What the client hears of the repair of the share of h4."""
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.client.repair("treasury", 4)
+    return blamed.value
+
+
+def test_a_helper_that_seals_a_false_delta_is_convicted(four: Office) -> None:
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.SPLIT:
+            return answer
+        order, *dones = parts
+        return (run_shielded(lambda: false_split(four.world, order, dones, answer[0], 1)),)
+
+    four.links[2].tamper = tamper
+    blamed = unrepaired(four)
+    assert blamed.names == ("h2",)
+    said = "by the complaint of h1: h3 finds that h2 lied, h4 finds that h2 lied"
+    assert f"proven: h2 is convicted {said}" in str(blamed)
+    assert kept(four) == [["ORDER-REPAIR", *["DONE"] * 3, "R1", "R1", "COMPLAINT"]]
+
+
+def test_a_helper_that_seals_a_false_sum_is_convicted_and_others_repair(four: Office) -> None:
+    """Nobody is excluded: others are the next helpers, as after any repair that failed."""
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.COLLECT:
+            return answer
+        payload = parse_envelope(answer[0]).payload
+        lie = payload[:-1] + bytes([payload[-1] ^ 1])
+        return (resigned(four.world, answer[0], lie),)
+
+    four.links[2].tamper = tamper
+    blamed = unrepaired(four)
+    assert blamed.names == ("h2",)
+    said = "by the complaint of h4: h1 finds that h2 lied, h3 finds that h2 lied"
+    assert f"proven: h2 is convicted {said}" in str(blamed)
+    messages = ["ORDER-REPAIR", *["DONE"] * 3, "R1", "R1", "R2", "R2", "COMPLAINT"]
+    assert kept(four) == [messages]
+    four.links[2].tamper = None
+    assert four.client.repair("treasury", 4).body.epoch == 1
+
+
+def test_a_helper_whose_word_is_all_that_there_is(four: Office) -> None:
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.COLLECT:
+            raise ProtocolAbort("it cheated", [2])
+        return honest(parts)
+
+    four.links[1].tamper = tamper
+    assert "that h2 cheated is the word of h1 alone" in str(unrepaired(four))

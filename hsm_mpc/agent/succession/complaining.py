@@ -30,11 +30,10 @@ from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Arena, Secret
 from hsm_mpc.store.attempts import AttemptDocument
-from hsm_mpc.succession.addresses import address_in, expected_in
+from hsm_mpc.succession.addresses import address_in, expected_in, signed_by_identity
 from hsm_mpc.succession.complained import Complained, digest_of
 from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.wire.envelope import Message, parse_envelope, unbundled
-from hsm_mpc.wire.inbox import NO_CLOCK, Inbox
 from hsm_mpc.wire.rounds import COMPLAINT
 
 
@@ -108,7 +107,7 @@ def judge(live: LiveEpoch, suite: Suite, source: bytes, shown: Shown) -> Verdict
     proposed, dealings = _judged(live, attempt, shown)
     senders = range(1, live.body.terms.sizes.n + 1)
     expected = expected_in(COMPLAINT, live.body, attempt, senders)
-    message = Inbox(proposed.keys).receive(source, expected, NO_CLOCK)
+    message = signed_by_identity(source, expected, proposed.keys)
     setup, arena = setup_of(live, suite, proposed), live.holder.arena
     verdict = _verdict(message, attempt, setup, dealings, arena)
     _recorded(live, attempt, verdict, dealings, (source,))
