@@ -8,7 +8,8 @@
                               done
                               hello      of a resharing, as a new holder
                               new-ack    the same
-                              complaint  the own one: in that attempt nothing more is said
+                              complaint
+                                         the own one: in that attempt nothing more is said
                               carried    of a DONE for what older attempts made: PROPOSE of each
 
 Each is on disk before it is sent, so that a restart repeats the same bytes. An attempt goes with

@@ -260,6 +260,21 @@ def test_a_complaint_is_of_its_repair_and_signed_by_its_accuser(
         verdict(repairing, complaint, shown_in(repairing))
 
 
+@pytest.mark.parametrize("summed", [False, True])
+def test_what_a_helper_has_not_signed_convicts_nobody(
+    world: World, repairing: Repairing, summed: bool
+) -> None:
+    repairing.summed()
+    messages = repairing.sums if summed else repairing.splits
+    message = parse_envelope(messages[1])
+    another, lie = world.parties[OTHER].acting.identity.sign, message.payload[:-1]
+    forged = seal_envelope(message.kind, message.address, lie, Key.IDENTITY, another)
+    messages[1] = forged.to_bytes()
+    shown = shown_in(repairing, summed=summed)
+    with pytest.raises(InvalidSignature):
+        repairing.desk(OTHER).judge_alone(LIAR, shown)
+
+
 # What convicts by itself
 
 
