@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Literal
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.repair.complaining import Shown
+from hsm_mpc.agent.repair.offering import kept_offer
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import Key
@@ -20,6 +21,7 @@ from tests.agent.making import Making, events, lines, resigned
 from tests.agent.repairing import Repairing, rule_of
 from tests.agent.simulate import World, Worlds
 from tests.agent.tokens import empty
+from tests.named_steps import observed
 
 ACCUSER, LIAR, LOST, OTHER = 1, 2, 3, 4
 HELPERS = (ACCUSER, LIAR)
@@ -49,6 +51,22 @@ def repairing(making: Making) -> Repairing:
 @pytest.fixture
 def world(repairing: Repairing) -> World:
     return repairing.world
+
+
+class DeathError(Exception):
+    """The process ends here."""
+
+
+@contextmanager
+def dying(where: str) -> Iterator[None]:
+    """Before the first step whose name begins so."""
+
+    def observer(when: Literal["before", "after"], name: str) -> None:
+        if when == "before" and name.startswith(where):
+            raise DeathError(name)
+
+    with observed(observer):
+        yield
 
 
 def split(repairing: Repairing) -> None:
@@ -183,6 +201,29 @@ def test_who_has_its_share_again_complains_no_more(repairing: Repairing) -> None
     assert rule_of(lambda: complained(repairing, LOST)) == "other-order"
 
 
+def test_a_share_that_is_sealed_already_is_finished_and_not_complained_of(
+    repairing: Repairing,
+) -> None:
+    """An error came behind the seal, and a helper comes with another sum, a false one."""
+    repairing.summed()
+    with dying("epoch-renewed"), pytest.raises(DeathError):
+        repairing.recover()
+    lied_to_lost(repairing)
+    assert rule_of(lambda: complained(repairing, LOST)) == "other-order"
+    assert "share-repaired" in events(repairing.world.parties[LOST])
+
+
+def test_nothing_is_revealed_by_another_key_than_that_of_the_order(repairing: Repairing) -> None:
+    lied_to_lost(repairing)
+    acting = repairing.world.parties[LOST].acting
+    offered = kept_offer(acting, repairing.order.wallet_id)
+    assert offered is not None
+    repairs = acting.store.repairs(repairing.order.wallet_id)
+    repairs.put_offer(replace(offered, blob=b"").to_bytes())
+    repairing.offer()
+    assert rule_of(lambda: complained(repairing, LOST)) == "other-order"
+
+
 def test_who_has_no_part_in_a_repair_complains_of_nobody(repairing: Repairing) -> None:
     lied_to_helper(repairing)
     assert rule_of(lambda: complained(repairing, OTHER)) == "no-helper"
@@ -314,10 +355,6 @@ def test_without_a_complaint_a_false_delta_convicts_nobody(repairing: Repairing)
 # Crashes
 
 
-class DeathError(Exception):
-    """The process ends here."""
-
-
 @pytest.mark.parametrize("where", ["repair-complaint", "offer."])
 def test_a_death_on_the_way_to_the_complaint_costs_nothing(
     world: World, repairing: Repairing, where: str
@@ -325,16 +362,8 @@ def test_a_death_on_the_way_to_the_complaint_costs_nothing(
     """What was not on disk was not sent; what was, is repeated, and V_r goes then."""
     lied_to_lost(repairing)
 
-    def observer(when: Literal["before", "after"], name: str) -> None:
-        if when == "before" and name.startswith(where):
-            raise DeathError(name)
-
-    steps.observe(observer)
-    try:
-        with pytest.raises(DeathError):
-            complained(repairing, LOST)
-    finally:
-        steps.observe(None)
+    with dying(where), pytest.raises(DeathError):
+        complained(repairing, LOST)
     world.restarted(LOST)
     if where == "offer.":
         assert rule_of(repairing.recover) == "complained"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Literal
 
 import pytest
 
-from hsm_mpc import steps
 from hsm_mpc.agent.evidence import Case
 from hsm_mpc.agent.succession.complaining import Shown
-from hsm_mpc.errors import BackendError, BadEncoding, BadInput, InvalidSignature, ProtocolAbort
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.hsm.register import Vote
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.wire.envelope import Address, Message, parse_envelope, seal_envelope
@@ -22,6 +22,7 @@ from tests.agent.making import Making, events, lines, resigned
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
 from tests.agent.simulate import World, Worlds
+from tests.named_steps import observed
 
 ACCUSER, DEALER, JUDGE, ABSENT = 1, 2, 3, 4
 MEMBERS = (ACCUSER, DEALER, JUDGE)
@@ -371,12 +372,16 @@ class DeathError(Exception):
     """The process ends here."""
 
 
-def dying(where: str) -> steps.Observer:
+@contextmanager
+def dying(where: str) -> Iterator[None]:
+    """Before the first step whose name begins so."""
+
     def observer(when: Literal["before", "after"], name: str) -> None:
         if when == "before" and name.startswith(where):
             raise DeathError(name)
 
-    return observer
+    with observed(observer):
+        yield
 
 
 def test_a_death_between_the_line_and_the_complaint_costs_nothing(
@@ -384,12 +389,8 @@ def test_a_death_between_the_line_and_the_complaint_costs_nothing(
 ) -> None:
     """What was not on disk was not sent; what was, is repeated."""
     lied_to(refreshing, DEALER, ACCUSER)
-    steps.observe(dying("attempt-complaint"))
-    try:
-        with pytest.raises((DeathError, BackendError)):
-            complained(refreshing)
-    finally:
-        steps.observe(None)
+    with dying("attempt-complaint"), pytest.raises(DeathError):
+        complained(refreshing)
     assert events(world.parties[ACCUSER])[-1] == "complained"
     world.restarted(ACCUSER)
     complaint = complained(refreshing)
@@ -402,12 +403,8 @@ def test_a_death_between_the_line_and_the_evidence_is_made_good(
 ) -> None:
     lied_to(refreshing, DEALER, ACCUSER)
     complaint, shown = complained(refreshing), shown_of(refreshing)
-    steps.observe(dying("evidence"))
-    try:
-        with pytest.raises((DeathError, BackendError)):
-            verdict(world, complaint, shown)
-    finally:
-        steps.observe(None)
+    with dying("evidence"), pytest.raises(DeathError):
+        verdict(world, complaint, shown)
     assert world.parties[JUDGE].acting.store.evidence.kept() == ()
     world.restarted(JUDGE)
     assert verdict(world, complaint, shown) == (DEALER, False, False)
