@@ -141,6 +141,7 @@ def test_a_false_sum_is_proven_and_another_repair_goes_well(
     before = repairing.offered[1]
     repairing.ordered(nonce=b"m" * 32)
     assert repairing.offered[1] != before
+    assert repairing.desk(LOST).complain(LIAR, shown) == complaint  # and spends no other offer
     repairing.summed().recover()
     assert "share-repaired" in events(world.parties[LOST])
 
