@@ -65,6 +65,27 @@ def complaints_judged(
         raise ProtocolAbort(said, convicted | accused) from abort
 
 
+@contextmanager
+def dealings_judged(
+    links: HolderLinks, evidence: EvidenceFolder, exchanged: Exchanged
+) -> Iterator[None]:
+    """The same where new holders of a resharing name dealers: they complain of nothing, and what
+    everybody sees of a dealing is judged (step 6.8.3).
+
+    Args:
+        links: to the holders of before, who dealt.
+
+    Raises:
+        ProtocolAbort: in its place, naming the same.
+    """
+    try:
+        yield
+    except HoldersAbort as abort:
+        judging = _Judging(links, evidence, exchanged)
+        said = [judging.seen_by_all(dealer) for dealer in abort.culprits if dealer in links.indices]
+        raise ProtocolAbort("; ".join([str(abort), *said]), abort.culprits) from abort
+
+
 @dataclass(frozen=True, slots=True)
 class _Judging:
     links: HolderLinks
@@ -76,6 +97,17 @@ class _Judging:
         finding, complaints = self._found(accuser, accused)
         self.evidence.keep(Accusation(finding.said, (*self.exchanged.messages, *complaints)))
         return finding
+
+    def seen_by_all(self, dealer: int) -> str:
+        """Whether what a dealer signed is proof by itself; kept, whatever it is."""
+        judges = [index for index in self.links.indices if index != dealer]
+        verdicts, name = self._verdicts(judges, u16be(dealer)), self.links.name(dealer)
+        said = f"not proven: that {name} cheated is the word of those alone to whom it dealt"
+        if {liar for liar, _ in verdicts.values()} == {dealer}:
+            found = ", ".join(self.links.name(judge) for judge in verdicts)
+            said = f"proven: {name} is convicted by what it signed itself, as {found} find"
+        self.evidence.keep(Accusation(said, self.exchanged.messages))
+        return said
 
     def _found(self, accuser: int, accused: int) -> tuple[_Finding, tuple[bytes, ...]]:
         name = self.links.name(accuser)

@@ -16,6 +16,7 @@ from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import COMPLAINT
 from tests.agent.complaining import false_complaint, false_deal, false_split
 from tests.agent.making import events, resigned
+from tests.agent.test_succession import SEALED_BYTES
 from tests.coordinator.office import Office, Tamper
 from tests.coordinator.test_repair import lose_store
 
@@ -289,3 +290,52 @@ def test_a_helper_whose_word_is_all_that_there_is(four: Office) -> None:
 
     four.links[1].tamper = tamper
     assert "that h2 cheated is the word of h1 alone" in str(unrepaired(four))
+
+
+# In a resharing
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (3 * SEALED_BYTES + 33 + 1, "proven: h2 is convicted by what it signed itself, as h1"),
+        (SEALED_BYTES - 8, "not proven: that h2 cheated is the word of those alone to whom it"),
+    ],
+)
+def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(
+    four: Office, place: int, said: str
+) -> None:
+    """Step 6.8.3: a proof of possession; or what is sealed for one new holder."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        payload = bytearray(parse_envelope(answer[0]).payload)
+        payload[-place] ^= 1
+        return (resigned(four.world, answer[0], bytes(payload)),)
+
+    four.links[2].tamper = tamper
+    with pytest.raises(HoldersBlamed) as blamed:
+        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    assert blamed.value.names == ("h2",)
+    assert said in str(blamed.value)
+    assert len(kept(four)) == 1
+    four.links[2].tamper = None
+    assert four.client.reshare("treasury", 2, ["h1", "h2", "h3"]).body.epoch == 1
+
+
+def test_a_new_holder_that_names_nobody_has_nobody_judged(four: Office) -> None:
+    for accused in ([], [9]):
+
+        def tamper(
+            asked: HolderMethod, parts: Parts, honest: Honest, named: Sequence[int] = accused
+        ) -> tuple[bytes, ...]:
+            if asked is HolderMethod.RECEIVE:
+                raise ProtocolAbort("they cheated", named)
+            return honest(parts)
+
+        four.links[3].tamper = tamper
+        with pytest.raises(HoldersBlamed, match="they cheated"):
+            four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+        assert kept(four) == []

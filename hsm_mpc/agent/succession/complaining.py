@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, setup_of
+from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, reshare_setup, setup_of
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.succession.staging import Dealings, attempt_of, received_dealings
 from hsm_mpc.agent.verdicts import (
@@ -23,8 +23,8 @@ from hsm_mpc.agent.verdicts import (
 )
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused
-from hsm_mpc.protocols import refresh_complaint
+from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort, Refused
+from hsm_mpc.protocols import refresh_complaint, reshare
 from hsm_mpc.protocols.dealing_checks import verify_possession
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.suite import Suite
@@ -71,12 +71,12 @@ def complain(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> bytes
         return _repeated(kept, live, attempt, accused)
     _require_unacknowledged(live, attempt)
     dealings = received_dealings(live.body, proposed, shown.deals, shown.channels)
+    alone = _convicted_alone(live, suite, accused, dealings)
+    if alone is not None:
+        raise Refused("proof-enough", alone.reason)
+    _require_dealt_to(proposed)
     setup, message = setup_of(live, suite, proposed), _dealt_by(accused, dealings)
-    try:
-        dealing = _dealing_in(message, attempt, setup)
-    except (BadEncoding, InvalidSignature) as own_words:
-        verdict = convicted_alone(accused, str(own_words))
-        raise Refused("proof-enough", verdict.reason) from own_words
+    dealing = _dealing_in(message, attempt, setup)
 
     def draw(into: Secret) -> None:
         suite.group.random_nonzero(into, live.holder.entropy)
@@ -104,7 +104,9 @@ def judge(live: LiveEpoch, suite: Suite, source: bytes, shown: Shown) -> Verdict
         BadEncoding, InvalidSignature, ProtocolAbort: the messages are not those of an attempt.
     """
     attempt = attempt_of(shown.deals)
-    proposed, dealings = _judged(live, attempt, shown)
+    dealings = _judged(live, attempt, shown)
+    proposed = dealings.proposed
+    _require_dealt_to(proposed)
     senders = range(1, live.body.terms.sizes.n + 1)
     expected = expected_in(COMPLAINT, live.body, attempt, senders)
     message = signed_by_identity(source, expected, proposed.keys)
@@ -122,30 +124,30 @@ def judge_alone(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> Ve
         Others: as `judge`.
     """
     attempt = attempt_of(shown.deals)
-    proposed, dealings = _judged(live, attempt, shown)
-    message = _dealt_by(accused, dealings)
-    try:
-        _dealing_in(message, attempt, setup_of(live, suite, proposed))
-    except (BadEncoding, InvalidSignature) as own_words:
-        verdict = convicted_alone(accused, str(own_words))
-        _recorded(live, attempt, verdict, dealings, ())
-        return verdict
-    raise Refused("not-proven", f"what holder {accused} signed does not convict it by itself")
+    dealings = _judged(live, attempt, shown)
+    verdict = _convicted_alone(live, suite, accused, dealings)
+    if verdict is None:
+        raise Refused("not-proven", f"what holder {accused} signed does not convict it by itself")
+    _recorded(live, attempt, verdict, dealings, ())
+    return verdict
 
 
 def _joined(live: LiveEpoch, attempt: Attempt, shown: Shown) -> Proposed:
-    """The proposal of a refresh that this holder has answered in the attempt. Raises: Refused."""
+    """The proposal that this holder has answered in the attempt. Raises: Refused."""
     alpha = attempt.to_bytes()
     asked = asked_in(live, alpha)
     if live.attempts.kept(alpha, AttemptDocument.PROPOSE) != shown.propose:
         raise Refused("other-proposal", "this holder has not answered that proposal")
-    proposed = proposed_in(live, shown.propose, asked.resharing)
+    return proposed_in(live, shown.propose, asked.resharing)
+
+
+def _require_dealt_to(proposed: Proposed) -> None:
+    """Raises: Refused: `no-receiver`."""
     if proposed.newcomers is not None:
         raise Refused("no-receiver", "in a resharing nothing is dealt to the holders of before")
-    return proposed
 
 
-def _judged(live: LiveEpoch, attempt: Attempt, shown: Shown) -> tuple[Proposed, Dealings]:
+def _judged(live: LiveEpoch, attempt: Attempt, shown: Shown) -> Dealings:
     """What is judged by. With two proposals for one attempt a coordinator could have an honest
     dealer convicted: its proof of possession is good for the one that it has answered. So a member
     goes by that which it has answered itself.
@@ -153,11 +155,14 @@ def _judged(live: LiveEpoch, attempt: Attempt, shown: Shown) -> tuple[Proposed, 
     Raises:
         Refused: `other-proposal`.
     """
-    kept = live.attempts.kept(attempt.to_bytes(), AttemptDocument.PROPOSE)
-    if kept is not None and kept != shown.propose:
-        raise Refused("other-proposal", "this holder has answered another one in that attempt")
-    proposed = proposed_in(live, shown.propose)
-    return proposed, received_dealings(live.body, proposed, shown.deals, shown.channels)
+    alpha, resharing = attempt.to_bytes(), None
+    kept = live.attempts.kept(alpha, AttemptDocument.PROPOSE)
+    if kept is not None:
+        if kept != shown.propose:
+            raise Refused("other-proposal", "this holder has answered another one in that attempt")
+        resharing = asked_in(live, alpha).resharing
+    proposed = proposed_in(live, shown.propose, resharing)
+    return received_dealings(live.body, proposed, shown.deals, shown.channels)
 
 
 def _repeated(kept: bytes, live: LiveEpoch, attempt: Attempt, accused: int) -> bytes:
@@ -190,6 +195,26 @@ def _dealt_by(dealer: int, dealings: Dealings) -> Message:
         if message.address.sender == dealer:
             return message
     raise BadInput(f"holder {dealer} deals nothing in that attempt")
+
+
+def _convicted_alone(
+    live: LiveEpoch, suite: Suite, accused: int, dealings: Dealings
+) -> Verdict | None:
+    """By what everybody sees (steps 6.4.9 and 6.8.3). Raises: BadInput: it deals nothing."""
+    proposed, message = dealings.proposed, _dealt_by(accused, dealings)
+    if proposed.newcomers is not None:
+        setup = reshare_setup(live.body, suite, proposed, proposed.newcomers)
+        try:
+            reshare.check(setup, dealings.payloads())
+        except ProtocolAbort as unsound:
+            if accused in unsound.culprits:
+                return convicted_alone(accused, str(unsound))
+        return None
+    try:
+        _dealing_in(message, proposed.content.attempt, setup_of(live, suite, proposed))
+    except (BadEncoding, InvalidSignature) as own_words:
+        return convicted_alone(accused, str(own_words))
+    return None
 
 
 def _dealing_in(message: Message, attempt: Attempt, setup: RefreshSetup) -> ZeroDealing:
