@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
 from hsm_mpc.encoding import Reader, u8, u16be
-from hsm_mpc.errors import BadEncoding, HsmMpcError, ProtocolAbort, Refused
+from hsm_mpc.errors import (
+    BadEncoding,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    ProtocolAbort,
+    Refused,
+)
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
+
+_NOBODY: Final = 0
+"""No holder's index: what a judge finds that finds nothing proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,14 +166,19 @@ class _Judging:
         return answer[0]
 
     def _verdicts(self, judges: list[int], source: bytes) -> dict[int, tuple[int, bool]]:
-        """Who lied, and whether what it signed is proof by itself, by each holder that says so."""
+        """Who lied, and whether what it signed is proof by itself, by each holder that has looked.
+        Who finds that nothing is proven says that nobody has: no judge alone convicts against it.
+        """
         asked = [source, *self.exchanged.shown]
         answers = self.links.ask_each(HolderMethod.JUDGE, asked, among=judges)
         found = {}
         for judge, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or [*map(len, answer)] != [2, 1]:
-                continue
-            found[judge] = Reader(answer[0], "verdict").u16be(), answer[1] == u8(1)
+            if _finds_nothing(answer):
+                found[judge] = _NOBODY, False
+            elif isinstance(answer, HsmMpcError) or [*map(len, answer)] != [2, 1]:
+                continue  # it has not judged
+            else:
+                found[judge] = Reader(answer[0], "verdict").u16be(), answer[1] == u8(1)
         return found
 
     def _proven(self, accuser: int, accused: int, liar: int, alone: bool) -> str:
@@ -173,5 +189,14 @@ class _Judging:
         return f"proven: {against} is convicted by {by}"
 
     def _named(self, index: int) -> str:
-        """Of whom a judge names, which may be nobody."""
+        """Of whom a judge names, which may be anything."""
+        if index == _NOBODY:
+            return "nobody"
         return self.links.name(index) if index in self.links.indices else f"holder {index}"
+
+
+def _finds_nothing(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
+    """What was shown is no complaint about what was shown, or convicts nobody by itself."""
+    if isinstance(answer, Refused):
+        return answer.rule == "not-proven"
+    return isinstance(answer, (BadInput, InvalidSignature))

@@ -9,7 +9,7 @@ import pytest
 from hsm_mpc.agent.succession.complaining import Shown
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.encoding import Reader, u16be
-from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort
+from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
@@ -193,6 +193,31 @@ def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> Non
     assert "that h3 cheated is the word of h1 alone" in str(blamed)
 
 
+def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
+    """Accuser and judge lie together: of what proves itself, and of another holder's complaint."""
+
+    def proof_enough(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        raise Refused("proof-enough", "it proves itself")
+
+    def unsigned(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        said = run_shielded(lambda: false_complaint(four.world, shown, 1, 2))
+        return (said[:-1] + bytes([said[-1] ^ 1]),)
+
+    def malformed(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        deal = parse_envelope(shown.deals[0])
+        said = four.world.parties[1].acting.channel_message(deal.kind, deal.address, deal.payload)
+        return (said.to_bytes(),)
+
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
+    for lie in (proof_enough, unsigned, malformed):
+        four.links[1].tamper = accuses((2,), lie)
+        said = "h3 finds that nobody lied, h4 finds that h2 lied"
+        assert f"the others do not agree: {said}" in str(refused(four))
+        four.world.now[0] += 1
+
+
 def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
     office.made()
 
@@ -321,7 +346,11 @@ def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(
     assert blamed.value.names == ("h2",)
     assert said in str(blamed.value)
     assert len(kept(four)) == 1
-    four.links[2].tamper = None
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
+    with pytest.raises(HoldersBlamed) as again:
+        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    assert said in str(again.value)  # one judge that lies convicts nobody
+    four.links[2].tamper = four.links[4].tamper = None
     assert four.client.reshare("treasury", 2, ["h1", "h2", "h3"]).body.epoch == 1
 
 
