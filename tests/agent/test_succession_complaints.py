@@ -354,6 +354,18 @@ def test_what_a_dealer_signed_may_be_proof_enough(
         assert verdict(world, complaint, shown) == (DEALER, False, True)
 
 
+def test_the_first_dealer_is_convicted_of_naming_another_attempt(
+    world: World, refreshing: Refreshing
+) -> None:
+    refreshing.joined()
+    refreshing.dealt()
+    said = parse_envelope(refreshing.deals[0]).payload
+    refreshing.deals[0] = resigned(world, refreshing.deals[0], said[:7] + b"x" + said[8:])
+    shown, judge = shown_of(refreshing), refreshing.successions(JUDGE)
+    assert judge.judge_alone(1, shown).liar == 1
+    assert rule_of(lambda: judge.complain(1, shown)) == "proof-enough"
+
+
 def test_without_a_complaint_a_false_delta_convicts_nobody(
     world: World, refreshing: Refreshing
 ) -> None:

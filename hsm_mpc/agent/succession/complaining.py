@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, reshare_setup, setup_of
 from hsm_mpc.agent.succession.live import LiveEpoch
-from hsm_mpc.agent.succession.staging import Dealings, attempt_of, received_dealings
+from hsm_mpc.agent.succession.staging import Dealings, received_dealings
 from hsm_mpc.agent.verdicts import (
     Verdict,
     convicted_accuser,
@@ -23,6 +23,7 @@ from hsm_mpc.agent.verdicts import (
 )
 from hsm_mpc.audit import Json
 from hsm_mpc.certificates.attempt import Attempt
+from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort, Refused
 from hsm_mpc.protocols import refresh_complaint, reshare
 from hsm_mpc.protocols.dealing_checks import verify_possession
@@ -52,6 +53,11 @@ class Shown:
         """DEALs and CHANNELs come bundled. Raises: BadEncoding."""
         return cls(propose, unbundled(deals), unbundled(channels))
 
+    @property
+    def attempt(self) -> Attempt:
+        """As PROPOSE says: a dealer may lie about it. Raises: BadEncoding."""
+        return Attempt.read(Reader(parse_envelope(self.propose).payload, "propose"))
+
 
 def complain(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> bytes:
     """The own COMPLAINT message about dealer `accused`; in this attempt no other is ever made.
@@ -64,7 +70,7 @@ def complain(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> bytes
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: the messages are not those of an attempt.
     """
-    attempt = attempt_of(shown.deals)
+    attempt = shown.attempt
     proposed = _joined(live, attempt, shown)
     kept = live.attempts.kept(attempt.to_bytes(), AttemptDocument.COMPLAINT)
     if kept is not None:
@@ -103,7 +109,7 @@ def judge(live: LiveEpoch, suite: Suite, source: bytes, shown: Shown) -> Verdict
         BackendError, Tampered: disk.
         BadEncoding, InvalidSignature, ProtocolAbort: the messages are not those of an attempt.
     """
-    attempt = attempt_of(shown.deals)
+    attempt = shown.attempt
     dealings = _judged(live, attempt, shown)
     proposed = dealings.proposed
     _require_dealt_to(proposed)
@@ -123,7 +129,7 @@ def judge_alone(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> Ve
         Refused: `not-proven`: it is none; `other-proposal`.
         Others: as `judge`.
     """
-    attempt = attempt_of(shown.deals)
+    attempt = shown.attempt
     dealings = _judged(live, attempt, shown)
     verdict = _convicted_alone(live, suite, accused, dealings)
     if verdict is None:
