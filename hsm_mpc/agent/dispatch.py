@@ -12,11 +12,13 @@ from hsm_mpc.agent.ceremonies import Ceremonies
 from hsm_mpc.agent.destruction import Destructions
 from hsm_mpc.agent.holdings import Holdings
 from hsm_mpc.agent.ordering import OrderDesk
+from hsm_mpc.agent.repair import complaining as repair_complaining
 from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
+from hsm_mpc.agent.succession import complaining
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.encoding import u8, u16be
+from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.wire.calls import MOST_BYTES, Call, HolderMethod, answer_of, failure_of
@@ -129,6 +131,8 @@ class HolderDesk:
             HolderMethod.ROTATION: self._rotation,
             HolderMethod.TURN: self._turn,
             HolderMethod.TURNED: self._turned,
+            HolderMethod.COMPLAIN: self._complain,
+            HolderMethod.JUDGE: self._judge,
         }
 
     def _channel(self, parts: Parts) -> Sequence[bytes]:
@@ -220,6 +224,33 @@ class HolderDesk:
         members = len(parts) // 2
         both = _exactly(2 * members, parts)
         return (self._successions.stage(both[:members], both[members:]),)
+
+    def _complain(self, parts: Parts) -> Sequence[bytes]:
+        """u16be(accused), then what `_shown` takes → COMPLAINT."""
+        accused, *rest = _at_least(2, parts)
+        shown = _shown(rest)
+        if isinstance(shown, repair_complaining.Shown):
+            return (self._repairs.complain(_index(accused), shown),)
+        return (self._successions.complain(_index(accused), shown),)
+
+    def _judge(self, parts: Parts) -> Sequence[bytes]:
+        """COMPLAINT, or u16be(accused) where what it signed is proof by itself, then what `_shown`
+        takes → u16be(index of who lied), u8(1): what it signed is proof by itself.
+        """
+        source, *rest = _at_least(2, parts)
+        shown, by_complaint = _shown(rest), len(source) != len(u16be(0))
+        if isinstance(shown, repair_complaining.Shown):
+            repairs = self._repairs
+            verdict = (
+                repairs.judge(source, shown)
+                if by_complaint
+                else repairs.judge_alone(_index(source), shown)
+            )
+        elif by_complaint:
+            verdict = self._successions.judge(source, shown)
+        else:
+            verdict = self._successions.judge_alone(_index(source), shown)
+        return u16be(verdict.liar), u8(verdict.alone)
 
     def _adopt(self, parts: Parts) -> Sequence[bytes]:
         """PROPOSE, CERT, transcript or nothing, PROPOSEs between or nothing, DONE's of the new
@@ -323,6 +354,20 @@ class HolderDesk:
         """
         retirement, certificate = _exactly(2, parts[:2])
         return (self._arrivals.arrive(retirement, certificate, parts[2:]),)
+
+
+def _shown(parts: Sequence[bytes]) -> complaining.Shown | repair_complaining.Shown:
+    """PROPOSE, DEALs, CHANNELs of all dealers; or ORDER-REPAIR, DONEs, R1, R2: bundled."""
+    if parse_envelope(parts[0]).kind is ORDER_REPAIR:
+        return repair_complaining.Shown.of(*_exactly(4, tuple(parts)))
+    return complaining.Shown.of(*_exactly(3, tuple(parts)))
+
+
+def _index(source: bytes) -> int:
+    reader = Reader(source, "call")
+    index = reader.u16be()
+    reader.end()
+    return index
 
 
 def _told(parts: Parts) -> Told:

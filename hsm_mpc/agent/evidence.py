@@ -9,13 +9,14 @@ lineage says whose key was another one by then: what a lost HSM says convicts no
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.encoding import Reader, lv16, lv32, u16be
 from hsm_mpc.errors import BadEncoding
-from hsm_mpc.store.evidence import Evidence
+from hsm_mpc.store.evidence import MOST_FILES, Evidence
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import CHANNEL, Key
@@ -73,11 +74,31 @@ def keep_evidence(
     """
     if not messages:
         return {}
+    name = store.keep(case_of(keys, reason, messages, lineage).to_bytes())
+    return {} if name is None else {"evidence": name}
+
+
+def case_of(keys: KeyBook, reason: str, messages: Sequence[bytes], lineage: bytes) -> Case:
+    """What these messages prove, with the channels under which they verify."""
     parsed = [parse_envelope(message) for message in messages]
     said = [each for each in parsed if each.key is Key.CHANNEL and each.kind is not CHANNEL]
     signers = sorted({each.address.sender for each in said})  # CHANNEL shows its own
     channels = [
         (signer, channel.to_bytes()) for signer in signers for channel in keys.channels_ever(signer)
     ]
-    name = store.keep(Case(reason, tuple(messages), tuple(channels), lineage).to_bytes())
-    return {} if name is None else {"evidence": name}
+    return Case(reason, tuple(messages), tuple(channels), lineage)
+
+
+def keep_first(store: Evidence, case: Case, say: Callable[[Mapping[str, str]], None]) -> None:
+    """Put a case on disk, after `say` was told the name of its file; one that is there already is
+    not told of again. Where there are too many files it is told of without one.
+
+    Raises:
+        BackendError, Tampered: as the store, or `say`.
+    """
+    content = case.to_bytes()
+    name, kept = hashlib.sha256(content), store.kept()
+    if name.digest() in kept:
+        return
+    say({"evidence": name.hexdigest()} if len(kept) < MOST_FILES else {})
+    store.keep(content)

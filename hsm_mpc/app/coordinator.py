@@ -107,7 +107,10 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
         recovery = Recovery(links, registry, _seconds)
         ending.callback(recovery.end)
         channels = AnnouncedChannels(links, _seconds)
-        refresher = Refresher(links, registry, channels, config.number, key.sign, _seconds, _log)
+        evidence = EvidenceFolder(config.registry.parent / "evidence", roster)
+        refresher = Refresher(
+            links, registry, channels, config.number, key.sign, _seconds, _log, evidence
+        )
         keeper = RefreshKeeper(refresher, registry, _log)
         ending.callback(keeper.end)
         service = CoordinatorService(
@@ -117,11 +120,13 @@ def _serving(config: CoordinatorConfig) -> Iterator[None]:
             sign=key.sign,
             clock=_seconds,
             recovery=recovery,
-            evidence=EvidenceFolder(config.registry.parent / "evidence", roster),
+            evidence=evidence,
             channels=channels,
             refresher=refresher,
             destroyer=Destroyer(links, registry, config.number, key.sign, _seconds),
-            repairer=Repairer(links, registry, refresher, config.number, key.sign, _seconds),
+            repairer=Repairer(
+                links, registry, refresher, config.number, key.sign, _seconds, evidence
+            ),
             orderer=Orderer(links, registry, refresher, config.number, key.sign, _seconds),
             resharer=Resharer(
                 links, registry, Rosters(channels.keys, registry), refresher, _seconds

@@ -10,6 +10,8 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged, dealings_judged
+from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
@@ -54,6 +56,7 @@ class AttemptRelay:
         number: int,
         sign: CoSign,
         clock: Callable[[], int],
+        evidence: EvidenceFolder,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -62,6 +65,7 @@ class AttemptRelay:
         self._number = number
         self._sign = sign
         self._clock = clock
+        self._evidence = evidence
 
     def attempt(
         self,
@@ -226,16 +230,19 @@ class AttemptRelay:
         dealt = links.ask_single(members, HolderMethod.DEAL, [propose])
         deals = [dealt[index] for index in proposed.dealers]
         channels = [self._channel(index, proposed.keys) for index in proposed.dealers]
+        pairs = [each for pair in zip(channels, deals, strict=True) for each in pair]
+        exchanged = Exchanged((propose, bundle(deals), bundle(channels)), (propose, *pairs))
         if proposed.newcomers is not None:
             parts = [propose, *deals, *channels]
             new = self._links.seated(proposed.newcomers.resharing.roster)
-            received = new.ask_single(new.indices, HolderMethod.RECEIVE, parts)
+            with dealings_judged(links, self._evidence, exchanged):
+                received = new.ask_single(new.indices, HolderMethod.RECEIVE, parts)
             new_acks = tuple(received.values())
-        acks = links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
+        with complaints_judged(links, self._evidence, exchanged):
+            acks = links.ask_single(members, HolderMethod.STAGE, [*deals, *channels])
         certificate = assemble(replaced, proposed, deals, [*acks.values()], new_acks)
         certificate.verify(replaced, keys)
         self._follow(replaced, certificate)
-        pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
         return Succession(
             wallet_id,
             certificate.body.epoch,

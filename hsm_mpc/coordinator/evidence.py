@@ -28,7 +28,16 @@ class NoCertificate:
     """The channels of all, then their msg1, then their round-3 messages."""
 
 
-Case = Exclude | Suspect | NoCertificate
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """One holder says of another one that it cheated; what is proven of that, the text says."""
+
+    said: str
+    evidence: tuple[bytes, ...]
+    """The messages of the attempt or repair, then COMPLAINT, if there is one."""
+
+
+Case = Exclude | Suspect | NoCertificate | Accusation
 
 
 class EvidenceFolder:
@@ -63,6 +72,8 @@ class EvidenceFolder:
     def _said(self, case: Case) -> str:
         if isinstance(case, NoCertificate):
             return f"the key generation of {case.name} made no certificate: {case.reason}"
+        if isinstance(case, Accusation):
+            return case.said
         if isinstance(case, Exclude):
             return f"holder {self._roster.member(case.index).name} is excluded: {case.reason}"
         one, other = (self._roster.member(index).name for index in case.pair)

@@ -30,6 +30,15 @@ CALLS_AT_ONCE: Final = 16
 _Result = TypeVar("_Result")
 
 
+class HoldersAbort(ProtocolAbort):
+    """Holders say of others that they cheated: each one's word, as long as nothing proves it."""
+
+    def __init__(self, message: str, words: Mapping[int, ProtocolAbort]) -> None:
+        super().__init__(message, [each for word in words.values() for each in word.culprits])
+        self.words: Final = dict(words)
+        """What each of them says, by its index."""
+
+
 class HolderLinks:
     """One link to the front of each holder that is known; used by several threads at once.
 
@@ -185,8 +194,7 @@ class HolderLinks:
         }
         if aborts:
             said = "; ".join(f"{self.name(index)}: {abort}" for index, abort in aborts.items())
-            blamed = [culprit for abort in aborts.values() for culprit in abort.culprits]
-            return ProtocolAbort(said, blamed)
+            return HoldersAbort(said, aborts)
         for index, failure in failures.items():
             if isinstance(failure, Refused):
                 return Refused(failure.rule, f"holder {self.name(index)}: {failure}")

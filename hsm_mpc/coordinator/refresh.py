@@ -15,6 +15,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.attempt_relay import AttemptRelay
+from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
@@ -55,11 +56,14 @@ class Refresher:
         sign: CoSign,
         clock: Callable[[], int],
         report: Callable[[str], None],
+        evidence: EvidenceFolder,
     ) -> None:
         self._links = links
         self._registry = registry
         self._rosters = Rosters(channels.keys, registry)
-        self._relay = AttemptRelay(links, registry, channels, self._rosters, number, sign, clock)
+        self._relay = AttemptRelay(
+            links, registry, channels, self._rosters, number, sign, clock, evidence
+        )
         self._rotations = Rotations(
             links, registry, self._rosters, number, sign, self._newest_body, report
         )

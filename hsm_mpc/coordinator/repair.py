@@ -15,8 +15,10 @@ from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
+from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.documents import Told, any_of, told_of
+from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher, not_retired
@@ -81,6 +83,7 @@ class Repairer:
         number: int,
         sign: CoSign,
         clock: Callable[[], int],
+        evidence: EvidenceFolder,
     ) -> None:
         self._links = links
         self._registry = registry
@@ -88,6 +91,7 @@ class Repairer:
         self._number = number
         self._sign = sign
         self._clock = clock
+        self._evidence = evidence
         self._rosters = Rosters(KeyBook(links.roster, {}), registry)
         self._plans = WaitingPlans(registry, clock)
         self._failed = Counter[tuple[WalletId, int]]()
@@ -342,11 +346,18 @@ class Repairer:
         """R1, R2, and what r says then: its DONE."""
         message = self._said(order)
         splits = self._links.ask_single(order.helpers, HolderMethod.SPLIT, [message, *dones])
-        sums = self._links.ask_single(
-            order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
-        )
+        before = (message, *filter(None, dones), *splits.values())
+        deltas = bundle([*splits.values()])
+        exchanged = Exchanged((message, bundle(dones), deltas, b""), before)
+        with complaints_judged(self._links, self._evidence, exchanged):
+            sums = self._links.ask_single(
+                order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
+            )
+        added = bundle([*sums.values()])
+        exchanged = Exchanged((message, bundle(dones), deltas, added), (*before, *sums.values()))
         parts = [message, bundle(dones), *splits.values(), *sums.values()]
-        answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
+        with complaints_judged(self._links, self._evidence, exchanged):
+            answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
         ack, done_message = answers[order.lost]
         keys = self._amended(order, body, ack)
         expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))

@@ -8,6 +8,8 @@
                               done
                               hello      of a resharing, as a new holder
                               new-ack    the same
+                              complaint
+                                         the own one: in that attempt nothing more is said
                               carried    of a DONE for what older attempts made: PROPOSE of each
 
 Each is on disk before it is sent, so that a restart repeats the same bytes. An attempt goes with
@@ -35,6 +37,7 @@ class AttemptDocument(StrEnum):
     DONE = "done"
     HELLO = "hello"
     NEW_ACK = "new-ack"
+    COMPLAINT = "complaint"
     CARRIED = "carried"
     """PROPOSE of this attempt, and of each that it carries on but the one that made it."""
 

@@ -4,6 +4,8 @@
                            split    twice; then the own R1
                            splits   R1 of all helpers, which the own R2 adds up
                            sum      the own R2
+                           complaint
+                                    the own one: in that repair nothing more is said
                            signed   the order with its signatures, of a holder whose own share it
                                     is: what amends the roster, if its HSM is another one
 <wallet>/lineage                    AMENDMENTs of the roster (hsm_mpc/succession/lineage.py)
@@ -28,6 +30,7 @@ class RepairDocument(StrEnum):
     SPLIT = "split"
     SPLITS = "splits"
     SUM = "sum"
+    COMPLAINT = "complaint"
     SIGNED = "signed"
 
     @property

@@ -76,6 +76,8 @@ class HolderMethod(IntEnum):
     ROTATION = 30
     TURN = 31
     TURNED = 32
+    COMPLAIN = 33
+    JUDGE = 34
     PIECE = 255
     """Of a call that is longer than a frame (wire.pieces)."""
 

@@ -16,6 +16,8 @@ EVERYBODY: Final = 0
 """Receiver of every message but PARTIAL, which goes to the coordinator that asked."""
 
 _KIB: Final = 1 << 10
+_COMPLAINT_CAP: Final = 256
+"""The longest has 174: α, a digest, an index, two points and two scalars of secp256k1."""
 _MIB: Final = 1 << 20
 
 
@@ -80,6 +82,7 @@ ACK: Final = _kind("ACK", _SUCCESSION, 5, _KIB, Key.IDENTITY)
 SUCCESSOR: Final = _kind("CERT", _SUCCESSION, 6, 4 * _MIB, Key.CHANNEL, Key.COORDINATOR)
 ADOPTION: Final = _kind("DONE", _SUCCESSION, 7, _KIB, Key.IDENTITY)
 RETIRE: Final = _kind("RETIRE", _SUCCESSION, 8, _MIB, Key.CHANNEL, Key.COORDINATOR)
+COMPLAINT: Final = _kind("COMPLAINT", _SUCCESSION, 9, _COMPLAINT_CAP, Key.IDENTITY)
 DESTROYED: Final = _kind("DESTROYED", _SUCCESSION, 10, _KIB, Key.IDENTITY)
 
 ORDER_REPAIR: Final = _kind(
@@ -89,6 +92,7 @@ SPLIT: Final = _kind("R1", Protocol.REPAIR, 2, 64 * _KIB, Key.IDENTITY)
 SUM: Final = _kind("R2", Protocol.REPAIR, 3, _KIB, Key.IDENTITY)
 REPAIR_ACK: Final = _kind("ACK", Protocol.REPAIR, 4, _KIB, Key.IDENTITY)
 REPAIR_DONE: Final = _kind("DONE", Protocol.REPAIR, 5, _KIB, Key.IDENTITY)
+REPAIR_COMPLAINT: Final = _kind("COMPLAINT", Protocol.REPAIR, 6, _COMPLAINT_CAP, Key.IDENTITY)
 
 _RESHARING: Final = Protocol.RESHARING
 
@@ -127,12 +131,14 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         SUCCESSOR,
         ADOPTION,
         RETIRE,
+        COMPLAINT,
         DESTROYED,
         ORDER_REPAIR,
         SPLIT,
         SUM,
         REPAIR_ACK,
         REPAIR_DONE,
+        REPAIR_COMPLAINT,
         RESHARE_DEAL,
         NEW_ACK,
         NEW_DONE,

@@ -53,6 +53,7 @@ from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, SUCCESSOR, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
+from tests.agent.complaining import shown_of
 from tests.agent.copies import opener, require_closed
 from tests.agent.destroying import destroy_of, said
 from tests.agent.making import Making, events, keks, lines
@@ -727,6 +728,31 @@ def test_a_dealer_that_cheats_all_is_named_by_each(
     assert abort.value.culprits == (2,)
     assert proven(world.parties[index], growing, 2)
     assert len(keks(world.parties[index])) == (0 if index == 4 else 2)
+
+
+def test_what_everybody_sees_of_a_dealing_convicts_its_dealer(growing: Sharing) -> None:
+    """Steps 6.4.9 and 6.8.3: without a complaint."""
+    growing.joined()
+    growing.dealt()
+    tampered(growing, 2, place=4 * SEALED_BYTES + 33 + 1)
+    shown = shown_of(growing)
+    for index in (1, 3):
+        judge = growing.successions(index)
+        found = judge.judge_alone(2, shown)
+        assert (found.liar, found.alone) == (2, True)
+        assert rule_of(partial(judge.judge_alone, 1, shown)) == "not-proven"
+        assert rule_of(partial(judge.complain, 2, shown)) == "proof-enough"
+
+
+def test_old_holders_complain_of_nothing_in_a_resharing(growing: Sharing) -> None:
+    """Nothing is dealt to them, and what is false for a new one they do not see."""
+    growing.joined()
+    growing.dealt()
+    tampered(growing, 2, place=2 * SEALED_BYTES - 8)
+    shown, judge = shown_of(growing), growing.successions(1)
+    assert rule_of(partial(judge.judge_alone, 2, shown)) == "not-proven"
+    assert rule_of(partial(judge.complain, 2, shown)) == "no-receiver"
+    assert rule_of(partial(judge.judge, b"whatever", shown)) == "no-receiver"
 
 
 def test_evidence_is_kept_wherever_a_holder_stands_in_the_pinned_roster(world: World) -> None:

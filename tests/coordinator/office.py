@@ -129,6 +129,7 @@ class Office:
         registry = Registry(folder / "registry.sqlite")
         recovery = Recovery(holders, registry, world.clock)
         channels = AnnouncedChannels(holders, world.clock)
+        evidence = EvidenceFolder(folder / "evidence", world.roster)
         refresher = Refresher(
             holders,
             registry,
@@ -137,6 +138,7 @@ class Office:
             world.coordinator.sign,
             world.clock,
             reports.append,
+            evidence,
         )
         service = CoordinatorService(
             links=holders,
@@ -145,7 +147,7 @@ class Office:
             sign=world.coordinator.sign,
             clock=world.clock,
             recovery=recovery,
-            evidence=EvidenceFolder(folder / "evidence", world.roster),
+            evidence=evidence,
             channels=channels,
             refresher=refresher,
             destroyer=Destroyer(
@@ -158,6 +160,7 @@ class Office:
                 FIRST_COORDINATOR,
                 world.coordinator.sign,
                 world.clock,
+                evidence,
             ),
             resharer=Resharer(
                 holders, registry, Rosters(channels.keys, registry), refresher, world.clock

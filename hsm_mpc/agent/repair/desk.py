@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.holdings import newest_done
-from hsm_mpc.agent.repair import helping, offering, receiving
+from hsm_mpc.agent.repair import complaining, helping, offering, receiving
 from hsm_mpc.agent.repair.amending import amend, consider_rotation
 from hsm_mpc.agent.repair.chain import known_wallet
+from hsm_mpc.agent.repair.complaining import Shown
 from hsm_mpc.agent.repair.orders import (
     order_in,
     require_consent,
@@ -21,6 +22,7 @@ from hsm_mpc.agent.repair.orders import (
 from hsm_mpc.agent.repair.register import is_undecided, require_registered
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.live import opened_share
+from hsm_mpc.agent.verdicts import Verdict
 from hsm_mpc.agent.wallets import HeldWallets, body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.plan import Plan
@@ -201,6 +203,29 @@ class RepairDesk:
                 self._wallets.forget(order.wallet_id)
                 if body.epoch and not is_undecided(holder, body):
                     self._successions.forget(order.wallet_id, body.prev_hash)
+
+    def complain(self, accused: int, shown: Shown) -> bytes:
+        """ORDER-REPAIR, the DONEs, R1 and maybe R2 → the own COMPLAINT about one of the helpers."""
+        with self._signed(shown.order) as (holder, order, body):
+            suite = self._suite(body)
+            return complaining.complain(holder, suite, order, body, accused, shown)
+
+    def judge(self, source: bytes, shown: Shown) -> Verdict:
+        """COMPLAINT, ORDER-REPAIR, the DONEs, R1 and maybe R2 → who lied."""
+        with self._signed(shown.order) as (holder, order, body):
+            return complaining.judge(holder, self._suite(body), order, body, source, shown)
+
+    def judge_alone(self, accused: int, shown: Shown) -> Verdict:
+        """ORDER-REPAIR, the DONEs, R1 and maybe R2 → the accused, if these are proof enough."""
+        with self._signed(shown.order) as (holder, order, body):
+            return complaining.judge_alone(holder, self._suite(body), order, body, accused, shown)
+
+    @contextmanager
+    def _signed(self, source: bytes) -> Iterator[tuple[ActingHolder, RepairOrder, EpochBody]]:
+        """A repair that all its helpers have signed."""
+        with self._concerned(source) as (holder, order, body):
+            require_signed(holder, order, body)
+            yield holder, order, body
 
     @contextmanager
     def _ordered(self, source: bytes) -> Iterator[tuple[ActingHolder, RepairOrder, EpochBody]]:

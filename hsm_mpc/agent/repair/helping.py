@@ -67,7 +67,7 @@ def collect(
     """R1 of all helpers, ascending → the own R2 message; a repeat gets the same bytes.
 
     Raises:
-        Refused: `no-helper`: nothing was split here for that order.
+        Refused: `no-helper`: nothing was split here for that order; or `complained`.
         ProtocolAbort: naming every helper whose R1 is bad, with evidence on disk.
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature: a message is not what is waited for.
@@ -76,6 +76,8 @@ def collect(
     kept = repairs.kept(sid, RepairDocument.SUM)
     if kept is not None:
         return kept
+    if repairs.kept(sid, RepairDocument.COMPLAINT) is not None:
+        raise Refused("complained", "this holder has complained of a helper in that repair")
     own = repairs.kept(sid, RepairDocument.SPLIT)
     begun = repairs.kept(sid, RepairDocument.ORDER)
     if own is None or begun is None:

@@ -57,7 +57,7 @@ def recover(
         messages: the DONEs of the order; R1 and R2 of all helpers, ascending.
 
     Raises:
-        Refused: `other-order`: it is not about what this holder has prepared.
+        Refused: `other-order`: it is not about what this holder has prepared; or `complained`.
         ProtocolAbort: naming every helper whose message is bad, with evidence on disk; or nobody.
         Tampered, BackendError: HSM or disk; to be called again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
@@ -66,6 +66,9 @@ def recover(
     said = _done_in(holder, order)
     if said is not None:
         return _acknowledged(holder, order, body), said
+    repairs = holder.store.repairs(order.wallet_id)
+    if repairs.kept(order.session_id, RepairDocument.COMPLAINT) is not None:
+        raise Refused("complained", "this holder has complained of a helper in that repair")
     offered = kept_offer(holder, order.wallet_id)
     if offered is None:
         raise Refused("other-order", "this holder has prepared no repair of that wallet")
@@ -75,7 +78,6 @@ def recover(
     if not _is_sealed(holder, body, offered):
         dones, splits, sums = messages
         setup = setup_of(holder, suite, order, body, dones)
-        repairs = holder.store.repairs(order.wallet_id)
         if repairs.kept(order.session_id, RepairDocument.ORDER) is None:
             begun = bundle([order.terms, *dones])
             repairs.keep(order.session_id, RepairDocument.ORDER, begun)
@@ -83,7 +85,7 @@ def recover(
             repairs.keep(order.session_id, RepairDocument.SIGNED, order.to_bytes())
         with refusals_recorded(holder, named(order, body), (*splits, *sums)):
             checked = repair_checks.verify(setup, received_splits(holder, order, body, splits))
-            received = _received_sums(holder, order, body, sums)
+            received = received_sums(holder, order, body, sums)
             with opened_offer(holder, body, offered) as delivery:
                 share = repair.recover(checked, delivery, received)
                 try:
@@ -131,15 +133,19 @@ def _done_in(holder: ActingHolder, order: RepairOrder) -> bytes | None:
     return said if ours else None
 
 
-def _received_sums(
+def received_sums(
     holder: ActingHolder, order: RepairOrder, body: EpochBody, sources: Sequence[bytes]
 ) -> Mapping[int, bytes]:
-    """R2 of each helper. Raises: BadEncoding, InvalidSignature: it is not that."""
+    """R2 of each helper, ascending, to the holder that is repaired.
+
+    Raises:
+        BadEncoding, InvalidSignature: it is not that.
+    """
     if len(sources) != len(order.helpers):
         raise BadEncoding(f"{len(sources)} messages R2 of {len(order.helpers)} helpers")
     inbox, received = holder.inbox(holder.lineage_of(body).newest), {}
     for helper, source in zip(order.helpers, sources, strict=True):
-        expected = expected_in_repair(SUM, order, (helper,), holder.me)
+        expected = expected_in_repair(SUM, order, (helper,), order.lost)
         received[helper] = inbox.receive(source, expected, holder.clock()).payload
     return received
 

@@ -11,6 +11,7 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.succession import (
     adopting,
+    complaining,
     dealing,
     joining,
     resharing,
@@ -18,8 +19,10 @@ from hsm_mpc.agent.succession import (
     rewrapping,
     staging,
 )
+from hsm_mpc.agent.succession.complaining import Shown
 from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.verdicts import Verdict
 from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
@@ -102,6 +105,21 @@ class Successions:
         staging.attempt_of(deals)
         with self.live(deals[0]) as (live, suite):
             return staging.stage(live, suite, deals, channels)
+
+    def complain(self, accused: int, shown: Shown) -> bytes:
+        """PROPOSE, DEALs and CHANNELs of all dealers → the own COMPLAINT about one of them."""
+        with self.live(shown.propose) as (live, suite):
+            return complaining.complain(live, suite, accused, shown)
+
+    def judge(self, source: bytes, shown: Shown) -> Verdict:
+        """COMPLAINT, PROPOSE, DEALs and CHANNELs of all dealers → who lied."""
+        with self.live(shown.propose) as (live, suite):
+            return complaining.judge(live, suite, source, shown)
+
+    def judge_alone(self, accused: int, shown: Shown) -> Verdict:
+        """PROPOSE, DEALs, CHANNELs → the accused dealer, if that is proof enough."""
+        with self.live(shown.propose) as (live, suite):
+            return complaining.judge_alone(live, suite, accused, shown)
 
     def adopt(
         self,

@@ -86,7 +86,7 @@ def stage(
         channels: the CHANNEL messages of the members, ascending: the DEALs verify under them.
 
     Raises:
-        Refused: `not-dealt`, `attempt-overtaken`, `other-vote` or `other-roster`.
+        Refused: `not-dealt`, `attempt-overtaken`, `complained`, `other-vote` or `other-roster`.
         ProtocolAbort: naming every holder whose dealing is bad, with evidence on disk.
         Tampered, BackendError: HSM or disk. A repeat begins again.
         BadEncoding, InvalidSignature: a message is not what is waited for.
@@ -102,6 +102,8 @@ def stage(
     proposed = proposed_in(live, propose, asked_in(live, alpha).resharing)
     if live.register.promised != alpha:
         raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+    if live.attempts.kept(alpha, AttemptDocument.COMPLAINT) is not None:
+        raise Refused("complained", "this holder has complained of a dealer in that attempt")
     dealings = received_dealings(live.body, proposed, deals, channels)
     if live.holder.me in proposed.dealers:
         own = dealings.messages[proposed.dealers.index(live.holder.me)]

@@ -1,0 +1,370 @@
+"""What a client is told where a holder says that another one cheated (steps 6.4.8 and 6.4.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from hsm_mpc.agent.succession.complaining import Shown
+from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.encoding import Reader, u16be
+from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
+from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import COMPLAINT
+from tests.agent.complaining import false_complaint, false_deal, false_split
+from tests.agent.making import events, resigned
+from tests.agent.test_succession import SEALED_BYTES
+from tests.coordinator.office import Office, Tamper
+from tests.coordinator.test_repair import lose_store
+
+Parts = Sequence[bytes]
+Honest = Callable[[Parts], tuple[bytes, ...]]
+
+
+def deals_falsely(office: Office, *receivers: int) -> Tamper:
+    """A dealer whose deltas for these holders are false."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        return (run_shielded(lambda: false_deal(office.world, parts[0], answer[0], *receivers)),)
+
+    return tamper
+
+
+def accuses(
+    accused: Sequence[int], complaint: Callable[[Parts, Honest], tuple[bytes, ...]] | None = None
+) -> Tamper:
+    """A holder that says of sound dealers that they cheated, and may complain as it likes."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.STAGE:
+            raise ProtocolAbort("they cheated", accused)
+        if asked is HolderMethod.COMPLAIN and complaint is not None:
+            return complaint(parts, honest)
+        return honest(parts)
+
+    return tamper
+
+
+def answers(method: HolderMethod, said: Callable[[], tuple[bytes, ...]]) -> Tamper:
+    """A holder that answers one question in its own way."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        return said() if asked is method else honest(parts)
+
+    return tamper
+
+
+def refused(office: Office) -> HoldersBlamed:
+    """What the client hears of the refresh."""
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.client.refresh("treasury", [])
+    return blamed.value
+
+
+def kept(office: Office) -> list[list[str]]:
+    """The names of the messages of each case."""
+    cases = []
+    for path in office.evidence():
+        reader, messages = Reader(path.read_bytes(), "case"), list[bytes]()
+        while reader.consumed < path.stat().st_size:
+            messages.append(reader.lv32())
+        cases.append([parse_envelope(each).kind.name for each in messages])
+    return cases
+
+
+def unreachable() -> tuple[bytes, ...]:
+    raise BackendError("nobody answers")
+
+
+def test_a_false_dealer_is_convicted_by_a_complaint(office: Office) -> None:
+    """Proven, said so, kept; and nobody is excluded by it."""
+    office.made()
+    office.links[2].tamper = deals_falsely(office, 1)
+    blamed = refused(office)
+    assert blamed.names == ("h2",)
+    assert "proven: h2 is convicted by the complaint of h1: h3 finds that h2 lied" in str(blamed)
+    assert kept(office) == [["PROPOSE", *["CHANNEL", "DEAL"] * 3, "COMPLAINT"]]
+    assert "dealer-convicted" in events(office.world.parties[3])
+    office.links[2].tamper = None
+    assert office.client.refresh("treasury", []).body.epoch == 1
+
+
+def test_a_dealer_that_cheats_two_is_convicted_by_both(four: Office) -> None:
+    four.links[2].tamper = deals_falsely(four, 1, 3)
+    blamed = refused(four)
+    assert blamed.names == ("h2",)
+    for accuser, other in (("h1", "h3"), ("h3", "h1")):
+        found = f"{other} finds that h2 lied, h4 finds that h2 lied"
+        assert f"by the complaint of {accuser}: {found}" in str(blamed)
+    assert len(kept(four)) == 2
+
+
+def test_an_accuser_that_lies_is_convicted_in_place_of_the_accused(office: Office) -> None:
+    office.made()
+
+    def lie(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        return (run_shielded(lambda: false_complaint(office.world, shown, 1, 2)),)
+
+    office.links[1].tamper = accuses((2,), lie)
+    blamed = refused(office)
+    assert blamed.names == ("h1",)
+    assert "proven: h1 is convicted, its complaint about h2 is false" in str(blamed)
+    assert "accuser-convicted" in events(office.world.parties[3])
+    assert kept(office)[0][-1] == "COMPLAINT"
+
+
+def test_without_a_complaint_it_is_the_word_of_one(office: Office) -> None:
+    """The honest signer complains of nothing that is sound."""
+    office.made()
+    office.links[1].tamper = accuses((2,))
+    blamed = refused(office)
+    assert blamed.names == ("h2",)
+    assert "not proven: that h2 cheated is the word of h1 alone" in str(blamed)
+    assert "is sound" in str(blamed)
+    assert kept(office) == [["PROPOSE", *["CHANNEL", "DEAL"] * 3]]
+    assert "convicted" not in "".join(events(office.world.parties[3]))
+
+
+def test_what_a_dealer_signed_convicts_it_without_a_complaint(office: Office) -> None:
+    """Step 6.4.9."""
+    office.made()
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        return (resigned(office.world, answer[0], parse_envelope(answer[0]).payload[:-1]),)
+
+    office.links[2].tamper = tamper
+    blamed = refused(office)
+    assert blamed.names == ("h2",)
+    assert "proven: h2 is convicted by what it signed itself" in str(blamed)
+    assert [case.count("COMPLAINT") for case in kept(office)] == [0]
+
+
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        (unreachable, "and no other holder judges it"),
+        (lambda: (b"x",), "and no other holder judges it"),
+        (lambda: (b"x", b"\0"), "and no other holder judges it"),
+        (lambda: (u16be(3), b"\0"), "the others do not agree: h3 finds that h3 lied"),
+        (lambda: (u16be(9), b"\0"), "the others do not agree: h3 finds that holder 9 lied"),
+    ],
+)
+def test_what_nobody_judges_is_not_proven(
+    office: Office, third: Callable[[], tuple[bytes, ...]], said: str
+) -> None:
+    """The complaint is kept: whoever has the messages may judge it later."""
+    office.made()
+    office.links[2].tamper = deals_falsely(office, 1)
+    office.links[3].tamper = answers(HolderMethod.JUDGE, third)
+    blamed = refused(office)
+    assert blamed.names == ("h2",)
+    assert "not proven: that h2 cheated, h1 shows" in str(blamed)
+    assert said in str(blamed)
+    assert kept(office)[0][-1] == "COMPLAINT"
+
+
+def test_judges_that_disagree_convict_nobody(four: Office) -> None:
+    four.links[2].tamper = deals_falsely(four, 1)
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(1), b"\0"))
+    blamed = refused(four)
+    assert "the others do not agree: h3 finds that h2 lied, h4 finds that h1 lied" in str(blamed)
+
+
+def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> None:
+    def lie(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if parts[0] != u16be(2):
+            return unreachable()
+        shown = Shown.of(*parts[1:])
+        return (run_shielded(lambda: false_complaint(four.world, shown, 1, 2)),)
+
+    four.links[1].tamper = accuses((2, 3), lie)
+    blamed = refused(four)
+    assert blamed.names == ("h1",)
+    assert "that h3 cheated is the word of h1 alone" in str(blamed)
+
+
+def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
+    """Accuser and judge lie together: of what proves itself, and of another holder's complaint."""
+
+    def proof_enough(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        raise Refused("proof-enough", "it proves itself")
+
+    def unsigned(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        said = run_shielded(lambda: false_complaint(four.world, shown, 1, 2))
+        return (said[:-1] + bytes([said[-1] ^ 1]),)
+
+    def malformed(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        deal = parse_envelope(shown.deals[0])
+        said = four.world.parties[1].acting.channel_message(deal.kind, deal.address, deal.payload)
+        return (said.to_bytes(),)
+
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
+    for lie in (proof_enough, unsigned, malformed):
+        four.links[1].tamper = accuses((2,), lie)
+        said = "h3 finds that nobody lied, h4 finds that h2 lied"
+        assert f"the others do not agree: {said}" in str(refused(four))
+        four.world.now[0] += 1
+
+
+def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
+    office.made()
+
+    def of_another(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        shown = Shown.of(*parts[1:])
+        return (run_shielded(lambda: false_complaint(office.world, shown, 3, 2)),)
+
+    lies: list[Callable[[Parts, Honest], tuple[bytes, ...]]] = [
+        of_another,
+        lambda *_: (),
+        lambda *_: (b"garbage",),
+    ]
+    for lie in lies:
+        office.links[1].tamper = accuses((2,), lie)
+        blamed = refused(office)
+        assert "the word of h1 alone" in str(blamed)
+        office.world.now[0] += 1
+
+
+@pytest.mark.parametrize("accused", [1, 9])
+def test_who_accuses_nobody_else_proves_nothing(office: Office, accused: int) -> None:
+    office.made()
+    office.links[1].tamper = accuses([accused])
+    assert "which cannot be" in str(refused(office))
+    assert HolderMethod.COMPLAIN not in office.links[1].asked
+
+
+def test_complain_and_judge_take_what_they_are_called_with(office: Office) -> None:
+    office.made()
+    for method in (HolderMethod.COMPLAIN, HolderMethod.JUDGE):
+        for parts in ((), (b"\0\2", b"", b"", b""), (b"\0", b"", b"", b"")):
+            with pytest.raises(BadInput):
+                office.holders.ask(1, method, parts)
+    assert COMPLAINT.cap < 1 << 10
+
+
+# In a repair
+
+
+def unrepaired(office: Office) -> HoldersBlamed:
+    """What the client hears of the repair of the share of h4."""
+    with pytest.raises(HoldersBlamed) as blamed:
+        office.client.repair("treasury", 4)
+    return blamed.value
+
+
+def test_a_helper_that_seals_a_false_delta_is_convicted(four: Office) -> None:
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.SPLIT:
+            return answer
+        order, *dones = parts
+        return (run_shielded(lambda: false_split(four.world, order, dones, answer[0], 1)),)
+
+    four.links[2].tamper = tamper
+    blamed = unrepaired(four)
+    assert blamed.names == ("h2",)
+    said = "by the complaint of h1: h3 finds that h2 lied, h4 finds that h2 lied"
+    assert f"proven: h2 is convicted {said}" in str(blamed)
+    assert kept(four) == [["ORDER-REPAIR", *["DONE"] * 3, "R1", "R1", "COMPLAINT"]]
+
+
+def test_a_helper_that_seals_a_false_sum_is_convicted_and_others_repair(four: Office) -> None:
+    """Nobody is excluded: others are the next helpers, as after any repair that failed."""
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.COLLECT:
+            return answer
+        payload = parse_envelope(answer[0]).payload
+        lie = payload[:-1] + bytes([payload[-1] ^ 1])
+        return (resigned(four.world, answer[0], lie),)
+
+    four.links[2].tamper = tamper
+    blamed = unrepaired(four)
+    assert blamed.names == ("h2",)
+    said = "by the complaint of h4: h1 finds that h2 lied, h3 finds that h2 lied"
+    assert f"proven: h2 is convicted {said}" in str(blamed)
+    messages = ["ORDER-REPAIR", *["DONE"] * 3, "R1", "R1", "R2", "R2", "COMPLAINT"]
+    assert kept(four) == [messages]
+    four.links[2].tamper = None
+    assert four.client.repair("treasury", 4).body.epoch == 1
+
+
+def test_a_helper_whose_word_is_all_that_there_is(four: Office) -> None:
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.COLLECT:
+            raise ProtocolAbort("it cheated", [2])
+        return honest(parts)
+
+    four.links[1].tamper = tamper
+    assert "that h2 cheated is the word of h1 alone" in str(unrepaired(four))
+
+
+# In a resharing
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (3 * SEALED_BYTES + 33 + 1, "proven: h2 is convicted by what it signed itself, as h1"),
+        (SEALED_BYTES - 8, "not proven: that h2 cheated is the word of those alone to whom it"),
+    ],
+)
+def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(
+    four: Office, place: int, said: str
+) -> None:
+    """Step 6.8.3: a proof of possession; or what is sealed for one new holder."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        payload = bytearray(parse_envelope(answer[0]).payload)
+        payload[-place] ^= 1
+        return (resigned(four.world, answer[0], bytes(payload)),)
+
+    four.links[2].tamper = tamper
+    with pytest.raises(HoldersBlamed) as blamed:
+        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    assert blamed.value.names == ("h2",)
+    assert said in str(blamed.value)
+    assert len(kept(four)) == 1
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
+    with pytest.raises(HoldersBlamed) as again:
+        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    assert said in str(again.value)  # one judge that lies convicts nobody
+    four.links[2].tamper = four.links[4].tamper = None
+    assert four.client.reshare("treasury", 2, ["h1", "h2", "h3"]).body.epoch == 1
+
+
+def test_a_new_holder_that_names_nobody_has_nobody_judged(four: Office) -> None:
+    for accused in ([], [9]):
+
+        def tamper(
+            asked: HolderMethod, parts: Parts, honest: Honest, named: Sequence[int] = accused
+        ) -> tuple[bytes, ...]:
+            if asked is HolderMethod.RECEIVE:
+                raise ProtocolAbort("they cheated", named)
+            return honest(parts)
+
+        four.links[3].tamper = tamper
+        with pytest.raises(HoldersBlamed, match="they cheated"):
+            four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+        assert kept(four) == []
