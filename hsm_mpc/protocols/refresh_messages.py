@@ -69,7 +69,7 @@ class RefreshSetup(EpochSession):
 class ZeroDealing(Dealing):
     """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.4.2.
 
-    It is DEAL behind its α. No commitment to a constant: it would be the identity, and is nowhere
+    It is DEAL behind its α and sid. No commitment to a constant: it would be the identity, and is nowhere
     sent.
     """
 

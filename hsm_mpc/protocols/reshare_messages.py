@@ -132,7 +132,7 @@ def require_own_new_key(setup: ReshareSetup, me: int, delivery: Secret) -> None:
 class ShareDealing(Dealing):
     """C_{i,0}..C_{i,t'−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.8.2.
 
-    It is DEAL behind its α. To n' new holders; PoP_i proves the logarithm of C_{i,0}.
+    It is DEAL behind its α and sid. To n' new holders; PoP_i proves the logarithm of C_{i,0}.
     """
 
     proves_keys: ClassVar[bool] = True

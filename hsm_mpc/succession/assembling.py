@@ -19,7 +19,8 @@ from hsm_mpc.succession.propose import Proposed
 from hsm_mpc.succession.successor import SharedAnew, SuccessorCertificate, successor_body
 from hsm_mpc.wire.envelope import parse_envelope
 
-_ATTEMPT_BYTES = 10
+_HEAD_BYTES = 10 + 32
+"""α ‖ sid."""
 
 
 def assemble(
@@ -74,7 +75,7 @@ def _dealt(replaced: EpochBody, deals: Sequence[bytes], count: int) -> list[list
     group, dealt = replaced.terms.group, []
     for source in deals:
         reader = Reader(parse_envelope(source).payload, "deal")
-        reader.take(_ATTEMPT_BYTES)
+        reader.take(_HEAD_BYTES)
         dealt.append([read_point(reader, group) for _ in range(count)])
     return dealt
 

@@ -115,6 +115,13 @@ class Proposed:
         """sid of the dealings, 32 bytes (step 6.4.1)."""
         return tagged_hash(Tag.REFRESH, self.source)
 
+    @property
+    def head_of_deals(self) -> bytes:
+        """What every DEAL begins with: α ‖ sid. Two proposals may have one α, and a dealing is good
+        for one of them only.
+        """
+        return self.content.attempt.to_bytes() + self.session_id
+
     def transcript_hash(self, deal_digests: Iterable[bytes]) -> bytes:
         """What the successor's body names: PROPOSE and the SHA-256 of each DEAL, ascending."""
         return tagged_hash(Tag.PROPOSE, lv32(self.source) + b"".join(deal_digests))

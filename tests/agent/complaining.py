@@ -60,7 +60,7 @@ def false_deal(world: World, propose: bytes, deal: bytes, *receivers: int) -> by
     sealed = tuple(
         (other if index in receivers else said).sealed[index - 1] for index in setup.receivers
     )
-    payload = message.payload[:10] + replace(said, sealed=sealed).to_bytes()
+    payload = message.payload[:42] + replace(said, sealed=sealed).to_bytes()
     return resigned(world, deal, payload)
 
 
@@ -80,7 +80,7 @@ def false_complaint(world: World, shown: Shown, accuser: int, accused: int) -> b
     alpha = deal.payload[:10]
     with world.parties[accuser].successions.live(shown.propose) as (live, suite):
         setup = setup_of(live, suite, proposed_in(live, shown.propose))
-        dealing = ZeroDealing.from_bytes(deal.payload[10:], setup)
+        dealing = ZeroDealing.from_bytes(deal.payload[42:], setup)
         bases = Bases(setup.key_of(accuser), dealing.ephemeral, setup.key_of(accused))
         with live.opened() as own:
             draw = _scalars(suite, 71)

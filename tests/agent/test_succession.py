@@ -538,6 +538,22 @@ def test_a_dealing_that_names_another_attempt_inside_blames_its_dealer(
     assert abort.value.culprits == (2,)
 
 
+def test_a_dealing_for_another_proposal_names_nobody(world: World, refreshing: Refreshing) -> None:
+    """Its coordinator has signed two for one attempt, and shows it beside the wrong one: what the
+    dealer has proven is good for the other.
+    """
+    refreshing.joined()
+    refreshing.dealt()
+    refreshing.join(3)
+    changed(refreshing, lambda content: content)
+    deals = [*refreshing.deals, refreshing.deal(3)]
+    channels = [*refreshing.channels, world.parties[3].acting.channel_announcement()]
+    with pytest.raises(ProtocolAbort, match="holder 1 has dealt for another proposal") as abort:
+        world.parties[3].successions.stage(deals, channels)
+    assert abort.value.culprits == ()
+    assert not world.parties[3].acting.store.evidence.kept()
+
+
 def test_an_altered_own_dealing_ends_the_attempt(world: World, refreshing: Refreshing) -> None:
     refreshing.joined()
     refreshing.dealt()

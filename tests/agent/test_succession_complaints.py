@@ -218,6 +218,11 @@ def test_a_holder_goes_by_the_proposal_that_it_has_answered(
     assert rule_of(lambda: party.judge_alone(DEALER, two)) == "other-proposal"
     false = false_complaint(world, shown_of(refreshing), JUDGE, DEALER)
     assert rule_of(lambda: party.judge(false, two)) == "other-proposal"
+    absent = world.parties[ABSENT].successions
+    with pytest.raises(ProtocolAbort, match="holder 1 has dealt for another proposal"):
+        absent.judge_alone(DEALER, two)
+    with pytest.raises(ProtocolAbort, match="holder 1 has dealt for another proposal"):
+        absent.judge(false, two)
 
 
 # Accusers that lie

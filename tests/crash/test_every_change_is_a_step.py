@@ -27,6 +27,7 @@ NOT_DURABLE = {
     "app/history.py": "a copy for its reader; made anew when it is asked for again",
     "app/lab.py": "a laboratory",
     "app/lab_running.py": "a laboratory",
+    "app/order_files.py": "a copy for its reader; made anew when it is asked for again",
     "bench": "measures calls by themselves",
     "cli/output.py": "what somebody asked to be written",
     "lab": "makes laboratories; the product's own steps run inside of them",

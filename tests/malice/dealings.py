@@ -88,11 +88,11 @@ def _staged(
 
 def _false_dealings(now: Refreshing) -> dict[str, bytes]:
     """Well made, by a dealer that knows all that it has to know."""
-    alpha = now.attempt.to_bytes()
+    head = parse_envelope(now.deals[LIAR - 1]).payload[:42]
     with now.successions(LIAR).live(now.propose) as (live, suite):
         setup = setup_of(live, suite, proposed_in(live, now.propose))
         own, theirs = (
-            ZeroDealing.from_bytes(parse_envelope(now.deals[index - 1]).payload[10:], setup)
+            ZeroDealing.from_bytes(parse_envelope(now.deals[index - 1]).payload[42:], setup)
             for index in (LIAR, 3)
         )
         with live.opened() as opened:
@@ -112,7 +112,14 @@ def _false_dealings(now: Refreshing) -> dict[str, bytes]:
                 "all that h3 dealt": theirs,
                 **{
                     f"the {name} of h3": replace(own, **{name: getattr(theirs, name)})
-                    for name in ("commitments", "possession", "ephemeral", "sealed")
+                    for name in (
+                        "commitments",
+                        "possession",
+                        "ephemeral_possession",
+                        "static_possession",
+                        "ephemeral",
+                        "sealed",
+                    )
                 },
             }
-    return {what: alpha + dealing.to_bytes() for what, dealing in lies.items()}
+    return {what: head + dealing.to_bytes() for what, dealing in lies.items()}

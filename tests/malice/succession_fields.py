@@ -68,10 +68,12 @@ def _messages(layout: Layout, name: str, messages: tuple[bytes, ...]) -> None:
 
 def of_deal(group: Group, t: int, n: int, lowest: int = 1) -> list[Field]:
     """`lowest`: of the coefficients that it commits to, 0 in a resharing."""
-    layout = _attempt(group)
+    layout = _attempt(group).digest("sid")
     for k in range(lowest, t):
         layout.point(f"C_{k}")
-    layout.signature("PoP", group.point_length + 32).point("E")
+    for proof in ("PoP", "PoP^E", "PoP^V"):
+        layout.signature(proof, group.point_length + 32)
+    layout.point("E")
     for holder in range(1, n + 1):
         layout.length(f"the frame for h{holder}", 8).raw(f"ciphertext for h{holder}", 32)
         layout.raw(f"tag for h{holder}", 16)

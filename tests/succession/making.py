@@ -159,7 +159,8 @@ class Refresh:
         return point(drawn("b", index))
 
     def deal(self, index: int) -> bytes:
-        payload = self.attempt().to_bytes() + self.dealt(index) + b"and the rest of it"
+        sid = tagged_hash(Tag.REFRESH, self.propose())
+        payload = self.attempt().to_bytes() + sid + self.dealt(index) + b"and the rest of it"
         return self.said(DEAL, index, payload)
 
     def deals(self) -> list[bytes]:

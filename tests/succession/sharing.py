@@ -22,7 +22,7 @@ from hsm_mpc.succession.ack import Ack
 from hsm_mpc.succession.newcomers import NewHello
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import NO_SHARE, SharedAnew, SuccessorCertificate
-from hsm_mpc.tags import Tag
+from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER, NEW_ACK, NEW_DONE, NEW_HELLO, RESHARE_DEAL
 from tests.certificates.ceremony import Q, drawn, point
 from tests.software_identity import SoftwareKey, p256_key
@@ -109,7 +109,8 @@ class Reshare(Refresh):
         return b"".join(point(each) for each in self.coefficients(index))
 
     def deal(self, index: int) -> bytes:
-        payload = self.attempt().to_bytes() + self.dealt(index) + b"and the rest of it"
+        sid = tagged_hash(Tag.REFRESH, self.propose())
+        payload = self.attempt().to_bytes() + sid + self.dealt(index) + b"and the rest of it"
         return self.said(RESHARE_DEAL, index, payload)
 
     def deals(self) -> list[bytes]:

@@ -82,7 +82,7 @@ def complain(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> bytes
         raise Refused("proof-enough", alone.reason)
     _require_dealt_to(proposed)
     setup, message = setup_of(live, suite, proposed), _dealt_by(accused, dealings)
-    dealing = _dealing_in(message, attempt, setup)
+    dealing = _dealing_in(message, proposed, setup)
 
     def draw(into: Secret) -> None:
         suite.group.random_nonzero(into, live.holder.entropy)
@@ -154,9 +154,8 @@ def _require_dealt_to(proposed: Proposed) -> None:
 
 
 def _judged(live: LiveEpoch, attempt: Attempt, shown: Shown) -> Dealings:
-    """What is judged by. With two proposals for one attempt a coordinator could have an honest
-    dealer convicted: its proof of possession is good for the one that it has answered. So a member
-    goes by that which it has answered itself.
+    """What is judged by. Of two proposals for one attempt a member goes by that which it has
+    answered itself; and no dealing is judged beside another one than it names.
 
     Raises:
         Refused: `other-proposal`.
@@ -217,22 +216,22 @@ def _convicted_alone(
                 return convicted_alone(accused, str(unsound))
         return None
     try:
-        _dealing_in(message, proposed.content.attempt, setup_of(live, suite, proposed))
+        _dealing_in(message, proposed, setup_of(live, suite, proposed))
     except (BadEncoding, InvalidSignature) as own_words:
         return convicted_alone(accused, str(own_words))
     return None
 
 
-def _dealing_in(message: Message, attempt: Attempt, setup: RefreshSetup) -> ZeroDealing:
+def _dealing_in(message: Message, proposed: Proposed, setup: RefreshSetup) -> ZeroDealing:
     """A dealing that only its receivers may find false.
 
     Raises:
         BadEncoding, InvalidSignature: what is signed here convicts its dealer by itself (6.4.9).
     """
-    alpha = attempt.to_bytes()
-    if not message.payload.startswith(alpha):
+    head = proposed.head_of_deals
+    if not message.payload.startswith(head):
         raise BadEncoding("a dealing names another attempt than its message")
-    dealing = ZeroDealing.from_bytes(message.payload[len(alpha) :], setup)
+    dealing = ZeroDealing.from_bytes(message.payload[len(head) :], setup)
     verify_possession(setup, dealing)
     return dealing
 
@@ -256,7 +255,7 @@ def _verdict(
     if digest_of(message) != said.about:
         raise BadInput("the complaint is about another dealing than the one that is shown")
     try:
-        dealing = _dealing_in(message, attempt, setup)
+        dealing = _dealing_in(message, dealings.proposed, setup)
     except (BadEncoding, InvalidSignature) as own_words:
         return convicted_alone(accused, str(own_words))
     liar = refresh_complaint.judge(setup, accuser, said.complaint, dealing, arena)

@@ -75,7 +75,7 @@ def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
     if live.holder.me not in proposed.dealers:
         return b""
     address = address_in(live.body, proposed.content.attempt, live.holder.me)
-    payload = alpha + _dealing(live, suite, proposed)
+    payload = proposed.head_of_deals + _dealing(live, suite, proposed)
     message = live.holder.channel_message(deal_kind(proposed), address, payload).to_bytes()
     live.attempts.keep(alpha, AttemptDocument.DEAL, message)
     return message

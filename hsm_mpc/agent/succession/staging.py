@@ -70,7 +70,7 @@ class Dealings:
             sender = message.address.sender
             if not message.payload.startswith(alpha):
                 culprits.append(sender)
-            dealings[sender] = message.payload[len(alpha) :]
+            dealings[sender] = message.payload[len(self.proposed.head_of_deals) :]
         if culprits:
             raise ProtocolAbort("a dealing names another attempt than its message", culprits)
         return dealings
@@ -150,6 +150,8 @@ def received_dealings(
     """One valid DEAL of each dealer. A CHANNEL is judged at the attempt's counter (section 6.2).
 
     Raises:
+        ProtocolAbort: a dealing is made for another proposal. No holder is to blame: a coordinator
+            that has signed two may show it beside the wrong one.
         BadEncoding, BadInput, InvalidSignature, Refused: a message is not what is waited for.
     """
     dealers, attempt = proposed.dealers, proposed.content.attempt
@@ -161,9 +163,21 @@ def received_dealings(
         if book.learn_message(channel, attempt.counter) != index:
             raise BadEncoding(f"the channel of another holder than {index}")
         expected = expected_in(deal_kind(proposed), replaced, attempt, (index,))
-        messages.append(Inbox(book).receive(source, expected, attempt.counter))
+        message = Inbox(book).receive(source, expected, attempt.counter)
+        _require_for(proposed, message)
+        messages.append(message)
     pairs = (each for pair in zip(channels, deals, strict=True) for each in pair)
     return Dealings(proposed, tuple(messages), bundle([proposed.source, *pairs]))
+
+
+def _require_for(proposed: Proposed, message: Message) -> None:
+    """Of another attempt it convicts its dealer; of another proposal of this one, nobody."""
+    alpha, head = proposed.content.attempt.to_bytes(), proposed.head_of_deals
+    if message.payload.startswith(alpha) and not message.payload.startswith(head):
+        raise ProtocolAbort(
+            f"holder {message.address.sender} has dealt for another proposal of that attempt than "
+            "the one beside it"
+        )
 
 
 @contextmanager
