@@ -69,8 +69,8 @@ class RefreshSetup(EpochSession):
 class ZeroDealing(Dealing):
     """C_{i,1}..C_{i,t−1} ‖ PoP_i ‖ PoP^E_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,1}) ‖ …, step 6.4.2.
 
-    It is DEAL behind its α and sid. No commitment to a constant: it would be the identity, and is nowhere
-    sent.
+    It is DEAL behind its α and sid. No commitment to a constant: it would be the identity, and is
+    nowhere sent.
     """
 
     proves_keys: ClassVar[bool] = True
