@@ -18,7 +18,9 @@ pytestmark = pytest.mark.usefixtures("shielded")
 
 FEW = [pytest.param(6, True, id="few")]
 MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
-WANTED = {"epochs", "races lost", "overtaken", "caught up", "died", "restored", "signatures"}
+OFTEN = {"epochs", "caught up", "died", "restored", "signatures"}
+SELDOM = {"races lost", "overtaken"}
+"""Whether six walks come to one of these is chance; fifty do."""
 
 
 @pytest.mark.parametrize(("walks", "chosen"), FEW + MANY)
@@ -40,6 +42,7 @@ def test_a_random_walk_has_one_successor_of_each_epoch(
             suppress_health_check=list(HealthCheck),
         ),
     )
-    assert {what for what in WANTED if Here.calls[what] > 0} == WANTED, Here.calls
+    wanted = OFTEN if chosen else OFTEN | SELDOM
+    assert {what for what in wanted if Here.calls[what] > 0} == wanted, Here.calls
     counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))
     report_line(f"random walk of successions: {walks} walks; {counts}")
