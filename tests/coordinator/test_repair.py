@@ -24,6 +24,7 @@ from hsm_mpc.errors import (
     BackendError,
     BadInput,
     Declined,
+    HsmMpcError,
     NotReady,
     ProtocolAbort,
     QuorumUnreachable,
@@ -172,6 +173,25 @@ def with_failing_refresh(office: Office, lost: int) -> None:
     with pytest.raises(BackendError):
         office.client.repair("treasury", lost)
     office.links[1].tamper = None
+
+
+def test_a_disk_that_came_back_with_half_an_epoch_is_repaired(office: Office) -> None:
+    """It was copied behind the acknowledgement of an epoch that everybody adopted since: the share
+    opens, and neither certificate nor the own confirmation is there.
+    """
+    office.made()
+    before = office.client.refresh("treasury", ())
+    epochs = office.world.parties[3].acting.epochs(before.body.terms.wallet_id)
+    for document in (EpochDocument.CERTIFICATE, EpochDocument.DONE):
+        (epochs._path(before.body.hash) / document.value).unlink()
+    run_shielded(partial(office.world.restarted, 3))
+    with pytest.raises(HsmMpcError):
+        office.client.refresh("treasury", ())
+    wallet = office.client.repair("treasury", 3)
+    assert wallet.body.epoch == before.body.epoch + 1
+    signs_in_every_pair(office)
+    for index in office.world.parties:
+        only_one_epoch_is_left(office, index, wallet.body)
 
 
 def test_a_wallet_of_many_epochs_is_told_in_pieces(

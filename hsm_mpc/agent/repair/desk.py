@@ -271,8 +271,14 @@ class RepairDesk:
         receiving.settle(self._holder, wallet_id)
 
     def _require_lost(self, body: EpochBody, lineage: Lineage) -> None:
-        """The HSM knows this epoch as the one that lives, and its share does not open."""
+        """The HSM knows this epoch as the one that lives, and its share does not open; or the store
+        has no DONE of it, as an old disk that came back has none: the key v of what was said to
+        others may be another one, and without DONE no epoch follows.
+        """
         require_registered(self._holder, body, lineage)
+        epochs = self._holder.epochs(body.terms.wallet_id)
+        if epochs.kept(body.hash, EpochDocument.DONE) is None:
+            return
         try:
             with opened_share(self._holder, body):
                 pass
