@@ -71,7 +71,9 @@ def of_deal(group: Group, t: int, n: int, lowest: int = 1) -> list[Field]:
     layout = _attempt(group)
     for k in range(lowest, t):
         layout.point(f"C_{k}")
-    layout.signature("PoP", group.point_length + 32).point("E")
+    for proof in ("PoP", "PoP^E", "PoP^V"):
+        layout.signature(proof, group.point_length + 32)
+    layout.point("E")
     for holder in range(1, n + 1):
         layout.length(f"the frame for h{holder}", 8).raw(f"ciphertext for h{holder}", 32)
         layout.raw(f"tag for h{holder}", 16)
