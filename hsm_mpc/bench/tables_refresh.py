@@ -12,8 +12,8 @@ from hsm_mpc.bench.floor import Count, counts
 from hsm_mpc.bench.operation import Operation
 from hsm_mpc.bench.tables_dkg import Curve, evaluations, pads, signed, verified
 
-_INDEX: Final = 2
-"""Bytes of the dealer's index, which PoP^E and PoP^V sign behind what PoP signs."""
+INDEX: Final = 2
+"""Bytes of the dealer's index, which PoP^E and PoP^V sign behind what PoP signs (6.4.2, 6.7.3)."""
 
 
 def refreshed(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]:
@@ -25,13 +25,13 @@ def refreshed(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]
         *counts("1.8.6", on.scalars(t)),
         *counts("6.4.2", on.base, t),
         *signed(on, "6.4.2", message),
-        *signed(on, "6.4.2", message + _INDEX),
-        *signed(on, "6.4.2", message + _INDEX),
+        *signed(on, "6.4.2", message + INDEX),
+        *signed(on, "6.4.2", message + INDEX),
         *counts("6.4.2", on.multiplied, n * (t - 1)),
         *pads(on, n),
         *counts("6.4.3", on.parsed, (n - 1) * t),
         *verified(on, "6.4.3", message, n - 1),
-        *verified(on, "6.4.3", message + _INDEX, 2 * (n - 1)),
+        *verified(on, "6.4.3", message + INDEX, 2 * (n - 1)),
         *counts("6.4.3", on.checked, n),
         *counts("6.4.3", on.multiplied, n),
         *counts("6.4.3", on.base, n),

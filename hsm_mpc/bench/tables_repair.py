@@ -9,6 +9,7 @@ from __future__ import annotations
 from hsm_mpc.bench.floor import Count, counts, times
 from hsm_mpc.bench.operation import Operation
 from hsm_mpc.bench.tables_dkg import Curve, evaluations, signed, verified
+from hsm_mpc.bench.tables_refresh import INDEX
 
 
 def repaired(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]:
@@ -26,6 +27,7 @@ def _helper(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]:
         *counts("6.7.3", on.added, t - 1),
         *counts("6.7.3", on.base, t + 1),
         *signed(on, "6.7.3", _split_message(on, t)),
+        *signed(on, "6.7.3", _split_message(on, t) + INDEX),
         *counts("2.3.3", on.agreed, 3 * t),  # the static half of a pair serves both directions
         *counts("2.3.5", on.pad, 2 * t),
         *counts("2.3.6", on.sealed, t),
@@ -36,6 +38,7 @@ def _helper(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]:
         *counts("6.7.5", on.added, t - 1),
         *counts("1.8.6", on.scalars(1)),
         *counts("6.7.5", on.base),
+        *signed(on, "6.7.5", _sum_message(on)),
         *signed(on, "6.7.5", _sum_message(on)),
         *counts("6.7.5", on.agreed, 2),
         *counts("6.7.5", on.pad),
@@ -50,7 +53,7 @@ def _lost(on: Curve, t: int, n: int, window: Operation) -> tuple[Count, ...]:
         *counts("6.7.2", on.parsed, n + t),
         *_public(on, t, t),
         *counts("6.7.5", on.parsed, t),
-        *verified(on, "6.7.5", _sum_message(on), t),
+        *verified(on, "6.7.5", _sum_message(on), 2 * t),
         *counts("6.7.5", on.agreed, 2 * t),
         *counts("6.7.5", on.pad, t),
         *counts("6.7.5", on.opened, t),
@@ -69,6 +72,7 @@ def _public(on: Curve, t: int, others: int) -> tuple[Count, ...]:
     return (
         *counts("6.7.4", on.parsed, others * (t + 1)),
         *verified(on, "6.7.4", _split_message(on, t), others),
+        *verified(on, "6.7.4", _split_message(on, t) + INDEX, others),
         *counts("6.7.4", on.summed(t), t),
         *evaluations(on, "6.7.4", t, t),
         *counts("6.7.4", on.product, t),
@@ -81,5 +85,5 @@ def _split_message(on: Curve, t: int) -> int:
 
 
 def _sum_message(on: Curve) -> int:
-    """Bytes that PoP' signs: context ‖ digest ‖ u16be(k) ‖ E'."""
+    """Bytes that PoP' and PoP'^V sign: context ‖ digest ‖ u16be(k) ‖ E'."""
     return len(on.suite.hash(b"")) + 32 + 2 + on.suite.group.point_length

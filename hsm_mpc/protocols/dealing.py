@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import ClassVar, Protocol, Self, TypeVar
 
 from hsm_mpc.encoding import Reader, u16be
@@ -61,15 +62,22 @@ class Session(Protocol):
         """The same of a receiver: it may be another holder than the dealer of this index."""
 
 
+class PadKey(StrEnum):
+    """A key of the dealer that is half of its pads; its value names the field of the proof."""
+
+    EPHEMERAL = "ephemeral_possession"
+    STATIC = "static_possession"
+
+
 @dataclass(frozen=True, slots=True)
 class Dealing:
     """What a dealer sends to all."""
 
     proven: ClassVar[int] = 0
     """The place of the point whose logarithm PoP proves, among C ‖ E."""
-    proves_keys: ClassVar[bool] = False
-    """Whether PoP^E and PoP^V are there: then a complaint reveals nothing that the dealer could not
-    compute itself, S^e = e·V_r and S^d = v·V_r."""
+    proves_keys: ClassVar[tuple[PadKey, ...]] = ()
+    """Which of PoP^E and PoP^V are there, in this order. Where e and v are proven, a complaint
+    reveals nothing that the dealer could not compute itself, S^e = e·V_r and S^d = v·V_r."""
 
     commitments: tuple[bytes, ...]
     """C: to the dealt scalars, of coefficients that of the lowest power first."""
@@ -102,13 +110,13 @@ class Dealing:
         width = group.point_length
         commitments = reader.take(width * session.sharing.committed(session.threshold))
         possession = reader.take(proof)
-        of_keys = [reader.take(proof if cls.proves_keys else 0) for _ in range(2)]
+        of_keys = {key.value: reader.take(proof) for key in cls.proves_keys}
         dealing = cls(
             group.parse_points(commitments),
             possession,
             group.parse_point(reader.take(width)),
             read_frames(reader, len(session.receivers), sealed_length(suite)),
-            *of_keys,
+            **of_keys,
         )
         reader.end()
         return dealing
@@ -130,7 +138,7 @@ def possession_message(session: Session, commitments: Sequence[bytes], ephemeral
 def keys_message(
     session: Session, dealer: int, commitments: Sequence[bytes], ephemeral: bytes
 ) -> bytes:
-    """What PoP^E and PoP^V sign: context ‖ C ‖ E ‖ u16be(dealer) (step 6.4.2).
+    """What PoP^E and PoP^V sign: context ‖ C ‖ E ‖ u16be(dealer) (steps 6.4.2 and 6.7.3).
 
     With the index in it nobody shows the E of another dealer. PoP never signs it: that signs whole
     points behind the context, and these are two bytes more.
@@ -190,7 +198,7 @@ def dealt(
         ProtocolAbort: a value is degenerate; no culprit.
     """
     suite, group, arena = session.suite, session.suite.group, scalars.arena
-    width, of_keys = group.scalar_length, (b"", b"")
+    width = group.scalar_length
     with opened(scalars, own) as (first, static):
         points = [group.public_point_at(first + at) for at in range(0, scalars.size, width)]
         *commitments, ephemeral = points
@@ -198,15 +206,16 @@ def dealt(
         secret = first + kind.proven % len(points) * width
         key = points[kind.proven]
         possession = schnorr.sign(suite, arena, secret, key, signed)  # step 2.5.2
-        if kind.proves_keys:  # step 6.4.2
-            signed = keys_message(session, me, commitments, ephemeral)
-            e = first + len(commitments) * width
-            of_keys = (
-                schnorr.sign(suite, arena, e, ephemeral, signed),
-                schnorr.sign(suite, arena, static, session.key_of(me), signed),
-            )
+        signed = keys_message(session, me, commitments, ephemeral)
+        known = {
+            PadKey.EPHEMERAL: (first + len(commitments) * width, ephemeral),
+            PadKey.STATIC: (static, session.key_of(me)),
+        }
+        of_keys = {  # steps 6.4.2 and 6.7.3
+            key.value: schnorr.sign(suite, arena, *known[key], signed) for key in kind.proves_keys
+        }
     sealed = _sealed(session, me, scalars, len(commitments), ephemeral, halves)
-    return kind(tuple(commitments), possession, ephemeral, sealed, *of_keys)
+    return kind(tuple(commitments), possession, ephemeral, sealed, **of_keys)
 
 
 def _sealed(

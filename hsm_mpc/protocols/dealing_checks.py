@@ -14,6 +14,7 @@ from hsm_mpc.groups import proofs
 from hsm_mpc.groups.base import Group
 from hsm_mpc.protocols.dealing import (
     Dealing,
+    PadKey,
     Session,
     keys_message,
     possession_message,
@@ -71,11 +72,13 @@ def _verify_keys(session: Session, dealer: int, dealing: Dealing) -> None:
     """Raises `InvalidSignature`: PoP^E does not verify under E, or PoP^V under the dealer's key,
     where they have to be there.
     """
-    if dealing.proves_keys:
-        suite, static = session.suite, session.key_of(dealer)
-        signed = keys_message(session, dealer, dealing.commitments, dealing.ephemeral)
-        proofs.verify(suite, dealing.ephemeral_possession, dealing.ephemeral, signed)
-        proofs.verify(suite, dealing.static_possession, static, signed)
+    signed = keys_message(session, dealer, dealing.commitments, dealing.ephemeral)
+    shown = {
+        PadKey.EPHEMERAL: (dealing.ephemeral_possession, dealing.ephemeral),
+        PadKey.STATIC: (dealing.static_possession, session.key_of(dealer)),
+    }
+    for key in dealing.proves_keys:
+        proofs.verify(session.suite, *shown[key], signed)
 
 
 def blame_opened(

@@ -9,7 +9,7 @@ from typing import ClassVar
 from hsm_mpc.errors import ProtocolAbort
 from hsm_mpc.groups.proofs import ContextLabel, context_of
 from hsm_mpc.groups.sharing import ZERO_SHARING, Sharing, require_ascending
-from hsm_mpc.protocols.dealing import Dealing
+from hsm_mpc.protocols.dealing import Dealing, PadKey
 from hsm_mpc.protocols.epoch_session import EpochSession, parsed_epoch
 from hsm_mpc.protocols.suite import Suite
 
@@ -73,4 +73,4 @@ class ZeroDealing(Dealing):
     nowhere sent.
     """
 
-    proves_keys: ClassVar[bool] = True
+    proves_keys: ClassVar[tuple[PadKey, ...]] = (PadKey.EPHEMERAL, PadKey.STATIC)

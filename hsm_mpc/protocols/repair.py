@@ -174,10 +174,11 @@ def _sealed_for_lost(
             shown = group.public_point_at(e)
             signed = summed_message(setup, me, splits.digest, shown)
             possession = schnorr.sign(suite, arena, e, shown, signed)
+            of_static = schnorr.sign(suite, arena, v, setup.key_of(me), signed)
             route = route_of_sum(setup, me, shown)
             static_halves(suite, v, [route.receiver], static_half)
             sealed = pads.seal(e, static_half, route, sigma, group.scalar_length)
-    return Summed(splits.digest, possession, shown, sealed)
+    return Summed(splits.digest, possession, of_static, shown, sealed)
 
 
 def recover(splits: Splits, delivery: Secret, received: Mapping[int, bytes]) -> Secret:

@@ -88,7 +88,7 @@ def adds_up(setup: RepairSetup, helper: int, split: Split) -> bool:
 
 
 def parsed_sums(splits: Splits, received: Mapping[int, bytes], faults: Faults) -> dict[int, Summed]:
-    """R2 of all helpers: what parses, in index order, with its proof of possession checked."""
+    """R2 of all helpers: what parses, in index order, with its proofs of possession checked."""
     setup = splits.setup
     sums = parsed(partial(Summed.from_bytes, setup=setup), received, {}, faults)
     for k, summed in sums.items():

@@ -18,7 +18,7 @@ from hsm_mpc.groups.sharing import (
     require_ascending,
     require_index,
 )
-from hsm_mpc.protocols.dealing import Dealing
+from hsm_mpc.protocols.dealing import Dealing, PadKey
 from hsm_mpc.protocols.epoch_session import EpochSession, parsed_epoch
 from hsm_mpc.protocols.pads import frame, read_frames, sealed_length
 from hsm_mpc.protocols.suite import Suite
@@ -102,23 +102,27 @@ def require_helper(setup: RepairSetup, index: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Split(Dealing):
-    """R1_i: D_{i,k} for k ∈ H ‖ PoP_i ‖ E_i ‖ frame(c_{i,k}) for k ∈ H (step 6.7.3).
+    """R1_i: D_{i,k} for k ∈ H ‖ PoP_i ‖ PoP^V_i ‖ E_i ‖ frame(c_{i,k}) for k ∈ H (step 6.7.3).
 
-    PoP_i proves the logarithm of E_i: a complaint about c_{i,k} then reveals a multiple of E_i that
-    its sender could compute before, and opens nothing that another helper sealed.
+    PoP_i proves the logarithm of E_i, so that there is no PoP^E: a complaint about c_{i,k} then
+    reveals multiples of E_i and V_i that their sender could compute before, and opens nothing that
+    another helper sealed.
     """
 
     proven: ClassVar[int] = -1
+    proves_keys: ClassVar[tuple[PadKey, ...]] = (PadKey.STATIC,)
 
 
 @dataclass(frozen=True, slots=True)
 class Summed:
-    """R2_k, to r: digest ‖ PoP'_k ‖ E'_k ‖ frame(c) of σ_k (step 6.7.5)."""
+    """R2_k, to r: digest ‖ PoP'_k ‖ PoP'^V_k ‖ E'_k ‖ frame(c) of σ_k (step 6.7.5)."""
 
     digest: bytes
     """Of the R1 messages whose deltas were added up, 32 bytes."""
     possession: bytes
     """PoP' of the logarithm of E'_k."""
+    static_possession: bytes
+    """PoP'^V of the logarithm of V_k."""
     ephemeral: bytes
     """E'_k."""
     sealed: bytes
@@ -126,7 +130,8 @@ class Summed:
 
     def to_bytes(self) -> bytes:
         """See above."""
-        return self.digest + self.possession + self.ephemeral + frame(self.sealed)
+        proofs_of_keys = self.possession + self.static_possession
+        return self.digest + proofs_of_keys + self.ephemeral + frame(self.sealed)
 
     @classmethod
     def from_bytes(cls, encoded: bytes, setup: RepairSetup) -> Summed:
@@ -137,22 +142,24 @@ class Summed:
         """
         suite, group = setup.suite, setup.suite.group
         reader = Reader(encoded, "a sum of deltas")
-        digest, possession = reader.take(DIGEST_BYTES), reader.take(signature_length(suite))
+        digest, proof = reader.take(DIGEST_BYTES), signature_length(suite)
+        possession, static_possession = reader.take(proof), reader.take(proof)
         ephemeral = group.parse_point(reader.take(group.point_length))
         (sealed,) = read_frames(reader, 1, sealed_length(suite))
         reader.end()
-        return cls(digest, possession, ephemeral, sealed)
+        return cls(digest, possession, static_possession, ephemeral, sealed)
 
 
 def summed_message(setup: RepairSetup, helper: int, digest: bytes, ephemeral: bytes) -> bytes:
-    """What PoP' signs: context ‖ digest ‖ u16be(k) ‖ E' (step 6.7.5).
+    """What PoP' and PoP'^V sign: context ‖ digest ‖ u16be(k) ‖ E' (step 6.7.5).
 
-    With k in it no helper shows the E' of another one. It is shorter than what PoP signs.
+    With k in it no helper shows the E' of another one. It is shorter than what proofs of R1 sign.
     """
     return setup.context + digest + u16be(helper) + ephemeral
 
 
 def verify_summed(setup: RepairSetup, helper: int, summed: Summed) -> None:
-    """Raises `InvalidSignature`: PoP' does not verify under E'."""
+    """Raises `InvalidSignature`: PoP' does not verify under E', or PoP'^V under V of `helper`."""
     signed = summed_message(setup, helper, summed.digest, summed.ephemeral)
     proofs.verify(setup.suite, summed.possession, summed.ephemeral, signed)
+    proofs.verify(setup.suite, summed.static_possession, setup.key_of(helper), signed)

@@ -17,7 +17,7 @@ from hsm_mpc.groups.sharing import (
     require_ascending,
     require_index,
 )
-from hsm_mpc.protocols.dealing import Dealing
+from hsm_mpc.protocols.dealing import Dealing, PadKey
 from hsm_mpc.protocols.epoch_session import EpochSession, parsed_epoch
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Secret
@@ -135,4 +135,4 @@ class ShareDealing(Dealing):
     It is DEAL behind its α and sid. To n' new holders; PoP_i proves the logarithm of C_{i,0}.
     """
 
-    proves_keys: ClassVar[bool] = True
+    proves_keys: ClassVar[tuple[PadKey, ...]] = (PadKey.EPHEMERAL, PadKey.STATIC)

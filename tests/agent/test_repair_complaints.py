@@ -320,19 +320,27 @@ def test_what_a_helper_has_not_signed_convicts_nobody(
 # What convicts by itself
 
 
-@pytest.mark.parametrize("spoilt", ["deltas", "length", "sum", "length of the sum"])
+@pytest.mark.parametrize(
+    "spoilt", ["deltas", "length", "PoP^V", "sum", "length of the sum", "PoP^V of the sum"]
+)
 def test_what_a_helper_signed_may_be_proof_enough(
     world: World, repairing: Repairing, spoilt: str
 ) -> None:
     repairing.summed() if "sum" in spoilt else split(repairing)
     messages = repairing.sums if "sum" in spoilt else repairing.splits
     payload = parse_envelope(messages[1]).payload
+    frames = (8 + 48) * (1 if "sum" in spoilt else len(repairing.order.helpers))
+    of_static = len(payload) - frames - repairing.body.terms.group.point_length - 1  # last of PoP^V
     lies: dict[str, Callable[[], bytes]] = {
         "deltas": lambda: bytes([payload[0] ^ 1]) + payload[1:],
         "length": lambda: payload[:-1],
+        "PoP^V": lambda: (
+            payload[:of_static] + bytes([payload[of_static] ^ 1]) + payload[of_static + 1 :]
+        ),
         "sum": lambda: payload[:70] + bytes([payload[70] ^ 1]) + payload[71:],
         "length of the sum": lambda: payload[:-1],
     }
+    lies["PoP^V of the sum"] = lies["PoP^V"]
     messages[1] = resigned(world, messages[1], lies[spoilt]())
     accuser = LOST if "sum" in spoilt else ACCUSER
     assert rule_of(lambda: complained(repairing, accuser)) == "proof-enough"
@@ -340,7 +348,7 @@ def test_what_a_helper_signed_may_be_proof_enough(
     found = repairing.desk(OTHER).judge_alone(LIAR, shown)
     assert (found.liar, found.alone) == (LIAR, True)
     assert events(world.parties[OTHER])[-1] == "dealer-convicted"
-    if spoilt == "deltas":  # who complains of it all the same is not convicted
+    if spoilt in ("deltas", "PoP^V"):  # who complains of it all the same is not convicted
         complaint = false_complaint_in(repairing, ACCUSER, LIAR)
         assert verdict(repairing, complaint, shown) == (LIAR, False, True)
 

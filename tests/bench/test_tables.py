@@ -175,7 +175,8 @@ def test_a_repair_checks_each_delta_and_each_sum(t: int, n: int) -> None:
     # every party multiplies the public share of each helper by its factor
     assert times(table, curve.POINT_PRODUCT) == (t + 1) * t
     assert times(table, curve.KEY_AGREEMENT) == t * (3 * t + 2) + 2 * t
-    assert times(table, curve.TWO_PRODUCTS) == t * (t - 1) + 2 * t
+    # each R1 and each R2 has two proofs
+    assert times(table, curve.TWO_PRODUCTS) == 2 * t * (t - 1) + 2 * 2 * t
 
 
 @pytest.mark.parametrize(("t", "n"), [(2, 3), (3, 5), pytest.param(11, 16, marks=pytest.mark.long)])

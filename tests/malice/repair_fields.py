@@ -30,7 +30,8 @@ def of_split(group: Group, helpers: tuple[int, ...]) -> list[Field]:
     layout = Layout(group)
     for helper in helpers:
         layout.point(f"D for h{helper}")
-    layout.signature("PoP", group.point_length + 32).point("E")
+    proof = group.point_length + 32
+    layout.signature("PoP", proof).signature("PoP^V", proof).point("E")
     for helper in helpers:
         layout.length(f"the frame for h{helper}", 8).raw(f"ciphertext for h{helper}", 32)
         layout.raw(f"tag for h{helper}", 16)
@@ -38,6 +39,7 @@ def of_split(group: Group, helpers: tuple[int, ...]) -> list[Field]:
 
 
 def of_sum(group: Group) -> list[Field]:
-    layout = Layout(group).digest("hash of all R1").signature("PoP", group.point_length + 32)
-    layout.point("E").length("the frame", 8).raw("ciphertext", 32).raw("tag", 16)
+    layout, proof = Layout(group).digest("hash of all R1"), group.point_length + 32
+    layout.signature("PoP", proof).signature("PoP^V", proof).point("E")
+    layout.length("the frame", 8).raw("ciphertext", 32).raw("tag", 16)
     return layout.ends()

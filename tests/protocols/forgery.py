@@ -11,6 +11,7 @@ from dataclasses import replace
 from hsm_mpc.protocols import schnorr
 from hsm_mpc.protocols.dealing import (
     AnyDealing,
+    PadKey,
     Session,
     keys_message,
     possession_message,
@@ -62,14 +63,16 @@ def forged_dealing(
         with first.open() as signing, own.open() as static, halves.open() as half:
             signed = possession_message(session, commitments, key)
             possession = schnorr.sign(suite, arena, signing, commitments[0], signed)
-            of_keys = (b"", b"")
-            if kind.proves_keys:
-                signed = keys_message(session, me, commitments, key)
-                with claimed.open() as e:
-                    of_keys = (
-                        schnorr.sign(suite, arena, e, key, signed),
-                        schnorr.sign(suite, arena, static, session.key_of(me), signed),
-                    )
+            signed = keys_message(session, me, commitments, key)
+            with claimed.open() as e:
+                secrets = {
+                    PadKey.EPHEMERAL: (e, key),
+                    PadKey.STATIC: (static, session.key_of(me)),
+                }
+                of_keys = {
+                    each.value: schnorr.sign(suite, arena, *secrets[each], signed)
+                    for each in kind.proves_keys
+                }
             static_halves(suite, static, keys, half)
             sealed = []
             with session_pads(suite, session.context, arena) as pads, secret.open() as sending:
@@ -81,7 +84,7 @@ def forged_dealing(
                     with plaintext.open() as share:
                         at = half + width * (index - 1)
                         sealed.append(pads.seal(sending, at, route, share, 32))
-    return kind(commitments, possession, key, tuple(sealed), *of_keys)
+    return kind(commitments, possession, key, tuple(sealed), **of_keys)
 
 
 def proving_keys(

@@ -55,7 +55,9 @@ class Repair:
         own = self if session is None else self.of_session(session)
         commitments = b"".join(map(own.curve.point, deltas))
         key = shown or own.curve.point(ephemeral)
-        proof = own.curve.signature(ephemeral, own.context + commitments + key)
+        signed = own.context + commitments + key
+        proof = own.curve.signature(ephemeral, signed)
+        proof += own.curve.signature(own.deliveries[helper], signed + helper.to_bytes(2, "big"))
         frames = b"".join(
             own.sealed(helper, receiver, ephemeral, key, (raw or {}).get(receiver, plain))
             for receiver, plain in zip(own.helpers, map(own.curve.scalar, deltas), strict=True)
@@ -82,6 +84,7 @@ class Repair:
         key = shown or own.curve.point(ephemeral)
         signed = own.context + digest + helper.to_bytes(2, "big") + key
         proof = own.curve.signature(ephemeral, signed)
+        proof += own.curve.signature(own.deliveries[helper], signed)
         return digest + proof + key + own.sealed(helper, own.lost, ephemeral, key, plaintext)
 
     def sealed(

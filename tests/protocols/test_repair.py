@@ -91,8 +91,8 @@ def test_only_commitments_proofs_and_ciphertexts_are_sent(at_work: Repairing) ->
     sums = at_work.sums()
     for helper in at_work.setup.helpers:
         split, summed = at_work.messages[helper], sums[helper]
-        assert len(split) == (t + 1) * group.point_length + proof + t * (8 + 48)
-        assert len(summed) == 32 + proof + group.point_length + 8 + 48
+        assert len(split) == (t + 1) * group.point_length + 2 * proof + t * (8 + 48)
+        assert len(summed) == 32 + 2 * proof + group.point_length + 8 + 48
         secrets = (at_work.epoch.shares[helper], at_work.owed(helper), at_work.epoch.shares[2])
         for secret in secrets:
             assert encoded(at_work.suite, secret) not in split + summed

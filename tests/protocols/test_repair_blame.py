@@ -121,10 +121,10 @@ def test_deltas_that_add_up_to_nothing_name_their_sender(at_work: Repairing) -> 
 
 
 def test_a_copied_split_names_only_the_copier(at_work: Repairing) -> None:
-    """Step 6.7.4: all of it, its commitments, its proof and E."""
+    """Step 6.7.4: all of it, its commitments, its proofs and E."""
     theirs, own = at_work.split(1), at_work.split(LIAR)
     everywhere(at_work, theirs.to_bytes())
-    for part in ("commitments", "possession", "ephemeral"):
+    for part in ("commitments", "possession", "static_possession", "ephemeral"):
         everywhere(at_work, replace(own, **{part: getattr(theirs, part)}).to_bytes())
 
 
@@ -136,13 +136,13 @@ def test_an_ephemeral_key_made_of_another_helpers_names_its_sender(at_work: Repa
 
 
 def test_a_split_of_another_repair_names_its_sender(at_work: Repairing) -> None:
-    """Step 6.7.2: proof and pads are bound to the sid; a replay."""
+    """Step 6.7.2: proofs and pads are bound to the sid; a replay."""
     deltas = at_work.deltas(LIAR)
     replayed = at_work.reference.split(LIAR, deltas, 71, session=ANOTHER)
     everywhere(at_work, replayed)
     honest = at_work.reference.split(LIAR, deltas, 71)
     proof = 3 * at_work.suite.group.point_length
-    end = proof + at_work.suite.group.point_length + at_work.suite.group.scalar_length
+    end = proof + 2 * (at_work.suite.group.point_length + at_work.suite.group.scalar_length)
     mixed = replayed[:proof] + honest[proof:end] + replayed[end:]
     assert verify(at_work.setup, lied(at_work, mixed)), "the pads are nobody's but the receivers'"
     assert at_helper(at_work, lied(at_work, mixed)) == (LIAR,)

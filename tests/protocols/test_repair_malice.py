@@ -34,7 +34,8 @@ def of_split(suite: Suite) -> list[Field]:
     layout = Layout(suite.group)
     for helper in HELPERS:
         layout.point(f"D for h{helper}")
-    layout.signature("PoP", suite.group.point_length + 32).point("E")
+    proof = suite.group.point_length + 32
+    layout.signature("PoP", proof).signature("PoP^V", proof).point("E")
     for helper in HELPERS:
         layout.length(f"the frame for h{helper}", 8)
         layout.raw(f"ciphertext for h{helper}", 32).raw(f"tag for h{helper}", 16)
@@ -43,8 +44,8 @@ def of_split(suite: Suite) -> list[Field]:
 
 def of_sum(suite: Suite) -> list[Field]:
     """The fields of R2."""
-    layout = Layout(suite.group).raw("digest", 32)
-    layout.signature("PoP", suite.group.point_length + 32).point("E").length("the frame", 8)
+    layout, proof = Layout(suite.group).raw("digest", 32), suite.group.point_length + 32
+    layout.signature("PoP", proof).signature("PoP^V", proof).point("E").length("the frame", 8)
     return layout.raw("ciphertext", 32).raw("tag", 16).ends()
 
 

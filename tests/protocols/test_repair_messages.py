@@ -171,11 +171,11 @@ def test_a_message_with_a_point_that_is_none_is_refused(at_work: Repairing) -> N
     proof = width + group.scalar_length
     split, summed = at_work.messages[1], at_work.sums()[1]
     for wrong in (bytes(width), b"\1" + bytes(width - 1)):
-        for start in (0, width, 2 * width, 3 * width + proof):
+        for start in (0, width, 2 * width, 3 * width + 2 * proof):
             with pytest.raises(BadEncoding, match="point"):
                 spoilt = split[:start] + wrong + split[start + width :]
                 Split.from_bytes(spoilt, at_work.setup)
-        start = 32 + proof
+        start = 32 + 2 * proof
         with pytest.raises(BadEncoding, match="point"):
             spoilt = summed[:start] + wrong + summed[start + width :]
             Summed.from_bytes(spoilt, at_work.setup)
