@@ -21,7 +21,7 @@ def of_carried(carried: CarriedOrder) -> list[Field]:
     layout = _order(Layout(ED25519).length("order", 4), carried.order)
     layout.bounds("count of DONEs", 2)
     for number, done in enumerate(carried.dones, 1):
-        layout.length(f"DONE {number}", 4).raw(f"DONE {number}", len(done))
+        layout.length(f"DONE {number}", 4).number(f"DONE {number}", len(done))
     return layout.ends()
 
 
