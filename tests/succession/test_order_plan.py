@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.client.ordering import AskedOrder
-from hsm_mpc.errors import BadInput, Tampered
+from hsm_mpc.errors import BadEncoding, BadInput, Tampered
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession import order_plan
+from hsm_mpc.succession.order_addresses import CarriedOrder
 from hsm_mpc.succession.order_plan import OrderPlan, RepairPlan
 from tests.software_identity import p256_key
+from tests.succession import test_repairing
+from tests.succession.making import Refresh
 from tests.succession.test_ordering import NOBODY, TWO_OF_THREE, order, refresh
+from tests.succession.test_repairing import wallet
 
 ASKED = AskedOrder(refresh().body().hash, (3,), "h3 does not come back", margin_accepted=True)
 
@@ -49,6 +54,7 @@ WRONG: dict[str, Callable[[OrderPlan], OrderPlan]] = {
     "no certificate": lambda of: replace(of, certificate=b""),
     "a forged certificate": lambda of: replace(of, certificate=flipped(of.certificate)),
     "another certificate": lambda of: replace(of, certificate=plan(NOBODY).certificate),
+    "the certificate of another successor": lambda of: replace(of, certificate=_later()),
     "no adoptions": lambda of: replace(of, dones=()),
     "a forged adoption": lambda of: replace(of, dones=(of.dones[0], flipped(of.dones[1]))),
     "one more is counted": lambda of: replace(
@@ -57,6 +63,14 @@ WRONG: dict[str, Callable[[OrderPlan], OrderPlan]] = {
     "another attempt": lambda of: replace(of, order=replace(of.order, attempt=Attempt.NONE)),
     "no amendment": lambda of: replace(of, amendments=(b"x",)),
 }
+
+
+def _later() -> bytes:
+    """Of what a later attempt has made of the same epoch."""
+    later = Refresh()
+    later.ceremony = refresh().ceremony
+    later.counter += 1
+    return later.certificate().to_bytes()
 
 
 def flipped(source: bytes) -> bytes:
@@ -68,6 +82,30 @@ def flipped(source: bytes) -> bytes:
 def test_what_does_not_fit_the_order_is_refused(wrong: str) -> None:
     with pytest.raises(BadInput):
         WRONG[wrong](plan())
+
+
+def repair_plan() -> RepairPlan:
+    unsigned = test_repairing.order().signed(())
+    return RepairPlan(unsigned, wallet().first, wallet().ceremony.roster, NOBODY)
+
+
+def test_a_plan_of_a_repair_reads_back() -> None:
+    assert RepairPlan.from_bytes(repair_plan().to_bytes()) == repair_plan()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"helpers": (1, 3)}, {"helpers": (1,)}, {"kek_digest": bytes(32)}]
+)
+def test_a_repair_that_cannot_be_has_no_plan(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadInput):
+        replace(repair_plan(), order=replace(repair_plan().order, **changes))
+
+
+def test_what_carries_an_order_has_an_end() -> None:
+    carried = CarriedOrder(order(), plan().dones)
+    assert CarriedOrder.from_bytes(carried.to_bytes()) == carried
+    with pytest.raises(BadEncoding):
+        CarriedOrder.from_bytes(carried.to_bytes() + b"x")
 
 
 def test_nobody_is_counted_that_has_another_hsm_since(monkeypatch: pytest.MonkeyPatch) -> None:
