@@ -90,7 +90,8 @@ def repair_plan() -> RepairPlan:
 
 
 def test_a_plan_of_a_repair_reads_back() -> None:
-    assert RepairPlan.from_bytes(repair_plan().to_bytes()) == repair_plan()
+    plan = repair_plan()
+    assert RepairPlan.from_bytes(plan.to_bytes()) == plan
 
 
 @pytest.mark.parametrize(
