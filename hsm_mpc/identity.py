@@ -112,6 +112,14 @@ class VerifyingKey:
             raise InvalidSignature(f"signature of an identity key over {tag.value}") from error
 
 
+def with_low_s(signature: bytes) -> bytes:
+    """r ‖ s, 64 bytes, with the one of the two s that counts (step 1.6.1)."""
+    s = int.from_bytes(signature[32:], "big")
+    if s > P256_ORDER // 2:
+        s = P256_ORDER - s
+    return signature[:32] + s.to_bytes(32, "big")
+
+
 def _p256_key(encoded: bytes) -> ec.EllipticCurvePublicKey:
     if len(encoded) != 65:
         raise BadEncoding("p-256 public key: 65 bytes are wanted, uncompressed")

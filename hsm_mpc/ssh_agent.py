@@ -17,7 +17,7 @@ from typing import Final
 
 from hsm_mpc.encoding import Reader, lv32, u8, u32be
 from hsm_mpc.errors import BackendError, BadConfig, BadEncoding, InvalidSignature
-from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
+from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey, with_low_s
 from hsm_mpc.tags import Tag, tagged_hash
 
 SOCKET: Final = "SSH_AUTH_SOCK"
@@ -60,7 +60,7 @@ class AgentKey:
             answer = Reader(reader.lv32(), "signature")
             reader.end()
             answer.lv32()
-            signature = answer.lv32() if is_ed25519 else _low_s(answer.lv32())
+            signature = answer.lv32() if is_ed25519 else _r_and_s(answer.lv32())
             answer.end()
             self.key.verify(tag, message, signature)
         except (BadEncoding, InvalidSignature) as wrong:
@@ -118,14 +118,14 @@ def _blob(key: VerifyingKey) -> bytes:
     return lv32(_P256) + lv32(_P256_CURVE) + lv32(key.encoded)
 
 
-def _low_s(signature: bytes) -> bytes:
-    """r ‖ s of two numbers as SSH writes them, with the one s that step 1.6.1 accepts."""
+def _r_and_s(signature: bytes) -> bytes:
+    """Of two numbers as SSH writes them."""
     reader = Reader(signature, "signature")
     r, s = (int.from_bytes(reader.lv32(), "big") for _ in range(2))
     reader.end()
     if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
         raise BadEncoding("signature: no numbers below the order")
-    return b"".join(each.to_bytes(_SCALAR_BYTES, "big") for each in (r, min(s, P256_ORDER - s)))
+    return with_low_s(b"".join(each.to_bytes(_SCALAR_BYTES, "big") for each in (r, s)))
 
 
 def _asked(place: Path, kind: int, request: bytes, wanted: int) -> bytes:
@@ -134,12 +134,15 @@ def _asked(place: Path, kind: int, request: bytes, wanted: int) -> bytes:
         body = u8(kind) + request
         try:
             agent.sendall(u32be(len(body)) + body)
-            length = int.from_bytes(_exactly(agent, 4), "big")
-            if not 0 < length <= _LONGEST_ANSWER:
-                raise BackendError(f"ssh-agent: an answer of {length} bytes")
-            answer = _exactly(agent, length)
+            with agent.makefile("rb") as answering:
+                length = int.from_bytes(answering.read(4), "big")
+                if not 0 < length <= _LONGEST_ANSWER:
+                    raise BackendError(f"ssh-agent: an answer of {length} bytes")
+                answer = answering.read(length)
         except OSError as failure:
             raise BackendError(f"ssh-agent at {place}: {failure}") from failure
+    if len(answer) < length:
+        raise BackendError("ssh-agent: it closed the connection")
     if answer[0] != wanted:
         raise BackendError("ssh-agent: it refuses: locked, or somebody said no")
     return answer[1:]
@@ -157,13 +160,3 @@ def _connected(place: Path) -> Iterator[socket.socket]:
         yield agent
     finally:
         agent.close()
-
-
-def _exactly(agent: socket.socket, length: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < length:
-        part = agent.recv(length - len(parts))
-        if not part:
-            raise BackendError("ssh-agent: it closed the connection")
-        parts += part
-    return bytes(parts)

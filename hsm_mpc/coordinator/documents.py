@@ -15,7 +15,8 @@ from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.wire.calls import HolderMethod
 
-_PARTS: Final = 4
+PARTS: Final = 4
+"""Of an answer to DOCUMENTS: policy file, client list, DONE, lineage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def told_of(
     answers = {
         index: answer
         for index, answer in links.ask_each(HolderMethod.DOCUMENTS, asked).items()
-        if not isinstance(answer, HsmMpcError) and len(answer) == _PARTS
+        if not isinstance(answer, HsmMpcError) and len(answer) == PARTS
     }
     for *_, lineage in answers.values():
         rosters.learn(body.terms, lineage)
@@ -49,7 +50,8 @@ def told_of(
     return {
         index: each
         for index, each in claimed.items()
-        if _is_true(rosters, body, clients_hash, index, each)
+        if are_clients(each.clients, clients_hash)
+        and is_of_epoch(rosters, body, index, each.policy, each.done)
     }
 
 
@@ -58,14 +60,21 @@ def any_of(told: Mapping[int, Told]) -> Told:
     return next(iter(told.values()))
 
 
-def _is_true(
-    rosters: Rosters, body: EpochBody, clients_hash: bytes, index: int, told: Told
-) -> bool:
+def is_of_epoch(rosters: Rosters, body: EpochBody, index: int, policy: bytes, done: bytes) -> bool:
+    """Whether that is the certified policy file, and `done` what holder `index` says of the epoch
+    of `body`.
+    """
     try:
-        clients = ClientList.from_bytes(told.clients).hash
-        done = done_in(told.done, index, body, rosters.newest(body.terms))
+        said = done_in(done, index, body, rosters.newest(body.terms))
     except (BadInput, InvalidSignature):
         return False
-    policy = hashlib.sha256(told.policy).digest()
-    wanted = (body.terms.policy_hash, clients_hash, body.hash)
-    return (policy, clients, done.epoch_hash) == wanted
+    digest = hashlib.sha256(policy).digest()
+    return (said.epoch_hash, digest) == (body.hash, body.terms.policy_hash)
+
+
+def are_clients(clients: bytes, clients_hash: bytes) -> bool:
+    """Whether that is the certified client list."""
+    try:
+        return ClientList.from_bytes(clients).hash == clients_hash
+    except BadInput:
+        return False

@@ -6,7 +6,6 @@ any other, and is shown to whoever comes back.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
@@ -18,6 +17,7 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
+from hsm_mpc.coordinator.documents import PARTS, is_of_epoch
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher
@@ -28,13 +28,11 @@ from hsm_mpc.errors import (
     BackendError,
     BadInput,
     HsmMpcError,
-    InvalidSignature,
     NotReady,
     QuorumUnreachable,
     Refused,
 )
 from hsm_mpc.ids import EpochHash
-from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.order_addresses import CarriedOrder, address_of
 from hsm_mpc.succession.order_plan import OrderPlan
 from hsm_mpc.succession.order_signatures import signature_in
@@ -212,20 +210,12 @@ class Orderer:
         """The policy file, from each that has opened its share of this epoch for its answer."""
         opened = {}
         for index, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or len(answer) != 4:
+            if isinstance(answer, HsmMpcError) or len(answer) != PARTS:
                 continue
             policy_file, _, done, _ = answer
-            if self._is_true(body, index, policy_file, done):
+            if is_of_epoch(self._rosters, body, index, policy_file, done):
                 opened[index] = policy_file
         return opened
-
-    def _is_true(self, body: EpochBody, index: int, policy_file: bytes, done: bytes) -> bool:
-        try:
-            said = done_in(done, index, body, self._rosters.newest(body.terms))
-        except (BadInput, InvalidSignature):
-            return False
-        digest = hashlib.sha256(policy_file).digest()
-        return (said.epoch_hash, digest) == (body.hash, body.terms.policy_hash)
 
     def _require_margin(
         self, undecided: _Undecided, counted: Sequence[int], wished: WishedOrder

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.certificates.clients import ClientList
+from hsm_mpc.coordinator.documents import PARTS, are_clients
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.successions import Epochs
-from hsm_mpc.errors import BadInput, HsmMpcError, QuorumUnreachable, Refused
+from hsm_mpc.errors import HsmMpcError, QuorumUnreachable, Refused
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
@@ -50,20 +49,13 @@ def told_wallet(registry: Registry, links: HolderLinks, epochs: Epochs) -> ToldW
     certified = Certificate.from_bytes(wallet.certificate).extension.clients_hash
     asked = [body.terms.wallet_id, body.hash]
     for answer in links.ask_each(HolderMethod.DOCUMENTS, asked).values():
-        if isinstance(answer, HsmMpcError) or len(answer) != 4:
+        if isinstance(answer, HsmMpcError) or len(answer) != PARTS:
             continue
         policy_file, clients, *_ = answer
-        if _are_certified(body, certified, policy_file, clients):
+        is_policy = hashlib.sha256(policy_file).digest() == body.terms.policy_hash
+        if is_policy and are_clients(clients, certified):
             return ToldWallet(chain, policy_file, clients)
     raise QuorumUnreachable(
         f"nobody tells the policy and the clients of {wallet.name}",
         [links.name(index) for index in links.indices],
     )
-
-
-def _are_certified(body: EpochBody, certified: bytes, policy_file: bytes, clients: bytes) -> bool:
-    try:
-        hashes = hashlib.sha256(policy_file).digest(), ClientList.from_bytes(clients).hash
-    except BadInput:
-        return False
-    return hashes == (body.terms.policy_hash, certified)

@@ -22,7 +22,7 @@ from hsm_mpc.hsm.keys import (
 )
 from hsm_mpc.hsm.rsa import public_numbers, sign_pss
 from hsm_mpc.hsm.token import Token
-from hsm_mpc.identity import P256_ORDER, Algorithm, VerifyingKey
+from hsm_mpc.identity import Algorithm, VerifyingKey, with_low_s
 from hsm_mpc.tags import Tag, tagged_hash
 
 _POINT_BYTES: Final = 65
@@ -76,7 +76,7 @@ class Identity:
 
     def _signature(self, key: Key, digest: bytes) -> bytes:
         if self.key.algorithm is Algorithm.P256:
-            return _low_s(sign_digest(self._token, key, digest))
+            return with_low_s(sign_digest(self._token, key, digest))
         return sign_pss(self._token, key, digest)
 
 
@@ -160,10 +160,3 @@ def _point(token: Token, pair: KeyPair) -> bytes:
     if point is None:
         raise Lacking(f"{token.where}: the identity key's point is not told")
     return point.removeprefix(_OCTET_STRING) if len(point) > _POINT_BYTES else point
-
-
-def _low_s(signature: bytes) -> bytes:
-    s = int.from_bytes(signature[32:], "big")
-    if s > P256_ORDER // 2:
-        s = P256_ORDER - s
-    return signature[:32] + s.to_bytes(32, "big")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 import coincurve
 
@@ -44,7 +45,7 @@ class Signing:
         answers = {}
         for index in pair:
             desk = self.holders.world.parties[index].desk
-            answered = self.holders.ask(index, lambda: desk.sign(listed, channels))  # noqa: B023
+            answered = self.holders.ask(index, partial(desk.sign, listed, channels))
             if answered is not None:
                 (answers[index],) = answered
                 self.holders.book.partial(commits[index], answers[index])

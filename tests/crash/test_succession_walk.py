@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from tests.agent.simulate import Worlds
 from tests.crash.mending import HOLDERS
 from tests.crash.walking_successions import SuccessionWalk
+from tests.crash.walks import walked
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -31,17 +30,7 @@ def test_a_random_walk_has_one_successor_of_each_epoch(
         world: ClassVar = worlds(len(HOLDERS))
         calls: ClassVar = Counter[str]()
 
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=walks,
-            stateful_step_count=60,
-            derandomize=chosen,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    walked(Here, walks, steps=60, always_the_same=chosen)
     wanted = OFTEN if chosen else OFTEN | SELDOM
     assert {what for what in wanted if Here.calls[what] > 0} == wanted, Here.calls
     counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))

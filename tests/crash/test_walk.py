@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from tests.agent.simulate import Worlds
 from tests.crash.walking import HOLDERS, Walk
+from tests.crash.walks import walked
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -32,17 +31,7 @@ def test_a_random_walk_loses_no_key(
         world: ClassVar = worlds(len(HOLDERS))
         calls: ClassVar = Counter[str]()
 
-    run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=walks,
-            stateful_step_count=40,
-            derandomize=chosen,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    walked(Here, walks, steps=40, always_the_same=chosen)
     wanted = {"wallets made and used", "died"} | ({"signatures"} if chosen else set())
     assert wanted <= Here.calls.keys(), Here.calls
     counts = ", ".join(f"{count} {what}" for what, count in sorted(Here.calls.items()))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from hsm_mpc.agent.succession.dealing import proposed_in, setup_of
 from hsm_mpc.protocols.refresh_messages import ZeroDealing
@@ -96,12 +96,8 @@ def _false_dealings(now: Refreshing) -> dict[str, bytes]:
             for index in (LIAR, 3)
         )
         with live.opened() as opened:
-
-            def forged(**lies: Mapping[int, int] | Mapping[int, bytes]) -> ZeroDealing:
-                slopes = {1: _SLOPE}
-                v = opened.delivery
-                return forged_dealing(ZeroDealing, setup, LIAR, v, slopes, _EPHEMERAL, **lies)  # type: ignore[arg-type]
-
+            known = ZeroDealing, setup, LIAR, opened.delivery, {1: _SLOPE}, _EPHEMERAL
+            forged = partial(forged_dealing, *known)
             honest = forged()
             swapped = (honest.sealed[2], *honest.sealed[1:])
             lies = {

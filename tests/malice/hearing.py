@@ -156,9 +156,9 @@ class Hearing:
         if that is another thing, said anew in this place. `others` is asked for each case.
         """
         for name, other in self._of_each_case(others):
-            self.attack(name, IN_ITS_PLACE, RELAY, _always(other), harmless.get(name, ""))
+            self.attack(name, IN_ITS_PLACE, RELAY, always(other), harmless.get(name, ""))
         for name, other in (("nothing", b""), ("garbage", b"garbage")):
-            self.attack(name, IN_ITS_PLACE, RELAY, _always(other), harmless.get(name, ""))
+            self.attack(name, IN_ITS_PLACE, RELAY, always(other), harmless.get(name, ""))
         for name, other in self._of_each_case(others):
             said, honest = parse_envelope(other), parse_envelope(self.case.honest)
             if said.kind is honest.kind and said.payload != honest.payload:
@@ -177,7 +177,7 @@ class Hearing:
     ) -> None:
         """Whole messages of the liar's choice."""
         for what, message in self._of_each_case(lies):
-            self.attack(what, FALSE, self.liar, _always(message), harmless.get(what, ""))
+            self.attack(what, FALSE, self.liar, always(message), harmless.get(what, ""))
 
     def lied(self, what: str, payload: bytes, harmless: str = "") -> None:
         """Another payload of the liar's choice, in a message that is right otherwise."""
@@ -204,7 +204,8 @@ def saying(world: World, payload: bytes) -> Change:
     return lambda source: signed_again(world, source, with_payload(source, payload))
 
 
-def _always(message: bytes) -> Change:
+def always(message: bytes) -> Change:
+    """This message, whatever the honest one is."""
     return lambda _: message
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import Resharing
 from hsm_mpc.errors import BadInput
 from hsm_mpc.ids import Scheme
+from hsm_mpc.roster import Member
 from hsm_mpc.succession.newcomers import NewHello, arrival_in
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.retirement import Retirement
@@ -60,8 +62,8 @@ def _false_asks(now: Sharing) -> dict[str, bytes]:
     ask, resharing = now.ask(), now.resharing
     one, two, three = resharing.roster.members
 
-    def to(*members: object, **changes: object) -> Resharing:
-        roster = replace(resharing.roster, members=members, **changes)  # type: ignore[arg-type]
+    def to(*members: Member, **changes: Any) -> Resharing:
+        roster = replace(resharing.roster, members=members, **changes)
         return Resharing(QuorumSizes.default(roster.n, 2), roster)
 
     lies = {

@@ -19,7 +19,7 @@ from tests.agent.simulate import World
 from tests.malice import succession_fields
 from tests.malice.adopting import BY_ANY_HOLDER, OWN_AFFAIR, shown_by_holder
 from tests.malice.bench import BY_SENDER, COORDINATOR, RELAY
-from tests.malice.hearing import HOLDER, IN_ITS_PLACE, Case, Hearing
+from tests.malice.hearing import HOLDER, IN_ITS_PLACE, Case, Hearing, always
 from tests.malice.proposing import cert_of, certificate_of
 from tests.malice.refreshing import of_holders
 from tests.malice.successions import Refreshes
@@ -182,7 +182,7 @@ def of_successors(world: World, refreshes: Refreshes, petty: Refreshes) -> list[
         (by_retirement, (refreshes.past.retirement, other.retirement)),
     ):
         for what, theirs in zip(("of the epoch before", "of another wallet"), others, strict=True):
-            hearing.attack(f"that {what}", IN_ITS_PLACE, COORDINATOR, lambda _: theirs)  # noqa: B023
+            hearing.attack(f"that {what}", IN_ITS_PLACE, COORDINATOR, always(theirs))
         hearing.taken()
     refreshes.over()
     return [*by_certificate.found, *by_retirement.found]

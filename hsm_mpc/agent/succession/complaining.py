@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, reshare_setup, setup_of
 from hsm_mpc.agent.succession.live import LiveEpoch
-from hsm_mpc.agent.succession.staging import Dealings, received_dealings
+from hsm_mpc.agent.succession.staging import Dealings, dealing_in, received_dealings
 from hsm_mpc.agent.verdicts import (
     Verdict,
     convicted_accuser,
@@ -82,7 +82,7 @@ def complain(live: LiveEpoch, suite: Suite, accused: int, shown: Shown) -> bytes
         raise Refused("proof-enough", alone.reason)
     _require_dealt_to(proposed)
     setup, message = setup_of(live, suite, proposed), _dealt_by(accused, dealings)
-    dealing = _dealing_in(message, proposed, setup)
+    dealing = _sound_dealing(message, proposed, setup)
 
     def draw(into: Secret) -> None:
         suite.group.random_nonzero(into, live.holder.entropy)
@@ -216,22 +216,19 @@ def _convicted_alone(
                 return convicted_alone(accused, str(unsound))
         return None
     try:
-        _dealing_in(message, proposed, setup_of(live, suite, proposed))
+        _sound_dealing(message, proposed, setup_of(live, suite, proposed))
     except (BadEncoding, InvalidSignature) as own_words:
         return convicted_alone(accused, str(own_words))
     return None
 
 
-def _dealing_in(message: Message, proposed: Proposed, setup: RefreshSetup) -> ZeroDealing:
+def _sound_dealing(message: Message, proposed: Proposed, setup: RefreshSetup) -> ZeroDealing:
     """A dealing that only its receivers may find false.
 
     Raises:
         BadEncoding, InvalidSignature: what is signed here convicts its dealer by itself (6.4.9).
     """
-    head = proposed.head_of_deals
-    if not message.payload.startswith(head):
-        raise BadEncoding("a dealing names another attempt than its message")
-    dealing = ZeroDealing.from_bytes(message.payload[len(head) :], setup)
+    dealing = ZeroDealing.from_bytes(dealing_in(proposed, message), setup)
     verify_possession(setup, dealing)
     return dealing
 
@@ -255,7 +252,7 @@ def _verdict(
     if digest_of(message) != said.about:
         raise BadInput("the complaint is about another dealing than the one that is shown")
     try:
-        dealing = _dealing_in(message, dealings.proposed, setup)
+        dealing = _sound_dealing(message, dealings.proposed, setup)
     except (BadEncoding, InvalidSignature) as own_words:
         return convicted_alone(accused, str(own_words))
     liar = refresh_complaint.judge(setup, accuser, said.complaint, dealing, arena)

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.refusals import refusals_recorded
@@ -47,6 +48,8 @@ from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.inbox import Inbox
 from hsm_mpc.wire.rounds import ACK
 
+_ANOTHER_ATTEMPT: Final = "a dealing names another attempt than its message"
+
 
 @dataclass(frozen=True, slots=True)
 class Dealings:
@@ -64,16 +67,27 @@ class Dealings:
 
     def payloads(self) -> dict[int, bytes]:
         """The dealings themselves, by holder. Raises: ProtocolAbort: of another attempt."""
-        alpha = self.proposed.content.attempt.to_bytes()
         dealings, culprits = {}, []
         for message in self.messages:
-            sender = message.address.sender
-            if not message.payload.startswith(alpha):
-                culprits.append(sender)
-            dealings[sender] = message.payload[len(self.proposed.head_of_deals) :]
+            try:
+                dealings[message.address.sender] = dealing_in(self.proposed, message)
+            except BadEncoding:
+                culprits.append(message.address.sender)
         if culprits:
-            raise ProtocolAbort("a dealing names another attempt than its message", culprits)
+            raise ProtocolAbort(_ANOTHER_ATTEMPT, culprits)
         return dealings
+
+
+def dealing_in(proposed: Proposed, message: Message) -> bytes:
+    """What stands in a DEAL behind α and sid.
+
+    Raises:
+        BadEncoding: it names another attempt, which convicts its dealer (step 6.4.9).
+    """
+    head = proposed.head_of_deals
+    if not message.payload.startswith(head):
+        raise BadEncoding(_ANOTHER_ATTEMPT)
+    return message.payload[len(head) :]
 
 
 def stage(
