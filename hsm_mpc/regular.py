@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from hsm_mpc.errors import BadInput
+from hsm_mpc.errors import BadInput, HsmMpcError
 
 
 def read_regular(path: Path, cap: int) -> tuple[bytes, os.stat_result]:
@@ -29,6 +32,24 @@ def read_regular(path: Path, cap: int) -> tuple[bytes, os.stat_result]:
     if len(content) > cap:
         raise BadInput(f"{path}: larger than {cap} bytes")
     return content, state
+
+
+@contextmanager
+def alone_in(folder: Path, failure: type[HsmMpcError]) -> Iterator[None]:
+    """One after another does what the body does there, of all that ask for it so.
+
+    Raises:
+        HsmMpcError: of the class `failure`: there is no such folder.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as missing:
+        raise failure(f"{folder}: {missing.strerror}") from missing
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def replace_private(path: Path, content: bytes) -> None:

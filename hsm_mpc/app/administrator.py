@@ -7,8 +7,6 @@ repairs nothing has to stand there: two of them decide nothing against each othe
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +20,7 @@ from hsm_mpc.certificates.order import Order
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.errors import BackendError, BadInput, Refused
 from hsm_mpc.policy.rules import Administrators
-from hsm_mpc.regular import replace_durably
+from hsm_mpc.regular import alone_in, replace_durably
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.steps import step
 
@@ -136,7 +134,7 @@ def sign(plan_file: Path, place: KeyPlace, out: Path, digest: str) -> SignedOrde
     with _key(place, administrators) as key:
         number = administrators.keys.index(key.key)
         if isinstance(order, Order):
-            with _alone_in(place.orders.parent):
+            with alone_in(place.orders.parent, BackendError):  # another one may sign by this key
                 _remember(place.orders, order)
         signature = OrderSignature(number, key.key.algorithm, key.sign(plan.tag, order.terms))
     write_new(out, signature_file(order, signature))
@@ -164,24 +162,6 @@ def _remember(file: Path, order: Order) -> None:
                 replace_durably(file, text.encode("ascii"))
     except (OSError, UnicodeDecodeError) as failure:
         raise BackendError(f"{file}: {failure}") from failure
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Of two that sign with one key at once, the second one reads what the first one remembers.
-
-    Raises:
-        BackendError: the folder cannot be locked.
-    """
-    try:
-        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as failure:
-        raise BackendError(f"{folder}: {failure.strerror}") from failure
-    try:
-        fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(opened)
 
 
 @contextmanager

@@ -9,9 +9,7 @@ DIR/log/                       what each process says
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -22,7 +20,7 @@ from hsm_mpc.errors import BadInput, Tampered
 from hsm_mpc.ids import checked_name
 from hsm_mpc.lab.kind import Kind
 from hsm_mpc.lab.kinds import DEFAULT, KINDS, checked_kind
-from hsm_mpc.regular import replace_private
+from hsm_mpc.regular import alone_in, replace_private
 
 COORDINATOR: Final = "coordinator"
 _VERSION: Final = 1
@@ -132,15 +130,8 @@ class LabFolder:
         Raises:
             BadInput: there is no such folder.
         """
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as missing:
-            raise BadInput(f"{self.path}: {missing.strerror}") from missing
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with alone_in(self.path, BadInput):
             yield
-        finally:
-            os.close(descriptor)
 
     @property
     def _mark(self) -> Path:
