@@ -146,7 +146,9 @@ class Refresher:
             if replacing not in (None, epochs.newest_body.hash):
                 return epochs
             epochs, overtaken = self._advanced(epochs)
-            if not overtaken:
+            if overtaken and epochs.newest is not None:
+                self._remind(epochs.newest, epochs.body(epochs.newest.epoch - 1))
+            else:
                 self._require_retired(epochs)
             present = self._present(wallet, away)  # by now it may have other holders
             roster = self._rosters.of_epoch(self.held(wallet))
@@ -248,18 +250,13 @@ class Refresher:
         return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
 
     def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
-        attempt = attempt_in(newest.propose)
-        certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
         newest = self._arrived(newest, replaced)
         if newest.not_arrived:  # nobody votes for what they could not open
             self._registry.keep(newest)
             return newest, False
-        arrivals = bundle(newest.arrivals)
-        parts = [newest.propose, certificate, newest.transcript, newest.history, arrivals]
-        links = self.links_of(replaced)
-        waiting = newest.waiting_for
-        answers = links.ask_each(HolderMethod.ADOPT, parts, among=waiting)
-        vote, keys = (attempt, newest.body.hash), self._rosters.voters(replaced, newest.certified)
+        answers = self._asked_to_adopt(newest, replaced, newest.waiting_for)
+        vote = attempt_in(newest.propose), newest.body.hash
+        keys = self._rosters.voters(replaced, newest.certified)
 
         def adopts(source: bytes) -> bool:
             done = adoption_in(source, replaced, keys)
@@ -276,6 +273,21 @@ class Refresher:
         else:
             self._registry.keep(newest)
         return newest, any(_is_overtaken(answer) for answer in answers.values())
+
+    def _asked_to_adopt(
+        self, newest: Succession, replaced: EpochBody, among: Sequence[int]
+    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
+        attempt = attempt_in(newest.propose)
+        certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
+        arrivals = bundle(newest.arrivals)
+        parts = [newest.propose, certificate, newest.transcript, newest.history, arrivals]
+        return self.links_of(replaced).ask_each(HolderMethod.ADOPT, parts, among=among)
+
+    def _remind(self, newest: Succession, replaced: EpochBody) -> None:
+        """Before another attempt takes this one's place: whose disk was put back to before its vote
+        has nothing to show for it, and is given it once more (step 6.5.5).
+        """
+        self._asked_to_adopt(newest, replaced, tuple(newest.votes))
 
     def _arrived(self, newest: Succession, replaced: EpochBody) -> Succession:
         """With the DONE of each new holder of a resharing that has its share (step 6.8.4). It is

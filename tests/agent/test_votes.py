@@ -69,6 +69,15 @@ def test_nothing_below_the_promise_is_adopted_and_adopting_promises() -> None:
         assert adopted.adopted == Vote(attempt.to_bytes(), ONE)
 
 
+def test_only_the_vote_that_is_there_is_said_again_below_the_promise() -> None:
+    register = promise(adopt(FRESH, LOW, ONE), HIGH)
+    assert adopt(register, LOW, ONE) == register
+    for attempt, successor in ((LOW, OTHER), (MIDDLE, ONE)):
+        with pytest.raises(Refused) as refused:
+            adopt(register, attempt, successor)
+        assert rule_of(refused) == "attempt-overtaken"
+
+
 def test_one_successor_is_adopted_in_an_attempt_and_another_in_a_later_one() -> None:
     register = adopt(FRESH, MIDDLE, ONE)
     assert adopt(register, MIDDLE, ONE) == register

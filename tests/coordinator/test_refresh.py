@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -19,11 +21,13 @@ from hsm_mpc.coordinator.successions import Succession
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
+from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
 from tests.agent.making import keks
+from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
 
@@ -333,6 +337,40 @@ def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None
     assert not_yet.value.waiting_for == ("h4",)
     four.links[4].tamper = None
     assert four.client.refresh("treasury", []).body.epoch == 2
+
+
+def test_a_disk_from_before_the_vote_is_given_it_again(office: Office, tmp_path: Path) -> None:
+    """Else it would join no further attempt, and nothing ends without it."""
+    made = office.made()
+    dones = list(office.registry.all()[0].dones)
+    wallets = office.world.parties[3].acting.store._folder / "wallets"
+
+    def copied(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            shutil.copytree(wallets, tmp_path / "copy")
+        return honest(parts)
+
+    def away(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    office.links[1].tamper, office.links[3].tamper = away, copied
+    voted = office.client.refresh("treasury", [])
+    assert waiting_for(voted) == (False, (1,))
+    office.links[1].tamper = office.links[3].tamper = None
+    office.world.now[0] += 10
+    rival = Refreshing(office.world, made.body, (1, 3), dones)
+    for index in (1, 3):
+        run_shielded(partial(rival.join, index))
+    shutil.rmtree(wallets)
+    shutil.copytree(tmp_path / "copy", wallets)
+    run_shielded(partial(office.world.restarted, 3))
+    office.world.now[0] += 10
+    carried = office.client.refresh("treasury", [])
+    assert carried.body == voted.body
+    assert waiting_for(carried) == (True, ())
+    assert office.client.refresh("treasury", []).body.epoch == 2
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(

@@ -17,6 +17,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
+from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
@@ -140,14 +141,26 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
 
 
 def adopted_certificate(live: LiveEpoch) -> bytes | None:
-    """CERT payload of what the register says is adopted. Raises: Tampered: it is missing."""
+    """CERT payload of what the register says is adopted.
+
+    Raises:
+        Tampered: it is missing, or what `carried_on` gives is: the disk is older than the vote.
+    """
     vote = live.register.adopted
     if vote is None:
         return None
     certificate = live.epochs.kept(vote.epoch_hash, EpochDocument.CERTIFICATE)
-    if certificate is None:
-        raise Tampered("the certificate of the adopted successor is missing")
+    if certificate is None or (not _is_made_in(vote, certificate) and not carried_on(live)):
+        raise Tampered(
+            "this disk is older than what was adopted here: another attempt to adopt that mends "
+            "it, or a refresh without this holder"
+        )
     return certificate
+
+
+def _is_made_in(vote: Vote, certificate: bytes) -> bool:
+    propose = parse_envelope(SuccessorCertificate.from_bytes(certificate).propose)
+    return Attempt.read(Reader(propose.payload, "propose")).to_bytes() == vote.attempt
 
 
 def carried_on(live: LiveEpoch) -> bytes | None:

@@ -38,13 +38,16 @@ def acknowledge(register: Register, attempt: Attempt, successor: EpochHash) -> R
 
 
 def adopt(register: Register, attempt: Attempt, successor: EpochHash) -> Register:
-    """Before DONE: in no attempt below the promise, and for one successor in each (step 6.5.5).
+    """Before DONE: in no attempt below the promise, and for one successor in each (step 6.5.5). The
+    vote that the register has is no new one: a disk that was put back wants what belongs to it.
 
     Raises:
         Refused: `attempt-overtaken`, `other-vote` or `other-order`.
     """
     _require_no_other_order(register, successor)
     alpha = attempt.to_bytes()
+    if register.adopted == Vote(alpha, successor):
+        return register
     if alpha < register.promised:
         raise _overtaken("a higher attempt than this one was joined")
     _require_same(register.adopted, attempt, successor)
