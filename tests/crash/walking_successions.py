@@ -15,6 +15,8 @@ from functools import partial
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
+    multiple,
     precondition,
     rule,
 )
@@ -34,6 +36,8 @@ NUMBERS = st.integers(0, 100)
 JOIN_SETS = st.sampled_from((*PAIRS, HOLDERS))
 RIVALS = st.sampled_from(COORDINATORS)
 TIMES = st.integers(2, 6)
+UP_TO_CERTIFICATE = 3
+"""As often each is asked: JOIN, DEAL, ACK."""
 
 
 class SuccessionWalk(SuccessionState):
@@ -49,6 +53,14 @@ class SuccessionWalk(SuccessionState):
         trial = self.begin(asked, coordinator)
         self.go_on(trial, asked, times)
         return trial
+
+    @rule(target=trials, asked=JOIN_SETS, others=JOIN_SETS)
+    def duel(self, asked: tuple[int, ...], others: tuple[int, ...]) -> MultipleResults[Trial]:
+        """Two certificates for one epoch, unless a vote of before leads both to the same."""
+        one, other = self.begin(asked, COORDINATORS[1]), self.begin(others, COORDINATORS[2])
+        self.go_on(one, asked, UP_TO_CERTIFICATE)
+        self.go_on(other, others, UP_TO_CERTIFICATE)
+        return multiple(one, other)
 
     @rule(
         target=trials,
