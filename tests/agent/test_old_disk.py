@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import NotReady, Tampered
 from hsm_mpc.hsm.register import Register
 from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
@@ -24,65 +24,77 @@ def world(worlds: Worlds) -> World:
 
 @pytest.fixture
 def refreshing(world: World) -> Refreshing:
+    """Of a 2-of-3 wallet in epoch 0; holder 3 is absent."""
     making = Making.of(world)
     making.active()
     return Refreshing(world, making.certificate().body, (1, 2), making.dones)
 
 
-def put_back(world: World, folder: Path, action: Callable[[], object]) -> None:
-    """Whatever holder 1 writes during the action is gone from its disk afterwards."""
-    wallets = world.parties[1].acting.store._folder / "wallets"
+def put_back(world: World, index: int, folder: Path, action: Callable[[], object]) -> None:
+    """Whatever this holder writes during the action is gone from its disk afterwards."""
+    wallets = world.parties[index].acting.store._folder / "wallets"
     shutil.copytree(wallets, folder)
     action()
     shutil.rmtree(wallets)
     shutil.copytree(folder, wallets)
-    world.restarted(1)
+    world.restarted(index)
 
 
-def register_of(world: World, refreshing: Refreshing) -> Register:
-    register = world.parties[1].acting.registers.read(refreshing.replaced.terms.wallet_id)
+def register_of(refreshing: Refreshing, index: int) -> Register:
+    acting = refreshing.world.parties[index].acting
+    register = acting.registers.read(refreshing.replaced.terms.wallet_id)
     assert register is not None
     return register
 
 
-def joined_above(refreshing: Refreshing) -> None:
-    """Holder 1 has promised more than the attempt under way."""
-    refreshing.attempts += 1
-    refreshing.asked_to_join(1)
-    refreshing.attempts -= 1
+def joined_above(refreshing: Refreshing, index: int, ahead: int) -> None:
+    """It goes into a higher attempt than the one under way, which goes on."""
+    refreshing.attempts += ahead
+    try:
+        refreshing.asked_to_join(index)
+    finally:
+        refreshing.attempts -= ahead
 
 
-def require_given_again(world: World, refreshing: Refreshing) -> None:
-    """Holder 1 joins nothing before the attempt that has its vote is shown to it once more; then
-    the next one carries that on, and retires the epoch.
-    """
-    voted = register_of(world, refreshing)
-    refreshing.attempts += 2
+def require_too_old(refreshing: Refreshing, index: int) -> None:
+    """It joins nothing, and forgets nothing of what it has voted for."""
+    voted = register_of(refreshing, index)
     with pytest.raises(Tampered, match="older than what was adopted"):
-        refreshing.asked_to_join(1)
-    assert register_of(world, refreshing).adopted == voted.adopted
-    refreshing.attempts -= 2
-    promised = register_of(world, refreshing)
-    refreshing.adopt(1, refreshing.transcript)
-    assert register_of(world, refreshing) == promised
+        joined_above(refreshing, index, 2)
+    assert register_of(refreshing, index).adopted == voted.adopted
+
+
+def require_given_again(refreshing: Refreshing, index: int) -> None:
+    """It says what it has voted for once more, and promises nothing by that; the next attempt
+    carries it on, and retires the epoch.
+    """
+    before = register_of(refreshing, index)
+    refreshing.adopt(index, refreshing.transcript)
+    assert register_of(refreshing, index) == before
     wanted, refreshing.certificate = refreshing.successor, None
-    refreshing.attempts += 2
-    refreshing.drive(absent=(3,))
+    refreshing.attempts += 3
+    refreshing.members = tuple(sorted({index, 2}))
+    refreshing.drive(absent={1, 2, 3} - set(refreshing.members))
     assert refreshing.successor == wanted
-    assert register_of(world, refreshing).epoch_hash == wanted.hash
+    assert register_of(refreshing, index) == Register(wanted.hash)
 
 
 def test_a_vote_below_the_promise_is_given_again_to_a_disk_that_lost_it(
     world: World, refreshing: Refreshing, tmp_path: Path
 ) -> None:
+    """What it is for comes first: with that the holder joins, whether it has a share or not."""
     refreshing.made()
 
     def voted() -> None:
-        refreshing.adopt(1)
-        joined_above(refreshing)
+        refreshing.adopt(3, refreshing.transcript)
+        joined_above(refreshing, 3, 1)
 
-    put_back(world, tmp_path / "copy", voted)
-    require_given_again(world, refreshing)
+    put_back(world, 3, tmp_path / "copy", voted)
+    require_too_old(refreshing, 3)
+    with pytest.raises(NotReady):
+        refreshing.adopt(3)
+    joined_above(refreshing, 3, 3)
+    require_given_again(refreshing, 3)
 
 
 def test_what_carries_a_vote_on_is_given_again_to_a_disk_that_lost_it(
@@ -96,7 +108,8 @@ def test_what_carries_a_vote_on_is_given_again_to_a_disk_that_lost_it(
 
     def voted() -> None:
         refreshing.adopt(1)
-        joined_above(refreshing)
+        joined_above(refreshing, 1, 1)
 
-    put_back(world, tmp_path / "copy", voted)
-    require_given_again(world, refreshing)
+    put_back(world, 1, tmp_path / "copy", voted)
+    require_too_old(refreshing, 1)
+    require_given_again(refreshing, 1)

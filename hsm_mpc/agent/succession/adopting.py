@@ -91,15 +91,15 @@ def adopt(
     _require_arrived(live, certificate, arrivals)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))
+    shown = b"" if carried is None else bundle([propose, *unbundled(history)])
+    if voted == live.register:  # given again: JOIN can show it, whether a share can be made or not
+        _keep_proof(live, alpha, certificate, shown)
     record = share_of(live, suite, certificate, made_in, transcript)
     done = vote_of(live, attempt, certificate, record)
     live.audit("succession-adopted", {"attempt": alpha.hex(), "successor": h.hex()})
-    live.keep_certificate(certificate)
+    _keep_proof(live, alpha, certificate, shown)
     if certificate.shared_anew is not None:
         _keep_arrivals(live, h, arrivals)
-    if carried is not None:
-        shown = bundle([propose, *unbundled(history)])
-        live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
     live.holder.registers.write(live.wallet_id, voted)
     if record is not None:
         live.epochs.change(replace(record, state=EpochState.ADOPTED))
@@ -115,6 +115,15 @@ def _require_arrived(live: LiveEpoch, certificate: SuccessorCertificate, arrival
         check_arrivals(unbundled(arrivals), live.body, keys, certificate)
     except (BadInput, InvalidSignature) as missing:
         raise ProtocolAbort(f"not every new holder has its share: {missing}") from missing
+
+
+def _keep_proof(
+    live: LiveEpoch, alpha: bytes, certificate: SuccessorCertificate, shown: bytes
+) -> None:
+    """What the next JOIN tells of (step 6.5.1); `shown` is empty where nothing is carried on."""
+    live.keep_certificate(certificate)
+    if shown and live.attempts.kept(alpha, AttemptDocument.CARRIED) is None:
+        live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
 
 
 def _keep_arrivals(live: LiveEpoch, h: EpochHash, arrivals: bytes) -> None:
