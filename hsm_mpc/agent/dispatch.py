@@ -16,8 +16,8 @@ from hsm_mpc.agent.repair import complaining as repair_complaining
 from hsm_mpc.agent.repair.desk import RepairDesk
 from hsm_mpc.agent.rotation import Rotations
 from hsm_mpc.agent.signing import SigningDesk
-from hsm_mpc.agent.succession import complaining
 from hsm_mpc.agent.succession.desk import Successions
+from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import BackendError, BadEncoding, HsmMpcError
 from hsm_mpc.ids import EpochHash, WalletId
@@ -231,7 +231,9 @@ class HolderDesk:
         shown = _shown(rest)
         if isinstance(shown, repair_complaining.Shown):
             return (self._repairs.complain(_index(accused), shown),)
-        return (self._successions.complain(_index(accused), shown),)
+        is_new = self._arrivals.has_greeted(shown.propose)
+        desk = self._arrivals if is_new else self._successions
+        return (desk.complain(_index(accused), shown),)
 
     def _judge(self, parts: Parts) -> Sequence[bytes]:
         """COMPLAINT, or u16be(accused) where what it signed is proof by itself, then what `_shown`
@@ -356,11 +358,11 @@ class HolderDesk:
         return (self._arrivals.arrive(retirement, certificate, parts[2:]),)
 
 
-def _shown(parts: Sequence[bytes]) -> complaining.Shown | repair_complaining.Shown:
+def _shown(parts: Sequence[bytes]) -> Shown | repair_complaining.Shown:
     """PROPOSE, DEALs, CHANNELs of all dealers; or ORDER-REPAIR, DONEs, R1, R2: bundled."""
     if parse_envelope(parts[0]).kind is ORDER_REPAIR:
         return repair_complaining.Shown.of(*_exactly(4, tuple(parts)))
-    return complaining.Shown.of(*_exactly(3, tuple(parts)))
+    return Shown.of(*_exactly(3, tuple(parts)))
 
 
 def _index(source: bytes) -> int:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.evidence import case_of, keep_first
 from hsm_mpc.audit import Json
+from hsm_mpc.errors import BadEncoding
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +35,29 @@ def convicted_alone(liar: int, reason: str) -> Verdict:
     return Verdict(liar, is_accuser=False, alone=True, reason=said)
 
 
-def convicted_accuser(accuser: int, reason: str) -> Verdict:
-    """By its own complaint."""
-    return Verdict(accuser, is_accuser=True, alone=False, reason=reason)
+def convicted_accuser(accuser: int, malformed: BadEncoding) -> Verdict:
+    """By its own complaint, which is none."""
+    said = f"the complaint of {_named(accuser)}: {malformed}"
+    return Verdict(accuser, is_accuser=True, alone=False, reason=said)
 
 
-def convicted_by_complaint(liar: int, accuser: int, accused: int) -> Verdict:
-    """One of the two, by what the complaint opens."""
-    if liar == accuser:
-        return convicted_accuser(
-            accuser, f"the complaint of holder {accuser} about holder {accused} is false"
-        )
-    said = f"what holder {accused} sealed for holder {accuser} is false, as its complaint shows"
+def convicted_by_complaint(is_true: bool, accuser: int, accused: int) -> Verdict:
+    """One of the two, by what the complaint opens.
+
+    Args:
+        accuser: as its messages say who sends them: of a new holder 0x4000 + k.
+    """
+    if not is_true:
+        said = f"the complaint of {_named(accuser)} about holder {accused} is false"
+        return Verdict(accuser, is_accuser=True, alone=False, reason=said)
+    said = f"what holder {accused} sealed for {_named(accuser)} is false, as its complaint shows"
     return Verdict(accused, is_accuser=False, alone=False, reason=said)
+
+
+def _named(sender: int) -> str:
+    if sender > FIRST_NEW_HOLDER:
+        return f"new holder {sender - FIRST_NEW_HOLDER}"
+    return f"holder {sender}"
 
 
 def record(

@@ -10,7 +10,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.coordinator.announced import AnnouncedChannels
-from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged, dealings_judged
+from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
@@ -235,7 +235,7 @@ class AttemptRelay:
         if proposed.newcomers is not None:
             parts = [propose, *deals, *channels]
             new = self._links.seated(proposed.newcomers.resharing.roster)
-            with dealings_judged(links, self._evidence, exchanged):
+            with complaints_judged(links, self._evidence, exchanged, new):
                 received = new.ask_single(new.indices, HolderMethod.RECEIVE, parts)
             new_acks = tuple(received.values())
         with complaints_judged(links, self._evidence, exchanged):

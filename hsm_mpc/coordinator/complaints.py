@@ -6,7 +6,7 @@ Nobody is excluded by it: that operators decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +24,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
 
 _NOBODY: Final = 0
 """No holder's index: what a judge finds that finds nothing proven."""
@@ -48,90 +49,79 @@ class _Finding:
     liar: int | None
     """None: nothing is proven."""
     said: str
+    alone: bool = False
+    """What the liar signed as a dealer is proof by itself: no complaint was needed."""
 
 
 @contextmanager
 def complaints_judged(
-    links: HolderLinks, evidence: EvidenceFolder, exchanged: Exchanged
+    links: HolderLinks,
+    evidence: EvidenceFolder,
+    exchanged: Exchanged,
+    newcomers: HolderLinks | None = None,
 ) -> Iterator[None]:
     """An abort that names somebody says besides who is convicted, and who is only accused.
 
+    Args:
+        links: to the holders of the epoch, who judge.
+        newcomers: to those who accuse, where they are the new holders of a resharing.
+
     Raises:
         ProtocolAbort: in its place, naming who is convicted, and whom somebody accuses that was
-            not found to lie.
+            not found to lie. Of the new holders nobody is counted like that: the message alone
+            names them.
     """
     try:
         yield
     except HoldersAbort as abort:
-        judging = _Judging(links, evidence, exchanged)
-        findings = [
-            judging.finding(accuser, accused)
-            for accuser, word in abort.words.items()
-            for accused in word.culprits
-        ]
+        accusers, first = (links, 0) if newcomers is None else (newcomers, FIRST_NEW_HOLDER)
+        judging = _Judging(links, accusers, first, evidence, exchanged)
+        findings = judging.findings(abort.words)
         convicted = {each.liar for each in findings if each.liar is not None}
         unproven = [each for each in findings if each.liar is None]
         accused = {each.accused for each in unproven if each.accuser not in convicted}
         said = "; ".join([str(abort), *(each.said for each in findings)])
-        raise ProtocolAbort(said, convicted | accused) from abort
-
-
-@contextmanager
-def dealings_judged(
-    links: HolderLinks, evidence: EvidenceFolder, exchanged: Exchanged
-) -> Iterator[None]:
-    """The same where new holders of a resharing name dealers: they complain of nothing, and what
-    everybody sees of a dealing is judged (step 6.8.3).
-
-    Args:
-        links: to the holders of before, who dealt.
-
-    Raises:
-        ProtocolAbort: in its place, naming the same.
-    """
-    try:
-        yield
-    except HoldersAbort as abort:
-        judging = _Judging(links, evidence, exchanged)
-        said = [judging.seen_by_all(dealer) for dealer in abort.culprits if dealer in links.indices]
-        raise ProtocolAbort("; ".join([str(abort), *said]), abort.culprits) from abort
+        counted = {liar for liar in convicted if liar < FIRST_NEW_HOLDER}
+        raise ProtocolAbort(said, counted | accused) from abort
 
 
 @dataclass(frozen=True, slots=True)
 class _Judging:
     links: HolderLinks
+    accusers: HolderLinks
+    first: int
+    """Accuser i sends as this + i."""
     evidence: EvidenceFolder
     exchanged: Exchanged
 
-    def finding(self, accuser: int, accused: int) -> _Finding:
-        """What the accuser proves, and all others find; kept, whatever it is."""
-        finding, complaints = self._found(accuser, accused)
+    def findings(self, words: Mapping[int, ProtocolAbort]) -> list[_Finding]:
+        """What comes of everybody's word; of a dealer whom its own words convict, of one's."""
+        findings, alone = list[_Finding](), set[int]()
+        for index, word in words.items():
+            for accused in word.culprits:
+                if accused not in alone:
+                    findings.append(self.finding(index, accused))
+                    alone |= {accused} if findings[-1].alone else set()
+        return findings
+
+    def finding(self, index: int, accused: int) -> _Finding:
+        """What an accuser proves, and all others find; kept, whatever it is."""
+        finding, complaints = self._found(self.accusers.name(index), index, accused)
         self.evidence.keep(Accusation(finding.said, (*self.exchanged.messages, *complaints)))
         return finding
 
-    def seen_by_all(self, dealer: int) -> str:
-        """Whether what a dealer signed is proof by itself; kept, whatever it is."""
-        judges = [index for index in self.links.indices if index != dealer]
-        verdicts, name = self._verdicts(judges, u16be(dealer)), self.links.name(dealer)
-        said = f"not proven: that {name} cheated is the word of those alone to whom it dealt"
-        if {liar for liar, _ in verdicts.values()} == {dealer}:
-            found = ", ".join(self.links.name(judge) for judge in verdicts)
-            said = f"proven: {name} is convicted by what it signed itself, as {found} find"
-        self.evidence.keep(Accusation(said, self.exchanged.messages))
-        return said
-
-    def _found(self, accuser: int, accused: int) -> tuple[_Finding, tuple[bytes, ...]]:
-        name = self.links.name(accuser)
-        if accused == accuser or accused not in self.links.indices:
+    def _found(self, name: str, index: int, accused: int) -> tuple[_Finding, tuple[bytes, ...]]:
+        accuser = self.first + index
+        if accused not in self.links.indices or self.links.name(accused) == name:
             said = f"{name} accuses holder {accused}, which cannot be"
             return _Finding(accuser, accused, None, said), ()
         against = self.links.name(accused)
         try:
-            source = self._complaint(accuser, accused)
+            source = self._complaint(index, accused)
         except HsmMpcError as nothing:
             said = f"not proven: that {against} cheated is the word of {name} alone: {nothing}"
             return _Finding(accuser, accused, None, said), ()
-        judges = [index for index in self.links.indices if index not in (accuser, accused)]
+        judges = [k for k in self.links.indices if self.links.name(k) not in (name, against)]
         verdicts = self._verdicts(judges, source)
         complaints = (source,) if len(source) > len(u16be(accused)) else ()
         liars = {liar for liar, _ in verdicts.values()}
@@ -142,26 +132,27 @@ class _Judging:
         if len(liars) == 1 and liars <= {accuser, accused}:
             (liar,) = liars
             alone = all(by_itself for _, by_itself in verdicts.values())
-            said = self._proven(accuser, accused, liar, alone)
-            return _Finding(accuser, accused, liar, f"{said}: {found}"), complaints
+            said = self._proven(name, against, liar == accuser, alone)
+            return _Finding(accuser, accused, liar, f"{said}: {found}", alone), complaints
         why = f"the others do not agree: {found}" if liars else "no other holder judges it"
         said = f"not proven: that {against} cheated, {name} shows, and {why}"
         return _Finding(accuser, accused, None, said), complaints
 
-    def _complaint(self, accuser: int, accused: int) -> bytes:
-        """COMPLAINT; or no more than the accused, where what that one signed is proof enough.
+    def _complaint(self, index: int, accused: int) -> bytes:
+        """COMPLAINT of an accuser; or no more than the accused, where what that one signed is
+        proof enough.
 
         Raises:
             HsmMpcError: neither.
         """
         asked = [u16be(accused), *self.exchanged.shown]
         try:
-            answer = self.links.ask(accuser, HolderMethod.COMPLAIN, asked)
+            answer = self.accusers.ask(index, HolderMethod.COMPLAIN, asked)
         except Refused as refused:
             if refused.rule == "proof-enough":
                 return u16be(accused)
             raise
-        if len(answer) != 1 or parse_envelope(answer[0]).address.sender != accuser:
+        if len(answer) != 1 or parse_envelope(answer[0]).address.sender != self.first + index:
             raise BadEncoding("its answer is no complaint of its own")
         return answer[0]
 
@@ -181,9 +172,8 @@ class _Judging:
                 found[judge] = Reader(answer[0], "verdict").u16be(), answer[1] == u8(1)
         return found
 
-    def _proven(self, accuser: int, accused: int, liar: int, alone: bool) -> str:
-        name, against = self.links.name(accuser), self.links.name(accused)
-        if liar == accuser:
+    def _proven(self, name: str, against: str, by_accuser: bool, alone: bool) -> str:
+        if by_accuser:
             return f"proven: {name} is convicted, its complaint about {against} is false"
         by = "what it signed itself" if alone else f"the complaint of {name}"
         return f"proven: {against} is convicted by {by}"
@@ -192,7 +182,10 @@ class _Judging:
         """Of whom a judge names, which may be anything."""
         if index == _NOBODY:
             return "nobody"
-        return self.links.name(index) if index in self.links.indices else f"holder {index}"
+        if index in self.links.indices:
+            return self.links.name(index)
+        known = index - self.first in self.accusers.indices
+        return self.accusers.name(index - self.first) if known else f"holder {index}"
 
 
 def _finds_nothing(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

@@ -99,6 +99,7 @@ _RESHARING: Final = Protocol.RESHARING
 RESHARE_DEAL: Final = _kind("DEAL", _RESHARING, 4, 64 * _KIB, Key.CHANNEL)
 NEW_ACK: Final = _kind("ACK", _RESHARING, 5, _KIB, Key.IDENTITY)
 NEW_DONE: Final = _kind("DONE", _RESHARING, 7, _KIB, Key.IDENTITY)
+NEW_COMPLAINT: Final = _kind("COMPLAINT", _RESHARING, 9, _COMPLAINT_CAP, Key.IDENTITY)
 NEW_HELLO: Final = _kind("HELLO", _RESHARING, 13, _KIB, Key.IDENTITY)
 
 CHANNEL: Final = _kind("CHANNEL", Protocol.ADMINISTRATION, 1, _KIB, Key.CHANNEL)
@@ -142,6 +143,7 @@ KINDS: Final[dict[tuple[int, int], MessageKind]] = {
         RESHARE_DEAL,
         NEW_ACK,
         NEW_DONE,
+        NEW_COMPLAINT,
         NEW_HELLO,
         CHANNEL,
         ORDER,

@@ -9,9 +9,9 @@ from dataclasses import replace
 from hsm_mpc.agent.repair.complaining import Shown as RepairShown
 from hsm_mpc.agent.repair.offering import kept_offer, opened_offer
 from hsm_mpc.agent.repair.orders import setup_of as setup_in_repair
-from hsm_mpc.agent.succession.complaining import Shown
-from hsm_mpc.agent.succession.dealing import proposed_in, setup_of
+from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, reshare_setup, setup_of
 from hsm_mpc.agent.succession.live import OpenShare, opened_share
+from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.app.acting import suites
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.protocols import equal_logs, refresh, repair
@@ -19,13 +19,14 @@ from hsm_mpc.protocols.complaint import Complaint
 from hsm_mpc.protocols.equal_logs import Bases
 from hsm_mpc.protocols.refresh_messages import RefreshSetup, ZeroDealing
 from hsm_mpc.protocols.repair_messages import RepairSetup, Split, Summed
+from hsm_mpc.protocols.reshare_messages import ShareDealing
 from hsm_mpc.protocols.rounds import abort
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.secure.arena import Secret
 from hsm_mpc.succession.complained import AccusedOf, Complained, digest_of
 from hsm_mpc.succession.repairing import address_in_repair
 from hsm_mpc.wire.envelope import bundle, parse_envelope
-from hsm_mpc.wire.rounds import COMPLAINT, REPAIR_COMPLAINT
+from hsm_mpc.wire.rounds import COMPLAINT, FIRST_NEW_HOLDER, NEW_COMPLAINT, REPAIR_COMPLAINT
 from tests.agent.making import resigned
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing
@@ -89,6 +90,26 @@ def false_complaint(world: World, shown: Shown, accuser: int, accused: int) -> b
     acting = world.parties[accuser].acting
     address = replace(deal.address, sender=accuser)
     return acting.signed_by_identity(COMPLAINT, address, payload)
+
+
+def false_complaint_anew(old: World, new: World, shown: Shown, k: int, accused: int) -> bytes:
+    """A COMPLAINT of new holder k with a right proof about whatever that dealer has sealed."""
+    source = next(each for each in shown.deals if parse_envelope(each).address.sender == accused)
+    deal, party = parse_envelope(source), new.parties[k]
+    with old.parties[accused].successions.live(shown.propose) as (live, suite):
+        resharing = asked_in(live, shown.attempt.to_bytes()).resharing
+        proposed = proposed_in(live, shown.propose, resharing)
+        assert proposed.newcomers is not None
+        setup = reshare_setup(live.body, suite, proposed, proposed.newcomers)
+    dealing = ShareDealing.from_bytes(deal.payload[len(proposed.head_of_deals) :], setup)
+    own = party.arrivals._waiting[deal.address.wallet_id].greeted.delivery
+    bases = Bases(setup.key_of_receiver(k), dealing.ephemeral, setup.key_of(accused))
+    with own.arena.open():
+        halves = equal_logs.reveal(suite, setup.session, bases, own, _scalars(suite, 71))
+    alpha = shown.attempt.to_bytes()
+    payload = Complained(digest_of(deal), Complaint(accused, halves)).to_bytes(alpha)
+    address = replace(deal.address, sender=FIRST_NEW_HOLDER + k)
+    return party.acting.signed_by_identity(NEW_COMPLAINT, address, payload)
 
 
 def _dealt(

@@ -744,17 +744,6 @@ def test_what_everybody_sees_of_a_dealing_convicts_its_dealer(growing: Sharing) 
         assert rule_of(partial(judge.complain, 2, shown)) == "proof-enough"
 
 
-def test_old_holders_complain_of_nothing_in_a_resharing(growing: Sharing) -> None:
-    """Nothing is dealt to them, and what is false for a new one they do not see."""
-    growing.joined()
-    growing.dealt()
-    tampered(growing, 2, place=2 * SEALED_BYTES - 8)
-    shown, judge = shown_of(growing), growing.successions(1)
-    assert rule_of(partial(judge.judge_alone, 2, shown)) == "not-proven"
-    assert rule_of(partial(judge.complain, 2, shown)) == "no-receiver"
-    assert rule_of(partial(judge.judge, b"whatever", shown)) == "no-receiver"
-
-
 def test_evidence_is_kept_wherever_a_holder_stands_in_the_pinned_roster(world: World) -> None:
     """CHANNEL counts its sender there, and the dealing in the roster of the wallet."""
     sharing = shared(world, ("h4", "h5"), 2, ("h1", "h4", "h5"), 2)

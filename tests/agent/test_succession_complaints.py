@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from hsm_mpc.agent.evidence import Case
-from hsm_mpc.agent.succession.complaining import Shown
+from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.hsm.register import Vote
 from hsm_mpc.store.attempts import AttemptDocument

@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from hsm_mpc.agent.succession.complaining import Shown
+from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import COMPLAINT
-from tests.agent.complaining import false_complaint, false_deal, false_split
+from hsm_mpc.wire.rounds import COMPLAINT, FIRST_NEW_HOLDER
+from tests.agent.complaining import (
+    false_complaint,
+    false_complaint_anew,
+    false_deal,
+    false_split,
+)
 from tests.agent.making import events, resigned
 from tests.agent.test_succession import SEALED_BYTES
 from tests.coordinator.office import Office, Tamper
@@ -320,17 +325,8 @@ def test_a_helper_whose_word_is_all_that_there_is(four: Office) -> None:
 # In a resharing
 
 
-@pytest.mark.parametrize(
-    ("place", "said"),
-    [
-        (3 * SEALED_BYTES + 33 + 1, "proven: h2 is convicted by what it signed itself, as h1"),
-        (SEALED_BYTES - 8, "not proven: that h2 cheated is the word of those alone to whom it"),
-    ],
-)
-def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(
-    four: Office, place: int, said: str
-) -> None:
-    """Step 6.8.3: a proof of possession; or what is sealed for one new holder."""
+def deals_another_byte(office: Office, place: int) -> Tamper:
+    """A dealer that signs a dealing in which one byte is another, `place` from its end."""
 
     def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         answer = honest(parts)
@@ -338,33 +334,73 @@ def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(
             return answer
         payload = bytearray(parse_envelope(answer[0]).payload)
         payload[-place] ^= 1
-        return (resigned(four.world, answer[0], bytes(payload)),)
+        return (resigned(office.world, answer[0], bytes(payload)),)
 
-    four.links[2].tamper = tamper
+    return tamper
+
+
+def unshared(office: Office) -> HoldersBlamed:
+    """What the client hears of a resharing of 2-of-4 to three of the four."""
     with pytest.raises(HoldersBlamed) as blamed:
-        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
-    assert blamed.value.names == ("h2",)
-    assert said in str(blamed.value)
-    assert len(kept(four)) == 1
-    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
-    with pytest.raises(HoldersBlamed) as again:
-        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
-    assert said in str(again.value)  # one judge that lies convicts nobody
+        office.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    return blamed.value
+
+
+def test_what_all_see_of_a_dealing_is_judged_in_a_resharing(four: Office) -> None:
+    """Step 6.8.3: by the word of the first new holder; the others need not be heard for that."""
+    four.links[2].tamper = deals_another_byte(four, 3 * SEALED_BYTES + 33 + 1)
+    blamed = unshared(four)
+    assert blamed.names == ("h2",)
+    said = "proven: h2 is convicted by what it signed itself: h3 finds that h2 lied, h4 finds"
+    assert str(blamed).count("proven:") == 1
+    assert said in str(blamed)
+    assert kept(four) == [["PROPOSE", *["CHANNEL", "DEAL"] * 2]]
+    four.links[2].tamper = None
+    assert four.client.reshare("treasury", 2, ["h1", "h2", "h3"]).body.epoch == 1
+
+
+def test_what_is_sealed_for_a_new_holder_convicts_by_its_complaint(four: Office) -> None:
+    four.links[2].tamper = deals_another_byte(four, SEALED_BYTES - 8)
+    blamed = unshared(four)
+    assert blamed.names == ("h2",)
+    said = "proven: h2 is convicted by the complaint of h3: h1 finds that h2 lied, h4 finds that"
+    assert said in str(blamed)
+    assert kept(four) == [["PROPOSE", *["CHANNEL", "DEAL"] * 2, "COMPLAINT"]]
+    four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(FIRST_NEW_HOLDER + 3), b"\0"))
+    disagreed = "the others do not agree: h1 finds that h2 lied, h4 finds that h3 lied"
+    assert disagreed in str(unshared(four))
     four.links[2].tamper = four.links[4].tamper = None
     assert four.client.reshare("treasury", 2, ["h1", "h2", "h3"]).body.epoch == 1
 
 
-def test_a_new_holder_that_names_nobody_has_nobody_judged(four: Office) -> None:
-    for accused in ([], [9]):
+def test_a_new_holder_that_lies_is_convicted_in_place_of_the_dealer(four: Office) -> None:
+    """It counts in another roster: it is named in words, and nobody beside it."""
 
-        def tamper(
-            asked: HolderMethod, parts: Parts, honest: Honest, named: Sequence[int] = accused
-        ) -> tuple[bytes, ...]:
-            if asked is HolderMethod.RECEIVE:
-                raise ProtocolAbort("they cheated", named)
+    def lie(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.RECEIVE:
+            raise ProtocolAbort("they cheated", [2])
+        if asked is not HolderMethod.COMPLAIN:
             return honest(parts)
+        shown = Shown.of(*parts[1:])
+        return (run_shielded(lambda: false_complaint_anew(four.world, four.world, shown, 3, 2)),)
 
-        four.links[3].tamper = tamper
-        with pytest.raises(HoldersBlamed, match="they cheated"):
-            four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
-        assert kept(four) == []
+    four.links[3].tamper = lie
+    blamed = unshared(four)
+    assert blamed.names == ()
+    said = "proven: h3 is convicted, its complaint about h2 is false: h1 finds that h3 lied, h4"
+    assert said in str(blamed)
+    assert "accuser-convicted" in events(four.world.parties[4])
+
+
+@pytest.mark.parametrize(("named", "said"), [([], "they cheated"), ([9], "which cannot be")])
+def test_a_new_holder_that_names_nobody_has_nobody_judged(
+    four: Office, named: Sequence[int], said: str
+) -> None:
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.RECEIVE:
+            raise ProtocolAbort("they cheated", named)
+        return honest(parts)
+
+    four.links[3].tamper = tamper
+    assert said in str(unshared(four))
+    assert all(HolderMethod.JUDGE not in link.asked for link in four.links.values())

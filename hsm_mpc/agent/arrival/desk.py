@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.arrival import arriving, receiving
+from hsm_mpc.agent.arrival import arriving, complaining, receiving
 from hsm_mpc.agent.arrival.greeting import (
     Greeted,
     forget_greetings,
@@ -21,10 +21,11 @@ from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.joining import JoinPace, ask_in, require_near
+from hsm_mpc.agent.succession.shown import Shown, complained_before
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder
-from hsm_mpc.errors import HsmMpcError, Refused
+from hsm_mpc.errors import HsmMpcError, ProtocolAbort, Refused
 from hsm_mpc.ids import EpochHash, Scheme, WalletId
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
@@ -46,6 +47,8 @@ Told = tuple[bytes, bytes, bytes]
 class _Waiting:
     greeted: Greeted
     until: float
+    is_lost: bool = False
+    """A dealing was found bad: v' stays for a complaint alone, and the wrapping key has gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,39 @@ class Arrivals:
                 return receiving.receive(
                     self._holder, suite, body, greeted, propose, deals, channels
                 )
+            except ProtocolAbort as bad:
+                waiting = self._waiting[wallet_id]
+                self._waiting[wallet_id] = replace(waiting, is_lost=bool(bad.culprits))
+                raise
             finally:  # sealed, or the attempt is lost
-                self._drop(wallet_id)
+                if self._waiting[wallet_id].is_lost:
+                    self._forget(wallet_id)
+                else:
+                    self._drop(wallet_id)
+
+    def has_greeted(self, propose: bytes) -> bool:
+        """Whether this holder is a new one in that attempt."""
+        message = parse_envelope(propose)
+        attempts = self._holder.attempts(message.address.wallet_id)
+        return attempts.kept(message.payload[:ATTEMPT_BYTES], AttemptDocument.HELLO) is not None
+
+    def complain(self, accused: int, shown: Shown) -> bytes:
+        """PROPOSE, DEALs and CHANNELs of all dealers → the own COMPLAINT about one of them.
+
+        Raises:
+            Refused: `complained`: of another dealer; `arrival-over`: or it is acknowledged.
+        """
+        with self._replaced(shown.propose) as body:
+            wallet_id, attempt = body.terms.wallet_id, shown.attempt
+            attempts = self._holder.attempts(wallet_id)
+            kept = complained_before(attempts, attempt, accused, body)
+            if kept is not None:
+                return kept
+            greeted = self._waited(wallet_id, attempt.to_bytes()).greeted
+            suite = self._suites[body.terms.scheme]
+            said = complaining.complain(self._holder, suite, body, greeted, accused, shown)
+            self._drop(wallet_id)
+            return said
 
     def confirm(self, source: bytes) -> bytes:
         """CERT → the own DONE'. Whoever has nothing else of the wallet does not sign yet."""
@@ -262,10 +296,16 @@ class Arrivals:
         )
 
     def _greeted(self, wallet_id: WalletId, alpha: bytes) -> Greeted:
+        waiting = self._waited(wallet_id, alpha)
+        if waiting.is_lost:
+            raise Refused("arrival-over", "a dealing of that attempt was found bad here")
+        return waiting.greeted
+
+    def _waited(self, wallet_id: WalletId, alpha: bytes) -> _Waiting:
         waiting = self._waiting.get(wallet_id)
         if waiting is None or waiting.greeted.attempt.to_bytes() != alpha:
             raise Refused("arrival-over", "what this holder would be dealt to with is gone")
-        return waiting.greeted
+        return waiting
 
     def _drop(self, wallet_id: WalletId) -> None:
         """v' of this wallet is wiped; its wrapping key goes unless a share is sealed under it."""

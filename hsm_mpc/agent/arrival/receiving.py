@@ -72,7 +72,7 @@ def receive(
         Tampered, BackendError: HSM or disk: the attempt is lost.
         BadEncoding, InvalidSignature: a message is not what is waited for.
     """
-    proposed = _proposed(holder, body, greeted, propose)
+    proposed = proposed_to(holder, body, greeted, propose)
     dealings = received_dealings(body, proposed, deals, channels)
     with _shared(holder, suite, body, greeted, dealings) as renewed:
         successor = successor_body(body, renewed.commitments, dealings.digests, proposed)
@@ -128,7 +128,7 @@ def confirm(
     return said, certificate
 
 
-def _proposed(holder: ActingHolder, body: EpochBody, greeted: Greeted, source: bytes) -> Proposed:
+def proposed_to(holder: ActingHolder, body: EpochBody, greeted: Greeted, source: bytes) -> Proposed:
     """PROPOSE of a coordinator known here that deals to this very HELLO' (step 6.8.1).
 
     Raises:

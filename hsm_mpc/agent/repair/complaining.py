@@ -296,7 +296,7 @@ def _verdict(complained: Message, received: Received, arena: Arena) -> Verdict:
     try:
         said = Complained.from_bytes(complained.payload, what.place, setup.suite.group)
     except BadEncoding as malformed:
-        return convicted_accuser(accuser, f"the complaint of holder {accuser}: {malformed}")
+        return convicted_accuser(accuser, malformed)
     accused = said.complaint.accused
     message = received.message(accused, what)
     if digest_of(message) != said.about:
@@ -310,7 +310,7 @@ def _verdict(complained: Message, received: Received, arena: Arena) -> Verdict:
     else:
         split = Split.from_bytes(message.payload, setup)
         liar = repair_complaint.judge_delta(setup, accuser, said.complaint, split, arena)
-    return convicted_by_complaint(liar, accuser, accused)
+    return convicted_by_complaint(liar != accuser, accuser, accused)
 
 
 def _recorded(

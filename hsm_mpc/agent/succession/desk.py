@@ -14,14 +14,15 @@ from hsm_mpc.agent.succession import (
     complaining,
     dealing,
     joining,
+    judging,
     resharing,
     retiring,
     rewrapping,
     staging,
 )
-from hsm_mpc.agent.succession.complaining import Shown
 from hsm_mpc.agent.succession.joining import JoinPace
 from hsm_mpc.agent.succession.live import LiveEpoch
+from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.agent.verdicts import Verdict
 from hsm_mpc.agent.wallets import HeldEpoch, HeldWallets
 from hsm_mpc.errors import NotReady, Refused, Tampered
@@ -114,12 +115,12 @@ class Successions:
     def judge(self, source: bytes, shown: Shown) -> Verdict:
         """COMPLAINT, PROPOSE, DEALs and CHANNELs of all dealers → who lied."""
         with self.live(shown.propose) as (live, suite):
-            return complaining.judge(live, suite, source, shown)
+            return judging.judge(live, suite, source, shown)
 
     def judge_alone(self, accused: int, shown: Shown) -> Verdict:
         """PROPOSE, DEALs, CHANNELs → the accused dealer, if that is proof enough."""
         with self.live(shown.propose) as (live, suite):
-            return complaining.judge_alone(live, suite, accused, shown)
+            return judging.judge_alone(live, suite, accused, shown)
 
     def adopt(
         self,
