@@ -24,7 +24,7 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochRecord, EpochState
 from tests.agent.copies import opener, require_closed
 from tests.agent.faults import failing_at
-from tests.agent.making import Making, keks
+from tests.agent.making import Making, keks, lines
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import Party, World, Worlds
@@ -282,6 +282,35 @@ def test_a_disk_that_was_copied_during_a_rewrap_costs_no_key(
     epochs.seal(today, new_blob)
     party.wallets.forget(wallet_id)
     signed(making.world, making.certificate(), b"with the disk of today")
+
+
+def test_a_disk_from_before_a_rewrap_is_an_alarm_at_start(
+    making: Making, party: Party, wallet_id: WalletId
+) -> None:
+    """Step 6.6.2: its wrapping key was destroyed since, and the register names the same epoch."""
+    epochs, before = party.acting.epochs(wallet_id), record_of(party, wallet_id)
+    blob = epochs.blob(before.epoch_hash)
+    today = party.successions.rewrap(wallet_id).record
+    epochs.seal(before, blob)
+    making.world.restarted(1)
+    alarm = lines(making.world.parties[1])[-1]
+    assert (alarm["event"], alarm["wallet_id"]) == ("alarm", wallet_id.hex())
+    assert "its share does not open" in str(alarm["reason"])
+    assert today.kek_uri != before.kek_uri
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_blob_that_is_not_that_of_its_record_is_an_alarm_at_start(
+    making: Making, party: Party, wallet_id: WalletId, is_whole: bool
+) -> None:
+    path = party.acting.epochs(wallet_id).blob_path(record_of(party, wallet_id).epoch_hash)
+    blob = path.read_bytes()
+    path.write_bytes(blob if is_whole else blob[:-1] + bytes([blob[-1] ^ 1]))
+    making.world.restarted(1)
+    alarms = [line for line in lines(making.world.parties[1]) if line["event"] == "alarm"]
+    assert ["its share does not open" in str(each["reason"]) for each in alarms] == (
+        [] if is_whole else [True]
+    )
 
 
 def test_a_token_that_has_lost_the_new_key_keeps_the_old_one(

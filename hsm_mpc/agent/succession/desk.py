@@ -65,11 +65,16 @@ class Successions:
         for wallet_id in self._holder.store.wallet_ids():
             with self._lock:
                 try:
-                    self._settled(wallet_id)
+                    live = self._settled(wallet_id)
                 except (NotReady, Refused):
                     continue  # no epoch of it was ever active here
                 except Tampered as damaged:
                     self._holder.alarm(wallet_id, damaged)
+                    continue
+                try:
+                    live.require_sealed()
+                except (Refused, Tampered) as closed:
+                    self._holder.alarm(wallet_id, f"its share does not open: {closed}")
 
     def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the

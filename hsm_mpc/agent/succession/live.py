@@ -166,6 +166,15 @@ class LiveEpoch:
             raise Tampered("the own confirmation of an active epoch is missing")
         return done
 
+    def require_sealed(self) -> None:
+        """The blob is that of the record, and its wrapping key is in the HSM. Nothing is unsealed.
+
+        Raises:
+            Tampered, Refused: not so: the share cannot open (step 6.6.2).
+            BackendError: the HSM does not answer.
+        """
+        OpenableShare.load(self.holder.token, self.epochs, context_of(self.holder, self.body))
+
     @contextmanager
     def opened(self) -> Iterator[OpenShare]:
         """The own share of it, unsealed for the length of the body.
