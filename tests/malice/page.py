@@ -13,6 +13,7 @@ from tests.agent.simulate import World
 from tests.malice import (
     accusers,
     acknowledging,
+    amending,
     channels,
     deciding,
     keygen,
@@ -65,6 +66,11 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
         repairing.of_shares,
         ("R1, at the other helper", "R1, at the lost holder", "R2"),
     ),
+    "amendments": (
+        amending.of_amendments,
+        ("ACK, of a repair", "AMENDMENT, of a repair"),
+    ),
+    "confirmations of a repair": (amending.of_confirmations, ("DONE, of a repair",)),
     "adoptions": (
         succession.of_adoptions,
         ("ACK", "CERT, of a refresh", "DONE, of a refresh"),

@@ -91,7 +91,16 @@ def of_ack(acknowledgement: Acknowledgement) -> list[Field]:
 
 
 def of_done(group: Group) -> list[Field]:
-    layout = _attempt(group).digest("h'").point("V").digest("kek_digest")
+    return _done(_attempt(group))
+
+
+def of_done_in_no_attempt(group: Group) -> list[Field]:
+    """After a repair."""
+    return _done(Layout(group).none("α", 10))
+
+
+def _done(layout: Layout) -> list[Field]:
+    layout.digest("h'").point("V").digest("kek_digest")
     return layout.digest("blob_digest").ends()
 
 
