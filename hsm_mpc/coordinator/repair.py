@@ -11,7 +11,6 @@ from typing import Final
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
-from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
@@ -29,7 +28,6 @@ from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
-    BadInput,
     InvalidSignature,
     NotReady,
     ProtocolAbort,
@@ -47,14 +45,13 @@ from hsm_mpc.succession.ordering import administrators_in
 from hsm_mpc.succession.repairing import (
     address_in_repair,
     check_administrators,
+    check_repaired,
     check_terms,
     digest_of_keys,
-    expected_in_repair,
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope
-from hsm_mpc.wire.inbox import NO_CLOCK, Inbox
 from hsm_mpc.wire.rounds import ORDER_REPAIR, REPAIR_DONE, Key
 from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 
@@ -359,12 +356,7 @@ class Repairer:
         with complaints_judged(self._links, self._evidence, exchanged):
             answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)
         ack, done_message = answers[order.lost]
-        keys = self._amended(order, body, ack)
-        expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
-        said = Inbox(keys).receive(done_message, expected, NO_CLOCK)
-        done = Done.from_bytes(said.payload, body.terms.group)
-        if (done.epoch_hash, done.delivery_key) != (order.epoch_hash, order.delivery_key):
-            raise BadInput(f"holder {self._links.name(order.lost)} has repaired another share")
+        check_repaired(done_message, order, body, self._amended(order, body, ack))
         return done_message
 
     def _amended(self, order: RepairOrder, body: EpochBody, ack: bytes) -> KeyBook:

@@ -10,8 +10,10 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
+from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.encoding import Reader
@@ -21,14 +23,14 @@ from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.addresses import Replaced
+from hsm_mpc.succession.addresses import Replaced, signed_by_identity
 from hsm_mpc.succession.dones import done_in
 from hsm_mpc.succession.order_signatures import check_signed, keys_of
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address
 from hsm_mpc.wire.inbox import Expected
-from hsm_mpc.wire.rounds import EVERYBODY, MessageKind
+from hsm_mpc.wire.rounds import EVERYBODY, REPAIR_DONE, MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,20 @@ def delivery_keys_in(
     if digest_of_keys(found) != order.keys_digest:
         raise BadInput("order: it is about other delivery keys")
     return tuple(found)
+
+
+def check_repaired(source: bytes, order: RepairOrder, epoch: Replaced, keys: KeyBook) -> None:
+    """What the repaired holder confirms: that very share, under that key, in no attempt.
+
+    Raises:
+        BadEncoding, BadInput, InvalidSignature: it is no DONE of that holder in this repair.
+    """
+    expected = expected_in_repair(REPAIR_DONE, order, (order.lost,))
+    said = signed_by_identity(source, expected, keys)
+    done = Done.from_bytes(said.payload, epoch.terms.group)
+    ordered = (Attempt.NONE, order.epoch_hash, order.delivery_key, order.kek_digest)
+    if (done.attempt, done.epoch_hash, done.delivery_key, done.kek_digest) != ordered:
+        raise BadInput(f"holder {order.lost} confirms another share than the ordered one")
 
 
 def digest_of_keys(delivery_keys: Sequence[bytes]) -> bytes:

@@ -67,6 +67,7 @@ class Sharing(Refreshing):
     told: tuple[bytes, bytes, bytes] = field(kw_only=True)
     deadline: int = field(init=False)
     hellos: list[bytes] = field(default_factory=list)
+    acks: list[bytes] = field(default_factory=list)
     new_acks: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -111,6 +112,7 @@ class Sharing(Refreshing):
             deals=[],
             channels=[],
             hellos=[],
+            acks=[],
             new_acks=[],
             arrivals=[],
             certificate=None,
@@ -204,10 +206,10 @@ class Sharing(Refreshing):
 
     def certified(self) -> None:
         self.new_acks = [self.receive(k) for k in self.new.parties]
-        acks = [self.stage(index) for index in self.members]
+        self.acks = [self.stage(index) for index in self.members]
         message = parse_envelope(self.propose)
         proposed = check_propose(message, self.replaced, self.keys, self.resharing)
-        self.certificate = assemble(self.replaced, proposed, self.deals, acks, self.new_acks)
+        self.certificate = assemble(self.replaced, proposed, self.deals, self.acks, self.new_acks)
         self.certificate.verify(self.replaced, self.keys)
         pairs = (each for pair in zip(self.channels, self.deals, strict=True) for each in pair)
         self.transcript = bundle([self.propose, *pairs])

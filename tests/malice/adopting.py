@@ -1,19 +1,14 @@
-"""What is done to the messages of a refresh that all have dealt for: ACK, CERT, DONE."""
+"""What is done to what makes a refresh: CERT and DONE."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.succession.ack import Ack
-from hsm_mpc.succession.assembling import assemble
-from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
-from hsm_mpc.wire.rounds import ACK, RETIRE, SUCCESSOR, Key, MessageKind
-from tests.agent.refreshing import Refreshing
+from hsm_mpc.wire.rounds import RETIRE, SUCCESSOR, Key, MessageKind
 from tests.agent.simulate import World
 from tests.malice import succession_fields
 from tests.malice.bench import BY_SENDER, COORDINATOR
@@ -26,44 +21,6 @@ from tests.malice.verdicts import LIAR, Attack
 
 BY_ANY_HOLDER = "it proves itself, whoever shows it"
 OWN_AFFAIR = "what it says of its own keys is its own affair"
-_NOT_CARRIED = "the certificate that comes of it is the same, and proves itself"
-_ADDRESS = ("wallet_id", "session_id", "epoch_hash", "sender", "receiver")
-
-
-def of_acks(world: World, refreshes: Refreshes, petty: Refreshes) -> list[Attack]:
-    """On the ACK of h2, of which the coordinator makes the certificate."""
-    _, others = petty.acknowledged()
-    _, past = refreshes.acknowledged()
-    acks = list[bytes]()
-
-    def begun() -> Case:
-        now, acks[:] = refreshes.acknowledged()
-        return Case(acks[LIAR - 1], {"coordinator": lambda ack: _certified(now, acks, ack)})
-
-    hearing = Hearing(world, ACK.name, HOLDER, begun)
-    address = {f"header: {name}": _NOT_CARRIED for name in _ADDRESS}
-    hearing.envelope({**address, "envelope: signature": _NOT_CARRIED}, address)
-    payload = parse_envelope(hearing.case.honest).payload
-    of_ack = succession_fields.of_ack(len(Ack.from_bytes(payload).acknowledgement.signature))
-    alpha = {each.name: _NOT_CARRIED for each in of_ack if each.name.startswith("α")}
-    hearing.payload(of_ack, alpha, alpha)
-    hearing.replaced(
-        lambda: {
-            "that of the attempt before": past[LIAR - 1],
-            "that of another wallet": others[LIAR - 1],
-            "that of h3": acks[2],
-            "DEAL": refreshes.now.deals[LIAR - 1],
-        }
-    )
-    hearing.taken()
-    refreshes.over()
-    return hearing.found
-
-
-def _certified(now: Refreshing, acks: Sequence[bytes], second: bytes) -> None:
-    proposed = check_propose(parse_envelope(now.propose), now.replaced, now.keys)
-    said = [acks[0], second, acks[2]]
-    assemble(now.replaced, proposed, now.deals, said).verify(now.replaced, now.keys)
 
 
 def of_certificates(world: World, refreshes: Refreshes, petty: Refreshes) -> list[Attack]:

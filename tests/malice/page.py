@@ -12,6 +12,8 @@ from hsm_mpc.secure.arena import Arena
 from tests.agent.simulate import World
 from tests.malice import (
     accusers,
+    acknowledging,
+    amending,
     channels,
     deciding,
     keygen,
@@ -19,6 +21,7 @@ from tests.malice import (
     repairing,
     requests,
     resharing,
+    sharing_proposals,
     signing,
     succession,
 )
@@ -63,6 +66,11 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
         repairing.of_shares,
         ("R1, at the other helper", "R1, at the lost holder", "R2"),
     ),
+    "amendments": (
+        amending.of_amendments,
+        ("ACK, of a repair", "AMENDMENT, of a repair"),
+    ),
+    "confirmations of a repair": (amending.of_confirmations, ("DONE, of a repair",)),
     "adoptions": (
         succession.of_adoptions,
         ("ACK", "CERT, of a refresh", "DONE, of a refresh"),
@@ -73,7 +81,16 @@ GROUPS: Final[Mapping[str, tuple[Attacks, tuple[str, ...]]]] = {
     ),
     "resharings, asked for": (resharing.of_asks, ("ASK, of a resharing",)),
     "resharings, greeted": (resharing.of_greetings, ("HELLO, of a new holder",)),
+    "resharings, proposed": (sharing_proposals.of_old_holders, ("PROPOSE, of a resharing",)),
+    "resharings, proposed to new holders": (
+        sharing_proposals.of_new_holders,
+        ("PROPOSE, at new holders",),
+    ),
     "resharings, dealt": (resharing.of_dealings, ("DEAL, of a resharing",)),
+    "acknowledgements of a resharing": (
+        acknowledging.of_sharings,
+        ("ACK, of an old holder", "ACK, of a new holder"),
+    ),
     "resharings, ended": (
         resharing.of_ends,
         ("CERT, of a resharing", "DONE, of a new holder", "RETIRE, of a resharing"),

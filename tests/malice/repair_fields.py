@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.groups.base import Group
-from tests.malice.fields import Field, Layout
+from hsm_mpc.groups.ed25519 import ED25519
+from hsm_mpc.succession.amendment import Repaired
+from tests.malice.fields import Field, Layout, at
 from tests.malice.order_fields import of_key
 
 
@@ -24,6 +27,24 @@ def of_order(order: RepairOrder, group: Group) -> list[Field]:
     layout.skip(sum(len(each.to_bytes()) for each in others))
     layout.bounds("admin", 1).raw("alg of the signature", 1, lambda _: b"\x09")
     return layout.lv16("signature", len(last.signature)).ends()
+
+
+def of_ack(acknowledgement: Acknowledgement) -> list[Field]:
+    layout = Layout(ED25519).digest("h").digest("kek_digest").digest("blob_digest")
+    return layout.lv16("signature", len(acknowledgement.signature)).ends()
+
+
+def of_amendment(amendment: Repaired, group: Group) -> list[Field]:
+    """Of the order each field, of ACK that there is another one."""
+    order = amendment.order.to_bytes()
+    head = Layout(group).bounds("form", 1).length("ORDER-REPAIR", 4)
+    inner = [
+        at(f"ORDER-REPAIR: {each.name}", 5, len(order), each.change)
+        for each in of_order(amendment.order, group)
+    ]
+    tail = head.skip(len(order)).length("ACK", 4).number("ACK", len(amendment.ack))
+    *fields, more, less, nothing = tail.ends()
+    return [*fields, *inner, more, less, nothing]
 
 
 def of_split(group: Group, helpers: tuple[int, ...]) -> list[Field]:

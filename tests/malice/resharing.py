@@ -30,7 +30,7 @@ _ANOTHER_PLAN = "it is another plan, as good as this one"
 _OWN_AFFAIR = "what it says of its own keys is its own affair"
 _NO_LAB = "of a roster that is no lab's"
 _UNMARKED = "operators are asked by a roster without the mark"
-_NEW = ("h1'", "h2'", "h3'")
+NEW = ("h1'", "h2'", "h3'")
 
 
 def of_asks(world: World, scheme: Scheme) -> list[Attack]:
@@ -147,7 +147,7 @@ def of_dealings(world: World, scheme: Scheme) -> list[Attack]:
         judges = {**of_holders(staged, OLD), **of_holders(received, EVERYBODY, "'")}
         return Case(two, judges)
 
-    hearing = Hearing(world, "DEAL, of a resharing", HOLDER, begun, _NEW)
+    hearing = Hearing(world, "DEAL, of a resharing", HOLDER, begun, NEW)
     hearing.envelope()
     sizes = sharings.now.resharing.sizes
     group = sharings.now.replaced.terms.group

@@ -9,6 +9,7 @@ from hsm_mpc.agent.arrival.desk import LONGEST_WAIT
 from hsm_mpc.ids import Scheme
 from hsm_mpc.store.record import EpochState
 from tests.agent.making import Making
+from tests.agent.refreshing import Refreshing
 from tests.agent.resharing import Sharing, seated
 from tests.agent.simulate import World
 from tests.malice.successions import EVERYBODY
@@ -27,6 +28,8 @@ class Sharings:
     world: World
     scheme: Scheme
     now: Sharing = field(init=False)
+    refreshed: Refreshing = field(init=False)
+    before: Sharing = field(init=False)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def asked(self) -> Sharing:
@@ -59,6 +62,34 @@ class Sharings:
         now = self.dealt()
         now.certified()
         return now
+
+    def certified_again(self) -> Sharing:
+        """The same, after attempts that were certified and not adopted: one to refresh the epoch,
+        `refreshed`, and one to share the key anew, `before`.
+        """
+        self.proposed_again()
+        self.now.dealt()
+        self.now.certified()
+        return self.now
+
+    def proposed_again(self) -> Sharing:
+        """All have joined and said HELLO', after those attempts."""
+        before = self.asked()
+        self.refreshed = before.refresh()
+        self.refreshed.made()
+        before.attempts = self.refreshed.attempts
+        before.made()
+        self.before, self.now = before, before.again()
+        self.now.joined()
+        return self.now
+
+    def dealt_again(self) -> Sharing:
+        """A further attempt at the same, in which the old ones have dealt, too."""
+        self.world.later[0] += 601
+        self.now = self.now.again()
+        self.now.joined()
+        self.now.dealt()
+        return self.now
 
     def arrived(self) -> Sharing:
         """All new ones have confirmed."""

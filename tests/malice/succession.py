@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hsm_mpc.ids import Scheme
 from tests.agent.simulate import World
-from tests.malice import adopting, dealings, proposing, refreshing, retirements
+from tests.malice import acknowledging, adopting, dealings, proposing, refreshing, retirements
 from tests.malice.successions import Refreshes
 from tests.malice.verdicts import Attack
 
@@ -25,7 +25,7 @@ def _of(*kinds: OfKind) -> Callable[[World, Scheme], list[Attack]]:
 
 of_agreements = _of(refreshing.of_asks, refreshing.of_joins, proposing.of_proposals)
 of_dealings = _of(dealings.of_deals, dealings.of_channels)
-of_adoptions = _of(adopting.of_acks, adopting.of_certificates, adopting.of_adoptions)
+of_adoptions = _of(acknowledging.of_acks, adopting.of_certificates, adopting.of_adoptions)
 of_retirements = _of(
     retirements.of_retirements, retirements.of_destructions, retirements.of_successors
 )

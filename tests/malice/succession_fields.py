@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.encoding import Reader
 from hsm_mpc.groups.base import Group
 from hsm_mpc.groups.ed25519 import ED25519
@@ -50,7 +51,10 @@ def of_propose(payload: bytes, n: int) -> list[Field]:
             layout.length("the DONE", 4).number("the DONE", len(done))
         else:
             layout.skip(4 + len(done))
-    return layout.none("count of amendments", 2).ends()
+    layout.none("count of amendments", 2)
+    if content.hellos:
+        _messages(layout, "HELLO'", content.hellos)
+    return layout.ends()
 
 
 def _messages(layout: Layout, name: str, messages: tuple[bytes, ...]) -> None:
@@ -80,13 +84,23 @@ def of_deal(group: Group, t: int, n: int, lowest: int = 1) -> list[Field]:
     return layout.ends()
 
 
-def of_ack(signature: int) -> list[Field]:
-    layout = _attempt().digest("h'").digest("kek_digest").digest("blob_digest")
-    return layout.lv16("signature", signature).ends()
+def of_ack(acknowledgement: Acknowledgement) -> list[Field]:
+    layout = _attempt().digest("h'")
+    _acknowledged(layout, acknowledgement, "signature")
+    return layout.ends()
 
 
 def of_done(group: Group) -> list[Field]:
-    layout = _attempt(group).digest("h'").point("V").digest("kek_digest")
+    return _done(_attempt(group))
+
+
+def of_done_in_no_attempt(group: Group) -> list[Field]:
+    """After a repair."""
+    return _done(Layout(group).none("α", 10))
+
+
+def _done(layout: Layout) -> list[Field]:
+    layout.digest("h'").point("V").digest("kek_digest")
     return layout.digest("blob_digest").ends()
 
 
@@ -149,12 +163,20 @@ def _of_holders(layout: Layout, certificate: SuccessorCertificate) -> None:
         else:
             layout.skip(32)
     for number, ack in enumerate(certificate.acknowledgements, 1):
-        if number == LIAR and any(ack.kek_digest):
-            layout.digest("kek_digest").digest("blob_digest").lv16("ACK", len(ack.signature))
-        elif number == LIAR:
-            layout.raw("kek_digest", 32).raw("blob_digest", 32).lv16("ACK", len(ack.signature))
+        if number == LIAR:
+            _acknowledged(layout, ack, "ACK")
         else:
             layout.skip(66 + len(ack.signature))
+
+
+def _acknowledged(layout: Layout, ack: Acknowledgement, signature: str) -> None:
+    """Of an old holder in a resharing both digests are zeros."""
+    for name in ("kek_digest", "blob_digest"):
+        if any(ack.kek_digest):
+            layout.digest(name)
+        else:
+            layout.raw(name, 32)
+    layout.lv16(signature, len(ack.signature))
 
 
 def of_new_hello(group: Group) -> list[Field]:

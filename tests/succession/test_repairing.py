@@ -24,6 +24,7 @@ from hsm_mpc.succession.repairing import (
     check_administrators,
     check_helpers,
     check_offer,
+    check_repaired,
     check_terms,
     delivery_keys_in,
     digest_of_keys,
@@ -231,9 +232,10 @@ def test_the_order_names_all_delivery_keys() -> None:
         )
 
 
-def repaired_done(wanted: RepairOrder, index: int) -> bytes:
+def repaired_done(wanted: RepairOrder, index: int, **changes: Any) -> bytes:
     """What holder `index` says once a share of it was repaired."""
     done = Done(Attempt.NONE, wanted.epoch_hash, point(78), b"k" * 32, b"b" * 32)
+    done = replace(done, **changes)
     address = address_in_repair(wanted, index)
     sign = wallet().identity(index).sign
     return seal_envelope(REPAIR_DONE, address, done.to_bytes(), Key.IDENTITY, sign).to_bytes()
@@ -246,3 +248,20 @@ def test_a_message_belongs_to_one_repair() -> None:
     with pytest.raises(BadInput):
         other = order(nonce=b"o" * 32)
         inbox.receive(source, expected_in_repair(REPAIR_DONE, other, (LOST,)), 0)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"attempt": Attempt(1, 0)},
+        {"epoch_hash": EpochHash(b"h" * 32)},
+        {"delivery_key": point(78)},
+        {"kek_digest": b"x" * 32},
+    ],
+)
+def test_the_repaired_holder_confirms_what_was_ordered(changes: dict[str, object]) -> None:
+    wanted, body, keys = order(), wallet().first, wallet().keys
+    honest = {"delivery_key": FRESH}
+    check_repaired(repaired_done(wanted, LOST, **honest), wanted, body, keys)
+    with pytest.raises(BadInput, match="another share"):
+        check_repaired(repaired_done(wanted, LOST, **{**honest, **changes}), wanted, body, keys)
