@@ -229,7 +229,7 @@ def _sound_dealing(message: Message, proposed: Proposed, setup: RefreshSetup) ->
         BadEncoding, InvalidSignature: what is signed here convicts its dealer by itself (6.4.9).
     """
     dealing = ZeroDealing.from_bytes(dealing_in(proposed, message), setup)
-    verify_possession(setup, dealing)
+    verify_possession(setup, message.address.sender, dealing)
     return dealing
 
 
