@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
 from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import (
+    BackendError,
     BadEncoding,
     BadInput,
     HsmMpcError,
@@ -24,6 +25,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.rounds import COMPLAINT, REPAIR_COMPLAINT
 
 _NOBODY: Final = 0
 """No holder's index: what a judge finds that finds nothing proven."""
@@ -102,6 +104,8 @@ class _Judging:
     links: HolderLinks
     evidence: EvidenceFolder
     exchanged: Exchanged
+    silent: set[int] = field(default_factory=set)
+    """Who has not answered once: it is not waited for again, for the next attempt waits, too."""
 
     def finding(self, accuser: int, accused: int) -> _Finding:
         """What the accuser proves, and all others find; kept, whatever it is."""
@@ -155,22 +159,32 @@ class _Judging:
             HsmMpcError: neither.
         """
         asked = [u16be(accused), *self.exchanged.shown]
-        try:
-            answer = self.links.ask(accuser, HolderMethod.COMPLAIN, asked)
-        except Refused as refused:
-            if refused.rule == "proof-enough":
-                return u16be(accused)
-            raise
-        if len(answer) != 1 or parse_envelope(answer[0]).address.sender != accuser:
+        answer = self._asked(HolderMethod.COMPLAIN, asked, [accuser]).get(
+            accuser, BackendError("it has not answered before")
+        )
+        if isinstance(answer, Refused) and answer.rule == "proof-enough":
+            return u16be(accused)
+        if isinstance(answer, HsmMpcError):
+            raise answer
+        if len(answer) != 1 or not _is_complaint_of(accuser, answer[0]):
             raise BadEncoding("its answer is no complaint of its own")
         return answer[0]
+
+    def _asked(
+        self, method: HolderMethod, parts: list[bytes], among: list[int]
+    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
+        """What each of them says that has answered so far."""
+        waited_for = [index for index in among if index not in self.silent]
+        answers = self.links.ask_each(method, parts, among=waited_for)
+        self.silent.update(i for i, each in answers.items() if isinstance(each, BackendError))
+        return answers
 
     def _verdicts(self, judges: list[int], source: bytes) -> dict[int, tuple[int, bool]]:
         """Who lied, and whether what it signed is proof by itself, by each holder that has looked.
         Who finds that nothing is proven says that nobody has: no judge alone convicts against it.
         """
         asked = [source, *self.exchanged.shown]
-        answers = self.links.ask_each(HolderMethod.JUDGE, asked, among=judges)
+        answers = self._asked(HolderMethod.JUDGE, asked, judges)
         found = {}
         for judge, answer in answers.items():
             if _finds_nothing(answer):
@@ -193,6 +207,12 @@ class _Judging:
         if index == _NOBODY:
             return "nobody"
         return self.links.name(index) if index in self.links.indices else f"holder {index}"
+
+
+def _is_complaint_of(accuser: int, source: bytes) -> bool:
+    """Raises: BadEncoding: it is no message."""
+    message = parse_envelope(source)
+    return message.kind in (COMPLAINT, REPAIR_COMPLAINT) and message.address.sender == accuser
 
 
 def _finds_nothing(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

@@ -41,7 +41,9 @@ Case = Exclude | Suspect | NoCertificate | Accusation
 
 
 class EvidenceFolder:
-    """Where cases are written. One that is there already is not written again."""
+    """Where cases are written. One that is there already is neither written nor told again; but of
+    the same messages there may be several accusations, and each of them is told.
+    """
 
     def __init__(self, folder: Path, roster: Roster) -> None:
         self._folder = folder
@@ -55,11 +57,13 @@ class EvidenceFolder:
         """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
         content = b"".join(lv32(message) for message in case.evidence)
         path = self._folder / hashlib.sha256(content).hexdigest()[:32]
-        if path.is_file():
+        is_there = path.is_file()
+        if is_there and not isinstance(case, Accusation):
             return
         try:
-            with step("case.write"):
-                self._write(path, content)
+            if not is_there:
+                with step("case.write"):
+                    self._write(path, content)
         except OSError as failure:
             sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
         sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")

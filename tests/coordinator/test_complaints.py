@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import COMPLAINT
+from hsm_mpc.wire.rounds import COMPLAINT, REPAIR_COMPLAINT
 from tests.agent.complaining import false_complaint, false_deal, false_split
 from tests.agent.making import events, resigned
 from tests.agent.test_succession import SEALED_BYTES
@@ -32,6 +33,18 @@ def deals_falsely(office: Office, *receivers: int) -> Tamper:
         if asked is not HolderMethod.DEAL:
             return answer
         return (run_shielded(lambda: false_deal(office.world, parts[0], answer[0], *receivers)),)
+
+    return tamper
+
+
+def cuts_its_dealing(office: Office) -> Tamper:
+    """A dealer that signs what is no dealing."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        return (resigned(office.world, answer[0], parse_envelope(answer[0]).payload[:-1]),)
 
     return tamper
 
@@ -135,14 +148,7 @@ def test_without_a_complaint_it_is_the_word_of_one(office: Office) -> None:
 def test_what_a_dealer_signed_convicts_it_without_a_complaint(office: Office) -> None:
     """Step 6.4.9."""
     office.made()
-
-    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        answer = honest(parts)
-        if asked is not HolderMethod.DEAL:
-            return answer
-        return (resigned(office.world, answer[0], parse_envelope(answer[0]).payload[:-1]),)
-
-    office.links[2].tamper = tamper
+    office.links[2].tamper = cuts_its_dealing(office)
     blamed = refused(office)
     assert blamed.names == ("h2",)
     assert "proven: h2 is convicted by what it signed itself" in str(blamed)
@@ -180,6 +186,37 @@ def test_judges_that_disagree_convict_nobody(four: Office) -> None:
     assert "the others do not agree: h3 finds that h2 lied, h4 finds that h1 lied" in str(blamed)
 
 
+def test_operators_are_told_of_each_accusation_of_an_attempt(
+    four: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The messages are the same: a word that nothing proves hides nobody's conviction."""
+    four.links[1].tamper = accuses((2,))
+    four.links[3].tamper = cuts_its_dealing(four)
+    blamed = refused(four)
+    said = capfd.readouterr().err
+    for found in (
+        "not proven: that h2 cheated is the word of h1 alone",
+        "proven: h3 is convicted by what it signed itself",
+    ):
+        assert found in str(blamed)
+        assert found in said
+    assert len(kept(four)) == 1
+
+
+def test_who_does_not_answer_is_not_asked_about_others(four: Office) -> None:
+    """Each answer that is waited for holds up the next attempt."""
+    silent = answers(HolderMethod.JUDGE, unreachable)
+    four.links[1].tamper = accuses((2, 3, 4), lambda *_: unreachable())
+    refused(four)
+    assert four.links[1].asked.count(HolderMethod.COMPLAIN) == 1
+    four.world.now[0] += 1
+    four.links[1].tamper = None
+    four.links[2].tamper, four.links[4].tamper = deals_falsely(four, 1, 3), silent
+    asked = four.links[4].asked.count(HolderMethod.JUDGE)
+    assert "by the complaint of h3: h1 finds that h2 lied" in str(refused(four))
+    assert four.links[4].asked.count(HolderMethod.JUDGE) == asked + 1
+
+
 def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> None:
     def lie(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         if parts[0] != u16be(2):
@@ -206,9 +243,9 @@ def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
 
     def malformed(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         shown = Shown.of(*parts[1:])
-        deal = parse_envelope(shown.deals[0])
-        said = four.world.parties[1].acting.channel_message(deal.kind, deal.address, deal.payload)
-        return (said.to_bytes(),)
+        address = parse_envelope(shown.deals[0]).address
+        acting = four.world.parties[1].acting
+        return (run_shielded(partial(acting.signed_by_identity, REPAIR_COMPLAINT, address, b"")),)
 
     four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
     for lie in (proof_enough, unsigned, malformed):
@@ -225,8 +262,12 @@ def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
         shown = Shown.of(*parts[1:])
         return (run_shielded(lambda: false_complaint(office.world, shown, 3, 2)),)
 
+    def of_another_kind(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        return (Shown.of(*parts[1:]).deals[0],)
+
     lies: list[Callable[[Parts, Honest], tuple[bytes, ...]]] = [
         of_another,
+        of_another_kind,
         lambda *_: (),
         lambda *_: (b"garbage",),
     ]
