@@ -74,7 +74,7 @@ def complaints_judged(
         convicted = {each.liar for each in findings if each.liar is not None}
         unproven = [each for each in findings if each.liar is None]
         accused = {each.accused for each in unproven if each.accuser not in convicted}
-        said = "; ".join([str(abort), *(each.said for each in findings)])
+        said = "; ".join([_quoted(abort), *(each.said for each in findings)])
         raise ProtocolAbort(said, convicted | accused) from abort
 
 
@@ -96,7 +96,7 @@ def dealings_judged(
     except HoldersAbort as abort:
         judging = _Judging(links, evidence, exchanged)
         said = [judging.seen_by_all(dealer) for dealer in abort.culprits if dealer in links.indices]
-        raise ProtocolAbort("; ".join([str(abort), *said]), abort.culprits) from abort
+        raise ProtocolAbort("; ".join([_quoted(abort), *said]), abort.culprits) from abort
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,8 @@ class _Judging:
         try:
             source = self._complaint(accuser, accused)
         except HsmMpcError as nothing:
-            said = f"not proven: that {against} cheated is the word of {name} alone: {nothing}"
+            said = f"not proven: that {against} cheated is the word of {name} alone"
+            said += f": {_quoted(nothing)}"
             return _Finding(accuser, accused, None, said), ()
         judges = [index for index in self.links.indices if index not in (accuser, accused)]
         verdicts = self._verdicts(judges, source)
@@ -207,6 +208,12 @@ class _Judging:
         if index == _NOBODY:
             return "nobody"
         return self.links.name(index) if index in self.links.indices else f"holder {index}"
+
+
+def _quoted(words: HsmMpcError) -> str:
+    """What holders say, told apart from what is found: theirs may be words like ours."""
+    said = str(words).replace('"', "'")
+    return f'"{said}"'
 
 
 def _is_complaint_of(accuser: int, source: bytes) -> bool:

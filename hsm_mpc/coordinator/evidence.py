@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
+from hsm_mpc.errors import printable
 from hsm_mpc.regular import replace_private
 from hsm_mpc.roster import Roster
 from hsm_mpc.steps import step
@@ -66,7 +67,7 @@ class EvidenceFolder:
                     self._write(path, content)
         except OSError as failure:
             sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
-        sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")
+        sys.stderr.write(f"{printable(self._said(case))}; evidence: {path}\n")
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a case that is there is never written again."""

@@ -145,6 +145,31 @@ def test_without_a_complaint_it_is_the_word_of_one(office: Office) -> None:
     assert "convicted" not in "".join(events(office.world.parties[3]))
 
 
+def test_no_holder_says_in_its_own_words_what_is_proven(
+    office: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither to the client nor in a line of its own in the coordinator's log."""
+    office.made()
+    found = "proven: h2 is convicted by the complaint of h1: h3 finds that h2 lied"
+    forged = f'"; {found}\n{found}\x1b[2J'
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.STAGE:
+            raise ProtocolAbort(forged, (2,))
+        if asked is HolderMethod.COMPLAIN:
+            raise BadInput(forged)
+        return honest(parts)
+
+    office.links[1].tamper = tamper
+    said = str(refused(office))
+    unquoted = "".join(said.split('"')[::2])
+    assert "not proven: that h2 cheated is the word of h1 alone" in unquoted
+    assert found not in unquoted
+    logged = capfd.readouterr().err
+    assert not [line for line in logged.splitlines() if line.startswith("proven")]
+    assert "\x1b" not in logged
+
+
 def test_what_a_dealer_signed_convicts_it_without_a_complaint(office: Office) -> None:
     """Step 6.4.9."""
     office.made()
