@@ -39,6 +39,8 @@ class Exchanged:
     """As accuser and judges get it: the parts of COMPLAIN and JUDGE behind the first."""
     messages: tuple[bytes, ...]
     """The same, message by message."""
+    threshold: int
+    """t of the holders who judge it: at most t − 1 of them lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class _Judging:
         judges = [index for index in self.links.indices if index != dealer]
         verdicts, name = self._verdicts(judges, u16be(dealer)), self.links.name(dealer)
         said = f"not proven: that {name} cheated is the word of those alone to whom it dealt"
-        if {liar for liar, _ in verdicts.values()} == {dealer}:
+        agreed = {liar for liar, _ in verdicts.values()} == {dealer}
+        if agreed and len(verdicts) >= self.exchanged.threshold:
             found = ", ".join(self.links.name(judge) for judge in verdicts)
             said = f"proven: {name} is convicted by what it signed itself, as {found} find"
         self.evidence.keep(Accusation(said, self.exchanged.messages))
@@ -144,12 +147,15 @@ class _Judging:
             f"{self.links.name(judge)} finds that {self._named(liar)} lied"
             for judge, (liar, _) in verdicts.items()
         )
-        if len(liars) == 1 and liars <= {accuser, accused}:
+        agreed = len(liars) == 1 and liars <= {accuser, accused}
+        wanted = self.exchanged.threshold - 1  # one of the two has lied: of these one is honest
+        if agreed and len(verdicts) >= wanted:
             (liar,) = liars
             alone = all(by_itself for _, by_itself in verdicts.values())
             said = self._proven(accuser, accused, liar, alone)
             return _Finding(accuser, accused, liar, f"{said}: {found}"), complaints
-        why = f"the others do not agree: {found}" if liars else "no other holder judges it"
+        why = f"{wanted} judges are wanted" if agreed else "the others do not agree"
+        why = f"{why}: {found}" if liars else "no other holder judges it"
         said = f"not proven: that {against} cheated, {name} shows, and {why}"
         return _Finding(accuser, accused, None, said), complaints
 

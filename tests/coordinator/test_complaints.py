@@ -73,10 +73,10 @@ def answers(method: HolderMethod, said: Callable[[], tuple[bytes, ...]]) -> Tamp
     return tamper
 
 
-def refused(office: Office) -> HoldersBlamed:
+def refused(office: Office, wallet: str = "treasury") -> HoldersBlamed:
     """What the client hears of the refresh."""
     with pytest.raises(HoldersBlamed) as blamed:
-        office.client.refresh("treasury", [])
+        office.client.refresh(wallet, [])
     return blamed.value
 
 
@@ -278,6 +278,39 @@ def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
         said = "h3 finds that nobody lied, h4 finds that h2 lied"
         assert f"the others do not agree: {said}" in str(refused(four))
         four.world.now[0] += 1
+
+
+def test_judges_are_enough_only_if_one_of_them_must_be_honest(four: Office) -> None:
+    """Of 3-of-4 two may lie together: the dealer and one judge, where the other one is away."""
+    four.made("vault", t=3)
+    four.links[2].tamper = deals_falsely(four, 1)
+    four.links[3].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(1), b"\0"))
+    four.links[4].tamper = answers(HolderMethod.JUDGE, unreachable)
+    blamed = refused(four, "vault")
+    assert blamed.names == ("h2",)
+    said = "not proven: that h2 cheated, h1 shows, and 2 judges are wanted: h3 finds that h1 lied"
+    assert said in str(blamed)
+    four.world.now[0] += 1
+    four.links[3].tamper = four.links[4].tamper = None
+    found = "h3 finds that h2 lied, h4 finds that h2 lied"
+    assert f"proven: h2 is convicted by the complaint of h1: {found}" in str(refused(four, "vault"))
+
+
+def test_what_all_see_is_proven_by_judges_of_whom_one_must_be_honest(four: Office) -> None:
+    """New holders that accuse may be anybody: of 2-of-4 one old one may lie with them."""
+
+    def accusing(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.RECEIVE:
+            raise ProtocolAbort("it cheated", (2,))
+        if asked is HolderMethod.JUDGE:
+            return u16be(2), b"\1"
+        return honest(parts)
+
+    four.links[1].tamper = accusing
+    four.links[3].tamper = four.links[4].tamper = answers(HolderMethod.JUDGE, unreachable)
+    with pytest.raises(HoldersBlamed) as blamed:
+        four.client.reshare("treasury", 2, ["h1", "h2", "h3"])
+    assert "; not proven: that h2 cheated" in str(blamed.value)
 
 
 def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
