@@ -172,7 +172,8 @@ def _dealing_of(
 def _own_words_convict(setup: Setup, message: Message) -> bool:
     """Whether the signed msg1 alone is a fault: it does not parse, or its proof is false."""
     try:
-        verify_possession(setup, Dealing1.from_bytes(message.payload, setup))
+        dealing = Dealing1.from_bytes(message.payload, setup)
+        verify_possession(setup, message.address.sender, dealing)
     except (BadEncoding, InvalidSignature):
         return True
     return False

@@ -231,7 +231,8 @@ class AttemptRelay:
         deals = [dealt[index] for index in proposed.dealers]
         channels = [self._channel(index, proposed.keys) for index in proposed.dealers]
         pairs = [each for pair in zip(channels, deals, strict=True) for each in pair]
-        exchanged = Exchanged((propose, bundle(deals), bundle(channels)), (propose, *pairs))
+        shown = propose, bundle(deals), bundle(channels)
+        exchanged = Exchanged(shown, (propose, *pairs), replaced.terms.sizes.t)
         if proposed.newcomers is not None:
             parts = [propose, *deals, *channels]
             new = self._links.seated(proposed.newcomers.resharing.roster)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
 from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import (
+    BackendError,
     BadEncoding,
     BadInput,
     HsmMpcError,
@@ -24,8 +25,14 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
+from hsm_mpc.wire.rounds import (
+    COMPLAINT,
+    FIRST_NEW_HOLDER,
+    NEW_COMPLAINT,
+    REPAIR_COMPLAINT,
+)
 
+_COMPLAINTS: Final = (COMPLAINT, REPAIR_COMPLAINT, NEW_COMPLAINT)
 _NOBODY: Final = 0
 """No holder's index: what a judge finds that finds nothing proven."""
 
@@ -38,6 +45,8 @@ class Exchanged:
     """As accuser and judges get it: the parts of COMPLAIN and JUDGE behind the first."""
     messages: tuple[bytes, ...]
     """The same, message by message."""
+    threshold: int
+    """t of the holders who judge it: at most t − 1 of them lie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,7 @@ def complaints_judged(
         convicted = {each.liar for each in findings if each.liar is not None}
         unproven = [each for each in findings if each.liar is None]
         accused = {each.accused for each in unproven if each.accuser not in convicted}
-        said = "; ".join([str(abort), *(each.said for each in findings)])
+        said = "; ".join([_quoted(abort), *(each.said for each in findings)])
         counted = {liar for liar in convicted if liar < FIRST_NEW_HOLDER}
         raise ProtocolAbort(said, counted | accused) from abort
 
@@ -93,6 +102,8 @@ class _Judging:
     """Accuser i sends as this + i."""
     evidence: EvidenceFolder
     exchanged: Exchanged
+    silent: set[str] = field(default_factory=set)
+    """Who has not answered once: it is not waited for again, for the next attempt waits, too."""
 
     def findings(self, words: Mapping[int, ProtocolAbort]) -> list[_Finding]:
         """What comes of everybody's word; of a dealer whom its own words convict, of one's."""
@@ -119,7 +130,8 @@ class _Judging:
         try:
             source = self._complaint(index, accused)
         except HsmMpcError as nothing:
-            said = f"not proven: that {against} cheated is the word of {name} alone: {nothing}"
+            said = f"not proven: that {against} cheated is the word of {name} alone"
+            said += f": {_quoted(nothing)}"
             return _Finding(accuser, accused, None, said), ()
         judges = [k for k in self.links.indices if self.links.name(k) not in (name, against)]
         verdicts = self._verdicts(judges, source)
@@ -129,14 +141,24 @@ class _Judging:
             f"{self.links.name(judge)} finds that {self._named(liar)} lied"
             for judge, (liar, _) in verdicts.items()
         )
-        if len(liars) == 1 and liars <= {accuser, accused}:
+        agreed = len(liars) == 1 and liars <= {accuser, accused}
+        wanted = self._wanted(name)
+        if agreed and len(verdicts) >= wanted:
             (liar,) = liars
             alone = all(by_itself for _, by_itself in verdicts.values())
             said = self._proven(name, against, liar == accuser, alone)
             return _Finding(accuser, accused, liar, f"{said}: {found}", alone), complaints
-        why = f"the others do not agree: {found}" if liars else "no other holder judges it"
+        why = f"{wanted} judges are wanted" if agreed else "the others do not agree"
+        why = f"{why}: {found}" if liars else "no other holder judges it"
         said = f"not proven: that {against} cheated, {name} shows, and {why}"
         return _Finding(accuser, accused, None, said), complaints
+
+    def _wanted(self, accuser: str) -> int:
+        """How many judges prove something: one of them is honest. Of the holders of the epoch at
+        most t − 1 lie; where the accuser is one of them, it or the accused has lied already.
+        """
+        names = [self.links.name(index) for index in self.links.indices]
+        return self.exchanged.threshold - (accuser in names)
 
     def _complaint(self, index: int, accused: int) -> bytes:
         """COMPLAINT of an accuser; or no more than the accused, where what that one signed is
@@ -146,22 +168,36 @@ class _Judging:
             HsmMpcError: neither.
         """
         asked = [u16be(accused), *self.exchanged.shown]
-        try:
-            answer = self.accusers.ask(index, HolderMethod.COMPLAIN, asked)
-        except Refused as refused:
-            if refused.rule == "proof-enough":
-                return u16be(accused)
-            raise
-        if len(answer) != 1 or parse_envelope(answer[0]).address.sender != self.first + index:
+        answer = self._asked(self.accusers, HolderMethod.COMPLAIN, asked, [index]).get(
+            index, BackendError("it has not answered before")
+        )
+        if isinstance(answer, Refused) and answer.rule == "proof-enough":
+            return u16be(accused)
+        if isinstance(answer, HsmMpcError):
+            raise answer
+        if len(answer) != 1 or not _is_complaint_of(self.first + index, answer[0]):
             raise BadEncoding("its answer is no complaint of its own")
         return answer[0]
+
+    def _asked(
+        self, links: HolderLinks, method: HolderMethod, parts: list[bytes], among: list[int]
+    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
+        """What each of them says that has answered so far."""
+        waited_for = [index for index in among if links.name(index) not in self.silent]
+        answers = links.ask_each(method, parts, among=waited_for)
+        self.silent.update(
+            links.name(index)
+            for index, answer in answers.items()
+            if isinstance(answer, BackendError)
+        )
+        return answers
 
     def _verdicts(self, judges: list[int], source: bytes) -> dict[int, tuple[int, bool]]:
         """Who lied, and whether what it signed is proof by itself, by each holder that has looked.
         Who finds that nothing is proven says that nobody has: no judge alone convicts against it.
         """
         asked = [source, *self.exchanged.shown]
-        answers = self.links.ask_each(HolderMethod.JUDGE, asked, among=judges)
+        answers = self._asked(self.links, HolderMethod.JUDGE, asked, judges)
         found = {}
         for judge, answer in answers.items():
             if _finds_nothing(answer):
@@ -186,6 +222,18 @@ class _Judging:
             return self.links.name(index)
         known = index - self.first in self.accusers.indices
         return self.accusers.name(index - self.first) if known else f"holder {index}"
+
+
+def _quoted(words: HsmMpcError) -> str:
+    """What holders say, told apart from what is found: theirs may be words like ours."""
+    said = str(words).replace('"', "'")
+    return f'"{said}"'
+
+
+def _is_complaint_of(accuser: int, source: bytes) -> bool:
+    """Raises: BadEncoding: it is no message."""
+    message = parse_envelope(source)
+    return message.kind in _COMPLAINTS and message.address.sender == accuser
 
 
 def _finds_nothing(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

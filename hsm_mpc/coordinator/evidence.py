@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
+from hsm_mpc.errors import printable
 from hsm_mpc.regular import replace_private
 from hsm_mpc.roster import Roster
 from hsm_mpc.steps import step
@@ -41,7 +42,9 @@ Case = Exclude | Suspect | NoCertificate | Accusation
 
 
 class EvidenceFolder:
-    """Where cases are written. One that is there already is not written again."""
+    """Where cases are written. One that is there already is neither written nor told again; but of
+    the same messages there may be several accusations, and each of them is told.
+    """
 
     def __init__(self, folder: Path, roster: Roster) -> None:
         self._folder = folder
@@ -55,14 +58,16 @@ class EvidenceFolder:
         """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
         content = b"".join(lv32(message) for message in case.evidence)
         path = self._folder / hashlib.sha256(content).hexdigest()[:32]
-        if path.is_file():
+        is_there = path.is_file()
+        if is_there and not isinstance(case, Accusation):
             return
         try:
-            with step("case.write"):
-                self._write(path, content)
+            if not is_there:
+                with step("case.write"):
+                    self._write(path, content)
         except OSError as failure:
             sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
-        sys.stderr.write(f"{self._said(case)}; evidence: {path}\n")
+        sys.stderr.write(f"{printable(self._said(case))}; evidence: {path}\n")
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a case that is there is never written again."""

@@ -146,10 +146,7 @@ class Refresher:
             if replacing not in (None, epochs.newest_body.hash):
                 return epochs
             epochs, overtaken = self._advanced(epochs)
-            if overtaken and epochs.newest is not None:
-                self._remind(epochs.newest, epochs.body(epochs.newest.epoch - 1))
-            else:
-                self._require_retired(epochs)
+            self._require_ended(epochs, overtaken)
             present = self._present(wallet, away)  # by now it may have other holders
             roster = self._rosters.of_epoch(self.held(wallet))
             self._rotations.carry(self._links.places(present, roster))  # a turn is between two
@@ -200,9 +197,20 @@ class Refresher:
         nobody has voted for that one.
         """
         epochs, overtaken = self._advanced(self.epochs(wallet))
-        if not overtaken and (epochs.newest is None or not epochs.newest.not_arrived):
-            self._require_retired(epochs)
+        if overtaken or epochs.newest is None or not epochs.newest.not_arrived:
+            self._require_ended(epochs, overtaken)
         return epochs
+
+    def _require_ended(self, epochs: Epochs, overtaken: bool) -> None:
+        """Nothing is left of the newest succession but what another attempt may carry on.
+
+        Raises:
+            NotReady: as `_require_retired`.
+        """
+        if overtaken and epochs.newest is not None:
+            self._remind(epochs.newest, epochs.body(epochs.newest.epoch - 1))
+        else:
+            self._require_retired(epochs)
 
     def ask_message(self, body: EpochBody, order: ReshareOrder) -> bytes:
         """ASK of a resharing of this epoch, for holders to consider; no attempt begins with it."""

@@ -345,13 +345,15 @@ class Repairer:
         splits = self._links.ask_single(order.helpers, HolderMethod.SPLIT, [message, *dones])
         before = (message, *filter(None, dones), *splits.values())
         deltas = bundle([*splits.values()])
-        exchanged = Exchanged((message, bundle(dones), deltas, b""), before)
+        threshold = body.terms.sizes.t
+        exchanged = Exchanged((message, bundle(dones), deltas, b""), before, threshold)
         with complaints_judged(self._links, self._evidence, exchanged):
             sums = self._links.ask_single(
                 order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
             )
         added = bundle([*sums.values()])
-        exchanged = Exchanged((message, bundle(dones), deltas, added), (*before, *sums.values()))
+        after = (*before, *sums.values())
+        exchanged = Exchanged((message, bundle(dones), deltas, added), after, threshold)
         parts = [message, bundle(dones), *splits.values(), *sums.values()]
         with complaints_judged(self._links, self._evidence, exchanged):
             answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)

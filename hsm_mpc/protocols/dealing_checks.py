@@ -56,16 +56,18 @@ def blame_unproven(
     for j, dealing in dealings.items():
         if j not in known:
             try:
-                verify_possession(session, dealing)
-                _verify_keys(session, j, dealing)
+                verify_possession(session, j, dealing)
             except InvalidSignature:
                 faults.blame(j, "the proof of possession does not verify")
 
 
-def verify_possession(session: Session, dealing: Dealing) -> None:
-    """Raises `InvalidSignature`: PoP does not verify under the point that it is to prove."""
+def verify_possession(session: Session, dealer: int, dealing: Dealing) -> None:
+    """Raises `InvalidSignature`: PoP does not verify under the point that it is to prove, or a
+    proof of a key of the dealer does not.
+    """
     signed = possession_message(session, dealing.commitments, dealing.ephemeral)
     proofs.verify(session.suite, dealing.possession, dealing.proven_key, signed)
+    _verify_keys(session, dealer, dealing)
 
 
 def _verify_keys(session: Session, dealer: int, dealing: Dealing) -> None:

@@ -1,7 +1,8 @@
 """Signing of COCKTAIL-DKG (section 2.2): proofs of possession and the certificate.
 
-The nonce depends on key and message only, which is safe here because every key that signs is fresh
-in each session (step 2.2.5). `groups.proofs` verifies.
+The nonce depends on key and message only, which is safe here because no key signs one message with
+other data: it is fresh in each session, or it is v, which signs what is fresh (step 2.2.5).
+`groups.proofs` verifies.
 """
 
 from __future__ import annotations

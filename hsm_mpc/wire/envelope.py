@@ -21,6 +21,10 @@ HEADER_BYTES: Final = _HEADER.size
 """95."""
 _MAGIC: Final = b"HMPC"
 _VERSION: Final = 1
+MOST_BUNDLED: Final = 1 << 17
+"""Messages kept together. A chain of as many epochs as a call can carry has fewer; of empty ones a
+call of strangers could carry millions.
+"""
 
 SignEnvelope = Callable[[Tag, bytes], bytes]
 """ChSign, IdSign or CoSign of the sender: `(tag, header ‖ payload) -> signature`."""
@@ -123,9 +127,11 @@ def bundle(messages: Sequence[bytes]) -> bytes:
 
 
 def unbundled(source: bytes) -> tuple[bytes, ...]:
-    """Inverse of `bundle`; `BadEncoding` for anything else."""
-    reader, messages = Reader(source, "messages"), []
+    """Inverse of `bundle`; `BadEncoding` for anything else, or for too many messages."""
+    reader, messages = Reader(source, "messages"), list[bytes]()
     while reader.consumed < len(source):
+        if len(messages) >= MOST_BUNDLED:
+            raise BadEncoding(f"messages: more than {MOST_BUNDLED} in one bundle")
         messages.append(reader.lv32())
     return tuple(messages)
 

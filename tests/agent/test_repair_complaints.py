@@ -382,3 +382,18 @@ def test_a_death_on_the_way_to_the_complaint_costs_nothing(
     assert verdict(repairing, complaint, shown) == (LIAR, False, False)
     before = repairing.offered[1]
     assert repairing.offer()[1] != before
+
+
+def test_a_death_before_the_offer_goes_leaves_no_use_for_it(
+    world: World, repairing: Repairing
+) -> None:
+    """Nobody asks for the complaint again: V_r goes with the next call of any repair."""
+    lied_to_lost(repairing)
+    with dying("offer."), pytest.raises(DeathError):
+        complained(repairing, LOST)
+    world.restarted(LOST)
+    before = repairing.offered[1]
+    repairing.order = repairing.countersigned(replace(repairing.order, nonce=b"m" * 32))
+    repairing.summed()
+    assert rule_of(repairing.recover) == "other-order"
+    assert repairing.offer()[1] != before

@@ -27,6 +27,8 @@ from tests.named_steps import observed
 ACCUSER, DEALER, JUDGE, ABSENT = 1, 2, 3, 4
 MEMBERS = (ACCUSER, DEALER, JUDGE)
 ALPHA = 10
+POINT = 33
+PROOF = POINT + 32
 SEALED_BYTES = 8 + 32 + 16
 """Of one delta in a DEAL, framed."""
 
@@ -72,9 +74,14 @@ def replaced(refreshing: Refreshing, payload: Callable[[bytes], bytes]) -> Messa
     return parse_envelope(before)
 
 
+def flipped(payload: bytes, place: int) -> bytes:
+    """One bit of that byte is another one."""
+    return payload[:place] + bytes([payload[place] ^ 1]) + payload[place + 1 :]
+
+
 def unopenable(payload: bytes) -> bytes:
-    """The first byte of what is sealed for the last holder is another one."""
-    return payload[:-1] + bytes([payload[-1] ^ 1])
+    """What is sealed for the last holder does not open."""
+    return flipped(payload, len(payload) - 1)
 
 
 # A false delta
@@ -327,20 +334,18 @@ def test_of_an_epoch_that_has_ended_nobody_is_judged(world: World, refreshing: R
 # What convicts by itself
 
 
-@pytest.mark.parametrize("spoilt", ["possession", "length", "another attempt inside"])
+@pytest.mark.parametrize("spoilt", ["PoP", "PoP^E", "PoP^V", "length", "another attempt inside"])
 def test_what_a_dealer_signed_may_be_proof_enough(
     world: World, refreshing: Refreshing, spoilt: str
 ) -> None:
     """Step 6.4.9: nothing is revealed for it, and every judge finds it without a complaint."""
     refreshing.joined()
     refreshing.dealt()
-    point = 33
+    proofs = ALPHA + 32 + POINT
     lie: dict[str, Callable[[bytes], bytes]] = {
-        "possession": lambda said: (
-            said[: ALPHA + point + 40]
-            + bytes([said[ALPHA + point + 40] ^ 1])
-            + said[ALPHA + point + 41 :]
-        ),
+        "PoP": lambda said: flipped(said, proofs + PROOF - 1),
+        "PoP^E": lambda said: flipped(said, proofs + 2 * PROOF - 1),
+        "PoP^V": lambda said: flipped(said, proofs + 3 * PROOF - 1),
         "length": lambda said: said[:-1],
         "another attempt inside": lambda said: said[:7] + b"x" + said[8:],
     }
@@ -354,7 +359,7 @@ def test_what_a_dealer_signed_may_be_proof_enough(
         found = world.parties[judge].successions.judge_alone(DEALER, shown)
         assert (found.liar, found.alone) == (DEALER, True)
         assert "proof by itself" in str(lines(world.parties[judge])[-1]["reason"])
-    if spoilt == "possession":  # who complains of it all the same is not convicted
+    if spoilt.startswith("PoP"):  # who complains of it all the same is not convicted
         complaint = false_complaint(world, shown, ACCUSER, DEALER)
         assert verdict(world, complaint, shown) == (DEALER, False, True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -10,10 +11,11 @@ from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
+from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.rounds import COMPLAINT, FIRST_NEW_HOLDER
+from hsm_mpc.wire.rounds import COMPLAINT, FIRST_NEW_HOLDER, REPAIR_COMPLAINT
 from tests.agent.complaining import (
     false_complaint,
     false_complaint_anew,
@@ -21,6 +23,7 @@ from tests.agent.complaining import (
     false_split,
 )
 from tests.agent.making import events, resigned
+from tests.agent.simulate import LAB_POLICY
 from tests.agent.test_succession import SEALED_BYTES
 from tests.coordinator.office import Office, Tamper
 from tests.coordinator.test_repair import lose_store
@@ -37,6 +40,18 @@ def deals_falsely(office: Office, *receivers: int) -> Tamper:
         if asked is not HolderMethod.DEAL:
             return answer
         return (run_shielded(lambda: false_deal(office.world, parts[0], answer[0], *receivers)),)
+
+    return tamper
+
+
+def cuts_its_dealing(office: Office) -> Tamper:
+    """A dealer that signs what is no dealing."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        answer = honest(parts)
+        if asked is not HolderMethod.DEAL:
+            return answer
+        return (resigned(office.world, answer[0], parse_envelope(answer[0]).payload[:-1]),)
 
     return tamper
 
@@ -65,10 +80,10 @@ def answers(method: HolderMethod, said: Callable[[], tuple[bytes, ...]]) -> Tamp
     return tamper
 
 
-def refused(office: Office) -> HoldersBlamed:
+def refused(office: Office, wallet: str = "treasury") -> HoldersBlamed:
     """What the client hears of the refresh."""
     with pytest.raises(HoldersBlamed) as blamed:
-        office.client.refresh("treasury", [])
+        office.client.refresh(wallet, [])
     return blamed.value
 
 
@@ -137,17 +152,35 @@ def test_without_a_complaint_it_is_the_word_of_one(office: Office) -> None:
     assert "convicted" not in "".join(events(office.world.parties[3]))
 
 
+def test_no_holder_says_in_its_own_words_what_is_proven(
+    office: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither to the client nor in a line of its own in the coordinator's log."""
+    office.made()
+    found = "proven: h2 is convicted by the complaint of h1: h3 finds that h2 lied"
+    forged = f'"; {found}\n{found}\x1b[2J'
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.STAGE:
+            raise ProtocolAbort(forged, (2,))
+        if asked is HolderMethod.COMPLAIN:
+            raise BadInput(forged)
+        return honest(parts)
+
+    office.links[1].tamper = tamper
+    said = str(refused(office))
+    unquoted = "".join(said.split('"')[::2])
+    assert "not proven: that h2 cheated is the word of h1 alone" in unquoted
+    assert found not in unquoted
+    logged = capfd.readouterr().err
+    assert not [line for line in logged.splitlines() if line.startswith("proven")]
+    assert "\x1b" not in logged
+
+
 def test_what_a_dealer_signed_convicts_it_without_a_complaint(office: Office) -> None:
     """Step 6.4.9."""
     office.made()
-
-    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        answer = honest(parts)
-        if asked is not HolderMethod.DEAL:
-            return answer
-        return (resigned(office.world, answer[0], parse_envelope(answer[0]).payload[:-1]),)
-
-    office.links[2].tamper = tamper
+    office.links[2].tamper = cuts_its_dealing(office)
     blamed = refused(office)
     assert blamed.names == ("h2",)
     assert "proven: h2 is convicted by what it signed itself" in str(blamed)
@@ -185,6 +218,37 @@ def test_judges_that_disagree_convict_nobody(four: Office) -> None:
     assert "the others do not agree: h3 finds that h2 lied, h4 finds that h1 lied" in str(blamed)
 
 
+def test_operators_are_told_of_each_accusation_of_an_attempt(
+    four: Office, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The messages are the same: a word that nothing proves hides nobody's conviction."""
+    four.links[1].tamper = accuses((2,))
+    four.links[3].tamper = cuts_its_dealing(four)
+    blamed = refused(four)
+    said = capfd.readouterr().err
+    for found in (
+        "not proven: that h2 cheated is the word of h1 alone",
+        "proven: h3 is convicted by what it signed itself",
+    ):
+        assert found in str(blamed)
+        assert found in said
+    assert len(kept(four)) == 1
+
+
+def test_who_does_not_answer_is_not_asked_about_others(four: Office) -> None:
+    """Each answer that is waited for holds up the next attempt."""
+    silent = answers(HolderMethod.JUDGE, unreachable)
+    four.links[1].tamper = accuses((2, 3, 4), lambda *_: unreachable())
+    refused(four)
+    assert four.links[1].asked.count(HolderMethod.COMPLAIN) == 1
+    four.world.now[0] += 1
+    four.links[1].tamper = None
+    four.links[2].tamper, four.links[4].tamper = deals_falsely(four, 1, 3), silent
+    asked = four.links[4].asked.count(HolderMethod.JUDGE)
+    assert "by the complaint of h3: h1 finds that h2 lied" in str(refused(four))
+    assert four.links[4].asked.count(HolderMethod.JUDGE) == asked + 1
+
+
 def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> None:
     def lie(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         if parts[0] != u16be(2):
@@ -211,9 +275,9 @@ def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
 
     def malformed(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         shown = Shown.of(*parts[1:])
-        deal = parse_envelope(shown.deals[0])
-        said = four.world.parties[1].acting.channel_message(deal.kind, deal.address, deal.payload)
-        return (said.to_bytes(),)
+        address = parse_envelope(shown.deals[0]).address
+        acting = four.world.parties[1].acting
+        return (run_shielded(partial(acting.signed_by_identity, REPAIR_COMPLAINT, address, b"")),)
 
     four.links[4].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
     for lie in (proof_enough, unsigned, malformed):
@@ -223,6 +287,22 @@ def test_no_judge_alone_convicts_whom_the_others_do_not(four: Office) -> None:
         four.world.now[0] += 1
 
 
+def test_judges_are_enough_only_if_one_of_them_must_be_honest(four: Office) -> None:
+    """Of 3-of-4 two may lie together: the dealer and one judge, where the other one is away."""
+    four.made("vault", t=3)
+    four.links[2].tamper = deals_falsely(four, 1)
+    four.links[3].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(1), b"\0"))
+    four.links[4].tamper = answers(HolderMethod.JUDGE, unreachable)
+    blamed = refused(four, "vault")
+    assert blamed.names == ("h2",)
+    said = "not proven: that h2 cheated, h1 shows, and 2 judges are wanted: h3 finds that h1 lied"
+    assert said in str(blamed)
+    four.world.now[0] += 1
+    four.links[3].tamper = four.links[4].tamper = None
+    found = "h3 finds that h2 lied, h4 finds that h2 lied"
+    assert f"proven: h2 is convicted by the complaint of h1: {found}" in str(refused(four, "vault"))
+
+
 def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
     office.made()
 
@@ -230,8 +310,12 @@ def test_an_accuser_answers_with_a_complaint_of_its_own(office: Office) -> None:
         shown = Shown.of(*parts[1:])
         return (run_shielded(lambda: false_complaint(office.world, shown, 3, 2)),)
 
+    def of_another_kind(parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        return (Shown.of(*parts[1:]).deals[0],)
+
     lies: list[Callable[[Parts, Honest], tuple[bytes, ...]]] = [
         of_another,
+        of_another_kind,
         lambda *_: (),
         lambda *_: (b"garbage",),
     ]
@@ -390,6 +474,26 @@ def test_a_new_holder_that_lies_is_convicted_in_place_of_the_dealer(four: Office
     said = "proven: h3 is convicted, its complaint about h2 is false: h1 finds that h3 lied, h4"
     assert said in str(blamed)
     assert "accuser-convicted" in events(four.world.parties[4])
+
+
+def test_of_the_judges_of_a_stranger_one_more_must_be_honest(four: Office) -> None:
+    """New holders may be anybody: beside one that accuses, one of 2-of-3 old ones may lie."""
+    four.client.create("vault", Scheme.TAPROOT, 2, LAB_POLICY, ("h1", "h2", "h3"))
+
+    def accusing(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.RECEIVE:
+            raise ProtocolAbort("it cheated", (2,))
+        if asked is HolderMethod.COMPLAIN:
+            raise Refused("proof-enough", "it proves itself")
+        return honest(parts)
+
+    four.links[4].tamper = accusing
+    four.links[1].tamper = answers(HolderMethod.JUDGE, lambda: (u16be(2), b"\1"))
+    four.links[3].tamper = answers(HolderMethod.JUDGE, unreachable)
+    with pytest.raises(HoldersBlamed) as blamed:
+        four.client.reshare("vault", 2, ["h1", "h2", "h4"])
+    said = "not proven: that h2 cheated, h4 shows, and 2 judges are wanted: h1 finds that h2 lied"
+    assert said in str(blamed.value)
 
 
 @pytest.mark.parametrize(("named", "said"), [([], "they cheated"), ([9], "which cannot be")])

@@ -18,14 +18,16 @@ from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.successions import Succession
+from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.calls import HolderMethod
+from hsm_mpc.wire.calls import CoordinatorMethod, HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.wallet_calls import indices_to_bytes
 from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World
@@ -339,7 +341,10 @@ def test_an_overtaken_holder_is_not_left_two_epochs_behind(four: Office) -> None
     assert four.client.refresh("treasury", []).body.epoch == 2
 
 
-def test_a_disk_from_before_the_vote_is_given_it_again(office: Office, tmp_path: Path) -> None:
+@pytest.mark.parametrize("anew", [False, True])
+def test_a_disk_from_before_the_vote_is_given_it_again(
+    office: Office, tmp_path: Path, anew: bool
+) -> None:
     """Else it would join no further attempt, and nothing ends without it."""
     made = office.made()
     dones = list(office.registry.all()[0].dones)
@@ -367,7 +372,12 @@ def test_a_disk_from_before_the_vote_is_given_it_again(office: Office, tmp_path:
     shutil.copytree(tmp_path / "copy", wallets)
     run_shielded(partial(office.world.restarted, 3))
     office.world.now[0] += 10
-    carried = office.client.refresh("treasury", [])
+    if anew:  # what was adopted is carried on, whatever is asked for
+        asked = [b"treasury", u16be(2), indices_to_bytes((1, 2, 3))]
+        office.coordinator.call(CoordinatorMethod.RESHARE, asked, 60)
+        carried = office.client.show("treasury")
+    else:
+        carried = office.client.refresh("treasury", [])
     assert carried.body == voted.body
     assert waiting_for(carried) == (True, ())
     assert office.client.refresh("treasury", []).body.epoch == 2

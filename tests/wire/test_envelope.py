@@ -13,6 +13,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import (
     HEADER_BYTES,
+    MOST_BUNDLED,
     Address,
     Message,
     bundle,
@@ -262,3 +263,10 @@ def test_a_bundle_reads_back(messages: list[bytes]) -> None:
 def test_a_truncated_bundle_is_refused() -> None:
     with pytest.raises(BadEncoding):
         unbundled(bundle([b"one", b"two"])[:-1])
+
+
+def test_a_bundle_of_too_many_messages_is_refused() -> None:
+    """They may be empty, and nobody has signed anything yet."""
+    assert len(unbundled(bytes(4 * MOST_BUNDLED))) == MOST_BUNDLED
+    with pytest.raises(BadEncoding, match="in one bundle"):
+        unbundled(bytes(4 * MOST_BUNDLED + 4))

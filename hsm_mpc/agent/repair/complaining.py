@@ -8,11 +8,16 @@ nothing of that order any more, for with its next offer it shows another V_r.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.repair.helping import named, received_splits
-from hsm_mpc.agent.repair.offering import Offer, kept_offer, opened_offer
+from hsm_mpc.agent.repair.offering import (
+    Offer,
+    kept_offer,
+    opened_offer,
+    spend_if_complained,
+)
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.receiving import received_sums, settle
 from hsm_mpc.agent.succession.live import opened_share
@@ -37,7 +42,7 @@ from hsm_mpc.succession.addresses import signed_by_identity
 from hsm_mpc.succession.complained import AccusedOf, Complained, digest_of
 from hsm_mpc.succession.repairing import address_in_repair, expected_in_repair
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import Message, parse_envelope, unbundled
+from hsm_mpc.wire.envelope import Message, bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import REPAIR_COMPLAINT
 
 
@@ -142,11 +147,12 @@ def complain(
     if kept is None:
         said = _made(holder, suite, order, body, accused, shown)
         holder.audit("complained", {**named(order, body), "accused": accused})
+        if repairs.kept(sid, RepairDocument.ORDER) is None:
+            repairs.keep(sid, RepairDocument.ORDER, bundle([order.terms, *shown.dones]))
         repairs.keep(sid, RepairDocument.COMPLAINT, said)
     else:
         said = _repeated(kept, body, accused)
-    if holder.me == order.lost:
-        _spend_offer(holder, order)
+    spend_if_complained(holder, order.wallet_id)
     return said
 
 
@@ -265,14 +271,6 @@ def _repeated(kept: bytes, body: EpochBody, accused: int) -> bytes:
     if said.complaint.accused != accused:
         raise Refused("complained", "this holder has complained of another helper in that repair")
     return kept
-
-
-def _spend_offer(holder: ActingHolder, order: RepairOrder) -> None:
-    """The next one has another V_r: this one begins to be made, and its v_r is nowhere any more."""
-    offered = kept_offer(holder, order.wallet_id)
-    if offered is not None and offered.delivery_key == order.delivery_key:
-        spent = replace(offered, delivery_key=b"", blob=b"", signature=b"")
-        holder.store.repairs(order.wallet_id).put_offer(spent.to_bytes())
 
 
 def _convicted_alone(received: Received, accused: int) -> Verdict | None:

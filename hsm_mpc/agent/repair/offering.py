@@ -18,7 +18,7 @@ from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
 from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.repair_order import offer_message
+from hsm_mpc.certificates.repair_order import RepairOrder, offer_message
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import BadInput, Tampered
@@ -27,6 +27,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import SealedShare, seal, unseal
 from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, unbundled
 from hsm_mpc.wrapping.token_keys import made_key
@@ -97,6 +98,24 @@ def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
     with suppress(Tampered):
         return None if kept is None else Offer.from_bytes(kept)
     return None
+
+
+def spend_if_complained(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """A complaint ends the offer under whose V_r it is: the next one has another V_r. This one
+    begins to be made, and its v_r is nowhere any more.
+
+    Raises:
+        Tampered, BackendError: disk; to be called again.
+    """
+    repairs, offered = holder.store.repairs(wallet_id), kept_offer(holder, wallet_id)
+    if offered is None:
+        return
+    for kept in repairs.orders():
+        order = RepairOrder.from_terms(unbundled(kept)[0])
+        complained = repairs.kept(order.session_id, RepairDocument.COMPLAINT) is not None
+        if complained and order.delivery_key == offered.delivery_key:
+            spent = replace(offered, delivery_key=b"", blob=b"", signature=b"")
+            repairs.put_offer(spent.to_bytes())
 
 
 def kek_digest_in(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> bytes:

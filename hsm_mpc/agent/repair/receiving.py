@@ -15,7 +15,13 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair.helping import named, received_splits
-from hsm_mpc.agent.repair.offering import Offer, kek_digest_in, kept_offer, opened_offer
+from hsm_mpc.agent.repair.offering import (
+    Offer,
+    kek_digest_in,
+    kept_offer,
+    opened_offer,
+    spend_if_complained,
+)
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.register import catch_up, is_in_roster, is_undecided
 from hsm_mpc.agent.succession.dropping import destroy_all_but
@@ -98,14 +104,21 @@ def recover(
 
 
 def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
-    """Finish what a crash or a failing HSM interrupted once the share was sealed.
+    """Finish what a crash or a failing HSM interrupted once the share was sealed, or the own
+    complaint was on disk.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     offered = kept_offer(holder, wallet_id)
-    if offered is None or not offered.taken_by:
+    if offered is None:
         return
+    if offered.taken_by:
+        _settle_sealed(holder, wallet_id, offered)
+    spend_if_complained(holder, wallet_id)
+
+
+def _settle_sealed(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> None:
     kept = holder.store.repairs(wallet_id).kept(offered.taken_by, RepairDocument.ORDER)
     if kept is None:
         raise Tampered("the order of a repair is missing")

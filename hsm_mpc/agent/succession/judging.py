@@ -76,7 +76,9 @@ def convicted_by_its_words(
         return convicted_anew(live.body, suite, accused, dealings, proposed.newcomers)
     setup = setup_of(live, suite, proposed)
     try:
-        verify_possession(setup, ZeroDealing.from_bytes(dealing_in(proposed, message), setup))
+        verify_possession(
+            setup, accused, ZeroDealing.from_bytes(dealing_in(proposed, message), setup)
+        )
     except (BadEncoding, InvalidSignature) as own_words:
         return convicted_alone(accused, str(own_words))
     return None
