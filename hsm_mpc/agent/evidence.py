@@ -16,7 +16,7 @@ from typing import Final
 
 from hsm_mpc.encoding import Reader, lv16, lv32, u16be
 from hsm_mpc.errors import BadEncoding
-from hsm_mpc.store.evidence import MOST_FILES, Evidence
+from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import CHANNEL, Key
@@ -91,14 +91,14 @@ def case_of(keys: KeyBook, reason: str, messages: Sequence[bytes], lineage: byte
 
 def keep_first(store: Evidence, case: Case, say: Callable[[Mapping[str, str]], None]) -> None:
     """Put a case on disk, after `say` was told the name of its file; one that is there already is
-    not told of again. Where there are too many files it is told of without one.
+    not told of again. Where there is no room for it, it is told of without a file.
 
     Raises:
         BackendError, Tampered: as the store, or `say`.
     """
     content = case.to_bytes()
-    name, kept = hashlib.sha256(content), store.kept()
-    if name.digest() in kept:
+    name = hashlib.sha256(content)
+    if name.digest() in store.kept():
         return
-    say({"evidence": name.hexdigest()} if len(kept) < MOST_FILES else {})
+    say({"evidence": name.hexdigest()} if store.has_room(content) else {})
     store.keep(content)

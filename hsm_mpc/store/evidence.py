@@ -27,14 +27,17 @@ class Evidence:
         self._folder = folder
 
     def keep(self, content: bytes) -> str | None:
-        """The name of the file with `content`; None: there are too many, and it was not written."""
+        """The name of the file with `content`; None: there is no room, and it was not written."""
         name = hashlib.sha256(content).digest()
-        kept = self.kept()
-        if name not in kept:
-            if len(kept) >= MOST_FILES:
+        if name not in self.kept():
+            if not self.has_room(content):
                 return None
             names.keep(self._folder / name.hex(), content, "evidence")
         return name.hex()
+
+    def has_room(self, content: bytes) -> bool:
+        """Whether there are not too many files, and this one would not be too large to be read."""
+        return len(self.kept()) < MOST_FILES and len(content) <= names.DOCUMENT_CAP
 
     def kept(self) -> tuple[bytes, ...]:
         """SHA-256 of every piece, 32 bytes each, ascending."""

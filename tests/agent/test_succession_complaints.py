@@ -15,6 +15,7 @@ from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.hsm.register import Vote
 from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.wire.envelope import Address, Message, parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import PROPOSE, Key
 from tests.agent.complaining import false_complaint, false_deal, lied_to, shown_of
@@ -418,6 +419,19 @@ def test_a_death_between_the_line_and_the_complaint_costs_nothing(
     complaint = complained(refreshing)
     assert complained(refreshing) == complaint
     assert verdict(world, complaint, shown_of(refreshing)) == (DEALER, False, False)
+
+
+def test_a_verdict_whose_evidence_is_too_large_is_told_without_it(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be kept acquits nobody."""
+    lied_to(refreshing, DEALER, ACCUSER)
+    complaint, shown = complained(refreshing), shown_of(refreshing)
+    monkeypatch.setattr(Evidence, "has_room", lambda *_: False)
+    assert verdict(world, complaint, shown) == (DEALER, False, False)
+    last = lines(world.parties[JUDGE])[-1]
+    assert last["event"] == "dealer-convicted"
+    assert "evidence" not in last
 
 
 def test_a_death_between_the_line_and_the_evidence_is_made_good(

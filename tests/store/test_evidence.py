@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hsm_mpc.store import evidence as module
+from hsm_mpc.store import names
 from hsm_mpc.store.evidence import Evidence
 
 
@@ -33,3 +34,15 @@ def test_evidence_does_not_fill_the_disk(
     assert kept[2] is None
     assert len(evidence.kept()) == 2
     assert evidence.keep(b"0") == kept[0]  # known: nothing more is written
+
+
+def test_what_would_be_too_large_to_be_read_is_not_written(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names, "DOCUMENT_CAP", 8)
+    assert evidence.keep(b"123456789") is None
+    assert not evidence.has_room(b"123456789")
+    assert evidence.kept() == ()
+    kept = evidence.keep(b"12345678")
+    assert kept is not None
+    assert evidence.load(kept) == b"12345678"
