@@ -21,8 +21,9 @@ from hsm_mpc.app.demo_stranger import seen, stranger
 from hsm_mpc.app.holder import OpenHolder, opened, shielded
 from hsm_mpc.app.lab_report import LabReport
 from hsm_mpc.app.wallet import LAB_POLICY
+from hsm_mpc.client.signing import VerifiedSignature
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.demo.blocks import Transaction
 from hsm_mpc.demo.chain import MATURITY, RegtestChain
 from hsm_mpc.errors import BadInput, HsmMpcError, QuorumUnreachable

@@ -13,9 +13,9 @@ from hsm_mpc.app.moments import moment
 from hsm_mpc.app.peers import pinned_roster
 from hsm_mpc.certificates.body import EpochKind
 from hsm_mpc.certificates.order import Order
+from hsm_mpc.client.chain import LARGEST_CHAIN
 from hsm_mpc.client.history import Link, verified_history
 from hsm_mpc.client.known import require_known
-from hsm_mpc.client.wallets import LARGEST_CHAIN
 from hsm_mpc.config import load_client
 from hsm_mpc.errors import BadInput
 from hsm_mpc.regular import read_regular

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hsm_mpc.certificates.certificate import Certificate
@@ -15,6 +15,7 @@ from hsm_mpc.coordinator.evidence import EvidenceFolder, NoCertificate
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.errors import BadEncoding, ProtocolAbort, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.roster import Roster
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import Address, seal_envelope
@@ -35,6 +36,10 @@ class Relay:
     number: int
     sign: CoSign
     evidence: EvidenceFolder
+
+    def seated(self, roster: Roster) -> Relay:
+        """The same, to the holders of one wallet, by their places in its roster."""
+        return replace(self, links=self.links.seated(roster))
 
     def require_consents(self, proposal: Proposal, policy_file: bytes) -> None:
         """Ask every holder whether it would take part; may be repeated (step 1.6.7).

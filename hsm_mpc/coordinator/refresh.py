@@ -1,47 +1,29 @@
 """Refresh at the relay: it carries signed messages, and sees no secret (section 6).
 
-An attempt runs from ASK to CERT with all holders that are not known to be away; who adopts what it
-made, and whose old key is gone, is asked again and again until it is everybody.
+An attempt runs from ASK to CERT with all holders that are not known to be away; then what it made
+is completed. Of each wallet one succession goes on at a time.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.attempt_relay import AttemptRelay
+from hsm_mpc.coordinator.completion import Completer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.rotation import Rotations
-from hsm_mpc.coordinator.successions import (
-    Epochs,
-    Succession,
-    attempt_in,
-    first_body,
-    signing_body,
-)
-from hsm_mpc.errors import (
-    BadInput,
-    HsmMpcError,
-    InvalidSignature,
-    NotReady,
-    Refused,
-)
+from hsm_mpc.coordinator.successions import Epochs, Succession, first_body, signing_body
+from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.newcomers import arrival_in
-from hsm_mpc.succession.retirement import Retirement, adoption_in
-from hsm_mpc.wire.calls import HolderMethod
-from hsm_mpc.wire.envelope import bundle, parse_envelope
-from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER, RETIRE, SUCCESSOR
 
 
 class Refresher:
@@ -64,13 +46,12 @@ class Refresher:
         self._relay = AttemptRelay(
             links, registry, channels, self._rosters, number, sign, clock, evidence
         )
+        self._completer = Completer(links, registry, self._rosters, self._relay)
         self._rotations = Rotations(
             links, registry, self._rosters, number, sign, self._newest_body, report
         )
         self._lock = threading.Lock()
         self._wallets: dict[WalletId, threading.RLock] = {}
-        self._arrivals: dict[WalletId, tuple[EpochHash, tuple[str, ...]]] = {}
-        """Of each wallet the last epoch that was told to new holders, and who did not hear it."""
 
     def epochs(self, wallet: Registered) -> Epochs:
         """What is registered of a wallet."""
@@ -105,7 +86,7 @@ class Refresher:
 
     def links_of(self, body: EpochBody) -> HolderLinks:
         """To the holders of an epoch, counted as they are in it."""
-        return self._links.seated(self._rosters.of_epoch(body))
+        return self._completer.links_of(body)
 
     def _newest_body(self, wallet_id: WalletId) -> EpochBody | None:
         wallet = self._registry.with_id(wallet_id)
@@ -145,8 +126,8 @@ class Refresher:
             epochs = self.epochs(wallet)
             if replacing not in (None, epochs.newest_body.hash):
                 return epochs
-            epochs, overtaken = self._advanced(epochs)
-            self._require_ended(epochs, overtaken)
+            epochs, overtaken = self._completer.advanced(epochs)
+            self._completer.require_ended(epochs, overtaken)
             present = self._present(wallet, away)  # by now it may have other holders
             roster = self._rosters.of_epoch(self.held(wallet))
             self._rotations.carry(self._links.places(present, roster))  # a turn is between two
@@ -181,7 +162,7 @@ class Refresher:
     def advance(self, wallet: Registered) -> Epochs:
         """Ask those whose part of the newest succession is missing; what there is now."""
         with self.alone_with(wallet.wallet_id):
-            return self._advanced(self.epochs(wallet))[0]
+            return self._completer.advanced(self.epochs(wallet))[0]
 
     def replaceable(self, wallet: Registered) -> Epochs:
         """What there is, up to the epoch that a succession may replace now.
@@ -196,34 +177,26 @@ class Refresher:
         """Another resharing takes the place of one whose new holders have not all got their shares:
         nobody has voted for that one.
         """
-        epochs, overtaken = self._advanced(self.epochs(wallet))
+        epochs, overtaken = self._completer.advanced(self.epochs(wallet))
         if overtaken or epochs.newest is None or not epochs.newest.not_arrived:
-            self._require_ended(epochs, overtaken)
+            self._completer.require_ended(epochs, overtaken)
         return epochs
-
-    def _require_ended(self, epochs: Epochs, overtaken: bool) -> None:
-        """Nothing is left of the newest succession but what another attempt may carry on.
-
-        Raises:
-            NotReady: as `_require_retired`.
-        """
-        if overtaken and epochs.newest is not None:
-            self._remind(epochs.newest, epochs.body(epochs.newest.epoch - 1))
-        else:
-            self._require_retired(epochs)
 
     def ask_message(self, body: EpochBody, order: ReshareOrder) -> bytes:
         """ASK of a resharing of this epoch, for holders to consider; no attempt begins with it."""
         return self._relay.considered(body, order)
 
     def tell_of_amendments(self, body: EpochBody, among: Sequence[int]) -> None:
-        """What has amended the roster of this epoch. Who does not hear of another identity key now
-        learns it before the next RETIRE, or from the next PROPOSE.
-        """
-        links = self.links_of(body)
-        for amendment in self._rosters.lineage(body.terms).to_carry(body.terms.roster_hash):
-            asked = [body.terms.wallet_id, amendment]
-            links.ask_each(HolderMethod.AMEND, asked, among=among)
+        """As `Completer.tell_of_amendments`."""
+        self._completer.tell_of_amendments(body, among)
+
+    def is_settled(self, newest: Succession) -> bool:
+        """As `Completer.is_settled`."""
+        return self._completer.is_settled(newest)
+
+    def waited_for(self, newest: Succession | None) -> list[str]:
+        """As `Completer.waited_for`."""
+        return self._completer.waited_for(newest)
 
     @contextmanager
     def alone_with(self, wallet_id: WalletId) -> Iterator[None]:
@@ -233,228 +206,13 @@ class Refresher:
         with mine:
             yield
 
-    # Until everybody is done
-
-    def _advanced(self, epochs: Epochs) -> tuple[Epochs, bool]:
-        """DONEs from those that have not adopted the newest successor; then DESTROYEDs.
-
-        True: a holder has joined a higher attempt than that of the newest succession, and says
-        nothing in it any more: only another attempt leads on.
-        """
-        newest = epochs.newest
-        if newest is None:
-            return epochs, False
-        replaced, overtaken = epochs.body(newest.epoch - 1), False
-        if not newest.transcript:
-            newest = replace(
-                newest, transcript=self._relay.transcript_of(newest.wallet_id, newest.body)
-            )
-        if not newest.retirement:
-            newest, overtaken = self._adopted(newest, replaced)
-        if newest.retirement:
-            newest, overtaken = self._retired(newest, replaced), False
-            self._settle_arrivals(newest, replaced)
-        self._tell_leavers(epochs)
-        return replace(epochs, successions=(*epochs.successions[:-1], newest)), overtaken
-
-    def _adopted(self, newest: Succession, replaced: EpochBody) -> tuple[Succession, bool]:
-        newest = self._arrived(newest, replaced)
-        if newest.not_arrived:  # nobody votes for what they could not open
-            self._registry.keep(newest)
-            return newest, False
-        answers = self._asked_to_adopt(newest, replaced, newest.waiting_for)
-        vote = attempt_in(newest.propose), newest.body.hash
-        keys = self._rosters.voters(replaced, newest.certified)
-
-        def adopts(source: bytes) -> bool:
-            done = adoption_in(source, replaced, keys)
-            return (done.attempt, done.epoch_hash) == vote
-
-        for source in self._messages(answers, adopts):
-            newest = newest.with_done(source)
-        votes = newest.votes
-        if len(votes) >= replaced.terms.sizes.adopt:
-            retirement = Retirement(tuple(votes[index] for index in sorted(votes)), newest.arrivals)
-            retirement.check(replaced, keys, newest.certified, ())
-            newest = replace(newest, retirement=retirement.to_bytes())
-            self._rosters.keep(replaced, newest)
-        else:
-            self._registry.keep(newest)
-        return newest, any(_is_overtaken(answer) for answer in answers.values())
-
-    def _asked_to_adopt(
-        self, newest: Succession, replaced: EpochBody, among: Sequence[int]
-    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
-        attempt = attempt_in(newest.propose)
-        certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
-        arrivals = bundle(newest.arrivals)
-        parts = [newest.propose, certificate, newest.transcript, newest.history, arrivals]
-        return self.links_of(replaced).ask_each(HolderMethod.ADOPT, parts, among=among)
-
-    def _remind(self, newest: Succession, replaced: EpochBody) -> None:
-        """Before another attempt takes this one's place: whose disk was put back to before its vote
-        has nothing to show for it, and is given it once more (step 6.5.5).
-        """
-        self._asked_to_adopt(newest, replaced, tuple(newest.votes))
-
-    def _arrived(self, newest: Succession, replaced: EpochBody) -> Succession:
-        """With the DONE of each new holder of a resharing that has its share (step 6.8.4). It is
-        asked in the attempt that made it, whichever carries it on.
-        """
-        new = newest.certified.shared_anew
-        if new is None:
-            return newest
-        h, keys = newest.body.hash, self._rosters.keys_of(replaced).of_new_holders(new.roster)
-        links, missing = self._links.seated(new.roster), newest.not_arrived
-        made_in = attempt_in(newest.certified.propose)
-        certificate = self._relay.said(SUCCESSOR, replaced, made_in, newest.certificate)
-        answers = links.ask_each(HolderMethod.CONFIRM, [certificate], among=missing)
-
-        def arrives(source: bytes) -> bool:
-            return arrival_in(source, replaced, keys)[1].epoch_hash == h
-
-        for source in self._messages(answers, arrives, first=FIRST_NEW_HOLDER):
-            newest = newest.with_done(source)
-        return newest
-
-    def _retired(self, newest: Succession, replaced: EpochBody) -> Succession:
-        attempt = attempt_in(newest.propose)
-        parts = [
-            self._relay.said(RETIRE, replaced, attempt, newest.retirement),
-            self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
-            newest.transcript,
-        ]
-        links = self.links_of(replaced)
-        waiting = newest.waiting_for
-        self.tell_of_amendments(replaced, waiting)  # who has voted by a new key is known by it
-        answers = links.ask_each(HolderMethod.RETIRE, parts, among=waiting)
-        h, keys = newest.body.hash, self._rosters.voters(replaced, newest.certified)
-
-        def destroyed(source: bytes) -> bool:
-            return destroyed_in(source, replaced, keys).successor == h
-
-        def holds(source: bytes) -> bool:
-            """A holder that was away says only now, by what key the next epoch reaches it."""
-            return adoption_in(source, replaced, keys).epoch_hash == h
-
-        for source in self._messages(answers, destroyed, 0, of=2):
-            newest = newest.with_destroyed(source)
-        if newest.certified.shared_anew is None:  # its new holders have said it before
-            for source in self._messages(answers, holds, 1, of=2):
-                newest = newest.with_done(source)
-        self._registry.keep(newest)
-        return newest
-
-    def _settle_arrivals(self, newest: Succession, replaced: EpochBody) -> None:
-        """Those who had no share before hear that theirs is the one that lives."""
-        new = newest.certified.shared_anew
-        if new is None or self.is_settled(newest):
-            return
-        lineage = self._rosters.lineage(newest.body.terms)
-        before = {member.name for member in self._rosters.before(newest).members}
-        links = self._links.seated(new.roster)
-        arriving = [k for k in links.indices if links.name(k) not in before]
-        attempt = attempt_in(newest.propose)
-        asked = [
-            self._relay.said(RETIRE, replaced, attempt, newest.retirement),
-            self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate),
-            *lineage.to_carry(replaced.terms.roster_hash),
-        ]
-        answers = links.ask_each(HolderMethod.ARRIVE, asked, among=arriving)
-        silent = [k for k, answer in answers.items() if isinstance(answer, HsmMpcError)]
-        self._arrivals[newest.wallet_id] = newest.body.hash, tuple(map(links.name, silent))
-
-    def is_settled(self, newest: Succession) -> bool:
-        """Whether nobody waits to hear that its share is the one that lives. A coordinator that has
-        started anew asks once more.
-        """
-        if newest.certified.shared_anew is None or not newest.retirement:
-            return True
-        return self._arrivals.get(newest.wallet_id) == (newest.body.hash, ())
-
-    def _tell_leavers(self, epochs: Epochs) -> None:
-        """Of earlier resharings: who has left and was away then still has the key of its share."""
-        for succession in epochs.successions[:-1]:
-            if succession.certified.shared_anew is not None and succession.waiting_for:
-                self._retired(succession, epochs.body(succession.epoch - 1))
-
-    def _require_retired(self, epochs: Epochs) -> None:
-        """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
-        had before, nobody destroys any more.
-        """
-        newest = epochs.newest
-        if newest is None:
-            return
-        replaced, new = epochs.body(newest.epoch - 1), newest.certified.shared_anew
-        links, gone = self.links_of(replaced), frozenset[int]()
-        if newest.retirement and new is None:
-            gone = self._rosters.replaced_since(newest.body)
-        elif newest.retirement and new is not None:  # who has left has no part in the next one
-            lost = self._rosters.replaced_since(newest.body)
-            staying = {each.name for k, each in enumerate(new.roster.members, 1) if k not in lost}
-            gone = frozenset(i for i in links.indices if links.name(i) not in staying)
-        missing = [i for i in newest.waiting_for if i not in gone]
-        if newest.not_arrived:
-            names = self.waited_for(newest)
-            raise NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
-        if missing:
-            raise not_retired(links, newest, missing)
-        if not self.is_settled(newest):
-            _, silent = self._arrivals.get(newest.wallet_id, (None, ()))
-            raise NotReady(f"epoch {newest.epoch} has not come to all new holders yet", silent)
-
     def _adopted_by_now(self, wallet: Registered) -> Epochs:
         """Clients are shown what a quorum has adopted, and nothing before."""
-        epochs = self._advanced(self.epochs(wallet))[0]
+        epochs = self._completer.advanced(self.epochs(wallet))[0]
         newest = epochs.newest
         if newest is not None and newest is not epochs.adopted():
             raise NotReady(
                 f"epoch {newest.epoch} is certified, and not adopted yet",
-                self.waited_for(newest),
+                self._completer.waited_for(newest),
             )
         return epochs
-
-    def waited_for(self, newest: Succession | None) -> list[str]:
-        """The names of those whose part of the newest succession is missing."""
-        if newest is None:
-            return []
-        roster = self._rosters.before(newest)
-        names = [roster.member(index).name for index in newest.waiting_for]
-        new = newest.certified.shared_anew
-        if newest.not_arrived:  # only then the others are asked
-            names = []
-        if new is not None and not newest.retirement:
-            names += [new.roster.member(k).name for k in newest.not_arrived]
-        return list(dict.fromkeys(names))
-
-    def _messages(
-        self,
-        answers: Mapping[int, tuple[bytes, ...] | HsmMpcError],
-        wanted: Callable[[bytes], bool],
-        part: int = 0,
-        of: int = 1,
-        first: int = 0,
-    ) -> Iterator[bytes]:
-        """That part of the answer of each holder that has said what is wanted: what another one
-        says costs the others nothing. Holder i says it as `first` + i.
-        """
-        for index, answer in answers.items():
-            if isinstance(answer, HsmMpcError) or len(answer) != of:
-                continue
-            try:
-                said = answer[part]
-                if parse_envelope(said).address.sender == first + index and wanted(said):
-                    yield said
-            except (BadInput, InvalidSignature):
-                continue  # it is asked again
-
-
-def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) -> NotReady:
-    """The epoch before the newest one waits for these holders to end."""
-    names = [links.name(index) for index in missing]
-    return NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
-
-
-def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
-    """By a higher attempt, or by what has amended the roster since it was made."""
-    return isinstance(answer, Refused) and answer.rule in ("attempt-overtaken", "other-roster")

@@ -15,12 +15,13 @@ from hsm_mpc.certificates.plan import Plan
 from hsm_mpc.certificates.repair_order import RepairOrder
 from hsm_mpc.certificates.signed_order import OrderSignature
 from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged
+from hsm_mpc.coordinator.completion import not_retired
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans, require_consented
 from hsm_mpc.coordinator.documents import Told, any_of, told_of
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
 from hsm_mpc.coordinator.links import HolderLinks
-from hsm_mpc.coordinator.refresh import Refresher, not_retired
+from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession

@@ -81,7 +81,7 @@ def test_the_history_of_a_wallet_that_is_not_known_is_not_told(
     known = KnownWallets(tmp_path / "other.wallets")
     with pytest.raises(NotKnown):
         history.tell(NOWHERE, "of-two", kept, out)
-    monkeypatch.setattr(office.client, "known", known)
+    monkeypatch.setattr(office.client._answers, "known", known)
     with pytest.raises(NotKnown):
         history.tell(NOWHERE, "of-two", None, out)
     assert not out.exists()

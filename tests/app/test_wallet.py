@@ -116,7 +116,7 @@ def test_a_wallet_that_is_not_known_is_listed_without_a_key_until_it_is_trusted(
     made = office.client.create("of-two", Scheme.TAPROOT, 2, wallet.LAB_POLICY, ("h1", "h2"))
     known = listed("of-two")
     assert (known.known, known.active, known.holders) == (True, True, ("h1", "h2"))
-    monkeypatch.setattr(office.client, "known", KnownWallets(tmp_path / "other.wallets"))
+    monkeypatch.setattr(office.client._answers, "known", KnownWallets(tmp_path / "other.wallets"))
     assert listed("of-two") == wallet.ListedWallet("of-two", active=False, known=False)
     assert listed("treasury").active
     for use in (

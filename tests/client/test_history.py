@@ -10,7 +10,7 @@ import pytest
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.client import wallets
+from hsm_mpc.client import chain as told_chain
 from hsm_mpc.client.history import History, verified_history
 from hsm_mpc.coordinator import service
 from hsm_mpc.errors import BadEncoding, NotReady, Tampered
@@ -197,10 +197,10 @@ def refreshed_twice(
         page[1] = b"\0\0\0\0"
         parts = office.coordinator.call(CoordinatorMethod.SUCCESSIONS, page, 1)
         assert parts == whole.successions[0].to_parts()
-        small.setattr(wallets, "_MOST_EPOCHS", 1)
+        small.setattr(told_chain, "_MOST_EPOCHS", 1)
         with pytest.raises(BadEncoding, match="more than 1 epochs"):
             office.client.chain("treasury")
-        small.setattr(wallets, "LARGEST_CHAIN", sum(map(len, parts)))
+        small.setattr(told_chain, "LARGEST_CHAIN", sum(map(len, parts)))
         with pytest.raises(BadEncoding, match="the coordinator tells more than"):
             office.client.chain("treasury")
         encoded = b"treasury"

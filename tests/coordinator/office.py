@@ -12,8 +12,9 @@ from pathlib import Path
 
 from hsm_mpc.agent.dispatch import Dispatch
 from hsm_mpc.client.known import KnownWallets
+from hsm_mpc.client.signing import VerifiedSignature
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.client.wallets import VerifiedSignature, WalletClient
+from hsm_mpc.client.wallets import WalletClient
 from hsm_mpc.coordinator.announced import AnnouncedChannels
 from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder

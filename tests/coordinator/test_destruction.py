@@ -24,6 +24,7 @@ from hsm_mpc.errors import (
 from hsm_mpc.ids import WalletId
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, HolderMethod, parts_of
+from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.wallet_calls import Shown
 from tests.agent.making import keks, resigned
@@ -295,8 +296,8 @@ def shown(office: Office) -> Shown:
 
 
 def believed(office: Office, *messages: bytes) -> VerifiedEnd:
-    what = shown(office)
-    return verified_end(Shown(what.certificate, what.dones, messages), office.client._keys)
+    what, pinned = shown(office), KeyBook(office.world.roster, {})
+    return verified_end(Shown(what.certificate, what.dones, messages), pinned)
 
 
 def test_an_end_is_what_holders_have_signed(office: Office) -> None:

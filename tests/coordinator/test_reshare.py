@@ -21,7 +21,7 @@ from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.known import NotKnown
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.coordinator import refresh_keeper, service
+from hsm_mpc.coordinator import creation, refresh_keeper
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
 from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import (
@@ -158,7 +158,7 @@ def test_another_wallet_is_not_believed_by_the_id_of_a_known_one(
     five: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Name and nonce make the id, and whoever was asked to take part has heard the nonce."""
-    monkeypatch.setattr(service, "os", SimpleNamespace(urandom=bytes))
+    monkeypatch.setattr(creation, "os", SimpleNamespace(urandom=bytes))
     honest = five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h1", "h2", "h3"))
     with Office.opened(five.world, five.folder.parent / "evil") as evil:
         theirs = evil.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h4", "h5"))

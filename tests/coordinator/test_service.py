@@ -192,7 +192,7 @@ def test_eight_requests_at_once_are_all_signed(
 def test_a_request_for_an_unknown_wallet_waits_for_it(
     shared_office: Office, treasury: VerifiedWallet
 ) -> None:
-    other = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    other = shared_office.client._requester.request(treasury, RequestType.MESSAGE, b"x", Path())
     unknown = other.to_bytes().replace(treasury.certificate.body.terms.wallet_id, b"?" * 16)
     with pytest.raises(NotReady):
         asked(shared_office.service, CoordinatorMethod.SIGN, unknown, b"")
@@ -201,7 +201,7 @@ def test_a_request_for_an_unknown_wallet_waits_for_it(
 def test_a_request_with_two_paths_is_none_for_one_signature(
     shared_office: Office, treasury: VerifiedWallet
 ) -> None:
-    request = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    request = shared_office.client._requester.request(treasury, RequestType.MESSAGE, b"x", Path())
     twice = replace(request, content=replace(request.content, paths=(Path(), Path())))
     with pytest.raises(BadEncoding, match="one path"):
         asked(shared_office.service, CoordinatorMethod.SIGN, twice.to_bytes(), b"")
@@ -241,7 +241,7 @@ def test_a_bug_is_told_without_its_details(
 
 
 def test_half_an_index_is_refused(shared_office: Office, treasury: VerifiedWallet) -> None:
-    request = shared_office.client._request(treasury, RequestType.MESSAGE, b"x", Path())
+    request = shared_office.client._requester.request(treasury, RequestType.MESSAGE, b"x", Path())
     with pytest.raises(BadEncoding):
         asked(
             shared_office.service,

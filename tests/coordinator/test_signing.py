@@ -9,7 +9,7 @@ import pytest
 
 from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
-from hsm_mpc.coordinator import service, signing
+from hsm_mpc.coordinator import signature_requests, signing
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BackendError, Declined, QuorumUnreachable, Refused
 from hsm_mpc.groups.secp256k1 import SECP256K1
@@ -30,7 +30,7 @@ Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who waits for the dead waits shorter in tests."""
     monkeypatch.setattr(signing, "_PATIENCE", 0.4)
-    monkeypatch.setattr(service, "SIGNING_SECONDS", 1.0)
+    monkeypatch.setattr(signature_requests, "SIGNING_SECONDS", 1.0)
     monkeypatch.setattr(signing, "_PAUSE", 0.05)
 
 
