@@ -53,11 +53,13 @@ class Resharer:
             Refused, ProtocolAbort, BackendError: what the holders say.
         """
         with self._refresher.alone_with(wallet.wallet_id):
-            epochs = self._refresher.replaceable(wallet)
-            order = self._agreed(wallet, epochs, threshold, names)
-            shared = self._refresher.reshare(wallet, order)
-            self._plans.drop(order)
-            return shared
+            while True:  # what others began is carried on first, and makes another epoch
+                epochs = self._refresher.replaceable(wallet)
+                order = self._agreed(wallet, epochs, threshold, names)
+                shared = self._refresher.reshare(wallet, order)
+                self._plans.drop(order)
+                if _is_shared_as(order, shared):
+                    return shared
 
     def _agreed(
         self, wallet: Registered, epochs: Epochs, threshold: int, names: Collection[str]
@@ -101,6 +103,12 @@ class Resharer:
         except (NotReady, BackendError):
             self._plans.keep(wallet.name, order)
             raise
+
+
+def _is_shared_as(order: ReshareOrder, epochs: Epochs) -> bool:
+    """Whether the newest epoch has the holders and the threshold that were ordered."""
+    body, wanted = epochs.newest_body, order.resharing
+    return (body.terms.roster_hash, body.terms.sizes) == (wanted.roster.hash, wanted.sizes)
 
 
 def _chosen(names: Collection[str], lineage: Lineage, pinned: Roster) -> list[Member]:

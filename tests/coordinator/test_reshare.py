@@ -505,6 +505,20 @@ def test_a_resharing_that_was_overtaken_is_made_anew(some: Office) -> None:
     assert all(len(keks(some.world.parties[index])) == 1 for index in (2, 3, 4, 5))
 
 
+def test_a_refresh_that_was_voted_for_is_finished_before_a_resharing(some: Office) -> None:
+    """The first attempt of the resharing carries it on, and makes nothing else."""
+    some.links[3].tamper = failing_at(HolderMethod.ADOPT)
+    refreshed = some.client.refresh("treasury", [])
+    assert waiting_for(refreshed) == (False, (2,))
+    promised_past(some, 3)
+    some.links[3].tamper = None
+    some.world.now[0] += 100
+    shared = some.client.reshare("treasury", 3, MORE)
+    assert (shared.threshold, holders_of(shared), shared.body.epoch) == (3, MORE, 2)
+    assert shared.body.prev_hash == refreshed.body.hash
+    every_quorum_signs(some, shared)
+
+
 def test_an_old_holder_that_is_down_retires_when_it_comes_back(four: Office) -> None:
     """2-of-4: J = W = 3. Who leaves is not needed, and opens nothing once it is back."""
     before = four.client.show("treasury")
