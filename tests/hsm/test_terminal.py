@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 ASKING = """
 import os, signal, sys
-for number in (signal.SIGINT, signal.SIGQUIT):  # ignored by what a shell starts in the background
-    signal.signal(number, signal.SIG_DFL if number != signal.SIGINT else signal.default_int_handler)
+for number in (signal.SIGQUIT, signal.SIGHUP):  # ignored by what a shell or nohup starts
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 os.open(sys.argv[1], os.O_RDWR)  # the first terminal that a session leader opens becomes its own
 from hsm_mpc.hsm.pin import PinSource
 from hsm_mpc.secure.arena import Arena, publish

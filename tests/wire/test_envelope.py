@@ -42,6 +42,7 @@ from hsm_mpc.wire.rounds import (
     JOIN,
     KINDS,
     NEW_ACK,
+    NEW_COMPLAINT,
     NEW_DONE,
     NEW_HELLO,
     ORDER,
@@ -186,6 +187,7 @@ KEYS: dict[MessageKind, set[int]] = {
     REPAIR_COMPLAINT: {2},
     RESHARE_DEAL: {1},
     NEW_ACK: {2},
+    NEW_COMPLAINT: {2},
     NEW_DONE: {2},
     NEW_HELLO: {2},
 }
