@@ -20,6 +20,8 @@ from hsm_mpc.ids import EpochHash, HolderIndex, WalletId
 from hsm_mpc.sealing import asn1
 from hsm_mpc.sealing.context import Context, Pair
 from hsm_mpc.wrapping.recipients import (
+    KEY_ID_BYTES,
+    RSA_WRAPPED_BYTES,
     KeyRecipient,
     Mechanism,
     OaepHash,
@@ -242,3 +244,22 @@ def _read_recipient(info: Any) -> Recipient:
 def _require(holds: bool, rule: str) -> None:
     if not holds:
         raise BadInput(f"sealed blob: {rule}")
+
+
+def _make_tables() -> None:
+    """asn1crypto makes the tables of a class when it is first used, and another thread that uses it
+    meanwhile finds half of them: sound bytes would be none. So they are made here, before there is
+    a second thread.
+    """
+    context = Context(
+        WalletId(bytes(16)), HolderIndex(1), 1, 0, 1, EpochHash(bytes(32)), Pair(HolderIndex(2), 1)
+    )
+    recipients = (
+        KeyRecipient(RecipientFields(Mechanism.AES_GCM, "pkcs11:", "", b""), bytes(1)),
+        RsaRecipient(bytes(KEY_ID_BYTES), OaepHash.SHA256, bytes(RSA_WRAPPED_BYTES.start)),
+    )
+    decode(encode(Blob(context, 0, recipients, bytes(NONCE_BYTES), bytes(1), bytes(TAG_BYTES))))
+    binding(authenticated(context, 0), recipients[0].fields)
+
+
+_make_tables()

@@ -17,7 +17,7 @@ _URI_CHARACTERS: Final = range(1, 1025)
 _VERSION_CHARACTERS: Final = range(257)
 _IV_BYTES: Final = range(17)
 _WRAPPED_BYTES: Final = range(1, 4097)
-_RSA_WRAPPED_BYTES: Final = range(256, 1025)
+RSA_WRAPPED_BYTES: Final = range(256, 1025)
 
 
 class Mechanism(IntEnum):
@@ -94,7 +94,7 @@ class RsaRecipient:
 
     def __post_init__(self) -> None:
         _require(len(self.key_id) == KEY_ID_BYTES, f"key id of {KEY_ID_BYTES} bytes")
-        _require(len(self.wrapped) in _RSA_WRAPPED_BYTES, "RSA ciphertext of 256 to 1024 bytes")
+        _require(len(self.wrapped) in RSA_WRAPPED_BYTES, "RSA ciphertext of 256 to 1024 bytes")
 
     @property
     def name(self) -> str:

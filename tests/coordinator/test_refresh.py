@@ -18,16 +18,14 @@ from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.successions import Succession
-from hsm_mpc.encoding import u16be
 from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.succession.join import Adoption, Join
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.calls import CoordinatorMethod, HolderMethod
+from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import parse_envelope
-from hsm_mpc.wire.wallet_calls import indices_to_bytes
 from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World
@@ -372,15 +370,14 @@ def test_a_disk_from_before_the_vote_is_given_it_again(
     shutil.copytree(tmp_path / "copy", wallets)
     run_shielded(partial(office.world.restarted, 3))
     office.world.now[0] += 10
-    if anew:  # what was adopted is carried on, whatever is asked for
-        asked = [b"treasury", u16be(2), indices_to_bytes((1, 2, 3))]
-        office.coordinator.call(CoordinatorMethod.RESHARE, asked, 60)
-        carried = office.client.show("treasury")
-    else:
+    if not anew:
         carried = office.client.refresh("treasury", [])
-    assert carried.body == voted.body
-    assert waiting_for(carried) == (True, ())
-    assert office.client.refresh("treasury", []).body.epoch == 2
+        assert carried.body == voted.body
+        assert waiting_for(carried) == (True, ())
+    else:  # what was adopted is carried on, whatever is asked for; and then that is done
+        shared = office.client.reshare("treasury", 3, ("h1", "h2", "h3"))
+        assert shared.body.prev_hash == voted.body.hash
+    assert office.client.refresh("treasury", []).body.epoch == 2 + anew
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(

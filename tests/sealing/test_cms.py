@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -22,6 +25,7 @@ from hsm_mpc.wrapping.recipients import (
 from tests.sealing.blobs import changed, flipped
 from tests.sealing.examples import MIXED, PAIR_STATE, RSA, SHARE, key_recipient, refuse
 
+ROOT: Final = Path(__file__).resolve().parents[2]
 LAST_SECOND: Final = 253_402_300_799
 EXAMPLES = [encode(SHARE), encode(PAIR_STATE), encode(MIXED)]
 
@@ -42,6 +46,25 @@ def test_every_hash_of_oaep_comes_back(oaep_hash: OaepHash) -> None:
 
 def test_the_encoding_does_not_depend_on_the_order_of_the_recipients() -> None:
     assert encode(replace(MIXED, recipients=MIXED.recipients[::-1])) == encode(MIXED)
+
+
+SECOND_USE = """
+from asn1crypto import core
+from hsm_mpc.sealing import cms
+before = set(core._SETUP_CLASSES)
+from tests.sealing.examples import MIXED, PAIR_STATE, SHARE
+for blob in (SHARE, PAIR_STATE, MIXED):
+    assert cms.decode(cms.encode(blob)) == blob
+    cms.binding(cms.authenticated(blob.context, blob.created), SHARE.recipients[0].fields)
+print(sorted(each.__name__ for each in set(core._SETUP_CLASSES) - before))
+"""
+
+
+def test_what_asn1crypto_makes_at_first_use_is_there_before_any_thread() -> None:
+    """Two threads that open the first blobs would trip each other: one finds a half made table."""
+    asked = [sys.executable, "-c", SECOND_USE]
+    said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    assert said.stdout == "[]\n"
 
 
 texts = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=80)
