@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.succession.amendment import Repaired
+from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.repairing import Repairing
 from tests.crash.trials import Epoch, Line, Stage, Trial
@@ -41,7 +42,7 @@ class Mending:
             for helper in self._others(index):
                 self.ask(newest.decided, "retire", helper)
             body, dones = certificate.body, dict(newest.last_dones)
-        done = self._repaired(index, body, dones, self._shown(newest.decided))
+        done = self._repaired(index, body, dones, newest.decided)
         if newest.decided is None:
             newest.dones[index] = done
         elif has_new_hsm:
@@ -111,24 +112,25 @@ class Mending:
             for helper in others:
                 self.ask(trial, "adopt", helper)
             dones = {helper: trial.dones[helper] for helper in others}
-            self._repaired(index, certificate.body, dones, self._shown(trial))
+            self._repaired(index, certificate.body, dones, trial)
             self.ask(trial, "adopt", index)
 
     def _repaired(
-        self,
-        index: int,
-        body: EpochBody,
-        dones: dict[int, bytes],
-        shown: tuple[ShownSuccession, ...],
+        self, index: int, body: EpochBody, dones: dict[int, bytes], made: Trial | None
     ) -> bytes:
-        """Its DONE of that epoch. All others learn of another identity key."""
-        line, helpers = self.line, self._others(index)
-        repairing = Repairing(self.world, line.making, index, helpers, shown, line.lineage)
+        """Its DONE of that epoch, of a successor that this trial has made; None: the live one. All
+        others learn of another identity key.
+        """
+        line, helpers, lineage = self.line, self._others(index), self.line.lineage
+        if lineage is not None and made is not None:
+            assert made.relay.certificate is not None
+            carried = carried_in(made.relay.certificate)
+            lineage = lineage.after(line.newest.body.terms.roster_hash, carried)
+        shown = self._shown(made)
+        repairing = Repairing(self.world, line.making, index, helpers, shown, lineage)
         repairing.body = body
         repairing.dones = [dones.get(each, b"") for each in HOLDERS]
-        known = self.world.roster
-        if line.lineage is not None:
-            known = line.lineage.newest.roster
+        known = self.world.roster if lineage is None else lineage.newest.roster
         repairing.ordered(nonce=os.urandom(32), known_key=known.member(index).key)
         ack, done = repairing.summed().recover()
         if repairing.order.identity_key != known.member(index).key:
