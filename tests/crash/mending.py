@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.wire.wallet_calls import ShownSuccession
@@ -32,7 +33,7 @@ class Mending:
     def world(self) -> World:
         return self.line.world
 
-    def repair(self, index: int, *, has_new_hsm: bool) -> None:
+    def repair(self, index: int) -> None:
         """The share of the live epoch, by the other two; of its successor, if that is decided."""
         newest = self.line.newest
         body, dones = newest.body, dict(newest.dones)
@@ -45,7 +46,7 @@ class Mending:
         done = self._repaired(index, body, dones, newest.decided)
         if newest.decided is None:
             newest.dones[index] = done
-        elif has_new_hsm:
+        elif self._is_excused(index, body):
             newest.last_dones[index] = done
             newest.destroyed[index] = EXCUSED
         else:
@@ -93,7 +94,16 @@ class Mending:
         try:
             self.ask(decided, "retire", index)
         except HsmMpcError:
-            self.repair(index, has_new_hsm=False)
+            self.repair(index)
+
+    def _is_excused(self, index: int, body: EpochBody) -> bool:
+        """Whether it has come to this epoch, and has nothing to say of the one before: in that one
+        its HSM was lost.
+        """
+        acting, wallet_id = self.world.parties[index].acting, self.line.wallet_id
+        register = acting.registers.read(wallet_id)
+        said = acting.epochs(wallet_id).kept(self.line.newest.body.hash, EpochDocument.DESTROYED)
+        return said is None and register is not None and register.epoch_hash == body.hash
 
     def _try_to_adopt(self, trial: Trial, index: int) -> None:
         try:

@@ -229,8 +229,8 @@ class SuccessionState(RuleBasedStateMachine):
 
     def mend(self) -> None:
         """Whoever does not open the live epoch is repaired."""
-        for index, has_new_hsm in list(self.damaged.items()):
-            self.mending.repair(index, has_new_hsm=has_new_hsm)
+        for index in list(self.damaged):
+            self.mending.repair(index)
             del self.damaged[index]
             self.copies.take(index)
             self.calls["repaired"] += 1
