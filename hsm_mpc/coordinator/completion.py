@@ -14,11 +14,12 @@ from hsm_mpc.coordinator.attempt_relay import AttemptRelay
 from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
-from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in
+from hsm_mpc.coordinator.successions import Epochs, Succession
 from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, NotReady, Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.newcomers import arrival_in
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.envelope import bundle, parse_envelope

@@ -23,7 +23,7 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
-from hsm_mpc.coordinator.successions import Epochs, Succession, attempt_in
+from hsm_mpc.coordinator.successions import Epochs, Succession
 from hsm_mpc.errors import (
     BackendError,
     BadInput,
@@ -37,6 +37,7 @@ from hsm_mpc.succession.order_addresses import CarriedOrder, address_of
 from hsm_mpc.succession.order_plan import OrderPlan
 from hsm_mpc.succession.order_signatures import signature_in
 from hsm_mpc.succession.ordering import administrators_in, replaced_in
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.calls import HolderMethod
 from hsm_mpc.wire.channels import KeyBook

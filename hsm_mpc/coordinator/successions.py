@@ -12,6 +12,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.encoding import Reader
 from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
@@ -216,11 +217,6 @@ def signing_body(
     if last.retirement or (there >= last.body.terms.sizes.t and shared_anew is None):
         return last.body
     return newest[-2].body if len(newest) > 1 else first
-
-
-def attempt_in(propose: bytes) -> Attempt:
-    """The attempt of a PROPOSE message."""
-    return Attempt.read(Reader(parse_envelope(propose).payload, "propose"))
 
 
 def _attempt_of(done: bytes) -> Attempt:

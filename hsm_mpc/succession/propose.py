@@ -35,6 +35,16 @@ from hsm_mpc.wire.rounds import JOIN, PROPOSE
 _NONE = EpochHash(bytes(32))
 
 
+def attempt_of(message: Message) -> Attempt:
+    """Of a PROPOSE message, of which nothing is checked yet. Raises: BadEncoding: it has none."""
+    return Attempt.read(Reader(message.payload, "propose"))
+
+
+def attempt_in(source: bytes) -> Attempt:
+    """The same, of its bytes."""
+    return attempt_of(parse_envelope(source))
+
+
 @dataclass(frozen=True, slots=True)
 class Propose:
     """Payload of PROPOSE. `joins` and `dones` are whole messages."""

@@ -15,9 +15,7 @@ from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_all_but, dest
 from hsm_mpc.agent.succession.live import SUCCESSOR_STATES, opened_share
 from hsm_mpc.agent.wallets import HeldWallets, body_of
 from hsm_mpc.audit import Json
-from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import (
     BadInput,
     InvalidSignature,
@@ -33,6 +31,7 @@ from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import expected_in
 from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.succession.ordering import replaced_in
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import Address, parse_envelope
@@ -109,8 +108,7 @@ def adopt(holder: ActingHolder, body: EpochBody, certificate: SuccessorCertifica
     records, register = holder.epochs(wallet_id).records(), holder.registers.read(wallet_id)
     if not any(each.epoch_hash == h and each.state in SUCCESSOR_STATES for each in records):
         return
-    payload = parse_envelope(certificate.propose).payload
-    alpha = Attempt.read(Reader(payload, "propose")).to_bytes()
+    alpha = attempt_in(certificate.propose).to_bytes()
     if register is not None and not _is_before(holder, body, register, alpha):
         return
     with opened_share(holder, certificate.body):

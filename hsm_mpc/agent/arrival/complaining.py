@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival.greeting import Greeted
-from hsm_mpc.agent.arrival.receiving import proposed_to
+from hsm_mpc.agent.arrival.receiving import newcomers_of, proposed_to
 from hsm_mpc.agent.succession.dealing import reshare_setup
 from hsm_mpc.agent.succession.shown import Shown, convicted_anew, dealt_by
 from hsm_mpc.agent.succession.staging import dealing_in, received_dealings
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import ProtocolAbort, Refused
+from hsm_mpc.errors import Refused
 from hsm_mpc.protocols import reshare_complaint
 from hsm_mpc.protocols.reshare_messages import ShareDealing
 from hsm_mpc.protocols.suite import Suite
@@ -47,9 +47,7 @@ def complain(
     """
     proposed = proposed_to(holder, body, greeted, shown.propose)
     dealings = received_dealings(body, proposed, shown.deals, shown.channels)
-    message, newcomers = dealt_by(accused, dealings), proposed.newcomers
-    if newcomers is None:
-        raise ProtocolAbort("the proposal shares nothing anew")
+    message, newcomers = dealt_by(accused, dealings), newcomers_of(proposed)
     alone = convicted_anew(body, suite, accused, dealings, newcomers)
     if alone is not None:
         raise Refused("proof-enough", alone.reason)

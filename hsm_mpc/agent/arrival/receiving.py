@@ -17,12 +17,10 @@ from hsm_mpc.agent.succession.dealing import reshare_setup
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.succession.staging import Dealings, evidence_kept, received_dealings
 from hsm_mpc.agent.wallets import context_of
-from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.clients import ClientList
 from hsm_mpc.certificates.done import ack_message
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused, Tampered
 from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols import reshare
@@ -38,7 +36,8 @@ from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.succession.ack import Ack
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
-from hsm_mpc.succession.propose import Proposed, check_propose
+from hsm_mpc.succession.newcomers import Newcomers
+from hsm_mpc.succession.propose import Proposed, attempt_of, check_propose
 from hsm_mpc.succession.successor import SuccessorCertificate, successor_body
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import parse_envelope
@@ -136,7 +135,7 @@ def proposed_to(holder: ActingHolder, body: EpochBody, greeted: Greeted, source:
         ProtocolAbort: signed, and it does not hold; or it is of another attempt.
     """
     message, wallet_id = parse_envelope(source), body.terms.wallet_id
-    attempt = Attempt.read(Reader(message.payload, "propose"))
+    attempt = attempt_of(message)
     keys, attempts = holder.keys_of(body), holder.attempts(wallet_id)
     holder.inbox(keys).accept(message, expected_in(PROPOSE, body, attempt, None), holder.clock())
     alpha = greeted.attempt.to_bytes()
@@ -155,15 +154,19 @@ def proposed_to(holder: ActingHolder, body: EpochBody, greeted: Greeted, source:
     return proposed
 
 
+def newcomers_of(proposed: Proposed) -> Newcomers:
+    """Those who are dealt to. Raises: ProtocolAbort: nobody is; no holder is to blame."""
+    if proposed.newcomers is None:
+        raise ProtocolAbort("the proposal shares nothing anew")
+    return proposed.newcomers
+
+
 @contextmanager
 def _shared(
     holder: ActingHolder, suite: Suite, body: EpochBody, greeted: Greeted, dealings: Dealings
 ) -> Iterator[Renewed]:
     """x' for the length of the body (step 6.8.3)."""
-    newcomers = dealings.proposed.newcomers
-    if newcomers is None:
-        raise ProtocolAbort("the proposal shares nothing anew")
-    setup = reshare_setup(body, suite, dealings.proposed, newcomers)
+    setup = reshare_setup(body, suite, dealings.proposed, newcomers_of(dealings.proposed))
     with holder.arena.open():
         with evidence_kept(holder, body, dealings):
             renewed = reshare.receive(setup, greeted.place, greeted.delivery, dealings.payloads())
@@ -183,10 +186,7 @@ def _sealed(
 ) -> EpochRecord:
     """x' ‖ v' under KEK', with all documents of the epoch; opened again and compared (6.4.6)."""
     wallet_id, width = body.terms.wallet_id, renewed.share.size
-    newcomers = dealings.proposed.newcomers
-    if newcomers is None:
-        raise ProtocolAbort("the proposal shares nothing anew")
-    roster = newcomers.resharing.roster
+    roster = newcomers_of(dealings.proposed).resharing.roster
     _keep_documents(holder, body, successor, dealings.transcript, roster)
     epochs = holder.epochs(wallet_id)
     reserved = _reserved(holder, wallet_id, successor, greeted)

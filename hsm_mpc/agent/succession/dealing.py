@@ -6,10 +6,8 @@ from __future__ import annotations
 
 from hsm_mpc.agent.succession.joining import ask_in
 from hsm_mpc.agent.succession.live import LiveEpoch
-from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import Resharing
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
 from hsm_mpc.protocols import refresh, reshare
 from hsm_mpc.protocols.refresh_messages import RefreshSetup
@@ -22,7 +20,7 @@ from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.lineage import changes_in, changes_of_rotations
 from hsm_mpc.succession.newcomers import Newcomers
-from hsm_mpc.succession.propose import Proposed, check_propose
+from hsm_mpc.succession.propose import Proposed, attempt_in, attempt_of, check_propose
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DEAL, PROPOSE, RESHARE_DEAL, MessageKind
 
@@ -39,7 +37,7 @@ def proposed_in(live: LiveEpoch, source: bytes, resharing: Resharing | None = No
         ProtocolAbort: signed, and against step 6.5.2. No holder is to blame.
     """
     message = parse_envelope(source)
-    attempt = Attempt.read(Reader(message.payload, "propose"))
+    attempt = attempt_of(message)
     expected = expected_in(PROPOSE, live.body, attempt, None)
     live.holder.inbox().accept(message, expected, live.holder.clock())
     try:
@@ -59,7 +57,7 @@ def deal(live: LiveEpoch, suite: Suite, source: bytes) -> bytes:
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `proposed_in`.
     """
-    alpha = _attempt_of(source).to_bytes()
+    alpha = attempt_in(source).to_bytes()
     asked = asked_in(live, alpha)
     proposed = proposed_in(live, source, asked.resharing)
     kept = live.attempts.kept(alpha, AttemptDocument.PROPOSE)
@@ -135,10 +133,6 @@ def setup_of(live: LiveEpoch, suite: Suite, proposed: Proposed) -> RefreshSetup:
         proposed.delivery_keys,
         live.body.commitments,
     )
-
-
-def _attempt_of(source: bytes) -> Attempt:
-    return Attempt.read(Reader(parse_envelope(source).payload, "propose"))
 
 
 def _check_membership(live: LiveEpoch, proposed: Proposed, asked: Ask) -> None:

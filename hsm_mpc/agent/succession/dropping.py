@@ -12,15 +12,15 @@ from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody, EpochKind
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.envelope import parse_envelope, unbundled
+from hsm_mpc.wire.envelope import unbundled
 
 MOST_STAGED: Final = 4
 """Successors that a holder keeps a wrapping key for at once (section 6.2)."""
@@ -97,9 +97,9 @@ def made_in(epochs: Epochs, h: EpochHash) -> Attempt:
     transcript = epochs.kept(h, EpochDocument.TRANSCRIPT)
     certificate = epochs.kept(h, EpochDocument.CERTIFICATE)
     if transcript is not None:
-        propose = parse_envelope(unbundled(transcript)[0])
+        propose = unbundled(transcript)[0]
     elif certificate is not None:  # of a share that was repaired
-        propose = parse_envelope(SuccessorCertificate.from_bytes(certificate).propose)
+        propose = SuccessorCertificate.from_bytes(certificate).propose
     else:
         raise Tampered("the transcript of a successor is missing")
-    return Attempt.read(Reader(propose.payload, "propose"))
+    return attempt_in(propose)

@@ -17,7 +17,6 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
-from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
@@ -25,6 +24,7 @@ from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.join import Adoption, Join
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import parse_envelope
@@ -150,17 +150,15 @@ def adopted_certificate(live: LiveEpoch) -> bytes | None:
     if vote is None:
         return None
     certificate = live.epochs.kept(vote.epoch_hash, EpochDocument.CERTIFICATE)
-    if certificate is None or (not _is_made_in(vote, certificate) and not carried_on(live)):
+    if certificate is None or not (
+        attempt_in(SuccessorCertificate.from_bytes(certificate).propose).to_bytes() == vote.attempt
+        or carried_on(live)
+    ):
         raise Tampered(
             "this disk is older than what was adopted here: another attempt to adopt that mends "
             "it, or a refresh without this holder"
         )
     return certificate
-
-
-def _is_made_in(vote: Vote, certificate: bytes) -> bool:
-    propose = parse_envelope(SuccessorCertificate.from_bytes(certificate).propose)
-    return Attempt.read(Reader(propose.payload, "propose")).to_bytes() == vote.attempt
 
 
 def carried_on(live: LiveEpoch) -> bytes | None:

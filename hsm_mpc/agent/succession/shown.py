@@ -12,13 +12,13 @@ from hsm_mpc.agent.succession.staging import Dealings
 from hsm_mpc.agent.verdicts import Verdict, convicted_alone
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadInput, ProtocolAbort, Refused
 from hsm_mpc.protocols import reshare
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.succession.complained import Complained
 from hsm_mpc.succession.newcomers import Newcomers
+from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.wire.envelope import Message, parse_envelope, unbundled
 
 
@@ -40,7 +40,7 @@ class Shown:
     @property
     def attempt(self) -> Attempt:
         """As PROPOSE says: a dealer may lie about it. Raises: BadEncoding."""
-        return Attempt.read(Reader(parse_envelope(self.propose).payload, "propose"))
+        return attempt_in(self.propose)
 
 
 def dealt_by(dealer: int, dealings: Dealings) -> Message:
