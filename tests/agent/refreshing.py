@@ -21,6 +21,7 @@ from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, parse_envelope
 from hsm_mpc.wire.rounds import ASK, FIRST_COORDINATOR, PROPOSE, RETIRE, SUCCESSOR, MessageKind
+from tests.agent.making import Making
 from tests.agent.simulate import World
 
 Answer = tuple[bytes, bytes, bytes, bytes]
@@ -63,6 +64,12 @@ class Refreshing:
 
     def __post_init__(self) -> None:
         self.now = self.world.clock()
+
+    @classmethod
+    def of_new_wallet(cls, world: World) -> Refreshing:
+        """Of a 2-of-3 wallet in epoch 0, which is made for it; holder 3 is absent."""
+        making = Making.of(world)
+        return cls(world, making.active().body, (1, 2), making.dones)
 
     def next(self) -> Refreshing:
         """The succession after this one, which is over."""

@@ -10,7 +10,6 @@ import pytest
 
 from hsm_mpc.errors import NotReady, Tampered
 from hsm_mpc.hsm.register import Register
-from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World, Worlds
 
@@ -24,10 +23,7 @@ def world(worlds: Worlds) -> World:
 
 @pytest.fixture
 def refreshing(world: World) -> Refreshing:
-    """Of a 2-of-3 wallet in epoch 0; holder 3 is absent."""
-    making = Making.of(world)
-    making.active()
-    return Refreshing(world, making.certificate().body, (1, 2), making.dones)
+    return Refreshing.of_new_wallet(world)
 
 
 def put_back(world: World, index: int, folder: Path, action: Callable[[], object]) -> None:

@@ -38,7 +38,7 @@ from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
 from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, Key
 from tests.agent.copies import opener, require_closed
-from tests.agent.making import Making, keks
+from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
@@ -56,16 +56,7 @@ def world(worlds: Worlds) -> World:
 
 @pytest.fixture
 def refreshing(world: World) -> Refreshing:
-    """Of a 2-of-3 wallet in epoch 0; holder 3 is absent."""
-    making = Making.of(world)
-    indices = tuple(world.parties)
-    making.hellos = [making.greet(index) for index in indices]
-    making.dealings = [making.deal(index) for index in indices]
-    making.confirmations = [making.confirm(index) for index in indices]
-    making.dones = [making.certify(index) for index in indices]
-    for index in indices:
-        making.activate(index)
-    return Refreshing(world, making.certificate().body, (1, 2), making.dones)
+    return Refreshing.of_new_wallet(world)
 
 
 def rule(action: Callable[[], object]) -> str:

@@ -5,6 +5,7 @@ it, and DONE.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.done import Done, ack_message
@@ -150,8 +151,8 @@ def _false_amendments(replacements: Replacements) -> dict[str, Amended]:
     first = now.repairing.world.roster.member(1).key
     lost_before, stranger = before.repairing.order.known_key, p256_key(9)
 
-    def ordered(**changes: object) -> Amended:
-        return replace(true, order=replace(order, **changes))  # type: ignore[arg-type]
+    def ordered(**changes: Any) -> Amended:
+        return replace(true, order=replace(order, **changes))
 
     return {
         "that of the repair before": before.amendment,
