@@ -113,7 +113,9 @@ class PinRefused(BackendError):
 
 
 class ProtocolAbort(HsmMpcError):
-    """A protocol was aborted; `culprits` are the indices of the holders whose fault is proven."""
+    """A protocol was aborted; `culprits` are the indices of the holders whose fault is proven: to who
+    raises it, whose word it is to all others.
+    """
 
     kind = "aborted"
     exit_code = 5
