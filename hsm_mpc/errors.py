@@ -113,8 +113,8 @@ class PinRefused(BackendError):
 
 
 class ProtocolAbort(HsmMpcError):
-    """A protocol was aborted; `culprits` are the indices of the holders whose fault is proven: to who
-    raises it, whose word it is to all others.
+    """A protocol was aborted; `culprits` are the indices of the holders whose fault is proven to
+    whoever raises it. To all others that is a word, as long as they have not judged themselves.
     """
 
     kind = "aborted"

@@ -45,6 +45,8 @@ class Retired:
     """Whose confirmation of the new epoch is missing, or of the destruction of the old key."""
     lost: tuple[str, ...]
     """Whose HSM was lost while it lived: that one may have its key still."""
+    destroyed: tuple[str, ...]
+    """Who has destroyed its key, as each has signed."""
     left: tuple[str, ...]
     """Who was a holder then, and is none any more."""
     dangerous_until: int
@@ -335,15 +337,18 @@ def _retired(wallet: VerifiedWallet) -> Retired | None:
     if newest is None:
         return None
     missing = _names(newest.before, newest.waiting_for)
+    lost = _names(newest.before, newest.replaced)
     done = newest.retired and not missing
-    left = {member.name for member in newest.before.members}
+    before = [member.name for member in newest.before.members]
+    still = {member.name for member in wallet.roster.members}
     order = newest.order
     return Retired(
         epoch=wallet.body.epoch - 1,
         state="done" if done else "waiting",
         waiting_for=missing,
-        lost=_names(newest.before, newest.replaced),
-        left=tuple(sorted(left - {member.name for member in wallet.roster.members})),
+        lost=lost,
+        destroyed=tuple(each for each in before if newest.retired and each not in missing + lost),
+        left=tuple(sorted(each for each in before if each not in still)),
         dangerous_until=newest.before.n - newest.threshold_before + 1,
         ordered=order is not None,
         suspects=() if order is None else _names(newest.before, order.suspects),

@@ -298,9 +298,13 @@ def _left(retired: wallet.Retired) -> list[str]:
     """Whoever was sent away may keep copies: what makes them worthless (step 6.8.5)."""
     if not retired.left or retired.state == "done":
         return []
+    names, destroyed = ", ".join(retired.left), len(retired.destroyed)
+    if destroyed >= retired.dangerous_until:
+        return [f"{names}: no holder any more; too few old shares are left to sign"]
     return [
-        f"{', '.join(retired.left)}: no holder any more; with enough others, old shares still sign "
-        f"until {retired.dangerous_until} holders of epoch {retired.epoch} have destroyed theirs"
+        f"{names}: no holder any more; with enough others, old shares still sign until "
+        f"{retired.dangerous_until} holders of epoch {retired.epoch} have destroyed theirs; "
+        f"so far {destroyed}"
     ]
 
 

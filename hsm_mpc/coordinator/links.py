@@ -196,10 +196,11 @@ class HolderLinks:
             said = "; ".join(f"{self.name(index)}: {abort}" for index, abort in aborts.items())
             return HoldersAbort(said, aborts)
         for index, failure in failures.items():
+            said = f"holder {self.name(index)}: {failure}"
             if isinstance(failure, Refused):
-                return Refused(failure.rule, f"holder {self.name(index)}: {failure}")
+                return Refused(failure.rule, said)
             if not isinstance(failure, (BackendError, NotReady)):
-                return failure
+                return type(failure)(said)
         reasons = "; ".join(str(failure) for failure in failures.values())
         return QuorumUnreachable(
             f"all {self.roster.n} holders are needed: {reasons}",

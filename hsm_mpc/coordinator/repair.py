@@ -117,7 +117,8 @@ class Repairer:
         Raises:
             NotReady: the epoch before is not retired yet; operators have not consented yet: it
                 names their holders; or administrators have not signed the repair that comes next.
-            QuorumUnreachable: fewer than t other holders answer.
+            QuorumUnreachable: fewer than t other holders answer; or the share is repaired, it says
+                so, and another holder that the refresh wants does not answer.
             Refused, ProtocolAbort, BackendError: what the holders say.
             BadInput: what is given is no signature.
         """
@@ -159,8 +160,8 @@ class Repairer:
             return self._refresher.refresh(wallet, ())
         except Refused as refused:
             raise Refused(refused.rule, f"{_REPAIRED}: {refused}") from refused
-        except NotReady as waits:
-            raise NotReady(f"{_REPAIRED}: {waits}", waits.waiting_for) from waits
+        except (NotReady, QuorumUnreachable) as waits:
+            raise type(waits)(f"{_REPAIRED}: {waits}", waits.waiting_for) from waits
 
     def _live(self, epochs: Epochs, lost: int) -> list[Epochs]:
         """The wallet up to each epoch of which `lost` has to have a share, the older one first:

@@ -8,12 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.errors import NotReady, Tampered
+from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
+from tests.agent.making import lines
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World, Worlds
 
 pytestmark = pytest.mark.usefixtures("shielded")
+
+TOO_OLD = (
+    "this disk is older than what was adopted here: another attempt to adopt that mends it, "
+    "or a refresh without this holder"
+)
 
 
 @pytest.fixture
@@ -43,6 +49,12 @@ def register_of(refreshing: Refreshing, index: int) -> Register:
     return register
 
 
+def alarms(world: World, index: int) -> list[object]:
+    """What its audit log says aloud: why, of each."""
+    logged = lines(world.parties[index])
+    return [line["reason"] for line in logged if line["event"] == "alarm"]
+
+
 def joined_above(refreshing: Refreshing, index: int, ahead: int) -> None:
     """It goes into a higher attempt than the one under way, which goes on."""
     refreshing.attempts += ahead
@@ -55,7 +67,7 @@ def joined_above(refreshing: Refreshing, index: int, ahead: int) -> None:
 def require_too_old(refreshing: Refreshing, index: int) -> None:
     """It joins nothing, and forgets nothing of what it has voted for."""
     voted = register_of(refreshing, index)
-    with pytest.raises(Tampered, match="older than what was adopted"):
+    with pytest.raises(Tampered, match=TOO_OLD):
         joined_above(refreshing, index, 2)
     assert register_of(refreshing, index).adopted == voted.adopted
 
@@ -75,6 +87,21 @@ def require_given_again(refreshing: Refreshing, index: int) -> None:
     assert register_of(refreshing, index) == Register(wanted.hash)
 
 
+def test_a_disk_from_before_a_refresh_is_found_at_the_start_and_signs_nothing(
+    world: World, refreshing: Refreshing, tmp_path: Path
+) -> None:
+    """Step 6.6.1: neither the epoch that it has, which is gone, nor the one that it has lost."""
+    wallet_id, old = refreshing.replaced.terms.wallet_id, refreshing.replaced.hash
+
+    put_back(world, 1, tmp_path / "copy", lambda: refreshing.drive(absent=(3,)))
+    assert "the store has no share of that epoch" in alarms(world, 1)
+    wallets = world.parties[1].wallets
+    with pytest.raises(Tampered, match="register is of another epoch"):
+        wallets.signing(wallet_id, old)
+    with pytest.raises(Refused, match="no such epoch"):
+        wallets.signing(wallet_id, refreshing.successor.hash)
+
+
 def test_a_vote_below_the_promise_is_given_again_to_a_disk_that_lost_it(
     world: World, refreshing: Refreshing, tmp_path: Path
 ) -> None:
@@ -86,6 +113,7 @@ def test_a_vote_below_the_promise_is_given_again_to_a_disk_that_lost_it(
         joined_above(refreshing, 3, 1)
 
     put_back(world, 3, tmp_path / "copy", voted)
+    assert alarms(world, 3) == [TOO_OLD]
     require_too_old(refreshing, 3)
     with pytest.raises(NotReady):
         refreshing.adopt(3)
@@ -107,5 +135,6 @@ def test_what_carries_a_vote_on_is_given_again_to_a_disk_that_lost_it(
         joined_above(refreshing, 1, 1)
 
     put_back(world, 1, tmp_path / "copy", voted)
+    assert alarms(world, 1) == [TOO_OLD]
     require_too_old(refreshing, 1)
     require_given_again(refreshing, 1)

@@ -10,12 +10,15 @@ import pytest
 from hsm_mpc.coordinator.links import CALLS_AT_ONCE, HolderLinks
 from hsm_mpc.errors import (
     BackendError,
+    BadInput,
     HsmMpcError,
+    InvalidSignature,
     NameTaken,
     NotReady,
     ProtocolAbort,
     QuorumUnreachable,
     Refused,
+    Tampered,
 )
 from hsm_mpc.roster import FIRST_PREDECESSOR, Member, Roster
 from hsm_mpc.wire.calls import HolderMethod
@@ -63,9 +66,10 @@ def test_all_that_do_not_answer_are_named() -> None:
     assert "holder h2: gone" in str(unreachable.value)
 
 
-def test_a_refusal_says_more_than_silence() -> None:
-    with pytest.raises(NameTaken):
-        links({1: BackendError("gone"), 3: NameTaken("taken")}).ask_all(HolderMethod.PROPOSE, [])
+@pytest.mark.parametrize("kind", [NameTaken, BadInput, InvalidSignature, Tampered])
+def test_a_refusal_says_more_than_silence_and_whose_it_is(kind: type[HsmMpcError]) -> None:
+    with pytest.raises(kind, match=r"^holder h3: so it is$"):
+        links({1: BackendError("gone"), 3: kind("so it is")}).ask_all(HolderMethod.PROPOSE, [])
 
 
 def test_an_abort_says_more_than_a_refusal_and_all_culprits_are_named() -> None:

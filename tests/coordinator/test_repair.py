@@ -401,6 +401,19 @@ def test_two_that_were_away_and_lost_their_stores_are_repaired_one_after_the_oth
     five.signed(wallet, b"pay", (4, 5))
 
 
+def test_a_repair_beside_a_holder_that_is_away_says_that_the_refresh_is_what_waits(
+    four: Office,
+) -> None:
+    four.client.refresh("treasury", ())
+    lose_store(four, 4)
+    four.links[3].tamper = failing_at(*HolderMethod)
+    with pytest.raises(QuorumUnreachable, match="repaired, and not refreshed yet") as away:
+        four.client.repair("treasury", 4)
+    assert away.value.waiting_for == ("h3",)
+    wallet = four.client.refresh("treasury", (3,))
+    four.signed(wallet, b"pay", (1, 4))
+
+
 def test_a_helper_has_said_a_done_of_the_epoch_that_it_repairs_in(four: Office) -> None:
     old = four.client.show("treasury")
     four.client.refresh("treasury", ())

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.agent.succession import resharing, retiring
+from hsm_mpc.app.wallet import shown_wallet
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
@@ -271,6 +272,28 @@ def test_who_left_and_is_gone_for_good_stops_nobody(five: Office) -> None:
     every_quorum_signs(five, five.client.refresh("treasury", []))
     assert keks(five.world.parties[5]) == []
     assert sorted(history(five).links[0].destroyed) == ["h1", "h2", "h3", "h4", "h5"]
+
+
+def test_who_left_is_dangerous_until_so_many_have_destroyed_that_too_few_are_left(
+    five: Office,
+) -> None:
+    """Step 6.8.5: 2-of-5, so four have to."""
+    five.client.create("treasury", Scheme.TAPROOT, 2, POLICY)
+    five.links[5].down = True
+    for index in (2, 3):
+        five.links[index].tamper = failing_at(HolderMethod.RETIRE)
+    shown = shown_wallet(five.client.reshare("treasury", 2, ("h1", "h2", "h3", "h4"))).retired
+    assert shown is not None
+    assert (shown.state, shown.left, shown.dangerous_until) == ("waiting", ("h5",), 4)
+    assert shown.destroyed == ("h1", "h4")
+    for index, destroyed in ((2, ("h1", "h2", "h4")), (3, ("h1", "h2", "h3", "h4"))):
+        five.links[index].tamper = None
+        wallet = five.registry.named("treasury")
+        assert wallet is not None
+        five.refresher.advance(wallet)
+        shown = shown_wallet(five.client.show("treasury")).retired
+        assert shown is not None
+        assert (shown.state, shown.waiting_for[-1], shown.destroyed) == ("waiting", "h5", destroyed)
 
 
 def test_an_epoch_comes_to_all_new_holders_before_the_next(five: Office) -> None:

@@ -70,11 +70,19 @@ class Successions:
                     continue  # no epoch of it was ever active here
                 except Tampered as damaged:
                     self._holder.alarm(wallet_id, damaged)
-                    continue
-                try:
-                    live.require_sealed()
-                except (Refused, Tampered) as closed:
-                    self._holder.alarm(wallet_id, f"its share does not open: {closed}")
+                else:
+                    self._say_what_is_lost(live)
+
+    def _say_what_is_lost(self, live: LiveEpoch) -> None:
+        """A share that cannot open; a vote that the HSM alone remembers (steps 6.6.1, 6.6.2)."""
+        try:
+            live.require_sealed()
+        except (Refused, Tampered) as closed:
+            self._holder.alarm(live.wallet_id, f"its share does not open: {closed}")
+        try:
+            joining.adopted_certificate(live)
+        except Tampered as older:
+            self._holder.alarm(live.wallet_id, older)
 
     def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:
         """ASK → the own JOIN, the own newest DONE; of what is adopted the CERT payload, and the

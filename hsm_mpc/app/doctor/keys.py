@@ -68,7 +68,10 @@ def _named(taken: inventory.Inventory) -> list[Finding]:
     nobodys = [key for key in taken.keys if key.verdict in (inventory.UNKNOWN, inventory.ORPHANED)]
     if missing:
         message = f"{len(missing)} missing: {missing[0]}"
-        mend = "put the token back whose keys these are, or: hsm-mpc share discard"
+        mend = (
+            "put the token back whose keys these are; else hsm-mpc wallet repair, or hsm-mpc share "
+            "discard for a wallet that was never certified"
+        )
         return [fail("inventory", message, mend)]
     if twice:
         message = f"{len(twice)} keys share a name: {twice[0].label}, id {twice[0].id}"
