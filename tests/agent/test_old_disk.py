@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
-from tests.agent.making import lines
+from tests.agent import ordering
+from tests.agent.making import Making, lines
 from tests.agent.refreshing import Refreshing
-from tests.agent.simulate import World, Worlds
+from tests.agent.simulate import LAB_POLICY, World, Worlds
+from tests.agent.test_resharing import shared
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -138,3 +141,52 @@ def test_what_carries_a_vote_on_is_given_again_to_a_disk_that_lost_it(
     assert alarms(world, 1) == [TOO_OLD]
     require_too_old(refreshing, 1)
     require_given_again(refreshing, 1)
+
+
+def test_who_has_signed_an_order_is_given_its_vote_again(world: World, tmp_path: Path) -> None:
+    """Step 6.5.9: it was for what it has adopted, so its end is not decided by that. It signs in
+    both epochs, and what it has signed once more.
+    """
+    making = Making.of(world, policy=LAB_POLICY)
+    refreshing = Refreshing(world, making.active().body, (1, 3), making.dones)
+    refreshing.made()
+    refreshing.adopt(1)
+
+    def countersigned() -> bytes:
+        signed: bytes = ordering.desk(world, 2).countersign(
+            ordering.said(world, ordering.wished(refreshing))
+        )
+        return signed
+
+    def voted() -> None:
+        refreshing.adopt(2, refreshing.transcript)
+        signed.append(countersigned())
+
+    signed: list[bytes] = []
+    put_back(world, 2, tmp_path / "copy", voted)
+    with pytest.raises(Refused, match="the end of this epoch is decided"):
+        joined_above(refreshing, 2, 2)
+    refreshing.adopt(2, refreshing.transcript)
+    signed.append(countersigned())
+    joined_above(refreshing, 2, 2)
+    wallets, wallet_id = world.parties[2].wallets, refreshing.replaced.terms.wallet_id
+    for body in (refreshing.replaced, refreshing.successor):
+        assert wallets.signing(wallet_id, body.hash).epoch_hash == body.hash
+
+
+def test_a_vote_for_a_resharing_is_given_again_whatever_has_come_since(
+    worlds: Worlds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a new holder has another HSM by now forbids new votes alone (step 6.8.3)."""
+    world = worlds(4)
+    sharing = shared(world, ("h1", "h2"), 2, ("h3", "h4"), 2)
+    sharing.made()
+    put_back(world, 1, tmp_path / "copy", lambda: sharing.adopt(1))
+    lost = frozenset({sharing.new.roster.members[1].key})
+    monkeypatch.setattr(ActingHolder, "lost_keys", lambda _: lost)
+    sharing.adopt(1)
+    with pytest.raises(Refused, match="holder h4 has another identity key by now"):
+        sharing.adopt(2)
+    later = sharing.refresh()
+    later.attempts += 3
+    later.asked_to_join(1)

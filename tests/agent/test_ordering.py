@@ -191,10 +191,15 @@ def test_order_frees_a_holder_that_promised_more(world: World, refreshing: Refre
     assert done.attempt.to_bytes() == promised
 
 
+@pytest.mark.parametrize("carried", [False, True])
 def test_register_says_adoption_and_order_in_one_writing(
-    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch, carried: bool
 ) -> None:
     """A crash between it and the retirement: what was begun is gone on with, and nothing else."""
+    if carried:
+        refreshing.adopt(1)
+        refreshing.joined()
+        refreshing.carry_on()
     ordered(refreshing)
     alpha, h = refreshing.attempt.to_bytes(), refreshing.successor.hash
     epochs = type(world.parties[3].acting.epochs(refreshing.replaced.terms.wallet_id))
@@ -210,6 +215,7 @@ def test_register_says_adoption_and_order_in_one_writing(
         with pytest.raises(BackendError):
             refreshing.retire(3, refreshing.transcript)
     world.restarted(3)
+    assert "alarm" not in events(world.parties[3])
     vote = Vote(alpha, h)
     assert register_of(world, refreshing, 3) == Register(
         refreshing.replaced.hash, alpha, None, vote, h
@@ -219,6 +225,7 @@ def test_register_says_adoption_and_order_in_one_writing(
     refreshing.begin()
     assert rule(lambda: refreshing.join(3)) == "epoch-retiring"
     refreshing.attempts = attempts
+    refreshing.adopt(3)
     refreshing.retire(3)
     assert has_retired(world, refreshing, 3)
 

@@ -29,6 +29,7 @@ from hsm_mpc.errors import (
     Refused,
     Tampered,
 )
+from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
@@ -85,14 +86,18 @@ def adopt(
     kept = live.attempts.kept(alpha, AttemptDocument.DONE)
     if kept is not None:
         return kept
-    live.require_not_retiring()
-    if carried is None and certificate.shared_anew is not None:
-        require_no_lost_key(live.holder, certificate.shared_anew.roster)
+    is_given_again = live.register.adopted == Vote(alpha, h)
+    if is_given_again:  # whatever has come since, it was said
+        live.require_not_ending()
+    else:
+        live.require_not_retiring()
+        if carried is None and certificate.shared_anew is not None:
+            require_no_lost_key(live.holder, certificate.shared_anew.roster)
     _require_arrived(live, certificate, arrivals)
     voted = vote_for(live.register, attempt, h)
     live.keep(live.lineage_told(certificate))
     shown = b"" if carried is None else bundle([propose, *unbundled(history)])
-    if voted == live.register:  # given again: JOIN can show it, whether a share can be made or not
+    if is_given_again:  # JOIN can show it, whether a share can be made or not
         _keep_proof(live, alpha, certificate, shown)
     record = share_of(live, suite, certificate, made_in, transcript)
     done = vote_of(live, attempt, certificate, record)

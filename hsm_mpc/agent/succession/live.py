@@ -135,10 +135,16 @@ class LiveEpoch:
         Raises:
             Refused: `epoch-retiring`.
         """
-        if self.held.record.state is EpochState.RETIRING or self._is_obeying():
-            raise Refused("epoch-retiring", "the end of this epoch is decided")
+        self.require_not_ending()
+        if self.is_obeying():
+            raise _decided()
 
-    def _is_obeying(self) -> bool:
+    def require_not_ending(self) -> None:
+        """Its end is not on disk yet. Raises: Refused: `epoch-retiring`."""
+        if self.held.record.state is EpochState.RETIRING:
+            raise _decided()
+
+    def is_obeying(self) -> bool:
         """Whether a successor was taken by an order, and a crash came before the retirement was
         kept: this holder has said no DONE that would prove its adoption (steps 6.5.2, 6.5.9). Who
         has signed an order, and adopts the same anew, has what carries it on before the register
@@ -184,6 +190,10 @@ class LiveEpoch:
         """
         with opened_share(self.holder, self.body) as share:
             yield share
+
+
+def _decided() -> Refused:
+    return Refused("epoch-retiring", "the end of this epoch is decided")
 
 
 def _may_replace(held: HeldEpoch, register: Register) -> bool:
