@@ -15,7 +15,14 @@ from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
-from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, NotReady, Refused
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    HsmMpcError,
+    InvalidSignature,
+    NotReady,
+    Refused,
+)
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.newcomers import arrival_in
@@ -80,9 +87,15 @@ class Completer:
 
     def _remind(self, newest: Succession, replaced: EpochBody) -> None:
         """Before another attempt takes this one's place: whose disk was put back to before its vote
-        has nothing to show for it, and is given it once more (step 6.5.5).
+        has nothing to show for it, and is given it once more (step 6.5.5), in whichever attempt it
+        was. Who has voted in none of them declines.
         """
-        self._asked_to_adopt(newest, replaced, tuple(newest.votes))
+        voted = tuple(newest.votes)
+        self._asked_to_adopt(newest, replaced, voted)
+        others = [index for index in self.links_of(replaced).indices if index not in voted]
+        for earlier in newest.attempts()[1:]:
+            answers = self._asked_to_adopt(earlier, replaced, others)
+            others = [index for index, answer in answers.items() if _declines(answer)]
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
@@ -275,6 +288,11 @@ def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) 
     """The epoch before the newest one waits for these holders to end."""
     names = [links.name(index) for index in missing]
     return NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
+
+
+def _declines(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
+    """And has not been silent."""
+    return isinstance(answer, HsmMpcError) and not isinstance(answer, BackendError)
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

@@ -14,7 +14,7 @@ from hsm_mpc.encoding import Reader
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.successor import SuccessorCertificate
-from hsm_mpc.wire.envelope import parse_envelope
+from hsm_mpc.wire.envelope import bundle, parse_envelope, unbundled
 from hsm_mpc.wire.rounds import FIRST_NEW_HOLDER
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 
@@ -61,6 +61,15 @@ class Succession:
     def body(self) -> EpochBody:
         """Of the successor."""
         return self.certified.body
+
+    def attempts(self) -> list[Succession]:
+        """It in each attempt in which holders may have adopted it, the newest first."""
+        made = self.certified.propose
+        carried = [] if self.propose == made else [self.propose, *unbundled(self.history)]
+        return [
+            replace(self, propose=propose, history=bundle(carried[count:]))
+            for count, propose in enumerate([*carried, made], 1)
+        ]
 
     @property
     def arrived(self) -> Mapping[int, bytes]:

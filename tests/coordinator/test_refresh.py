@@ -30,6 +30,7 @@ from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import World
 from tests.coordinator.office import Office
+from tests.coordinator.test_destruction import failing_at
 
 Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 EVERY_PAIR = tuple(combinations((1, 2, 3), 2))
@@ -378,6 +379,57 @@ def test_a_disk_from_before_the_vote_is_given_it_again(
         shared = office.client.reshare("treasury", 3, ("h1", "h2", "h3"))
         assert shared.body.prev_hash == voted.body.hash
     assert office.client.refresh("treasury", []).body.epoch == 2 + anew
+
+
+def test_a_disk_from_before_a_vote_in_an_earlier_attempt_is_given_that_again(
+    office: Office, tmp_path: Path
+) -> None:
+    """3-of-3: of h3 the coordinator knows a vote in the attempt before its last one, and nothing
+    ends without h3.
+    """
+    made = office.made(t=3)
+    dones = list(office.registry.all()[0].dones)
+    wallets = office.world.parties[3].acting.store._folder / "wallets"
+    has_joined = dict.fromkeys((1, 3), False)
+
+    def overtaken() -> None:
+        for index in has_joined:
+            office.links[index].tamper = None
+        office.world.now[0] += 10
+        rival = Refreshing(office.world, made.body, (1, 3), dones, attempts=rivals.pop())
+        for index in has_joined:
+            run_shielded(partial(rival.join, index))
+        office.world.now[0] += 10
+
+    def copied(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            shutil.copytree(wallets, tmp_path / "copy")
+        return honest(parts)
+
+    def mute(
+        index: int, asked: HolderMethod, parts: Sequence[bytes], honest: Honest
+    ) -> tuple[bytes, ...]:
+        has_joined[index] |= asked is HolderMethod.JOIN
+        if has_joined[index] and asked is HolderMethod.ADOPT:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    rivals = [5, 0]
+    office.links[1].tamper, office.links[3].tamper = failing_at(HolderMethod.ADOPT), copied
+    with pytest.raises(NotReady, match="not adopted yet") as first:
+        office.client.refresh("treasury", [])
+    assert first.value.waiting_for == ("h1",)
+    overtaken()
+    for index in has_joined:
+        office.links[index].tamper = partial(mute, index)
+    with pytest.raises(NotReady, match="not adopted yet") as second:
+        office.client.refresh("treasury", [])
+    assert second.value.waiting_for == ("h1", "h3")
+    overtaken()
+    shutil.rmtree(wallets)
+    shutil.copytree(tmp_path / "copy", wallets)
+    run_shielded(partial(office.world.restarted, 3))
+    assert waiting_for(office.client.refresh("treasury", [])) == (True, ())
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(
