@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -283,3 +284,45 @@ def test_the_next_attempt_shares_the_key_as_if_nothing_had_been(
     following.drive()
     for party in following.new.parties.values():
         assert len(keks(party)) == 1
+
+
+# What an attempt is asked as, and when it is over
+
+
+@pytest.mark.parametrize("joins_first", [True, False])
+def test_one_attempt_is_what_was_asked_first(growing: Sharing, joins_first: bool) -> None:
+    """A coordinator that asks h2 for a refresh and a resharing at once has altered no disk."""
+    growing.begin()
+    refresh = growing.refresh()
+    refresh.now, refresh.attempts = growing.now, growing.attempts
+    asked: list[Callable[[], object]] = [
+        partial(refresh.asked_to_join, STAYING),
+        partial(growing.greet, STAYING),
+    ]
+    first, second = asked if joins_first else asked[::-1]
+    first()
+    assert rule_of(second) == "other-ask"
+    assert "alarm" not in events(party_of(growing, STAYING))
+
+
+def test_a_greeting_that_is_said_while_an_older_one_expires_stays(
+    growing: Sharing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks for what is over waits for whoever greets."""
+    growing.joined()
+    growing.dealt()
+    arrivals = party_of(growing).arrivals
+    alone, later = arrivals._successions.alone, growing.again()
+    growing.all_holders.later[0] += LONGEST_WAIT
+
+    @contextmanager
+    def behind_a_greeting() -> Iterator[None]:
+        monkeypatch.setattr(arrivals._successions, "alone", alone)
+        later.joined()
+        later.dealt()
+        with alone():
+            yield
+
+    monkeypatch.setattr(arrivals._successions, "alone", behind_a_greeting)
+    arrivals.expire()
+    later.receive(COMING)

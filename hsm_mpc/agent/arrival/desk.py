@@ -20,7 +20,7 @@ from hsm_mpc.agent.consents import Consents, takes_part
 from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.succession import resharing
 from hsm_mpc.agent.succession.desk import Successions
-from hsm_mpc.agent.succession.joining import JoinPace, ask_in, require_near
+from hsm_mpc.agent.succession.joining import JoinPace, ask_in, require_near, require_only_ask
 from hsm_mpc.agent.succession.shown import Shown, complained_before
 from hsm_mpc.agent.wallets import HeldWallets
 from hsm_mpc.certificates.body import EpochBody
@@ -107,7 +107,7 @@ class Arrivals:
 
         Raises:
             Refused: `not-a-member`, `arrival-over`: v' of that attempt is gone; `staged-full`,
-                `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`; or as
+                `attempt-overtaken`, `other-ask`, `attempt-too-far`, `too-many-attempts`; or as
                 `resharing.require_possible`, or `consent`.
         """
         with self._asked(source, told) as asked:
@@ -118,6 +118,7 @@ class Arrivals:
             if kept is not None:
                 self._greeted(wallet_id, alpha)
                 return kept
+            require_only_ask(attempts, alpha, source)
             require_near(self._holder, ask.attempt)
             if alpha < newest_greeted(attempts):
                 raise Refused("attempt-overtaken", "this holder has gone into a newer attempt")
@@ -234,7 +235,8 @@ class Arrivals:
         for wallet_id, waiting in list(self._waiting.items()):
             if now >= waiting.until:
                 with self._successions.alone():
-                    self._drop(wallet_id)
+                    if self._waiting.get(wallet_id) is waiting:  # no newer HELLO' was said since
+                        self._drop(wallet_id)
 
     def close(self) -> None:
         """Wipe all of them: the signer ends."""

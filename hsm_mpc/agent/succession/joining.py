@@ -18,7 +18,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.ids import WalletId
-from hsm_mpc.store.attempts import AttemptDocument
+from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
@@ -97,12 +97,22 @@ def ask_in(holder: ActingHolder, body: EpochBody, source: bytes) -> Ask:
     return decoded(message, Ask.from_bytes)
 
 
+def require_only_ask(attempts: Attempts, alpha: bytes, source: bytes) -> None:
+    """A holder goes into an attempt, as an old one, a new one or both, as one ASK says alone.
+
+    Raises:
+        Refused: `other-ask`.
+    """
+    if attempts.kept(alpha, AttemptDocument.ASK) not in (None, source):
+        raise Refused("other-ask", "the coordinator asked for something else in this attempt")
+
+
 def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> bytes:
     """The own JOIN message; a repeat is answered with the same bytes.
 
     Raises:
-        Refused: `attempt-overtaken`, `attempt-too-far`, `too-many-attempts`, `refresh-interval`,
-            `staged-full`, `not-retired` or `epoch-retiring`; to a resharing, as
+        Refused: `attempt-overtaken`, `other-ask`, `attempt-too-far`, `too-many-attempts`,
+            `refresh-interval`, `staged-full`, `not-retired` or `epoch-retiring`; to a resharing, as
             `resharing.require_possible`, or `consent`.
         Tampered, BackendError: the own share does not open, or HSM or disk fail.
         BadEncoding, InvalidSignature, ProtocolAbort: as `ask_in`.
@@ -113,6 +123,7 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
     if kept is not None:
         return kept
     live.require_not_retiring()
+    require_only_ask(live.attempts, alpha, source)
     require_near(live.holder, ask.attempt)
     if live.body.epoch == 0 and ask.retirement:
         raise Refused("not-retired", "before the first epoch there was none to be retired")
