@@ -55,6 +55,8 @@ def softhsm_module() -> str:
 
 REPORTED: Final = "reported"
 """The property of a test that holds a line for the end of the run; workers send properties, too."""
+EXPLORED: Final = "explored"
+"""The property of a test that has explored a model: how many states, and which model."""
 
 
 @pytest.fixture
@@ -129,10 +131,22 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter,
 ) -> Generator[None, None, None]:
     yield
-    for report in terminalreporter.stats.get("passed", []):
-        for name, text in report.user_properties:
-            if name == REPORTED:
-                terminalreporter.write_line(str(text))
+    properties = [
+        each
+        for report in terminalreporter.stats.get("passed", [])
+        for each in report.user_properties
+    ]
+    for name, text in properties:
+        if name == REPORTED:
+            terminalreporter.write_line(str(text))
+    explored = {
+        str(text).split(maxsplit=1)[1]: text for name, text in properties if name == EXPLORED
+    }
+    if explored:
+        states = sum(int(str(text).split()[0]) for text in explored.values())
+        terminalreporter.write_line(
+            f"models of section 6 explored: {len(explored)}, with {states} states together"
+        )
     reasons = Counter(_reason(report) for report in terminalreporter.stats.get("skipped", []))
     for reason, count in sorted(reasons.items()):
         tests = "1 test" if count == 1 else f"{count} tests"

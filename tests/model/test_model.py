@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.conftest import EXPLORED
 from tests.model.counter_examples import COUNTER_EXAMPLES
 from tests.model.exploring import Explorer, weakened_rules
 from tests.model.models import CounterExample, Model, Row
@@ -35,27 +36,44 @@ def explorer(tmp_path_factory: pytest.TempPathFactory) -> Explorer:
     return Explorer(tmp_path_factory.mktemp("model"))
 
 
-def require(explorer: Explorer, row: Row) -> None:
+Explored = Callable[[Model, int], None]
+"""Told of a model how many states were reached."""
+
+
+@pytest.fixture
+def explored(record_property: Callable[[str, object], None]) -> Explored:
+    return lambda model, states: record_property(EXPLORED, f"{states} {model}")
+
+
+def require(explorer: Explorer, row: Row, explored: Explored) -> None:
     outcome = explorer.explore(row.model)
     found = (outcome.broken, outcome.states, outcome.owed, outcome.stuck)
     assert found == ("", row.states, row.owed, 0)
+    explored(row.model, outcome.states)
 
 
 @pytest.mark.parametrize("row", params(ROWS, lambda row: row.long))
-def test_no_reachable_state_breaks_an_invariant(explorer: Explorer, row: Row) -> None:
-    require(explorer, row)
+def test_no_reachable_state_breaks_an_invariant(
+    explorer: Explorer, row: Row, explored: Explored
+) -> None:
+    require(explorer, row, explored)
 
 
 @pytest.mark.parametrize("each", params(list(COUNTER_EXAMPLES), lambda each: each.long))
-def test_a_rule_less_breaks_one(explorer: Explorer, each: CounterExample) -> None:
+def test_a_rule_less_breaks_one(
+    explorer: Explorer, each: CounterExample, explored: Explored
+) -> None:
     steps, outcome = explorer.trace(each.model)
     assert outcome.broken == each.broken
     assert (outcome.states, len(steps)) == (each.states, each.steps)
+    explored(each.model, outcome.states)
 
 
 @pytest.mark.parametrize("each", params(list(COUNTER_EXAMPLES), lambda each: each.mended.long))
-def test_with_the_rule_none_is_broken(explorer: Explorer, each: CounterExample) -> None:
-    require(explorer, each.mended)
+def test_with_the_rule_none_is_broken(
+    explorer: Explorer, each: CounterExample, explored: Explored
+) -> None:
+    require(explorer, each.mended, explored)
 
 
 def test_every_invariant_is_broken_by_some_weaker_rule_of_the_gate() -> None:
