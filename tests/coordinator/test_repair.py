@@ -546,6 +546,28 @@ def test_a_key_that_was_rewrapped_and_then_lost_is_repaired(office: Office) -> N
     signs_in_every_pair(office)
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_holder_whose_store_was_restored_from_a_backup_is_repaired(
+    office: Office, tmp_path: Path, epochs: int
+) -> None:
+    """The share in the backup is of an epoch that has gone."""
+    office.made()
+    wallets = office.world.parties[3].acting.store._folder / "wallets"
+    shutil.copytree(wallets, tmp_path / "backup")
+    for _ in range(epochs):
+        newest = office.client.refresh("treasury", ())
+    shutil.rmtree(wallets)
+    shutil.copytree(tmp_path / "backup", wallets)
+    run_shielded(partial(office.world.restarted, 3))
+    with pytest.raises(Declined):
+        office.signed(newest, b"pay", (1, 3))
+    with pytest.raises(Tampered, match="holder h3: "):
+        office.client.refresh("treasury", ())
+    repaired = office.client.repair("treasury", 3)
+    assert repaired.body.epoch == epochs + 1
+    signs_in_every_pair(office)
+
+
 def test_a_refresh_that_has_to_wait_is_said_beside_the_repair(office: Office) -> None:
     office.made()
     office.client.refresh("treasury", ())
