@@ -65,8 +65,6 @@ class Tag(str, Enum):
     COCKTAIL_H6 = "COCKTAIL-DKG/H6"
     COCKTAIL_H7 = "COCKTAIL-DKG/H7"
     COCKTAIL_NONCE = "COCKTAIL-DKG/NONCE"
-    TAP_BRANCH = "TapBranch"
-    TAP_LEAF = "TapLeaf"
     TAP_SIGHASH = "TapSighash"
     TAP_TWEAK = "TapTweak"
 

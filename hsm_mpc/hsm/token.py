@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 from hsm_mpc.errors import BackendError, PinRefused
-from hsm_mpc.hsm import cryptoki, failures, uri
+from hsm_mpc.hsm import cryptoki, failures
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, ffi
 from hsm_mpc.hsm.profiles import Profile
 from hsm_mpc.hsm.recovery import Recovery
@@ -151,11 +151,6 @@ class Token:
         self._login_session: int | None = None
         self._login_was_lost = False
         self._unclear_logins = 0
-
-    @property
-    def uri_prefix(self) -> str:
-        """`pkcs11:token=…;serial=…`."""
-        return uri.token_part(self.label, self.serial)
 
     @property
     def profile(self) -> Profile:

@@ -87,11 +87,6 @@ class Lineage:
         return cls(tuple(groups), ordered, tuple(stages), first.under(roster))
 
     @property
-    def books(self) -> tuple[KeyBook, ...]:
-        """The keys of each stage."""
-        return tuple(stage.book for stage in self.stages)
-
-    @property
     def terms(self) -> WalletTerms:
         """Of the epochs that name the last stage."""
         return self.stages[-1].terms

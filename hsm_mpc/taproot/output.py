@@ -4,25 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hsm_mpc.encoding import u8
 from hsm_mpc.errors import BadInput
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.tags import Tag, tagged_hash
 from hsm_mpc.taproot.derivation import ExtendedKey, Path, Tweak, derived
 from hsm_mpc.taproot.encodings import Network, taproot_address
-from hsm_mpc.taproot.sighash import with_compact_size
 
 _NO_SCRIPTS = b""
-
-
-def tap_leaf_hash(version: int, script: bytes) -> bytes:
-    """TapLeaf, 32 bytes."""
-    return tagged_hash(Tag.TAP_LEAF, u8(version) + with_compact_size(script))
-
-
-def tap_branch_hash(one: bytes, other: bytes) -> bytes:
-    """TapBranch of two node hashes in either order, 32 bytes."""
-    return tagged_hash(Tag.TAP_BRANCH, min(one, other) + max(one, other))
 
 
 def tap_tweaked(internal_key: bytes, script_root: bytes = _NO_SCRIPTS) -> tuple[bytes, Tweak]:
@@ -81,12 +69,3 @@ class SpendingKey:
     def address(self, network: Network) -> str:
         """The bech32m address."""
         return taproot_address(self.output_key, network)
-
-    def check_spends(self, script_pubkey: bytes) -> None:
-        """The output that is spent pays to this key: closes every error of parity (step 5.2.2).
-
-        Raises:
-            BadInput: it pays to something else.
-        """
-        if script_pubkey != self.script_pubkey:
-            raise BadInput(f"the spent output does not pay to the key at {self.path}")

@@ -9,7 +9,7 @@ import pkcs11
 import pytest
 
 from hsm_mpc.errors import BackendError, BadConfig, BadInput, Refused, Tampered
-from hsm_mpc.hsm import attributes, failures, generation, keys, objects
+from hsm_mpc.hsm import attributes, failures, generation, keys, objects, uri
 from hsm_mpc.hsm.administration import administration
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.cryptoki import Attribute, KeyType, ObjectClass
@@ -47,7 +47,8 @@ def test_a_generated_key_is_found_by_its_name(token: Token) -> None:
 
 def test_a_generated_key_has_a_uri_with_token_serial_and_id(token: Token) -> None:
     key_id = "".join(f"%{byte:02X}" for byte in KEY_ID)
-    assert keys.key_uri(token, KEY_ID) == f"{token.uri_prefix};id={key_id};type=secret-key"
+    prefix = uri.token_part(token.label, token.serial)
+    assert keys.key_uri(token, KEY_ID) == f"{prefix};id={key_id};type=secret-key"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hsm_mpc.errors import BackendError, PinRefused
-from hsm_mpc.hsm import direct, gcm, keys, sessions
+from hsm_mpc.hsm import direct, gcm, keys, sessions, uri
 from hsm_mpc.hsm.cryptoki import BYTES, TokenFlag, User, address_of, ffi
 from hsm_mpc.hsm.keys import Key
 from hsm_mpc.hsm.module import Module
@@ -264,9 +264,9 @@ def test_the_info_names_the_token(locked_token: Token) -> None:
     assert (info.label, len(info.serial)) == (locked_token.label, 16)
     assert (info.manufacturer, info.model) == ("SoftHSM project", "SoftHSM v2")
     assert len(SO_PIN) in info.pin_lengths
-    assert locked_token.uri_prefix == f"pkcs11:token={info.label.replace(' ', '%20')};serial=" + (
-        info.serial_text
-    )
+    prefix = uri.token_part(locked_token.label, locked_token.serial)
+    label = info.label.replace(" ", "%20")
+    assert prefix == f"pkcs11:token={label};serial={info.serial_text}"
 
 
 def test_the_tokens_generator_fills_memory(token: Token) -> None:

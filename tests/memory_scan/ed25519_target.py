@@ -45,7 +45,7 @@ def followed(holder: ActingHolder) -> Iterator[None]:
 
     def signing(session: Session, index: int, *secrets: Secret) -> object:
         nonce = listed_here.nonce
-        rho, factor = session.binding_factor(index), session.share_factor(index)
+        rho, factor = _factors(session, index)
         tell(f"factors {nonce} {rho} {factor}")
         return sign(session, index, *secrets)
 
@@ -61,6 +61,12 @@ def followed(holder: ActingHolder) -> Iterator[None]:
         replaced(lists, "sign_partial", signing) as sign,
     ):
         yield
+
+
+def _factors(session: Session, index: int) -> tuple[int, int]:
+    """ρ and c·λ of holder `index`."""
+    rho = session.binding_factors[session.signers.position(index)]
+    return rho, session.share_factor(index)
 
 
 def _with_pattern(entropy: Entropy, number: int) -> Entropy:
@@ -101,9 +107,9 @@ def leaking() -> Iterator[None]:
     def keeping(session: Session, index: int, *secrets: Secret) -> object:
         share = publish(secrets[1])
         nonce = ed25519_secrets.secrets_of_nonce(share, 0)
-        factors = session.binding_factor(index), session.share_factor(index)
+        products = ed25519_secrets.secrets_of_products(share, nonce, *_factors(session, index))
         kept.extend(nonce.values())
-        kept.extend(ed25519_secrets.secrets_of_products(share, nonce, *factors).values())
+        kept.extend(products.values())
         signature = sign(session, index, *secrets)
         checkpoint("copies kept")
         return signature

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hsm_mpc.encoding import u8, u32be, u64be
-from hsm_mpc.errors import BadInput, ProtocolAbort
+from hsm_mpc.errors import BadEncoding, BadInput, ProtocolAbort
 from hsm_mpc.groups.secp256k1 import ORDER, SECP256K1
 from hsm_mpc.protocols.frost_bip340.aggregate import aggregate
 from hsm_mpc.protocols.frost_bip340.nonces import (
@@ -19,8 +19,6 @@ from hsm_mpc.protocols.frost_bip340.nonces import (
     InvalidContribution,
     PublicNonce,
     derive_nonce,
-    parse_public_nonces,
-    public_nonce_of,
     public_part,
 )
 from hsm_mpc.protocols.frost_bip340.partial import sign_partial, verify_partial
@@ -82,7 +80,14 @@ def nonce_gen(
 
 
 def nonce_agg(public_nonces: Sequence[bytes]) -> bytes:
-    return AggregateNonce.of(parse_public_nonces(public_nonces)).to_bytes()
+    """Step 3.1.4. The product knows whose each nonce is, and names the holder."""
+    nonces = []
+    for position, nonce in enumerate(public_nonces):
+        try:
+            nonces.append(PublicNonce.parse(nonce))
+        except BadEncoding as error:
+            raise InvalidContribution(position, "pubnonce") from error
+    return AggregateNonce.of(nonces).to_bytes()
 
 
 def sign(
@@ -95,7 +100,7 @@ def sign(
 def _signed(secret_nonce: Secret, share: Secret, my_id: int, session: Session) -> bytes:
     """Step 3.1.6. A signer knows its public nonce; BIP 445 does not hand it in."""
     try:
-        own_nonce = public_nonce_of(secret_nonce)
+        own_nonce = _public_nonce_of(secret_nonce)
     except ProtocolAbort as error:
         raise BadInput("the secret nonce is out of range") from error
     if not SECP256K1.is_canonical_nonzero(share):
@@ -103,6 +108,11 @@ def _signed(secret_nonce: Secret, share: Secret, my_id: int, session: Session) -
     if SECP256K1.public_point(share) not in session.signers.public_shares:
         raise BadInput("the public share is not among the signers'")
     return sign_partial(session, my_id + 1, own_nonce, secret_nonce, share)
+
+
+def _public_nonce_of(secret_nonce: Secret) -> PublicNonce:
+    with secret_nonce.open() as at:
+        return PublicNonce.of(SECP256K1.public_point_at(at), SECP256K1.public_point_at(at + 32))
 
 
 def partial_sig_verify(
@@ -140,7 +150,7 @@ def deterministic_sign(
     seed += (others or b"") + key.x_only + u64be(len(context.message)) + context.message
     halves = (_tagged(seed + u8(half)) % ORDER for half in (0, 1))
     secret_nonce = filled(take(64), b"".join(half.to_bytes(32, "big") for half in halves))
-    own = public_nonce_of(secret_nonce)
+    own = _public_nonce_of(secret_nonce)
     session = context.session(_with_others(own, others))
     return bytes(own), _signed(secret_nonce, filled(take(32), share), my_id, session)
 

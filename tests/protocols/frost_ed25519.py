@@ -16,6 +16,7 @@ from hsm_mpc.groups.ed25519 import ED25519, ORDER
 from hsm_mpc.protocols.frost_ed25519.aggregate import Signing
 from hsm_mpc.protocols.frost_ed25519.lists import Task
 from hsm_mpc.protocols.frost_ed25519.nonces import PUBLIC_NONCE_BYTES
+from hsm_mpc.protocols.frost_ed25519.session import Session
 from hsm_mpc.protocols.frost_ed25519.signers import EpochKey
 from hsm_mpc.protocols.leases import Lease
 from hsm_mpc.protocols.signing_messages import Commitment, CommitPayload
@@ -36,6 +37,11 @@ def times_b(scalar: int) -> bytes:
     point = ED25519.base_multiple(scalar)
     assert point is not None
     return bytes(point)
+
+
+def binding_factor(session: Session, index: int) -> int:
+    """ρ of holder `index`."""
+    return session.binding_factors[session.signers.position(index)]
 
 
 def mixed(point: bytes) -> bytes:

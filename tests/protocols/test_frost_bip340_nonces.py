@@ -16,14 +16,12 @@ from hsm_mpc.protocols.frost_bip340.nonces import (
     PublicNonce,
     derive_nonce,
     draw_nonce,
-    parse_public_nonces,
-    public_nonce_of,
     public_part,
 )
 from hsm_mpc.secure.arena import Arena, Take, move_bytes, publish
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag, tagged_hash
-from tests.protocols.frost import be, times_g
+from tests.protocols.frost import times_g
 from tests.secure.bytes_of import at, filled
 
 SHARE = hashlib.sha256(b"share").digest()
@@ -155,9 +153,8 @@ def test_without_a_share_only_the_randomness_decides(take: Take) -> None:
 # Public nonces
 
 
-def test_a_public_nonce_is_read_back(take: Take) -> None:
-    slot = filled(take(64), be(3) + be(4))
-    nonce = public_nonce_of(slot)
+def test_a_public_nonce_is_read_back() -> None:
+    nonce = PublicNonce.of(times_g(3), times_g(4))
     again = PublicNonce.parse(bytes(nonce))
     assert (again, again.first, again.second) == (nonce, times_g(3), times_g(4))
     assert PublicNonce.parse(nonce) is nonce
@@ -179,15 +176,6 @@ def test_a_public_nonce_with_a_half_that_is_no_point_is_refused(half: int, bad: 
         PublicNonce.parse(b"".join(halves))
 
 
-def test_the_first_bad_nonce_of_a_list_is_named() -> None:
-    """Step 3.1.4."""
-    good = times_g(1) + times_g(2)
-    with pytest.raises(InvalidContribution) as raised:
-        parse_public_nonces([good, bytes(66), bytes(66)])
-    assert (raised.value.position, raised.value.contribution) == (1, "pubnonce")
-    assert str(raised.value) == "invalid pubnonce at position 1"
-
-
 def nonce(first: int, second: int) -> PublicNonce:
     return PublicNonce.parse(times_g(first) + times_g(second))
 
@@ -206,8 +194,3 @@ def test_an_aggregate_nonce_that_does_not_parse_is_the_aggregators(bad: bytes) -
     with pytest.raises(InvalidContribution) as raised:
         AggregateNonce.parse(bad)
     assert (raised.value.position, raised.value.contribution) == (None, "aggnonce")
-
-
-def test_a_wiped_nonce_has_no_public_pair(take: Take) -> None:
-    with pytest.raises(ProtocolAbort):
-        public_nonce_of(take(64))

@@ -23,7 +23,16 @@ from hsm_mpc.protocols.signing_messages import Commitment, CommitPayload
 from hsm_mpc.secure.arena import Arena, Secret, copy, publish
 from hsm_mpc.secure.entropy import Entropy
 from tests.protocols.frost import EPOCH, MESSAGE, REQUEST, envelope
-from tests.protocols.frost_ed25519 import IDENTITY, Wallet, changed, le, mixed, received, times_b
+from tests.protocols.frost_ed25519 import (
+    IDENTITY,
+    Wallet,
+    binding_factor,
+    changed,
+    le,
+    mixed,
+    received,
+    times_b,
+)
 from tests.secure.bytes_of import at, filled
 
 
@@ -404,7 +413,7 @@ def test_three_answers_to_one_nonce_would_reveal_the_share(
             nonce, share = take(64), filled(take(32), le(round2.wallet.share(2)))
             copy(nonce, round2.lease.secret_nonce)
             z = int.from_bytes(sign_partial(session, 2, nonce, share), "little")
-        rows.append((1, session.binding_factor(2), session.share_factor(2), z))
+        rows.append((1, binding_factor(session, 2), session.share_factor(2), z))
     assert solved(rows) == round2.wallet.share(2)
 
 

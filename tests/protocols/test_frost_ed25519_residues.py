@@ -18,7 +18,7 @@ from hsm_mpc.secure.arena import Arena, Secret, move_bytes, publish_at
 from hsm_mpc.secure.entropy import Entropy
 from hsm_mpc.tags import Tag, tagged_hash
 from tests.protocols.frost import EPOCH, MESSAGE, REQUEST, WALLET, anybody, envelope
-from tests.protocols.frost_ed25519 import le, received, times_b
+from tests.protocols.frost_ed25519 import binding_factor, le, received, times_b
 from tests.secure.residues import ORDER, Watched, forms
 
 # Where things lie in the shared memory.
@@ -96,7 +96,7 @@ def test_no_part_of_a_secret_is_left_in_the_process() -> None:
         epoch = EpochKey.of(EPOCH, 3, ED25519.parse_points(commitments))
         signers = epoch.signers((1, 3))
         session = Session.of(signers, [nonce, PublicNonce.parse(third)], MESSAGE)
-        bound, weighed = session.binding_factor(1) * e, session.share_factor(1) * x
+        bound, weighed = binding_factor(session, 1) * e, session.share_factor(1) * x
         partial = child.shared[PARTIAL : PARTIAL + 32]
         assert partial == le(d + bound + weighed)
         needles += [form for value in (bound, d + bound, weighed) for form in forms(value)]

@@ -350,11 +350,11 @@ def shown(roster_hash: bytes, carried: tuple[bytes, ...]) -> Any:
 def test_an_epoch_names_a_roster_that_a_succession_has_made() -> None:
     first = WALLET.ceremony.roster.hash
     pending, both = of(Amending()), of(second(), carried=[[Amending()]])
-    assert pending.book(first) is pending.books[0]
+    assert pending.book(first) is pending.stages[0].book
     for unknown in (roster_hash(pending), b"o" * 32):
         with pytest.raises(BadInput, match="did not come from the pinned one"):
             pending.book(unknown)
-    middle = both.books[1].roster.hash
+    middle = both.stages[1].book.roster.hash
     assert both.to_carry(first) == (*both.carried[0], *both.pending)
     assert both.to_carry(middle) == both.pending
     assert both.before(shown(middle, both.carried[0])) is both.stages[0]
@@ -374,11 +374,11 @@ def test_who_spoke_by_an_old_key_and_who_by_a_new_one_is_believed_since() -> Non
     for message in said:
         both.since(first).verify(message, 0)
     for message in said[1:]:
-        both.since(both.books[1].roster.hash).verify(message, 0)
+        both.since(both.stages[1].book.roster.hash).verify(message, 0)
         with pytest.raises(InvalidSignature):
             both.book(first).verify(message, 0)
     with pytest.raises(InvalidSignature):
-        both.since(both.books[1].roster.hash).verify(said[0], 0)
+        both.since(both.stages[1].book.roster.hash).verify(said[0], 0)
 
 
 def test_what_a_succession_has_carried_is_pending_no_more() -> None:
@@ -427,7 +427,7 @@ def test_whoever_has_signed_what_was_carried_it_is_the_same() -> None:
     lineage = of(Other(NEW), carried=[[Amending()]])
     assert again not in lineage.amendments
     assert lineage.after(first, (again,)) is lineage
-    assert lineage.before(shown(lineage.books[1].roster.hash, (again,))) is lineage.stages[0]
+    assert lineage.before(shown(lineage.stages[1].book.roster.hash, (again,))) is lineage.stages[0]
 
 
 def test_what_a_certificate_says_was_carried_wins_over_a_rival() -> None:

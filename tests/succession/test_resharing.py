@@ -911,7 +911,7 @@ def test_an_amendment_that_a_refresh_has_carried_stays_before_the_resharing() ->
     certificate = through_bytes(attempt)
     certificate.verify(attempt.first, attempt.keys)
     lineage = of(certificate, before=[attempt.amendment])
-    assert [book.roster.version for book in lineage.books] == [1, 2, 3]
+    assert [stage.book.roster.version for stage in lineage.stages] == [1, 2, 3]
     assert lineage.before(certificate) is lineage.stages[1]
     assert lineage.to_carry(attempt.ceremony.roster.hash) == (attempt.amendment,)
     assert lineage.newest.roster == attempt.roster

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.errors import Tampered
-from hsm_mpc.hsm import keys
+from hsm_mpc.hsm import keys, uri
 from hsm_mpc.hsm.failures import StaleHandle
 from hsm_mpc.hsm.keys import Key, MissingKey
 from hsm_mpc.hsm.token import Token
@@ -49,7 +49,8 @@ def unwrapped(arena: Arena, key: Pkcs11Key, recipient: KeyRecipient) -> bytes:
 def test_a_recipient_names_the_key_by_its_uri(arena: Arena, token: Token, made: Key) -> None:
     fields = wrapped(arena, Pkcs11Key(token, made)).fields
     identity = "".join(f"%{byte:02X}" for byte in KEY_ID)
-    assert fields.key_uri == f"{token.uri_prefix};id={identity};type=secret-key"
+    prefix = uri.token_part(token.label, token.serial)
+    assert fields.key_uri == f"{prefix};id={identity};type=secret-key"
     assert fields.key_version == ""
     assert len(fields.iv) == 12
 

@@ -105,21 +105,6 @@ def _extended(encoded: bytes) -> bytes | None:
     return None if encoded == _IDENTITY else SECP256K1.parse_point(encoded)
 
 
-def parse_public_nonces(encoded: Sequence[bytes]) -> tuple[PublicNonce, ...]:
-    """All nonces of a list (step 3.1.4).
-
-    Raises:
-        InvalidContribution: "pubnonce", the first position that is not two points.
-    """
-    nonces = []
-    for position, nonce in enumerate(encoded):
-        try:
-            nonces.append(PublicNonce.parse(nonce))
-        except BadEncoding as error:
-            raise InvalidContribution(position, "pubnonce") from error
-    return tuple(nonces)
-
-
 def public_part(
     public_share: bytes = b"",
     x_only_key: bytes = b"",
@@ -199,16 +184,6 @@ def _public_nonce(nonce: int) -> PublicNonce:
     return PublicNonce.of(
         SECP256K1.public_point_at(nonce), SECP256K1.public_point_at(nonce + SCALAR_BYTES)
     )
-
-
-def public_nonce_of(secret_nonce: Secret) -> PublicNonce:
-    """The public pair of a secret nonce.
-
-    Raises:
-        ProtocolAbort: a half is no scalar, or 0.
-    """
-    with secret_nonce.open() as nonce:
-        return _public_nonce(nonce)
 
 
 _Scalar = ctypes.c_ubyte * SCALAR_BYTES

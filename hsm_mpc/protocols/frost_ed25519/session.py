@@ -50,10 +50,6 @@ class Session:
         challenge = hash_to_scalar(total + signers.threshold_key + message)
         return cls(signers, factors, effective, total, challenge)
 
-    def binding_factor(self, index: int) -> int:
-        """ρ of holder `index`."""
-        return self.binding_factors[self.signers.position(index)]
-
     def share_factor(self, index: int) -> int:
         """c·λ mod L: how much of holder `index`'s share enters (step 4.3.5)."""
         return self.challenge * self.signers.factor(index) % ORDER
