@@ -6,7 +6,7 @@ the reader refuses missing and left-over bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hsm_mpc.errors import BadEncoding, BadInput
@@ -58,6 +58,11 @@ def lv32(value: bytes) -> bytes:
     return u32be(len(value)) + value
 
 
+def lv32_list(values: Sequence[bytes]) -> bytes:
+    """`u16be(count) ‖ Σ LV32(value)`."""
+    return u16be(len(values)) + b"".join(lv32(value) for value in values)
+
+
 class Reader:
     """Reads a byte string from front to back and refuses what is missing or left over.
 
@@ -102,6 +107,10 @@ class Reader:
     def lv32(self) -> bytes:
         """A string behind its length in four bytes."""
         return self.take(self.u32be())
+
+    def lv32_list(self) -> tuple[bytes, ...]:
+        """Such strings behind their number in two bytes."""
+        return tuple(self.lv32() for _ in range(self.u16be()))
 
     @property
     def consumed(self) -> int:

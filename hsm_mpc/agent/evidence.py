@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, lv32, u16be
+from hsm_mpc.encoding import Reader, lv16, lv32, lv32_list, u16be
 from hsm_mpc.errors import BadEncoding
 from hsm_mpc.store.evidence import Evidence
 from hsm_mpc.wire.channels import KeyBook
@@ -41,8 +41,7 @@ class Case:
         return (
             _MAGIC
             + lv16(self.reason.encode()[:_LONGEST_REASON])
-            + u16be(len(self.messages))
-            + b"".join(lv32(message) for message in self.messages)
+            + lv32_list(self.messages)
             + u16be(len(self.channels))
             + b"".join(u16be(holder) + lv16(channel) for holder, channel in self.channels)
             + lv32(self.lineage)
@@ -56,7 +55,7 @@ class Case:
             raise BadEncoding("evidence: it is none")
         case = cls(
             reader.lv16().decode("utf-8", "replace"),
-            tuple(reader.lv32() for _ in range(reader.u16be())),
+            reader.lv32_list(),
             tuple((reader.u16be(), reader.lv16()) for _ in range(reader.u16be())),
             reader.lv32(),
         )

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv32, u16be, u32be
+from hsm_mpc.encoding import Reader, lv32_list, u16be, u32be
 from hsm_mpc.errors import BadInput
 
 LEASE_ID_BYTES: Final = 16
@@ -65,8 +65,7 @@ class SignPayload:
 
     def to_bytes(self) -> bytes:
         """The payload."""
-        head = u32be(self.attempt) + u16be(self.k) + u16be(len(self.commits))
-        return head + b"".join(lv32(message) for message in self.commits)
+        return u32be(self.attempt) + u16be(self.k) + lv32_list(self.commits)
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> SignPayload:
@@ -77,7 +76,7 @@ class SignPayload:
         """
         reader = Reader(payload, "SIGN")
         attempt, k = reader.u32be(), reader.u16be()
-        commits = tuple(reader.lv32() for _ in range(reader.u16be()))
+        commits = reader.lv32_list()
         reader.end()
         return cls(attempt, k, commits)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.encoding import Reader, lv32, u16be
+from hsm_mpc.encoding import Reader, lv32, lv32_list
 from hsm_mpc.wire.envelope import Address
 from hsm_mpc.wire.inbox import Expected
 from hsm_mpc.wire.rounds import EVERYBODY, ORDER
@@ -27,15 +27,14 @@ class CarriedOrder:
 
     def to_bytes(self) -> bytes:
         """The payload."""
-        dones = b"".join(lv32(done) for done in self.dones)
-        return lv32(self.order.to_bytes()) + u16be(len(self.dones)) + dones
+        return lv32(self.order.to_bytes()) + lv32_list(self.dones)
 
     @classmethod
     def from_bytes(cls, source: bytes) -> CarriedOrder:
         """Inverse of `to_bytes`; `BadEncoding` or `BadInput` for anything else."""
         reader = Reader(source, "order")
         order = Order.from_bytes(reader.lv32())
-        dones = tuple(reader.lv32() for _ in range(reader.u16be()))
+        dones = reader.lv32_list()
         reader.end()
         return cls(order, dones)
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.resharing import Resharing
-from hsm_mpc.encoding import Reader, lv32, u8, u16be
+from hsm_mpc.encoding import Reader, lv32, lv32_list, u8
 from hsm_mpc.errors import BadEncoding, BadInput, Refused
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
@@ -66,16 +66,16 @@ class Propose:
 
     def to_bytes(self) -> bytes:
         """The payload."""
-        newcomers = _list(self.hellos) if self.hellos else b""
+        newcomers = lv32_list(self.hellos) if self.hellos else b""
         return (
             self.attempt.to_bytes()
             + self.ask_digest
             + u8(self.successor is not None)
             + (self.successor or _NONE)
-            + _list(self.joins)
-            + _list(self.adopted)
+            + lv32_list(self.joins)
+            + lv32_list(self.adopted)
             + b"".join(lv32(done) for done in self.dones)
-            + _list(self.amendments)
+            + lv32_list(self.amendments)
             + newcomers
         )
 
@@ -87,12 +87,12 @@ class Propose:
         form, successor = reader.u8(), EpochHash(reader.take(32))
         if form > 1 or (form == 0 and successor != _NONE):
             raise BadEncoding("propose: it says neither a new successor nor one to carry on")
-        joins, adopted = _read_list(reader), _read_list(reader)
+        joins, adopted = reader.lv32_list(), reader.lv32_list()
         dones = tuple(reader.lv32() for _ in range(holders))
-        amendments = _read_list(reader)
+        amendments = reader.lv32_list()
         hellos: tuple[bytes, ...] = ()
         if reader.consumed < len(source):
-            hellos = _read_list(reader)
+            hellos = reader.lv32_list()
             if not hellos:
                 raise BadEncoding("propose: a resharing to nobody")
         reader.end()
@@ -260,11 +260,3 @@ def _newcomers(
     except Refused as other:
         raise BadInput(f"propose: {other}") from other
     return newcomers_in(content.hellos, resharing, replaced, content.attempt, keys)
-
-
-def _list(parts: Sequence[bytes]) -> bytes:
-    return u16be(len(parts)) + b"".join(lv32(part) for part in parts)
-
-
-def _read_list(reader: Reader) -> tuple[bytes, ...]:
-    return tuple(reader.lv32() for _ in range(reader.u16be()))

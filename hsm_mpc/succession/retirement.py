@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.done import Done
 from hsm_mpc.certificates.order import Order
-from hsm_mpc.encoding import Reader, lv32, u8, u16be
+from hsm_mpc.encoding import Reader, lv32, lv32_list, u8
 from hsm_mpc.errors import BadEncoding, BadInput
 from hsm_mpc.groups.sharing import require_ascending
 from hsm_mpc.ids import EpochHash
@@ -66,10 +66,10 @@ class Retirement:
         """The payload."""
         form, arrivals, order = _BY_ADOPTIONS, b"", b""
         if self.arrivals:
-            form, arrivals = form + _TO_NEW_HOLDERS, _list(self.arrivals)
+            form, arrivals = form + _TO_NEW_HOLDERS, lv32_list(self.arrivals)
         if self.order:
             form, order = form + _BY_ORDER, lv32(self.order) + lv32(self.policy_file)
-        return u8(form) + _list(self.dones) + arrivals + order
+        return u8(form) + lv32_list(self.dones) + arrivals + order
 
     @classmethod
     def from_bytes(cls, source: bytes) -> Retirement:
@@ -78,8 +78,8 @@ class Retirement:
         form = reader.u8()
         if form > _BY_ORDER + _TO_NEW_HOLDERS:
             raise BadEncoding("retire: it is of an unknown form")
-        dones = _read_list(reader)
-        arrivals = _read_list(reader) if form & _TO_NEW_HOLDERS else ()
+        dones = reader.lv32_list()
+        arrivals = reader.lv32_list() if form & _TO_NEW_HOLDERS else ()
         order, policy_file = (reader.lv32(), reader.lv32()) if form & _BY_ORDER else (b"", b"")
         reader.end()
         if form & _TO_NEW_HOLDERS and not arrivals:
@@ -187,14 +187,6 @@ def check_arrivals(
         raise BadInput("retire: the new holders are not in their order")
     if any(done.epoch_hash != successor.body.hash for _, done in found):
         raise BadInput("retire: a new holder has a share of another successor")
-
-
-def _list(messages: Sequence[bytes]) -> bytes:
-    return u16be(len(messages)) + b"".join(lv32(message) for message in messages)
-
-
-def _read_list(reader: Reader) -> tuple[bytes, ...]:
-    return tuple(reader.lv32() for _ in range(reader.u16be()))
 
 
 def is_vote(source: bytes) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, lv32, u8, u16be
+from hsm_mpc.encoding import Reader, lv16, lv32_list, u8
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -109,20 +109,20 @@ class Call:
 
     def to_bytes(self) -> bytes:
         """The call as the transport carries it."""
-        return u8(self.method) + _list(self.parts)
+        return u8(self.method) + lv32_list(self.parts)
 
     @classmethod
     def from_bytes(cls, source: bytes) -> Call:
         """Inverse of `to_bytes`; `BadEncoding` for anything else."""
         reader = Reader(source, "call")
-        call = cls(reader.u8(), _read_list(reader))
+        call = cls(reader.u8(), reader.lv32_list())
         reader.end()
         return call
 
 
 def answer_of(parts: Sequence[bytes]) -> bytes:
     """An answer with results."""
-    return u8(_ANSWERED) + _list(parts)
+    return u8(_ANSWERED) + lv32_list(parts)
 
 
 def failure_of(error: HsmMpcError) -> bytes:
@@ -151,7 +151,7 @@ def parts_of(answer: bytes) -> tuple[bytes, ...]:
     reader = Reader(answer, "answer")
     form = reader.u8()
     if form == _ANSWERED:
-        parts = _read_list(reader)
+        parts = reader.lv32_list()
         reader.end()
         return parts
     if form != _FAILED:
@@ -191,11 +191,3 @@ def _error(
 
 def _text(reader: Reader) -> str:
     return reader.lv16().decode("utf-8", "replace")
-
-
-def _list(parts: Sequence[bytes]) -> bytes:
-    return u16be(len(parts)) + b"".join(lv32(part) for part in parts)
-
-
-def _read_list(reader: Reader) -> tuple[bytes, ...]:
-    return tuple(reader.lv32() for _ in range(reader.u16be()))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from hsm_mpc.encoding import Reader, lv16, lv32, u8, u16be, u32be
+from hsm_mpc.encoding import Reader, lv16, lv32, lv32_list, u8, u32be
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import read_name
 
@@ -68,8 +68,7 @@ class Holding:
             + u8(self.state)
             + lv32(self.certificate)
             + lv32(self.done)
-            + u16be(len(self.dones))
-            + b"".join(lv32(done) for done in self.dones)
+            + lv32_list(self.dones)
             + lv32(self.policy_file)
             + lv32(self.retirement)
             + lv32(self.destroyed)
@@ -93,7 +92,7 @@ class Holding:
             state=reader.u8(),
             certificate=reader.lv32(),
             done=reader.lv32(),
-            dones=tuple(reader.lv32() for _ in range(reader.u16be())),
+            dones=reader.lv32_list(),
             policy_file=reader.lv32(),
             retirement=reader.lv32(),
             destroyed=reader.lv32(),
