@@ -30,6 +30,7 @@ from hsm_mpc.errors import (
 from hsm_mpc.hsm.capabilities import Wrapping
 from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.secure import sodium
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
@@ -802,6 +803,19 @@ def test_a_key_that_a_restored_disk_has_forgotten_goes_with_the_epoch(
     assert len(keks(world.parties[1])) == 1
 
 
+@pytest.mark.parametrize("half", ["share", "delivery"])
+def test_a_successor_that_opens_to_something_else_is_never_acked(
+    refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch, half: str
+) -> None:
+    """Step 6.4.6."""
+    refreshing.joined()
+    refreshing.dealt()
+    differs = iter([half != "share", half != "delivery"])
+    monkeypatch.setattr(sodium, "equal", lambda *_: next(differs))
+    with pytest.raises(Tampered, match="opens to something else"):
+        refreshing.stage(1)
+
+
 def test_old_copies_of_everything_on_disk_are_noise(world: World, refreshing: Refreshing) -> None:
     party = world.parties[1]
     copy = opener(party, refreshing.replaced)
@@ -836,7 +850,7 @@ def test_a_successor_that_a_crash_left_half_sealed_goes_at_the_next_start(
         raise BackendError("no space left")
 
     with monkeypatch.context() as broken:
-        broken.setattr(successor_share, "seal", disk_full)
+        broken.setattr(successor_share, "blob_of", disk_full)
         with pytest.raises(BackendError):
             refreshing.stage(1)
     assert len(keks(world.parties[1])) == 2

@@ -13,10 +13,9 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.arrival.greeting import Greeted, place_in
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.succession.adopting import done_of
+from hsm_mpc.agent.succession.blobs import blob_of, require_opens_to
 from hsm_mpc.agent.succession.dealing import reshare_setup
-from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.succession.staging import Dealings, evidence_kept, received_dealings
-from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
 from hsm_mpc.certificates.clients import ClientList
@@ -27,9 +26,6 @@ from hsm_mpc.protocols import reshare
 from hsm_mpc.protocols.refresh import Renewed
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
-from hsm_mpc.sealing.sealed import seal
-from hsm_mpc.secure import sodium
-from hsm_mpc.secure.arena import move_bytes
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
@@ -185,25 +181,15 @@ def _sealed(
     renewed: Renewed,
 ) -> EpochRecord:
     """x' ‖ v' under KEK', with all documents of the epoch; opened again and compared (6.4.6)."""
-    wallet_id, width = body.terms.wallet_id, renewed.share.size
+    wallet_id = body.terms.wallet_id
     roster = newcomers_of(dealings.proposed).resharing.roster
     _keep_documents(holder, body, successor, dealings.transcript, roster)
     epochs = holder.epochs(wallet_id)
     reserved = _reserved(holder, wallet_id, successor, greeted)
     epochs.reserve(reserved)
-    with holder.arena.open(), holder.arena.scope() as take:
-        content = take(2 * width)
-        with content.open() as at, renewed.share.open() as x, greeted.delivery.open() as v:
-            move_bytes(at, x, width)
-            move_bytes(at + width, v, width)
-        context = context_of(holder, successor)
-        blob = seal(content, context, [greeted.key], holder.entropy, holder.clock())
-        record = epochs.seal(reserved, blob)
-        with opened_share(holder, successor) as again:
-            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
-                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
-            if not same:
-                raise Tampered("the sealed share opens to something else")
+    blob = blob_of(holder, successor, greeted.key, renewed.share, greeted.delivery)
+    record = epochs.seal(reserved, blob)
+    require_opens_to(holder, successor, renewed.share, greeted.delivery)
     acked = replace(record, state=EpochState.ACKED)
     epochs.change(acked)
     return acked

@@ -24,9 +24,10 @@ from hsm_mpc.agent.repair.offering import (
 )
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.register import catch_up, is_in_roster, is_undecided
+from hsm_mpc.agent.succession.blobs import blob_of, require_opens_to
 from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.succession.live import opened_share
-from hsm_mpc.agent.wallets import body_of, context_of
+from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Acknowledgement
@@ -37,9 +38,7 @@ from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tam
 from hsm_mpc.ids import WalletId
 from hsm_mpc.protocols import repair, repair_checks
 from hsm_mpc.protocols.suite import Suite
-from hsm_mpc.sealing.sealed import seal
-from hsm_mpc.secure import sodium
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.store.repairs import RepairDocument
@@ -183,20 +182,11 @@ def _seal(
     delivery: Secret,
 ) -> None:
     """x_r ‖ v_r under the new key, opened again and compared."""
-    width, key = share.size, find_wrapping_key(holder.token, offered.kek_uri, order.wallet_id)
-    with holder.arena.open(), holder.arena.scope() as take:
-        content = take(2 * width)
-        with content.open() as at, share.open() as x, delivery.open() as v:
-            move_bytes(at, x, width)
-            move_bytes(at + width, v, width)
-        blob = seal(content, context_of(holder, body), [key], holder.entropy, holder.clock())
-        holder.audit("share-repaired", named(order, body))
-        holder.epochs(order.wallet_id).seal(_reserved(holder, body, offered), blob)
-        with opened_share(holder, body) as again:
-            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
-                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
-            if not same:
-                raise Tampered("the sealed share opens to something else")
+    key = find_wrapping_key(holder.token, offered.kek_uri, order.wallet_id)
+    blob = blob_of(holder, body, key, share, delivery)
+    holder.audit("share-repaired", named(order, body))
+    holder.epochs(order.wallet_id).seal(_reserved(holder, body, offered), blob)
+    require_opens_to(holder, body, share, delivery)
 
 
 def _reserved(holder: ActingHolder, body: EpochBody, offered: Offer) -> EpochRecord:

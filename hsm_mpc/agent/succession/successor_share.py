@@ -12,16 +12,14 @@ from typing import Final
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
+from hsm_mpc.agent.succession.blobs import blob_of, require_opens_to
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
-from hsm_mpc.agent.wallets import context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.errors import Tampered
 from hsm_mpc.hsm import keys
-from hsm_mpc.sealing.sealed import seal
-from hsm_mpc.secure import sodium
-from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.wrapping.base import WrappingKey
@@ -69,21 +67,13 @@ def seal_successor(live: LiveEpoch, successor: Successor, share: Secret) -> Seal
         _keep_documents(live, successor)
         live.epochs.reserve(reserved)
     key = _fresh_key(live, reserved)
-    holder, group, width = live.holder, successor.body.terms.group, share.size
+    holder = live.holder
     with holder.arena.open(), holder.arena.scope() as take:
-        content, delivery = take(2 * width), take(width)
-        group.random_nonzero(delivery, holder.entropy)
-        with content.open() as at, share.open() as x, delivery.open() as v:
-            move_bytes(at, x, width)
-            move_bytes(at + width, v, width)
-        context = context_of(holder, successor.body)
-        blob = seal(content, context, [key], holder.entropy, holder.clock())
+        delivery = take(share.size)
+        successor.body.terms.group.random_nonzero(delivery, holder.entropy)
+        blob = blob_of(holder, successor.body, key, share, delivery)
         record = live.epochs.seal(reserved, blob)
-        with opened_share(holder, successor.body) as again:
-            with content.open() as at, again.share.open() as x, again.delivery.open() as v:
-                same = sodium.equal(at, x, width) and sodium.equal(at + width, v, width)
-            if not same:
-                raise Tampered("the sealed share opens to something else")
+        require_opens_to(holder, successor.body, share, delivery)
     return SealedSuccessor(record, kek_digest_of(holder.token, key))
 
 
