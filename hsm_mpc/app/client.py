@@ -29,7 +29,7 @@ class ClientKey:
     key: str
     """Ed25519 public key in hex."""
     file: Path
-    """NAME.pub: the same two, for `client list add`."""
+    """NAME.pub: the same two, to compare with a plan, or for `clients` in a lab's holder.yaml."""
 
 
 def init(config_path: Path) -> ClientKey:

@@ -754,7 +754,7 @@ def test_who_was_cut_off_retires_all_the_same_and_says_nothing_below_its_promise
 def test_who_never_voted_confirms_in_the_attempt_that_it_promised_last(
     world: World, refreshing: Refreshing
 ) -> None:
-    """6.4.9 would convict it of a DONE below its own JOIN."""
+    """Step 6.5.1: it says no DONE below its own JOIN."""
     refreshing.made()
     refreshing.attempts += 1
     refreshing.join(3)

@@ -283,7 +283,7 @@ def _own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch, kept: byt
     one of the attempt that was promised last.
 
     A holder that was away, or had promised a higher attempt, did not vote. Once the successor is
-    decided, what it says is no vote any more; and it says nothing below its promise (step 6.4.9).
+    decided, what it says is no vote any more; and it says nothing below its promise (step 6.5.1).
     """
     promised = Attempt.read(Reader(live.register.promised, "register"))
     attempt = max(promised, retired.attempt)
