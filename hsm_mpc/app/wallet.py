@@ -410,7 +410,7 @@ def _scheme(name: str) -> Scheme:
     try:
         return Scheme[name.upper()]
     except KeyError as unknown:
-        raise BadInput(f"scheme {name!r}: taproot, ed25519 or ecdsa") from unknown
+        raise BadInput(f"scheme {name!r}: taproot or ed25519") from unknown
 
 
 def _policy_file(path: File | None, scheme: Scheme, *, in_lab: bool) -> bytes:

@@ -91,9 +91,16 @@ def test_who_gets_a_share_is_named_once_and_known(
         wallet.reshare(NOWHERE, "treasury", 2, holders)
 
 
-def test_an_unknown_scheme_is_refused(office: Office) -> None:
-    with pytest.raises(BadInput, match="scheme 'rsa'"):
-        wallet.create(NOWHERE, "w", "rsa", 2, None, None)
+@pytest.mark.parametrize(
+    ("scheme", "reason"),
+    [
+        ("rsa", "scheme 'rsa': taproot or ed25519$"),
+        ("ecdsa", "this version makes taproot and ed25519"),
+    ],
+)
+def test_a_scheme_that_is_not_built_is_refused(office: Office, scheme: str, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
+        wallet.create(NOWHERE, "w", scheme, 2, None, None)
 
 
 def test_a_wallet_that_is_not_active_is_listed_without_a_key(
