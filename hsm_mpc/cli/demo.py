@@ -1,4 +1,4 @@
-"""`hsm-mpc demo`: a wallet's life, told in half a minute."""
+"""`hsm-mpc demo`: the life of two wallets, told in half a minute."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def demo(
         bool, typer.Option("--share", help="Only the story of one sealed share.")
     ] = False,
 ) -> None:
-    """Make a wallet of five holders, spend from it, lose holders, and look at a sealed share."""
+    """Make two 3-of-5 wallets: spend, refresh, lose holders, repair a share, reshare to seven."""
     from hsm_mpc.app.protection import protect
 
     protect()

@@ -1,4 +1,4 @@
-"""`hsm-mpc share …`: sealed shares, never opened here."""
+"""`hsm-mpc share …`: sealed shares, never shown open."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from hsm_mpc.cli.output import Output
 if TYPE_CHECKING:
     from hsm_mpc.app import shares
 
-verbs = typer.Typer(help="Sealed shares, looked at from outside.", no_args_is_help=True)
+verbs = typer.Typer(
+    help="Sealed shares: shown, listed, sealed anew, discarded.", no_args_is_help=True
+)
 
 
 @verbs.command()

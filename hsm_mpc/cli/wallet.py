@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from hsm_mpc.app import wallet
 
 verbs = typer.Typer(
-    help="Wallets: made, listed, shown, trusted, refreshed, reshared, repaired, destroyed.",
+    help="Wallets: made, listed, shown, trusted, refreshed, reshared, repaired, destroyed; "
+    "an epoch ended by order; their history.",
     no_args_is_help=True,
 )
 
