@@ -18,8 +18,9 @@ from hsm_mpc.certificates.terms import WalletTerms
 from hsm_mpc.client.verified import lineage_since
 from hsm_mpc.errors import HsmMpcError, NotReady, Tampered
 from hsm_mpc.roster import Roster
+from hsm_mpc.succession.changes import lost_in, rotated_in
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, lost_in, rotated_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote
 from hsm_mpc.succession.successor import SuccessorCertificate

@@ -16,8 +16,9 @@ from hsm_mpc.protocols.wallet_key import WalletKey
 from hsm_mpc.protocols.wallet_keys import wallet_key_of
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.addresses import Predecessor
+from hsm_mpc.succession.changes import lost_in
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import Lineage, lost_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement, adoption_in, is_vote

@@ -9,7 +9,9 @@ from hsm_mpc.coordinator.successions import Succession, first_body
 from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.ids import WalletId
 from hsm_mpc.roster import Roster
-from hsm_mpc.succession.lineage import Lineage, carried_in, rotated_in
+from hsm_mpc.succession.changes import rotated_in
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 

@@ -9,52 +9,36 @@ some holders may know of it, and others not yet.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.terms import WalletTerms
-from hsm_mpc.errors import BadInput, InvalidSignature, Tampered
+from hsm_mpc.errors import BadInput, InvalidSignature
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.roster import Member, Roster, check_among
-from hsm_mpc.succession.addresses import Predecessor
-from hsm_mpc.succession.amendment import Amendment, Change, Repaired, Rotated, amended
-from hsm_mpc.succession.resharings import (
-    carried_by,
-    first_in,
-    first_of,
-    is_resharing,
-    resharing_in,
+from hsm_mpc.succession.amendment import Amendment, Change, amended
+from hsm_mpc.succession.changes import amendments_in, changes_in, lost_in, replaced_keys
+from hsm_mpc.succession.resharings import first_in, first_of, is_resharing, resharing_in
+from hsm_mpc.succession.stages import (
+    Group,
+    Stage,
+    amending,
+    carries,
+    first_sizes,
+    makes,
+    next_stage,
 )
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import bundle, unbundled
-
-_Group = tuple[bytes, ...]
-"""Amendments of one roster, in their one order; or one resharing, and behind it what amended the
-roster that it replaced and it has not carried, in that order, too.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A roster that epochs of the wallet name."""
-
-    terms: WalletTerms
-    """Of those epochs."""
-    book: KeyBook
-    """The keys under it."""
-    replaced: KeyBook | None = None
-    """Of one that a resharing made: the last keys of those who held the epoch before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """Amendments and resharings that hold, and the keys that they make."""
 
-    carried: tuple[_Group, ...]
+    carried: tuple[Group, ...]
     """By the successions that have carried any."""
-    pending: _Group
+    pending: Group
     stages: tuple[Stage, ...]
     """Of the pinned roster, and of that after each succession in `carried`."""
     newest: KeyBook
@@ -77,10 +61,10 @@ class Lineage:
             BadInput, InvalidSignature: one of them does not hold there.
         """
         _require_new_keys([*carried, pending], first)
-        before = replace(terms, sizes=_first_sizes(carried, terms), roster_hash=first.roster.hash)
+        before = replace(terms, sizes=first_sizes(carried, terms), roster_hash=first.roster.hash)
         stages, groups = [Stage(before, first)], []
         for group in carried:
-            ordered, stage = _carried(group, stages[-1])
+            ordered, stage = next_stage(group, stages[-1])
             groups.append(ordered)
             stages.append(stage)
         ordered, roster = amended(pending, stages[-1].terms, stages[-1].book.roster)
@@ -107,7 +91,7 @@ class Lineage:
     @property
     def lost_keys(self) -> frozenset[VerifyingKey]:
         """Those that another one has replaced: they never come back."""
-        return _lost_keys(self.amendments)
+        return replaced_keys(self.amendments)
 
     def now(self, member: Member) -> Member:
         """A holder with the key that it has by now, also one that a resharing has left out."""
@@ -192,7 +176,7 @@ class Lineage:
         if certificate.shared_anew is not None:
             predecessor = certificate.shared_anew.roster.predecessor
             for stage in reversed(self.stages):
-                if _makes(certificate.amendments, stage, predecessor):
+                if makes(certificate.amendments, stage, predecessor):
                     return stage
             raise BadInput("a roster that did not come from the pinned one")
         place, carried = self._place(certificate.body.terms.roster_hash), certificate.amendments
@@ -217,7 +201,7 @@ class Lineage:
                 raise
             return lineage
 
-    def to_carry(self, roster_hash: bytes) -> _Group:
+    def to_carry(self, roster_hash: bytes) -> Group:
         """All that has amended the roster of this hash since, for a succession from its epoch.
 
         Raises:
@@ -225,7 +209,7 @@ class Lineage:
         """
         place = self._place(roster_hash)
         end, stage = self._end_of(place), self.stages[place]
-        last = self.pending if end == len(self.stages) else _amending(self.carried[end - 1])
+        last = self.pending if end == len(self.stages) else amending(self.carried[end - 1])
         groups = [*self.carried[place : end - 1], last]
         later = [each for group in groups for each in group]
         return amended(later, stage.terms, stage.book.roster)[0]
@@ -238,7 +222,7 @@ class Lineage:
         """
         return lost_in(self.to_carry(roster_hash))
 
-    def after(self, roster_hash: bytes, carried: _Group) -> Lineage:
+    def after(self, roster_hash: bytes, carried: Group) -> Lineage:
         """Once a succession has carried these amendments of that roster, or was this resharing;
         what else has amended it is pending, as far as it holds still. Only a certificate says what
         was carried.
@@ -247,7 +231,7 @@ class Lineage:
             BadInput, InvalidSignature: as `book` and `of`.
         """
         place = self._place(roster_hash)
-        known = [changes_in(_carries(group)) for group in self.carried[place : place + 1]]
+        known = [changes_in(carries(group)) for group in self.carried[place : place + 1]]
         if not carried or known == [changes_in(carried)]:
             return self
         lineage = self._with([*self.carried[:place], carried], ())
@@ -308,75 +292,7 @@ class Lineage:
 def lost_keys_in(source: bytes) -> frozenset[VerifyingKey]:
     """Those of a lineage that was believed once already. Raises: BadInput: it does not parse."""
     sources = [each for group in unbundled(source) for each in unbundled(group)]
-    return _lost_keys(each for each in sources if first_in(each) is None)
-
-
-def _lost_keys(sources: Iterable[bytes]) -> frozenset[VerifyingKey]:
-    return frozenset(each.known_key for source in sources for each in amendments_in(source))
-
-
-def carried_in(certificate: SuccessorCertificate) -> _Group:
-    """What a succession has carried, by its certificate."""
-    if certificate.shared_anew is None:
-        return certificate.amendments
-    return (carried_by(certificate),)
-
-
-def _carried(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
-    """What a succession has carried, and the stage that it leads to. Raises: as `Lineage.of`."""
-    if any(map(is_resharing, group)):
-        return _shared_anew(group, before)
-    ordered, roster = amended(group, before.terms, before.book.roster)
-    if not ordered:
-        raise BadInput("amendments: a succession that carries none")
-    terms = replace(before.terms, roster_hash=roster.hash)
-    return ordered, Stage(terms, before.book.under(roster))
-
-
-def _shared_anew(group: Sequence[bytes], before: Stage) -> tuple[_Group, Stage]:
-    """A resharing, and the stage that it leads to; what else has amended the roster that it
-    replaces leads to no other one, but says who spoke for it.
-    """
-    source, *beside = group
-    if any(map(is_resharing, beside)):
-        raise BadInput("amendments: a resharing beside another one")
-    certificate, new = resharing_in(source)
-    try:
-        replaced = Predecessor(before.terms, certificate.body.prev_hash)
-        certificate.verify_messages(replaced, before.book)
-    except Tampered as broken:
-        raise BadInput(f"amendments: a resharing that does not hold: {broken}") from broken
-    carried = certificate.amendments
-    ordered, last = amended([*carried, *beside], before.terms, before.book.roster)
-    stage = Stage(certificate.body.terms, before.book.under(new.roster), before.book.under(last))
-    return (source, *(each for each in ordered if each not in carried)), stage
-
-
-def _carries(group: _Group) -> _Group:
-    """What the succession itself has carried, or was."""
-    return group[:1] if is_resharing(group[0]) else group
-
-
-def _amending(group: _Group) -> _Group:
-    """What of these has amended the roster before: a resharing has carried some itself."""
-    if not is_resharing(group[0]):
-        return group
-    return (*resharing_in(group[0])[0].amendments, *group[1:])
-
-
-def _makes(amendments: _Group, stage: Stage, roster_hash: bytes) -> bool:
-    """Whether these amendments make the roster of this hash of that of a stage."""
-    with suppress(BadInput, InvalidSignature):
-        return amended(amendments, stage.terms, stage.book.roster)[1].hash == roster_hash
-    return False
-
-
-def _first_sizes(carried: Sequence[Sequence[bytes]], terms: WalletTerms) -> QuorumSizes:
-    for group in carried:
-        for each in group:
-            if is_resharing(each):
-                return resharing_in(each)[1].replaced_sizes
-    return terms.sizes
+    return replaced_keys(each for each in sources if first_in(each) is None)
 
 
 def _require_new_keys(groups: Iterable[Sequence[bytes]], first: KeyBook) -> None:
@@ -404,43 +320,5 @@ def _require_new_keys(groups: Iterable[Sequence[bytes]], first: KeyBook) -> None
             lost -= staying  # of what stands beside it: they have shares, until they are replaced
 
 
-def amendments_in(source: bytes) -> list[Amendment]:
-    """The one, or those that a resharing has carried."""
-    sources = resharing_in(source)[0].amendments if is_resharing(source) else (source,)
-    return [Amendment.from_bytes(each) for each in sources]
-
-
 def _keys(roster: Roster) -> list[VerifyingKey]:
     return [member.key for member in roster.members]
-
-
-def changes_in(sources: Iterable[bytes]) -> set[Change]:
-    """What amendments change, whoever has signed them. Raises: BadInput: one does not parse."""
-    return {change for source in sources for change in _changes(source)}
-
-
-def _changes(source: bytes) -> list[Change]:
-    changes = [each.change for each in amendments_in(source)]
-    if is_resharing(source):  # it stands for itself, beside what it has carried
-        changes.append((0, resharing_in(source)[0].body.hash, b""))
-    return changes
-
-
-def changes_of_rotations(sources: Iterable[bytes]) -> set[Change]:
-    """Those that no helper has signed, but their operators wanted. Raises: as `changes_in`."""
-    parsed = map(Amendment.from_bytes, sources)
-    return {each.change for each in parsed if isinstance(each, Rotated)}
-
-
-def lost_in(sources: Iterable[bytes]) -> tuple[int, ...]:
-    """Who has lost its HSM, as amendments say, ascending. Raises: BadInput: one does not parse."""
-    parsed = map(Amendment.from_bytes, sources)
-    return tuple(sorted({each.index for each in parsed if isinstance(each, Repaired)}))
-
-
-def rotated_in(sources: Iterable[bytes]) -> tuple[int, ...]:
-    """Who has another key in the same HSM, ascending. Raises: as `lost_in`."""
-    given = list(sources)
-    lost = lost_in(given)
-    indices = {Amendment.from_bytes(source).index for source in given}
-    return tuple(sorted(index for index in indices if index not in lost))

@@ -17,7 +17,8 @@ from hsm_mpc.policy.rules import Administrators
 from hsm_mpc.policy_file import policy
 from hsm_mpc.succession.addresses import Replaced
 from hsm_mpc.succession.amendment import Repaired
-from hsm_mpc.succession.lineage import Lineage, amendments_in
+from hsm_mpc.succession.changes import amendments_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.order_signatures import check_signed, keys_of
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.channels import KeyBook

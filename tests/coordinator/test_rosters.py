@@ -13,7 +13,8 @@ import pytest
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.succession.amendment import Amendment
-from hsm_mpc.succession.lineage import Lineage, changes_in
+from hsm_mpc.succession.changes import changes_in
+from hsm_mpc.succession.lineage import Lineage
 from tests.software_identity import p256_key
 from tests.succession.test_amendment import NEW, WALLET, Amending, Other, book, second
 

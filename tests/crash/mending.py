@@ -10,7 +10,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.errors import HsmMpcError
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.amendment import Repaired
-from hsm_mpc.succession.lineage import carried_in
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.repairing import Repairing
 from tests.crash.trials import Epoch, Line, Stage, Trial

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.ids import EpochHash, WalletId
-from hsm_mpc.succession.lineage import Lineage, carried_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.rounds import PROPOSE
 from tests.agent.making import Making

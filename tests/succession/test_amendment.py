@@ -21,14 +21,9 @@ from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Tampered
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.succession.amendment import Amendment, Repaired, Rotated, amended
+from hsm_mpc.succession.changes import changes_in, changes_of_rotations, lost_in, rotated_in
 from hsm_mpc.succession.destroyed import destroyed_in
-from hsm_mpc.succession.lineage import (
-    Lineage,
-    changes_in,
-    changes_of_rotations,
-    lost_in,
-    rotated_in,
-)
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import check_propose
 from hsm_mpc.succession.repairing import RepairAck, address_in_repair

@@ -27,8 +27,9 @@ from hsm_mpc.errors import (
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import FIRST_PREDECESSOR, Roster
 from hsm_mpc.succession.assembling import assemble
+from hsm_mpc.succession.changes import changes_in
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.lineage import Lineage, carried_in, changes_in, lost_keys_in
+from hsm_mpc.succession.lineage import Lineage, lost_keys_in
 from hsm_mpc.succession.newcomers import NewHello, arrival_in
 from hsm_mpc.succession.newest import verify_newest
 from hsm_mpc.succession.propose import Propose, Proposed, check_propose
@@ -40,6 +41,7 @@ from hsm_mpc.succession.resharings import (
     resharing_in,
 )
 from hsm_mpc.succession.retirement import Retirement, is_vote
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import NO_SHARE, SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.envelope import Address, bundle, parse_envelope, seal_envelope

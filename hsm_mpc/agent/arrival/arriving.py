@@ -29,10 +29,10 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import expected_in
-from hsm_mpc.succession.lineage import carried_in
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.propose import attempt_in
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.envelope import Address, parse_envelope
 from hsm_mpc.wire.rounds import RETIRE

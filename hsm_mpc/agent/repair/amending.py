@@ -11,7 +11,8 @@ from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import BadInput, InvalidSignature, ProtocolAbort, Refused
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.amendment import Amendment, Rotated
-from hsm_mpc.succession.lineage import Lineage, changes_in
+from hsm_mpc.succession.changes import changes_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.about_wallets import address_about
 from hsm_mpc.wire.amended import amended_payload
 from hsm_mpc.wire.rounds import AMENDED

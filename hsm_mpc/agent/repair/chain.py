@@ -16,9 +16,10 @@ from hsm_mpc.ids import EpochHash, HolderIndex
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.dones import done_in
-from hsm_mpc.succession.lineage import Lineage, carried_in
+from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.succession.ordering import replaced_in
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 from hsm_mpc.wire.dones import check_all_done

@@ -18,7 +18,7 @@ from hsm_mpc.secure.arena import Secret
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
 from hsm_mpc.succession.ask import Ask
-from hsm_mpc.succession.lineage import changes_in, changes_of_rotations
+from hsm_mpc.succession.changes import changes_in, changes_of_rotations
 from hsm_mpc.succession.newcomers import Newcomers
 from hsm_mpc.succession.propose import Proposed, attempt_in, attempt_of, check_propose
 from hsm_mpc.wire.envelope import parse_envelope

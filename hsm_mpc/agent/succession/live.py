@@ -20,7 +20,8 @@ from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
-from hsm_mpc.succession.lineage import Lineage, carried_in
+from hsm_mpc.succession.lineage import Lineage
+from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.succession.successor import SuccessorCertificate
 from hsm_mpc.wire.channels import KeyBook
 
