@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hsm_mpc.app.client import connected
+from hsm_mpc.app.inputs import digest_of
 from hsm_mpc.app.order_files import Prepared, signatures_in
 from hsm_mpc.app.shown_order import ShownOrder, shown_plan
-from hsm_mpc.app.wallet import ShownWallet, digest_of, shown_wallet
+from hsm_mpc.app.wallet import ShownWallet, shown_wallet
 from hsm_mpc.client.ordering import AskedOrder
 from hsm_mpc.errors import BadInput, NotReady
 from hsm_mpc.ids import EpochHash

@@ -1,9 +1,8 @@
-"""`wallet …`, `sign`, `verify`: what a client may do. Everything shown was verified here."""
+"""`wallet …`: what a client may do with wallets. Everything shown was verified here."""
 
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -11,6 +10,7 @@ from pathlib import Path as File
 from typing import Final, Literal
 
 from hsm_mpc.app.client import connected
+from hsm_mpc.app.inputs import content_of, digest_of
 from hsm_mpc.app.moments import moment
 from hsm_mpc.client.known import NotKnown
 from hsm_mpc.client.verified import VerifiedWallet
@@ -20,7 +20,6 @@ from hsm_mpc.ids import EpochHash, Scheme
 from hsm_mpc.policy.rules import LARGEST_FILE
 from hsm_mpc.policy_file import policy
 from hsm_mpc.protocols.taproot_key import TaprootKey
-from hsm_mpc.requests import RequestType
 from hsm_mpc.roster import Roster
 from hsm_mpc.taproot.derivation import Path
 from hsm_mpc.taproot.encodings import Network, base58
@@ -30,9 +29,6 @@ LAB_POLICY: Final = b"version: 1\npermissions: [raw, message, message-prefixed]\
 
 DEFAULT_POLICY: Final = b"version: 1\npermissions: [message-prefixed, psbt]\n"
 """What wallets outside of a lab sign unless a policy is named: nothing that hides its content."""
-
-_DIGEST_BYTES: Final = 32
-_LARGEST_MESSAGE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,29 +122,6 @@ class Wallets:
     wallets: tuple[ListedWallet, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """A signature that was verified. `digest` is what was signed where that is 32 bytes."""
-
-    request_id: bytes
-    wallet: str
-    epoch: int
-    signature: bytes
-    public_key: bytes
-    signers: tuple[str, ...]
-    digest: bytes | None
-    elapsed_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A signature verifies."""
-
-    wallet: str
-    public_key: bytes
-    valid: bool = True
-
-
 def create(
     config_path: File,
     name: str,
@@ -239,72 +212,6 @@ def every(config_path: File) -> Wallets:
     """
     with connected(config_path) as client:
         return Wallets(tuple(_listed(client, name) for name in client.names()))
-
-
-def sign(
-    config_path: File,
-    name: str,
-    content: bytes,
-    *,
-    digest: bool,
-    signers: Sequence[str],
-    path: str,
-) -> Signature:
-    """A signature of a message, or of a digest, by the key at `path`.
-
-    Raises:
-        BadInput: a path, digest or signer that is none.
-        Others: as `WalletClient.sign`.
-    """
-    began = time.monotonic()
-    kind = RequestType.DIGEST if digest else RequestType.MESSAGE
-    where = Path.parse(path)
-    with connected(config_path) as client:
-        indices = sorted({client.roster.index_of(signer) for signer in signers})
-        wallet = client.show(name)
-        signed = client.sign(wallet, kind, content, where, indices)
-        return Signature(
-            request_id=signed.request_id,
-            wallet=name,
-            epoch=client.epoch_of(wallet, signed.epoch_hash),
-            signature=signed.signature,
-            public_key=signed.public_key,
-            signers=_names(client.roster, signed.signers),
-            digest=content if len(content) == _DIGEST_BYTES else None,
-            elapsed_ms=round((time.monotonic() - began) * 1000),
-        )
-
-
-def verify(config_path: File, name: str, content: bytes, signature: bytes, path: str) -> Verified:
-    """Check a signature of a message under the wallet's key at `path`.
-
-    Raises:
-        InvalidSignature: it does not verify.
-    """
-    where = Path.parse(path)
-    with connected(config_path) as client:
-        wallet = client.show(name)
-    wallet.require_path(where)
-    wallet.key.verify(where, content, signature)
-    return Verified(name, wallet.key.public_key(where))
-
-
-def digest_of(text: str) -> bytes:
-    """32 bytes in hex, else `BadInput`."""
-    digest = _from_hex(text, "digest")
-    if len(digest) != _DIGEST_BYTES:
-        raise BadInput(f"a digest has {_DIGEST_BYTES} bytes, not {len(digest)}")
-    return digest
-
-
-def signature_of(text: str) -> bytes:
-    """Bytes in hex, else `BadInput`. Their number is for the verifier to judge."""
-    return _from_hex(text, "signature")
-
-
-def message_in(file: File) -> bytes:
-    """The bytes of a file, at most 1 MiB, else `BadInput`."""
-    return _content(file, _LARGEST_MESSAGE)
 
 
 def shown_wallet(wallet: VerifiedWallet) -> ShownWallet:
@@ -419,24 +326,6 @@ def _policy_file(path: File | None, scheme: Scheme, *, in_lab: bool) -> bytes:
         raise BadInput("outside of a lab an ed25519 wallet wants a --policy: no default fits it")
     if path is None:
         return LAB_POLICY if in_lab else DEFAULT_POLICY
-    content = _content(path, LARGEST_FILE)
+    content = content_of(path, LARGEST_FILE)
     policy(content)
     return content
-
-
-def _content(file: File, most: int) -> bytes:
-    try:
-        with file.open("rb") as opened:
-            content = opened.read(most + 1)
-    except OSError as failure:
-        raise BadInput(f"{file}: {failure.strerror}") from failure
-    if len(content) > most:
-        raise BadInput(f"{file}: larger than {most} bytes")
-    return content
-
-
-def _from_hex(text: str, what: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError as wrong:
-        raise BadInput(f"{what} {text!r} is not hexadecimal") from wrong

@@ -10,7 +10,7 @@ import typer
 from hsm_mpc.cli.output import Output, exactly_one, list_of
 
 if TYPE_CHECKING:
-    from hsm_mpc.app import wallet
+    from hsm_mpc.app import signing
 
 _FIRST = "m/0/0"
 _Name = Annotated[str, typer.Argument(help="The wallet.")]
@@ -34,13 +34,13 @@ def sign(
     from hsm_mpc.app.protection import protect
 
     protect()
-    from hsm_mpc.app import wallet
+    from hsm_mpc.app import inputs, signing
 
     output: Output = context.obj
     config = output.wanted_config()
     exactly_one({"--message": message, "--digest": digest})
-    content = wallet.message_in(message) if message else wallet.digest_of(digest or "")
-    signed = wallet.sign(
+    content = inputs.message_in(message) if message else inputs.digest_of(digest or "")
+    signed = signing.sign(
         config,
         name,
         content,
@@ -65,18 +65,18 @@ def verify(
     from hsm_mpc.app.protection import protect
 
     protect()
-    from hsm_mpc.app import wallet
+    from hsm_mpc.app import inputs, signing
 
     output: Output = context.obj
     config = output.wanted_config()
     exactly_one({"--message": message, "--digest": digest})
-    content = wallet.message_in(message) if message else wallet.digest_of(digest or "")
-    verified = wallet.verify(config, name, content, wallet.signature_of(signature), path)
+    content = inputs.message_in(message) if message else inputs.digest_of(digest or "")
+    verified = signing.verify(config, name, content, inputs.signature_of(signature), path)
     key = verified.public_key.hex()
     output.answer(verified, lambda shown: f"valid: wallet {shown.wallet}, key {key}")
 
 
-def _signed(signed: wallet.Signature) -> str:
+def _signed(signed: signing.Signature) -> str:
     return (
         f"signature   {signed.signature.hex()}\n"
         f"public key  {signed.public_key.hex()}\n"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.app import wallet
+from hsm_mpc.app import signing, wallet
 from hsm_mpc.app.client import known_wallets
 from hsm_mpc.client.known import KnownWallets, Meaning, NotKnown
 from hsm_mpc.client.wallets import WalletClient
@@ -33,7 +33,8 @@ def office(shared_office: Office, monkeypatch: pytest.MonkeyPatch) -> Office:
     def connected(_: Path) -> Iterator[WalletClient]:
         yield shared_office.client
 
-    monkeypatch.setattr(wallet, "connected", connected)
+    for verbs in (wallet, signing):
+        monkeypatch.setattr(verbs, "connected", connected)
     return shared_office
 
 
@@ -128,8 +129,8 @@ def test_a_wallet_that_is_not_known_is_listed_without_a_key_until_it_is_trusted(
     assert listed("treasury").active
     for use in (
         partial(wallet.show, NOWHERE, "of-two"),
-        partial(wallet.verify, NOWHERE, "of-two", b"pay", b"", "m/0/0"),
-        partial(wallet.sign, NOWHERE, "of-two", b"", digest=False, signers=(), path="m/0/0"),
+        partial(signing.verify, NOWHERE, "of-two", b"pay", b"", "m/0/0"),
+        partial(signing.sign, NOWHERE, "of-two", b"", digest=False, signers=(), path="m/0/0"),
     ):
         with pytest.raises(NotKnown):
             use()
@@ -154,41 +155,20 @@ def test_what_a_client_knows_stands_beside_its_key(tmp_path: Path) -> None:
 
 
 def test_a_signature_is_verified_under_its_path(office: Office) -> None:
-    signed = wallet.sign(
+    signed = signing.sign(
         NOWHERE, "treasury", b"pay", digest=False, signers=("h3", "h1"), path="m/0/3"
     )
     assert signed.signers == ("h1", "h3")
     assert signed.digest is None
-    assert wallet.verify(NOWHERE, "treasury", b"pay", signed.signature, "m/0/3").valid
+    assert signing.verify(NOWHERE, "treasury", b"pay", signed.signature, "m/0/3").valid
     for path, content in (("m/0/0", b"pay"), ("m/0/3", b"pay me")):
         with pytest.raises(InvalidSignature):
-            wallet.verify(NOWHERE, "treasury", content, signed.signature, path)
+            signing.verify(NOWHERE, "treasury", content, signed.signature, path)
     with pytest.raises(InvalidSignature):
-        wallet.verify(NOWHERE, "treasury", b"pay", b"short", "m/0/3")
+        signing.verify(NOWHERE, "treasury", b"pay", b"short", "m/0/3")
 
 
 @pytest.mark.parametrize("digest", [True, False])
 def test_what_could_be_a_digest_is_told_as_one(office: Office, digest: bool) -> None:
-    signed = wallet.sign(NOWHERE, "treasury", b"d" * 32, digest=digest, signers=(), path="m/0/0")
+    signed = signing.sign(NOWHERE, "treasury", b"d" * 32, digest=digest, signers=(), path="m/0/0")
     assert signed.digest == b"d" * 32
-
-
-def test_hexadecimal_is_read_strictly() -> None:
-    assert wallet.digest_of("AB" * 32) == b"\xab" * 32
-    assert wallet.signature_of("") == b""
-    for text in ("", "ab" * 31, "xy" * 32):
-        with pytest.raises(BadInput, match="digest"):
-            wallet.digest_of(text)
-    with pytest.raises(BadInput, match="signature 'x' is not hexadecimal"):
-        wallet.signature_of("x")
-
-
-def test_a_message_is_a_files_bytes_up_to_a_size(tmp_path: Path) -> None:
-    file = tmp_path / "message"
-    file.write_bytes(b"x" * (1 << 20))
-    assert len(wallet.message_in(file)) == 1 << 20
-    file.write_bytes(b"x" * ((1 << 20) + 1))
-    with pytest.raises(BadInput, match="larger than"):
-        wallet.message_in(file)
-    with pytest.raises(BadInput, match="No such file"):
-        wallet.message_in(tmp_path / "nowhere")

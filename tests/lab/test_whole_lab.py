@@ -17,7 +17,7 @@ import yaml
 from nacl.signing import VerifyKey
 
 from hsm_mpc.app import lab as lab_app
-from hsm_mpc.app import wallet
+from hsm_mpc.app import signing, wallet
 from hsm_mpc.demo.blocks import SUBSIDY, Transaction
 from hsm_mpc.demo.chain import MATURITY, RegtestChain
 from hsm_mpc.errors import BadInput
@@ -195,7 +195,7 @@ def test_a_signature_that_cannot_be_is_refused(
     lab: Lab, path: str, signers: tuple[str, ...]
 ) -> None:
     with pytest.raises(BadInput):
-        wallet.sign(lab.client_config, "treasury", b"x", digest=False, signers=signers, path=path)
+        signing.sign(lab.client_config, "treasury", b"x", digest=False, signers=signers, path=path)
 
 
 def test_a_wallet_that_is_not_there_is_refused(lab: Lab) -> None:
@@ -382,7 +382,7 @@ def test_every_wallet_signs_after_the_lab_was_down(battered: Lab, message: Path)
     for each in wallet.every(lab.client_config).wallets:
         if each.destroyed:
             continue
-        wallet.sign(lab.client_config, each.name, bytes(32), digest=True, signers=(), path="m/0/0")
+        signing.sign(lab.client_config, each.name, bytes(32), digest=True, signers=(), path="m/0/0")
 
 
 @pytest.mark.long
