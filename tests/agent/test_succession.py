@@ -691,7 +691,7 @@ def test_a_share_of_the_successor_that_does_not_open_keeps_the_old_one(
 def test_a_share_of_the_successor_that_was_lost_is_made_again_while_the_old_one_opens(
     world: World, refreshing: Refreshing, lost: str
 ) -> None:
-    """Steps 6.6.1 and 6.6.3; and what it says of it next is of the share that it has."""
+    """Step 6.6.1; and what it says of it next is of the share that it has."""
     adopted_by_all(refreshing)
     party = world.parties[1]
     new = next(each for each in party.wallets.all() if each.body.epoch == 1)

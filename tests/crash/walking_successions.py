@@ -169,7 +169,7 @@ class SuccessionWalk(SuccessionState):
 
     @rule(index=INDICES, number=NUMBERS, fault=FAULTS)
     def restore(self, index: int, number: int, fault: Fault) -> None:
-        """Step 6.6.3: an old disk beside a token that has forgotten nothing. If it has the share of
+        """Step 6.6.1: an old disk beside a token that has forgotten nothing. If it has the share of
         the live epoch, but is older than what decided for that, its operator gives it up.
         """
         if not self.may_trouble(index):
