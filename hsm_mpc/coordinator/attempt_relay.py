@@ -10,6 +10,7 @@ from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.blame import NamedAbort, named_in
 from hsm_mpc.coordinator.complaints import Exchanged, complaints_judged
 from hsm_mpc.coordinator.evidence import EvidenceFolder
 from hsm_mpc.coordinator.keygen import CoSign
@@ -23,7 +24,6 @@ from hsm_mpc.errors import (
     BadInput,
     HsmMpcError,
     InvalidSignature,
-    ProtocolAbort,
     Tampered,
 )
 from hsm_mpc.ids import WalletId
@@ -94,7 +94,7 @@ class AttemptRelay:
         message = self.said(ASK, replaced, attempt, ask.to_bytes())
         joined = links.ask_parts(present, HolderMethod.JOIN, [message], 4)
         joins = {index: parts[0] for index, parts in joined.items()}
-        certificates = self._shown_certificates(joined)
+        certificates = self._shown_certificates(replaced, joined)
         highest = highest_adoption(
             Join.from_bytes(parse_envelope(each).payload) for each in joins.values()
         )
@@ -164,11 +164,13 @@ class AttemptRelay:
         parts = [ask, *told_wallet(self._registry, old, epochs).to_parts()]
         return tuple(links.ask_single(links.indices, HolderMethod.GREET, parts).values())
 
-    def _shown_certificates(self, joined: Mapping[int, tuple[bytes, ...]]) -> set[bytes]:
+    def _shown_certificates(
+        self, replaced: EpochBody, joined: Mapping[int, tuple[bytes, ...]]
+    ) -> set[bytes]:
         """What certifies each adoption that a JOIN tells of, from whoever tells of it.
 
         Raises:
-            ProtocolAbort: naming who shows another one, or none.
+            NamedAbort: naming who shows another one, or none.
         """
         culprits = []
         for index, (join, _, certificate, _) in joined.items():
@@ -177,7 +179,8 @@ class AttemptRelay:
             if wanted != (_digest(certificate) if certificate else None):
                 culprits.append(index)
         if culprits:
-            raise ProtocolAbort("an adoption is told of and not shown", culprits)
+            names = named_in(self._rosters.of_epoch(replaced), culprits)
+            raise NamedAbort("an adoption is told of and not shown", names)
         return {parts[2] for parts in joined.values() if parts[2]}
 
     def _carried(
@@ -190,7 +193,7 @@ class AttemptRelay:
         """What the highest adoption is of, verified, and the PROPOSEs since that was made.
 
         Raises:
-            ProtocolAbort: it cannot have been adopted there; naming who says so.
+            NamedAbort: it cannot have been adopted there; naming who says so.
         """
         keys = self._rosters.keys_of(replaced)
         proposed = check_propose(parse_envelope(propose), replaced, keys)
@@ -211,7 +214,8 @@ class AttemptRelay:
             else:
                 self._follow(replaced, certificate)
                 return certificate, history
-        raise ProtocolAbort("an adoption is told of that is not proven", culprits)
+        names = named_in(keys.roster, culprits)
+        raise NamedAbort("an adoption is told of that is not proven", names)
 
     def _made(
         self,

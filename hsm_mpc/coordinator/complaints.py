@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from hsm_mpc.coordinator.blame import NamedAbort, named_in
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
 from hsm_mpc.encoding import Reader, u8, u16be
@@ -76,7 +77,7 @@ def complaints_judged(
         newcomers: to those who accuse, where they are the new holders of a resharing.
 
     Raises:
-        ProtocolAbort: in its place, naming who is convicted, and whom somebody accuses that was
+        NamedAbort: in its place, naming who is convicted, and whom somebody accuses that was
             not found to lie. Of the new holders nobody is counted like that: the message alone
             names them.
     """
@@ -91,7 +92,7 @@ def complaints_judged(
         accused = {each.accused for each in unproven if each.accuser not in convicted}
         said = "; ".join([_quoted(abort), *(each.said for each in findings)])
         counted = {liar for liar in convicted if liar < FIRST_NEW_HOLDER}
-        raise ProtocolAbort(said, counted | accused) from abort
+        raise NamedAbort(said, named_in(links.roster, counted | accused)) from abort
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Final, TypeVar
 
+from hsm_mpc.coordinator.blame import NamedAbort, named_in
 from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
@@ -30,11 +31,13 @@ CALLS_AT_ONCE: Final = 16
 _Result = TypeVar("_Result")
 
 
-class HoldersAbort(ProtocolAbort):
+class HoldersAbort(NamedAbort):
     """Holders say of others that they cheated: each one's word, as long as nothing proves it."""
 
-    def __init__(self, message: str, words: Mapping[int, ProtocolAbort]) -> None:
-        super().__init__(message, [each for word in words.values() for each in word.culprits])
+    def __init__(self, message: str, words: Mapping[int, ProtocolAbort], roster: Roster) -> None:
+        """`roster`: in which they were asked, and count."""
+        blamed = [each for word in words.values() for each in word.culprits]
+        super().__init__(message, named_in(roster, blamed))
         self.words: Final = dict(words)
         """What each of them says, by its index."""
 
@@ -194,7 +197,7 @@ class HolderLinks:
         }
         if aborts:
             said = "; ".join(f"{self.name(index)}: {abort}" for index, abort in aborts.items())
-            return HoldersAbort(said, aborts)
+            return HoldersAbort(said, aborts, self.roster)
         for index, failure in failures.items():
             said = f"holder {self.name(index)}: {failure}"
             if isinstance(failure, Refused):

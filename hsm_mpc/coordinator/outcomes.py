@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from hsm_mpc.coordinator.blame import NamedAbort, named_in
 from hsm_mpc.coordinator.quorum import Standing
 from hsm_mpc.coordinator.quorum_actions import Fail
-from hsm_mpc.errors import Declined, HsmMpcError, ProtocolAbort, QuorumUnreachable
+from hsm_mpc.errors import Declined, HsmMpcError, QuorumUnreachable
 from hsm_mpc.roster import Roster
 
 _SILENT: Final = (Standing.UNASKED, Standing.PARKED, Standing.BUSY)
@@ -32,7 +33,7 @@ def failure(
     )
     cheats = [index for index, standing in standings.items() if standing is Standing.EXCLUDED]
     if cheats:
-        return ProtocolAbort(f"no quorum is left: {said}", cheats)
+        return NamedAbort(f"no quorum is left: {said}", named_in(roster, cheats))
     (rule,) = rules if len(rules) == 1 else ("",)
     return Declined(f"no quorum is left: {said}", rule)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from hsm_mpc.certificates.order import Order
 from hsm_mpc.coordinator.announced import AnnouncedChannels
+from hsm_mpc.coordinator.blame import told
 from hsm_mpc.coordinator.creation import Creator
 from hsm_mpc.coordinator.destruction import Destroyer
 from hsm_mpc.coordinator.evidence import EvidenceFolder
@@ -61,7 +62,7 @@ class CoordinatorService:
         relay, rosters = Relay(links, number, sign, evidence), Rosters(channels.keys, registry)
         self._links = links
         self._registry = registry
-        self._wallets = Wallets(links, registry, rosters, refresher, recovery, relay)
+        self._wallets = Wallets(registry, rosters, refresher, recovery, relay)
         self._creator = Creator(registry, rosters, relay, clock)
         self._signature_requests = SignatureRequests(
             links, channels, number, sign, clock, evidence, rosters, refresher, self._wallets
@@ -96,7 +97,7 @@ class CoordinatorService:
                 raise BadEncoding(f"method {call.method} is unknown")
             return answer_of(self._methods[CoordinatorMethod(call.method)](call.parts))
         except HsmMpcError as error:
-            return failure_of(error)
+            return failure_of(told(error, self._links.roster))
         except Exception as unexpected:
             traceback.print_exception(unexpected, file=sys.stderr)
             return failure_of(HsmMpcError(f"coordinator: {type(unexpected).__name__}"))
@@ -121,11 +122,10 @@ class CoordinatorService:
         """[name, who is not to be waited for or nothing] → the wallet in its new epoch."""
         encoded, absent = _exactly(parts, 2)
         confirmed = self._confirmed(encoded)
-        with self._wallets.seated(confirmed) as roster:
-            away = [self._links.name(place) for place in indices_from_bytes(absent)]
-            seats = [roster.index_of(name) for name in away]
-            self._refresher.refresh(confirmed, seats)
-            return self._wallets.shown(confirmed)
+        roster = self._wallets.roster(confirmed)
+        away = [self._links.name(place) for place in indices_from_bytes(absent)]
+        self._refresher.refresh(confirmed, [roster.index_of(name) for name in away])
+        return self._wallets.shown(confirmed)
 
     def _successions(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, epoch] → the successions behind that epoch, a page of them; none: that was all."""
@@ -146,9 +146,8 @@ class CoordinatorService:
         """
         encoded, whose, signatures = _exactly(parts, 3)
         lost, confirmed = self._lost(whose), self._confirmed(encoded)
-        with self._wallets.seated(confirmed):
-            self._repairer.repair(confirmed, lost, unbundled(signatures))
-            return self._wallets.shown(confirmed)
+        self._repairer.repair(confirmed, lost, unbundled(signatures))
+        return self._wallets.shown(confirmed)
 
     def _plan_repair(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, whose share is lost] → PLAN, body, roster, policy file."""
@@ -170,10 +169,9 @@ class CoordinatorService:
         wanted = reader.u16be()
         reader.end()
         confirmed = self._confirmed(encoded)
-        with self._wallets.seated(confirmed):
-            names = [self._links.name(place) for place in indices_from_bytes(holders)]
-            self._resharer.reshare(confirmed, wanted, names)
-            return self._wallets.shown(confirmed)
+        names = [self._links.name(place) for place in indices_from_bytes(holders)]
+        self._resharer.reshare(confirmed, wanted, names)
+        return self._wallets.shown(confirmed)
 
     def _plan_order(self, parts: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """[name, h', suspects, reason, u8(margin accepted)] → PLAN, body, roster, policy file."""

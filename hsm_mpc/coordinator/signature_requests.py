@@ -77,8 +77,7 @@ class SignatureRequests:
         body = self._refresher.signing(wallet, names)
         while True:
             try:
-                with self._wallets.seated(wallet):
-                    signed = self._signed_in(body, wallet, request, encoded, names)
+                signed = self._signed_in(body, wallet, request, encoded, names)
             except (Declined, QuorumUnreachable):
                 tried, body = body, self._refresher.signing(wallet, names)
                 if body == tried:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 from hsm_mpc.certificates.certificate import Certificate
 from hsm_mpc.coordinator.keygen import Relay
-from hsm_mpc.coordinator.links import HolderLinks
 from hsm_mpc.coordinator.recovery import Recovery
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import first_body
-from hsm_mpc.errors import BadInput, InvalidSignature, NotReady, ProtocolAbort, QuorumUnreachable
+from hsm_mpc.errors import BadInput, InvalidSignature, NotReady, QuorumUnreachable
 from hsm_mpc.ids import WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.channels import KeyBook
@@ -29,14 +27,12 @@ class Wallets:
 
     def __init__(
         self,
-        links: HolderLinks,
         registry: Registry,
         rosters: Rosters,
         refresher: Refresher,
         recovery: Recovery,
         relay: Relay,
     ) -> None:
-        self._links = links
         self._registry = registry
         self._rosters = rosters
         self._refresher = refresher
@@ -82,18 +78,9 @@ class Wallets:
         ended = self._ended(wallet)
         return Shown(wallet.certificate, wallet.dones, ended, epochs.shown(), lineage).to_parts()
 
-    @contextmanager
-    def seated(self, wallet: Registered) -> Iterator[Roster]:
-        """The roster of those who hold a wallet now. Clients count holders as in the
-        pinned one: whom the others blame is told by his place there.
-        """
-        roster = self._rosters.of_epoch(self._refresher.held(wallet))
-        try:
-            yield roster
-        except ProtocolAbort as abort:
-            known = [seat for seat in abort.culprits if 1 <= seat <= roster.n]
-            places = self._links.places(known, roster)  # who lies may name nobody
-            raise ProtocolAbort(str(abort), places) from abort
+    def roster(self, wallet: Registered) -> Roster:
+        """Of those who hold a wallet now."""
+        return self._rosters.of_epoch(self._refresher.held(wallet))
 
     def relay_of(self, wallet: Registered) -> Relay:
         """To the holders that have made it."""

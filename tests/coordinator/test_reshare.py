@@ -622,6 +622,67 @@ def test_a_dealer_is_blamed_by_its_own_name(five: Office, whose: str) -> None:
     assert any(kept)
 
 
+def voted_for(office: Office, names: tuple[str, ...]) -> None:
+    """A resharing of `some` to these holders that waits for one vote."""
+    office.links[5].tamper = failing_at(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        office.client.reshare("treasury", 2, names)
+    office.links[5].tamper = None
+    office.world.now[0] += 100
+
+
+def test_a_dealer_is_blamed_by_its_place_in_the_epoch_that_a_refresh_completes_first(
+    some: Office,
+) -> None:
+    """h2 is the second of the three that it makes, and was the first of those before."""
+    voted_for(some, ("h1", "h2", "h3"))
+    lying_dealer(some, 2, 1)
+    with pytest.raises(HoldersBlamed) as blamed:
+        some.client.refresh("treasury", [])
+    assert blamed.value.names == ("h2",)
+    assert holders_of(some.client.show("treasury")) == ("h1", "h2", "h3")
+
+
+def test_a_dealer_is_blamed_by_its_place_in_the_epoch_that_a_resharing_carries_on_first(
+    some: Office,
+) -> None:
+    voted_for(some, ("h1", "h2", "h3"))
+    promised_past(some, 5)
+    some.world.now[0] += 100
+    lying_dealer(some, 2, 3 * SEALED_BYTES + 33 + 1)
+    with pytest.raises(HoldersBlamed) as blamed:
+        some.client.reshare("treasury", 2, ("h2", "h3", "h4"))
+    assert blamed.value.names == ("h2",)
+    assert holders_of(some.client.show("treasury")) == ("h1", "h2", "h3")
+
+
+def test_who_cheats_in_making_a_wallet_of_some_is_blamed_by_its_own_name(five: Office) -> None:
+    def tamper(method: HolderMethod, parts: Any, honest: Any) -> Any:
+        if method is HolderMethod.COMMITMENTS:
+            raise ProtocolAbort("bad share", [2])
+        return honest(parts)
+
+    five.links[2].tamper = tamper
+    with pytest.raises(HoldersBlamed) as blamed:
+        five.client.create("treasury", Scheme.TAPROOT, 2, POLICY, ("h2", "h3", "h5"))
+    assert blamed.value.names == ("h3",)
+
+
+def test_who_does_not_show_what_it_has_adopted_is_blamed_by_its_own_name(some: Office) -> None:
+    voted_for(some, ("h1", "h2", "h3"))
+    promised_past(some, 5)
+    some.world.now[0] += 100
+
+    def tamper(method: HolderMethod, parts: Any, honest: Any) -> Any:
+        answer = honest(parts)
+        return (*answer[:2], b"", *answer[3:]) if method is HolderMethod.JOIN else answer
+
+    some.links[2].tamper = tamper
+    with pytest.raises(HoldersBlamed, match="told of and not shown") as blamed:
+        some.client.refresh("treasury", [])
+    assert blamed.value.names == ("h2",)
+
+
 # Consents
 
 
