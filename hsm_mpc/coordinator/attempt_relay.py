@@ -236,7 +236,7 @@ class AttemptRelay:
         channels = [self._channel(index, proposed.keys) for index in proposed.dealers]
         pairs = [each for pair in zip(channels, deals, strict=True) for each in pair]
         shown = propose, bundle(deals), bundle(channels)
-        exchanged = Exchanged(shown, (propose, *pairs), replaced.terms.sizes.t)
+        exchanged = Exchanged(shown, (propose, *pairs), replaced.terms.sizes.t, proposed.dealers)
         if proposed.newcomers is not None:
             parts = [propose, *deals, *channels]
             new = self._links.seated(proposed.newcomers.resharing.roster)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 from hsm_mpc.coordinator.blame import NamedAbort, named_in
 from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.links import HolderLinks, HoldersAbort
+from hsm_mpc.coordinator.patience import Patience
 from hsm_mpc.encoding import Reader, u8, u16be
 from hsm_mpc.errors import (
     BackendError,
@@ -48,6 +50,8 @@ class Exchanged:
     """The same, message by message."""
     threshold: int
     """t of the holders who judge it: at most t − 1 of them lie."""
+    dealers: tuple[int, ...]
+    """Who has dealt in it, or helped: nobody else can have cheated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,19 +81,21 @@ def complaints_judged(
         newcomers: to those who accuse, where they are the new holders of a resharing.
 
     Raises:
-        NamedAbort: in its place, naming who is convicted, and whom somebody accuses that was
-            not found to lie. Of the new holders nobody is counted like that: the message alone
+        NamedAbort: in its place, naming who is convicted, and which dealer somebody accuses that
+            was not found to lie. Of the new holders nobody is counted like that: the message alone
             names them.
     """
     try:
         yield
     except HoldersAbort as abort:
         accusers, first = (links, 0) if newcomers is None else (newcomers, FIRST_NEW_HOLDER)
-        judging = _Judging(links, accusers, first, evidence, exchanged)
+        patience = Patience(links.seconds)
+        judging = _Judging(links, accusers, first, evidence, exchanged, patience)
         findings = judging.findings(abort.words)
         convicted = {each.liar for each in findings if each.liar is not None}
         unproven = [each for each in findings if each.liar is None]
         accused = {each.accused for each in unproven if each.accuser not in convicted}
+        accused &= {*exchanged.dealers}
         said = "; ".join([_quoted(abort), *(each.said for each in findings)])
         counted = {liar for liar in convicted if liar < FIRST_NEW_HOLDER}
         raise NamedAbort(said, named_in(links.roster, counted | accused)) from abort
@@ -103,14 +109,18 @@ class _Judging:
     """Accuser i sends as this + i."""
     evidence: EvidenceFolder
     exchanged: Exchanged
-    silent: set[str] = field(default_factory=set)
-    """Who has not answered once: it is not waited for again, for the next attempt waits, too."""
+    patience: Patience
+    """The next attempt waits, too."""
 
     def findings(self, words: Mapping[int, ProtocolAbort]) -> list[_Finding]:
-        """What comes of everybody's word; of a dealer whom its own words convict, of one's."""
+        """What comes of everybody's word; of a dealer whom its own words convict, of one's.
+        Nobody's second accusation comes before another one's first: who accuses many uses up no
+        time of judges that the others need.
+        """
         findings, alone = list[_Finding](), set[int]()
-        for index, word in words.items():
-            for accused in word.culprits:
+        said = [[(index, accused) for accused in word.culprits] for index, word in words.items()]
+        for turn in zip_longest(*said):
+            for index, accused in filter(None, turn):
                 if accused not in alone:
                     findings.append(self.finding(index, accused))
                     alone |= {accused} if findings[-1].alone else set()
@@ -128,6 +138,9 @@ class _Judging:
             said = f"{name} accuses holder {accused}, which cannot be"
             return _Finding(accuser, accused, None, said), ()
         against = self.links.name(accused)
+        if accused not in self.exchanged.dealers:
+            said = f"{name} accuses {against}, who has dealt nothing, which cannot be"
+            return _Finding(accuser, accused, None, said), ()
         try:
             source = self._complaint(index, accused)
         except HsmMpcError as nothing:
@@ -169,9 +182,8 @@ class _Judging:
             HsmMpcError: neither.
         """
         asked = [u16be(accused), *self.exchanged.shown]
-        answer = self._asked(self.accusers, HolderMethod.COMPLAIN, asked, [index]).get(
-            index, BackendError("it has not answered before")
-        )
+        answers = self.patience.asked(self.accusers, HolderMethod.COMPLAIN, asked, [index])
+        answer = answers.get(index, BackendError("it was too slow before, or has not answered"))
         if isinstance(answer, Refused) and answer.rule == "proof-enough":
             return u16be(accused)
         if isinstance(answer, HsmMpcError):
@@ -180,25 +192,12 @@ class _Judging:
             raise BadEncoding("its answer is no complaint of its own")
         return answer[0]
 
-    def _asked(
-        self, links: HolderLinks, method: HolderMethod, parts: list[bytes], among: list[int]
-    ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
-        """What each of them says that has answered so far."""
-        waited_for = [index for index in among if links.name(index) not in self.silent]
-        answers = links.ask_each(method, parts, among=waited_for)
-        self.silent.update(
-            links.name(index)
-            for index, answer in answers.items()
-            if isinstance(answer, BackendError)
-        )
-        return answers
-
     def _verdicts(self, judges: list[int], source: bytes) -> dict[int, tuple[int, bool]]:
         """Who lied, and whether what it signed is proof by itself, by each holder that has looked.
         Who finds that nothing is proven says that nobody has: no judge alone convicts against it.
         """
         asked = [source, *self.exchanged.shown]
-        answers = self._asked(self.links, HolderMethod.JUDGE, asked, judges)
+        answers = self.patience.asked(self.links, HolderMethod.JUDGE, asked, judges)
         found = {}
         for judge, answer in answers.items():
             if _finds_nothing(answer):

@@ -58,7 +58,8 @@ class HolderLinks:
         """`pools`: threads that are there already."""
         self.roster: Final = roster
         self._links = dict(links)
-        self._seconds = seconds
+        self.seconds: Final = seconds
+        """How long a round waits for an answer."""
         self._pools = pools or {
             index: ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix=self.name(index))
             for index in self.indices
@@ -75,7 +76,7 @@ class HolderLinks:
         places = {k: self.roster.index_of(name) for k, name in enumerate(_names(roster), 1)}
         links = {k: self._links[place] for k, place in places.items() if place in self._links}
         pools = {k: self._pools[place] for k, place in places.items()}
-        return HolderLinks(roster, links, self._seconds, pools)
+        return HolderLinks(roster, links, self.seconds, pools)
 
     def places(self, seats: Iterable[int], roster: Roster) -> tuple[int, ...]:
         """Where holders of another roster stand in this one."""
@@ -107,7 +108,7 @@ class HolderLinks:
         if link is None:
             raise BackendError(f"holder {self.name(index)} has no address here")
         try:
-            return called(link, method, parts, self._seconds if seconds is None else seconds)
+            return called(link, method, parts, self.seconds if seconds is None else seconds)
         except BackendError as silent:
             raise BackendError(
                 f"holder {self.name(index)}: {silent}", retryable=silent.retryable

@@ -347,15 +347,15 @@ class Repairer:
         splits = self._links.ask_single(order.helpers, HolderMethod.SPLIT, [message, *dones])
         before = (message, *filter(None, dones), *splits.values())
         deltas = bundle([*splits.values()])
-        threshold = body.terms.sizes.t
-        exchanged = Exchanged((message, bundle(dones), deltas, b""), before, threshold)
+        t, helpers = body.terms.sizes.t, order.helpers
+        exchanged = Exchanged((message, bundle(dones), deltas, b""), before, t, helpers)
         with complaints_judged(self._links, self._evidence, exchanged):
             sums = self._links.ask_single(
                 order.helpers, HolderMethod.COLLECT, [message, *splits.values()]
             )
         added = bundle([*sums.values()])
         after = (*before, *sums.values())
-        exchanged = Exchanged((message, bundle(dones), deltas, added), after, threshold)
+        exchanged = Exchanged((message, bundle(dones), deltas, added), after, t, helpers)
         parts = [message, bundle(dones), *splits.values(), *sums.values()]
         with complaints_judged(self._links, self._evidence, exchanged):
             answers = self._links.ask_parts([order.lost], HolderMethod.RECOVER, parts, 2)

@@ -9,6 +9,7 @@ import pytest
 
 from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.client.blame import HoldersBlamed
+from hsm_mpc.coordinator import patience
 from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
 from hsm_mpc.ids import Scheme
@@ -247,6 +248,74 @@ def test_who_does_not_answer_is_not_asked_about_others(four: Office) -> None:
     asked = four.links[4].asked.count(HolderMethod.JUDGE)
     assert "by the complaint of h3: h1 finds that h2 lied" in str(refused(four))
     assert four.links[4].asked.count(HolderMethod.JUDGE) == asked + 1
+
+
+def test_who_answers_just_in_time_holds_an_attempt_up_once(
+    four: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not once for each whom it accuses: all its answers together have one round's seconds."""
+    clock = [0.0]
+    monkeypatch.setattr(patience, "monotonic", lambda: clock[0])
+
+    def just_in_time(*_: object) -> tuple[bytes, ...]:
+        clock[0] += 0.9 * four.holders.seconds
+        raise Refused("proof-enough", "it proves itself")
+
+    four.links[1].tamper = accuses((2, 3, 4), just_in_time)
+    blamed = refused(four)
+    assert four.links[1].asked.count(HolderMethod.COMPLAIN) == 2
+    assert 'that h4 cheated is the word of h1 alone: "it was too slow before' in str(blamed)
+
+
+def test_who_accuses_many_uses_up_no_judge_before_the_others_are_heard(four: Office) -> None:
+    """A judge that has time for two hears the first accusation of each."""
+    judge = four.links[4]
+
+    def for_two(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if judge.asked.count(HolderMethod.JUDGE) > 2:
+            return unreachable()
+        return honest(parts)
+
+    def proof_enough(*_: object) -> tuple[bytes, ...]:
+        raise Refused("proof-enough", "it proves itself")
+
+    four.links[1].tamper = accuses((2, 3), proof_enough)
+    four.links[2].tamper = deals_falsely(four, 3)
+    judge.tamper = for_two
+    found = "h1 finds that h2 lied, h4 finds that h2 lied"
+    assert f"proven: h2 is convicted by the complaint of h3: {found}" in str(refused(four))
+
+
+@pytest.mark.parametrize("accused", [3, 4])
+def test_who_has_not_dealt_is_not_looked_at(four: Office, accused: int) -> None:
+    """Of a resharing of 2-of-4 two deal: nobody is asked about the others, nor are they named."""
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.RECEIVE:
+            raise ProtocolAbort("it cheated", [accused])
+        return honest(parts)
+
+    four.links[1].tamper = tamper
+    blamed = unshared(four)
+    assert f"h1 accuses h{accused}, who has dealt nothing, which cannot be" in str(blamed)
+    assert blamed.names == ()
+    for link in four.links.values():
+        assert not {HolderMethod.COMPLAIN, HolderMethod.JUDGE} & {*link.asked}
+
+
+def test_who_helps_in_no_repair_is_not_looked_at(four: Office) -> None:
+    lose_store(four, 4)
+
+    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.COLLECT:
+            raise ProtocolAbort("it cheated", [3])
+        return honest(parts)
+
+    four.links[1].tamper = tamper
+    blamed = unrepaired(four)
+    assert "h1 accuses h3, who has dealt nothing, which cannot be" in str(blamed)
+    assert blamed.names == ()
+    assert HolderMethod.COMPLAIN not in four.links[1].asked
 
 
 def test_the_word_of_a_convicted_accuser_counts_for_nothing(four: Office) -> None:
