@@ -9,6 +9,7 @@ import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
@@ -40,6 +41,9 @@ class Accusation:
 
 Case = Exclude | Suspect | NoCertificate | Accusation
 
+MOST_CASES: Final = 256
+"""As many as a holder keeps: whoever cheats again and again fills no disk by it."""
+
 
 class EvidenceFolder:
     """Where cases are written. One that is there already is neither written nor told again; but of
@@ -55,19 +59,30 @@ class EvidenceFolder:
         return EvidenceFolder(self._folder, roster)
 
     def keep(self, case: Case) -> None:
-        """Write the messages; say on stderr who is meant. A full disk does not stop signing."""
+        """Write the messages, if there is room; say on stderr who is meant. Neither a full disk nor
+        a full folder stops signing.
+        """
         content = b"".join(lv32(message) for message in case.evidence)
         path = self._folder / hashlib.sha256(content).hexdigest()[:32]
         is_there = path.is_file()
         if is_there and not isinstance(case, Accusation):
             return
+        lost = "" if is_there else self._lost(path, content)
+        if lost:
+            sys.stderr.write(f"evidence is lost: {path}: {lost}\n")
+        where = "" if lost else f"; evidence: {path}"
+        sys.stderr.write(f"{printable(self._said(case))}{where}\n")
+
+    def _lost(self, path: Path, content: bytes) -> str:
+        """Write it; why that cannot be done, or nothing."""
         try:
-            if not is_there:
-                with step("case.write"):
-                    self._write(path, content)
+            if self._folder.exists() and len([*self._folder.iterdir()]) >= MOST_CASES:
+                return f"{MOST_CASES} cases are there, move them away"
+            with step("case.write"):
+                self._write(path, content)
         except OSError as failure:
-            sys.stderr.write(f"evidence is lost: {path}: {failure.strerror}\n")
-        sys.stderr.write(f"{printable(self._said(case))}; evidence: {path}\n")
+            return str(failure.strerror)
+        return ""
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all: a case that is there is never written again."""

@@ -9,7 +9,7 @@ import pytest
 
 from hsm_mpc.agent.succession.shown import Shown
 from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.coordinator import patience
+from hsm_mpc.coordinator import evidence, patience
 from hsm_mpc.encoding import Reader, u16be
 from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
 from hsm_mpc.ids import Scheme
@@ -234,6 +234,24 @@ def test_operators_are_told_of_each_accusation_of_an_attempt(
         assert found in str(blamed)
         assert found in said
     assert len(kept(four)) == 1
+
+
+def test_where_no_case_is_kept_any_more_all_goes_on(
+    office: Office, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client and the log are told all the same."""
+    monkeypatch.setattr(evidence, "MOST_CASES", 0)
+    office.made()
+    (office.folder / "evidence").mkdir()
+    office.links[2].tamper = deals_falsely(office, 1)
+    found = "proven: h2 is convicted by the complaint of h1"
+    assert found in str(refused(office))
+    said = capfd.readouterr().err
+    assert found in said
+    assert "evidence is lost" in said
+    assert kept(office) == []
+    office.links[2].tamper = None
+    assert office.client.refresh("treasury", []).body.epoch == 1
 
 
 def test_who_does_not_answer_is_not_asked_about_others(four: Office) -> None:

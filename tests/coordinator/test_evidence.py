@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from hsm_mpc.coordinator.evidence import EvidenceFolder
+from hsm_mpc.coordinator import evidence
+from hsm_mpc.coordinator.evidence import Accusation, EvidenceFolder
 from hsm_mpc.coordinator.quorum_actions import Exclude, Suspect
 from hsm_mpc.encoding import lv32
+from hsm_mpc.store.evidence import MOST_FILES
 from tests.coordinator.test_links import ROSTER
 
 
@@ -43,4 +45,31 @@ def test_a_disk_that_fails_is_said_and_stops_nothing(
     EvidenceFolder(tmp_path / "evidence", ROSTER).keep(Exclude(1, "bad", (b"x",)))
     said = capfd.readouterr().err
     assert "evidence is lost" in said
-    assert "holder h1 is excluded: bad" in said
+    assert "holder h1 is excluded: bad\n" in said
+
+
+def test_a_full_folder_is_said_and_takes_no_more_until_cases_are_moved_away(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "MOST_CASES", 2)
+    folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
+    cases = [Accusation(f"h{i} lied", (bytes([i]),)) for i in (1, 2, 3)]
+    for case in cases[:2]:
+        folder.keep(case)
+    first, second = (tmp_path / "evidence").iterdir()
+    assert "is lost" not in capfd.readouterr().err
+    folder.keep(cases[2])
+    said = capfd.readouterr().err
+    assert "evidence is lost" in said
+    assert "2 cases are there, move them away\n" in said
+    assert said.endswith("h3 lied\n")
+    assert {*(tmp_path / "evidence").iterdir()} == {first, second}
+    folder.keep(cases[1])  # what is there is told of again
+    assert "h2 lied; evidence: " in capfd.readouterr().err
+    first.rename(tmp_path / first.name)
+    folder.keep(cases[2])
+    assert "h3 lied; evidence: " in capfd.readouterr().err
+
+
+def test_as_many_cases_are_kept_as_at_a_holder() -> None:
+    assert evidence.MOST_CASES == MOST_FILES
