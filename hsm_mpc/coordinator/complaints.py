@@ -82,8 +82,7 @@ def complaints_judged(
 
     Raises:
         NamedAbort: in its place, naming who is convicted, and which dealer somebody accuses that
-            was not found to lie. Of the new holders nobody is counted like that: the message alone
-            names them.
+            was not found to lie.
     """
     try:
         yield
@@ -97,8 +96,8 @@ def complaints_judged(
         accused = {each.accused for each in unproven if each.accuser not in convicted}
         accused &= {*exchanged.dealers}
         said = "; ".join([_quoted(abort), *(each.said for each in findings)])
-        counted = {liar for liar in convicted if liar < FIRST_NEW_HOLDER}
-        raise NamedAbort(said, named_in(links.roster, counted | accused)) from abort
+        blamed = [*map(judging.named, convicted), *named_in(links.roster, accused)]
+        raise NamedAbort(said, blamed) from abort
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class _Judging:
         complaints = (source,) if len(source) > len(u16be(accused)) else ()
         liars = {liar for liar, _ in verdicts.values()}
         found = ", ".join(
-            f"{self.links.name(judge)} finds that {self._named(liar)} lied"
+            f"{self.links.name(judge)} finds that {self.named(liar)} lied"
             for judge, (liar, _) in verdicts.items()
         )
         agreed = len(liars) == 1 and liars <= {accuser, accused}
@@ -214,7 +213,7 @@ class _Judging:
         by = "what it signed itself" if alone else f"the complaint of {name}"
         return f"proven: {against} is convicted by {by}"
 
-    def _named(self, index: int) -> str:
+    def named(self, index: int) -> str:
         """Of whom a judge names, which may be anything."""
         if index == _NOBODY:
             return "nobody"

@@ -545,7 +545,7 @@ def test_what_is_sealed_for_a_new_holder_convicts_by_its_complaint(four: Office)
 
 
 def test_a_new_holder_that_lies_is_convicted_in_place_of_the_dealer(four: Office) -> None:
-    """It counts in another roster: it is named in words, and nobody beside it."""
+    """It counts in another roster, and is named as any other; and nobody beside it."""
 
     def lie(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
         if asked is HolderMethod.RECEIVE:
@@ -557,7 +557,7 @@ def test_a_new_holder_that_lies_is_convicted_in_place_of_the_dealer(four: Office
 
     four.links[3].tamper = lie
     blamed = unshared(four)
-    assert blamed.names == ()
+    assert blamed.names == ("h3",)
     said = "proven: h3 is convicted, its complaint about h2 is false: h1 finds that h3 lied, h4"
     assert said in str(blamed)
     assert "accuser-convicted" in events(four.world.parties[4])
