@@ -116,6 +116,21 @@ def test_a_false_dealer_is_convicted_by_a_complaint(office: Office) -> None:
     assert office.client.refresh("treasury", []).body.epoch == 1
 
 
+def test_a_long_story_leaves_room_for_what_is_proven(four: Office) -> None:
+    """An answer's text is cut at 2000 bytes, and holders say what they like."""
+
+    def tells(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.STAGE:
+            raise ProtocolAbort("h1 is convicted; " * 200, [1])
+        return honest(parts)
+
+    four.links[2].tamper = deals_falsely(four, 1)
+    four.links[4].tamper = tells
+    blamed = refused(four)
+    assert str(blamed).startswith("proven: h2 is convicted by the complaint of h1: h3 finds")
+    assert "h2" in blamed.names
+
+
 def test_a_dealer_that_cheats_two_is_convicted_by_both(four: Office) -> None:
     four.links[2].tamper = deals_falsely(four, 1, 3)
     blamed = refused(four)
