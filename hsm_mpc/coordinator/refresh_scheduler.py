@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from hsm_mpc.coordinator.consents import PLAN_SECONDS, WaitingPlans
 from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import Schedule
-from hsm_mpc.errors import reason_of
+from hsm_mpc.coordinator.successions import Epochs
+from hsm_mpc.errors import NotReady, reason_of
 from hsm_mpc.ids import EpochHash, WalletId
 
 _PAUSE: Final = 15.0
 _HOLD_OFF: Final = 600
-"""Seconds that a wallet is left alone after a refresh of it failed."""
+"""Seconds that a wallet is left alone after a refresh of it failed: twice as long each time."""
+_LONGEST_HOLD_OFF: Final = 4 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class _HeldOff:
+    since: int
+    seconds: int
+
+    def again(self, now: int) -> _HeldOff:
+        """After the next failure in a row."""
+        return _HeldOff(now, min(2 * self.seconds, _LONGEST_HOLD_OFF))
 
 
 class RefreshScheduler:
@@ -36,7 +49,7 @@ class RefreshScheduler:
         self._clock = clock
         self._plans = WaitingPlans(registry, clock)
         self._report = report
-        self._failed: dict[WalletId, int] = {}
+        self._failed: dict[WalletId, _HeldOff] = {}
         self._ending = threading.Event()
 
     def begin(self) -> None:
@@ -65,18 +78,35 @@ class RefreshScheduler:
             due = self._due(wallet)
             if due is None:
                 return
-            epoch = self._refresher.refresh(wallet, (), due).newest_body.epoch
-            self._report(f"schedule: {wallet.name} is in epoch {epoch}")
+            epochs = self._refresher.refresh(wallet, (), due)
+            self._require_new(epochs, due)
+            self._failed.pop(wallet.wallet_id, None)
+            self._report(f"schedule: {wallet.name} is in epoch {epochs.newest_body.epoch}")
         except Exception as failure:  # noqa: BLE001 - an outermost edge
             if self._ending.is_set():
                 return
             self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
-            self._failed[wallet.wallet_id] = self._clock()
+            now, before = self._clock(), self._failed.get(wallet.wallet_id)
+            held_off = _HeldOff(now, _HOLD_OFF) if before is None else before.again(now)
+            self._failed[wallet.wallet_id] = held_off
+
+    def _require_new(self, epochs: Epochs, replaced: EpochHash) -> None:
+        """Another attempt that some have adopted, and not as many as retire, has led nowhere: all
+        it does is to cost every holder something on its disk (step 6.5.11).
+
+        Raises:
+            NotReady: the epoch that waited for its end waits still; and for whom.
+        """
+        newest = epochs.newest
+        if newest is not None and not newest.retirement and newest.body.prev_hash != replaced:
+            waits = self._refresher.waited_for(newest)
+            names = ", ".join(waits)
+            raise NotReady(f"epoch {newest.epoch - 1} still waits for {names} to be retired", waits)
 
     def _due(self, wallet: Registered) -> EpochHash | None:
         """The epoch that is to be replaced now; None: that of this wallet is not."""
         now, failed = self._clock(), self._failed.get(wallet.wallet_id)
-        if not wallet.dones or (failed is not None and 0 <= now - failed < _HOLD_OFF):
+        if not wallet.dones or (failed is not None and 0 <= now - failed.since < failed.seconds):
             return None
         newest, _ = self._refresher.newest(wallet)
         since = self._registry.since(wallet.wallet_id, newest.hash, now)

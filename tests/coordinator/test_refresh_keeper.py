@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -15,8 +15,11 @@ from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.refresh_keeper import RefreshKeeper
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.successions import Succession
+from hsm_mpc.errors import Refused
+from hsm_mpc.wire.calls import HolderMethod
 from tests.coordinator.office import Office, soon
 
+Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 Newest = tuple[EpochBody, Succession | None]
 
 
@@ -52,6 +55,25 @@ def test_who_comes_back_catches_up_by_itself(office: Office) -> None:
     with kept(office):
         office.links[3].down = False
         assert soon(lambda: retired(office, "treasury"))
+
+
+def test_the_keeper_asks_and_begins_no_attempt(office: Office) -> None:
+    """However often a holder says that the one under way is overtaken (step 6.5.11)."""
+    asked = [0]
+
+    def never(method: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if method is HolderMethod.ADOPT:
+            asked[0] += 1
+            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+        return honest(parts)
+
+    office.made()
+    office.links[3].tamper = never
+    office.client.refresh("treasury", [])
+    with kept(office):
+        before = asked[0]
+        assert soon(lambda: asked[0] > before + 3)
+    assert office.links[1].asked.count(HolderMethod.JOIN) == 1
 
 
 def test_a_registry_that_fails_once_does_not_end_the_keeper(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import QuietHours, Schedule
 from hsm_mpc.errors import Refused
 from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.wire.calls import HolderMethod
 from tests.coordinator.office import Office, soon
 
 H, H2 = EpochHash(b"h" * 32), EpochHash(b"i" * 32)
 WALLET = WalletId(b"w" * 16)
+Honest = Callable[[Sequence[bytes]], tuple[bytes, ...]]
 MIDNIGHT = 20_000 * 24 * 3600
 HOUR = 3600
 
@@ -113,6 +115,10 @@ def ages(office: Office) -> int:
     return int(count)
 
 
+def said(reports: list[str], lines: int) -> bool:
+    return soon(lambda: len(reports) == lines)
+
+
 def epochs(office: Office) -> list[int]:
     return [office.client.show(name).body.epoch for name in ("first", "second")]
 
@@ -125,27 +131,95 @@ def test_wallets_are_refreshed_when_the_hour_is_over(office: Office, hourly: lis
     assert epochs(office) == [1, 1]
 
 
-def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
-    office: Office, hourly: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Returns once every wallet was looked at again."""
     looks, honest = [0], RefreshScheduler._looked_at
 
     def counted(scheduler: RefreshScheduler, wallet: Registered) -> None:
         honest(scheduler, wallet)
         looks[0] += 1
 
+    def again() -> None:
+        before = looks[0]
+        assert soon(lambda: looks[0] > before + 4)
+
     monkeypatch.setattr(RefreshScheduler, "_looked_at", counted)
+    return again
+
+
+def test_who_is_away_is_waited_for_and_left_alone_for_a_while(
+    office: Office, look: Callable[[], None], hourly: list[str]
+) -> None:
     office.links[2].down = True
     office.world.now[0] += HOUR
     assert soon(lambda: len(hourly) == 2)
     assert all("is not refreshed" in line and "h2" in line for line in hourly)
     office.world.now[0] += 599
-    before = looks[0]
-    assert soon(lambda: looks[0] > before + 4)
+    look()
     assert len(hourly) == 2
     office.links[2].down = False
     office.world.now[0] += 1
-    assert soon(lambda: hourly[2:] == ["schedule: first is in epoch 1"])
+    assert soon(lambda: "schedule: first is in epoch 1" in hourly[2:])
+
+
+def test_who_fails_again_and_again_is_left_alone_twice_as_long_each_time(
+    office: Office, look: Callable[[], None], hourly: list[str]
+) -> None:
+    office.links[2].down = True
+    office.world.now[0] += HOUR
+    for k, seconds in enumerate((600, 1200, 2400, 4800, 9600, 14400), 1):
+        assert said(hourly, 2 * k)
+        office.world.now[0] += seconds - 1
+        look()
+        assert len(hourly) == 2 * k
+        office.world.now[0] += 1
+    office.links[2].down = False
+    office.world.now[0] += 14400
+    assert soon(lambda: epochs(office) == [1, 1])
+    look()
+    office.links[2].down = True
+    office.world.now[0] += HOUR
+    assert soon(lambda: all("is not refreshed" in line for line in hourly[-2:]))
+    office.links[2].down = False
+    office.world.now[0] += 600  # the first failure since one went well
+    assert soon(lambda: epochs(office) == [2, 2])
+
+
+def test_another_attempt_after_which_the_same_epoch_waits_is_a_failure(
+    office: Office, look: Callable[[], None], hourly: list[str]
+) -> None:
+    """One holder says for ever that every attempt is overtaken: each would cost all of them
+    something on their disks, every 15 seconds (step 6.5.11).
+    """
+
+    def never(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.ADOPT:
+            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+        return honest(parts)
+
+    office.links[3].tamper = never
+    office.world.now[0] += HOUR
+    assert said(hourly, 2)
+    look()
+    assert hourly == [f"schedule: {name} is in epoch 1" for name in ("first", "second")]
+    office.world.now[0] += HOUR
+    for k, seconds in enumerate((600, 1200, 2400), 2):
+        assert said(hourly, 2 * k)
+        attempts = office.links[1].asked.count(HolderMethod.JOIN)
+        assert attempts == 2 * k
+        office.world.now[0] += seconds - 1
+        look()
+        assert office.links[1].asked.count(HolderMethod.JOIN) == attempts
+        if k == 4:
+            office.links[3].tamper = None
+        office.world.now[0] += 1
+    assert set(hourly[2:8]) == {
+        f"schedule: {name} is not refreshed: epoch 0 still waits for h3 to be retired"
+        for name in ("first", "second")
+    }
+    assert said(hourly, 10)
+    assert hourly[8:] == [f"schedule: {name} is in epoch 2" for name in ("first", "second")]
 
 
 def test_a_holder_writes_no_line_of_its_own_into_the_log(office: Office, hourly: list[str]) -> None:
