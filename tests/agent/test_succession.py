@@ -10,9 +10,16 @@ from typing import Any
 
 import pytest
 
-from hsm_mpc.agent.succession import dropping, retiring, successor_share
+from hsm_mpc.agent.succession import dropping, joining, retiring, successor_share
 from hsm_mpc.agent.succession.dropping import MOST_STAGED, destroy_keys
-from hsm_mpc.agent.succession.joining import FURTHEST_AHEAD, JOINS_WITHIN, MOST_JOINS
+from hsm_mpc.agent.succession.joining import (
+    FURTHEST_AHEAD,
+    JOINS_WITHIN,
+    MOST_JOINS,
+    PAUSE,
+    PROOF_SHARES,
+    UNHINDERED,
+)
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import HeldEpoch
 from hsm_mpc.certificates.attempt import Attempt
@@ -32,6 +39,7 @@ from hsm_mpc.hsm.register import Register, Vote
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store import names
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.propose import Propose
@@ -43,6 +51,7 @@ from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
+from tests.software_identity import ed25519_key
 
 SEALED_BYTES = 8 + 32 + 16
 """A dealt share in its frame."""
@@ -253,6 +262,52 @@ def test_no_initiator_is_followed_too_often(world: World, refreshing: Refreshing
     assert rule(lambda: refreshing.join(1)) == "too-many-attempts"
     world.later[0] += JOINS_WITHIN + 1
     refreshing.join(1)
+
+
+def test_an_epoch_that_many_attempts_have_not_replaced_gets_one_of_each_initiator_now_and_then(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.11: what each costs stays on the disk, also after a restart."""
+    assert (UNHINDERED, PROOF_SHARES, PAUSE) == (64, 16, 3600)
+    monkeypatch.setattr(joining, "UNHINDERED", 3)
+    for pauses in (0, 0, 0, PAUSE, PAUSE, PAUSE, 2 * PAUSE):
+        refreshing.begin()
+        if pauses:
+            world.later[0] += pauses - 1
+            with pytest.raises(Refused, match="the next one in 1 s") as caught:
+                refreshing.join(1)
+            assert caught.value.rule == "too-many-attempts"
+            world.later[0] += 1
+        refreshing.join(1)
+    refreshing.begin()
+    with pytest.raises(Refused, match=r"coordinator 32768 begins one in 7200 s here"):
+        refreshing.join(1)
+    world.restarted(1)
+    refreshing.join(1)
+    refreshing.begin()
+    assert rule(lambda: refreshing.join(1)) == "too-many-attempts"
+
+
+def test_attempts_of_one_coordinator_make_no_other_one_wait(
+    worlds: Worlds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.11: nor does an epoch that was replaced."""
+    monkeypatch.setattr(joining, "UNHINDERED", 3)
+    world = worlds(3)
+    world.rivals = (ed25519_key(b"3" * 32),)
+    for index in world.parties:
+        world.restarted(index)
+    first = Refreshing.of_new_wallet(world)
+    for _ in range(3):
+        first.begin()
+        first.join(1)
+    first.begin()
+    assert rule(lambda: first.join(1)) == "too-many-attempts"
+    other = replace(first, attempts=first.attempts + 1, coordinator=1, answers={})
+    other.drive(absent=(3,))
+    following = other.next()
+    following.begin()
+    following.join(1)
 
 
 def test_one_refresh_does_not_follow_another_too_soon(world: World, refreshing: Refreshing) -> None:
@@ -618,6 +673,35 @@ def test_what_was_adopted_is_carried_on_by_the_next_attempt(
     assert refreshing.successor == successor
     assert refreshing.transcript == transcript
     assert states(world, 3) == {1: EpochState.ACTIVE}
+
+
+def carried_on(refreshing: Refreshing) -> Refreshing:
+    """Adopted by 1 and 2 in an attempt that carries it on, and in one more: both proofs are one
+    PROPOSE longer each time.
+    """
+    refreshing.made()
+    refreshing.adopt(1)
+    for _ in range(2):
+        refreshing.joined()
+        refreshing.carry_on()
+        for index in (1, 2):
+            refreshing.adopt(index)
+    return refreshing
+
+
+def test_the_longer_its_proof_the_more_seldom_it_joins(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.11: with many holders few attempts make a long one."""
+    last = carried_on(refreshing)
+    proof = len(bundle([last.propose, *unbundled(last.history)]))
+    for shares, pause in ((1, PAUSE), (2, 2 * PAUSE), (11, PAUSE << 10)):
+        monkeypatch.setattr(names, "DOCUMENT_CAP", PROOF_SHARES * proof // shares)
+        last.begin()
+        world.later[0] += pause - 1
+        assert rule(lambda: last.join(1)) == "too-many-attempts"
+        world.later[0] += 1
+        assert last.join(1)[3] == bundle([last.propose, *unbundled(last.history)])
 
 
 def test_a_higher_promise_adopts_nothing_below(refreshing: Refreshing) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -18,6 +19,7 @@ from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.encoding import Reader
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.ids import WalletId
+from hsm_mpc.store import names
 from hsm_mpc.store.attempts import AttemptDocument, Attempts
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.addresses import address_in, expected_in
@@ -36,6 +38,14 @@ FURTHEST_AHEAD: Final = 600
 MOST_JOINS: Final = 16
 JOINS_WITHIN: Final = 600.0
 """Seconds in which so many attempts of one initiator are joined for one wallet, and not more."""
+UNHINDERED: Final = 64
+"""Attempts to replace one epoch at that pace. Between those of each initiator lies a pause then,
+which is twice as long with every further so many.
+"""
+PROOF_SHARES: Final = 16
+"""Parts of the longest proof of an adoption that is kept: each lengthens the pause as so many."""
+PAUSE: Final = 3600
+"""Seconds, at first."""
 
 
 class JoinPace:
@@ -53,14 +63,30 @@ class JoinPace:
     def require_room(self, wallet_id: WalletId, initiator: int) -> None:
         """Raises: Refused: `too-many-attempts`."""
         lately = self._joined.get((wallet_id, initiator), deque())
-        now = self._ticks()
-        while lately and lately[0] <= now - JOINS_WITHIN:
-            lately.popleft()
-        if len(lately) >= MOST_JOINS:
+        if len(lately) >= MOST_JOINS and lately[0] > self._ticks() - JOINS_WITHIN:
             raise Refused(
                 "too-many-attempts",
                 f"coordinator {initiator} began {MOST_JOINS} attempts "
                 f"within {JOINS_WITHIN:.0f} seconds",
+            )
+
+    def require_pause(self, wallet_id: WalletId, initiator: int, doublings: int) -> None:
+        """Once attempts to replace an epoch have cost much (`cost_so_far`). That is counted on the
+        disk: a start forgets only when the last one was.
+
+        Raises:
+            Refused: `too-many-attempts`.
+        """
+        lately = self._joined.get((wallet_id, initiator), deque())
+        if not doublings or not lately:
+            return
+        pause = PAUSE << (doublings - 1)
+        left = lately[-1] + pause - self._ticks()
+        if left > 0:
+            raise Refused(
+                "too-many-attempts",
+                f"so many attempts have not replaced this epoch that coordinator {initiator} "
+                f"begins one in {pause} s here, the next one in {math.ceil(left)} s",
             )
 
     def require_interval(self, ended: int, now: int) -> None:
@@ -79,7 +105,8 @@ class JoinPace:
 
     def count(self, wallet_id: WalletId, initiator: int) -> None:
         """One more was joined."""
-        self._joined.setdefault((wallet_id, initiator), deque()).append(self._ticks())
+        lately = self._joined.setdefault((wallet_id, initiator), deque(maxlen=MOST_JOINS))
+        lately.append(self._ticks())
 
 
 def ask_in(holder: ActingHolder, body: EpochBody, source: bytes) -> Ask:
@@ -136,6 +163,7 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
         in_force = live.lineage.newest.roster
         resharing.require_consent(live.holder, consents, order, live.body, in_force)
     pace.require_room(live.wallet_id, ask.attempt.initiator)
+    pace.require_pause(live.wallet_id, ask.attempt.initiator, cost_so_far(live))
     promised = promise(live.register, ask.attempt)
     with live.opened():
         pass
@@ -178,6 +206,14 @@ def carried_on(live: LiveEpoch) -> bytes | None:
     """
     vote = live.register.adopted
     return None if vote is None else live.attempts.kept(vote.attempt, AttemptDocument.CARRIED)
+
+
+def cost_so_far(live: LiveEpoch) -> int:
+    """What attempts to replace the live epoch have put on the disk for as long as it lives, in
+    units of `UNHINDERED` attempts or `PROOF_SHARES`, rounded down.
+    """
+    proof = len(carried_on(live) or b"")
+    return max(len(live.attempts.all()) // UNHINDERED, PROOF_SHARES * proof // names.DOCUMENT_CAP)
 
 
 def _adoption(live: LiveEpoch) -> Adoption | None:
