@@ -51,6 +51,7 @@ from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
+from tests.named_steps import changes_seen
 from tests.software_identity import ed25519_key
 
 SEALED_BYTES = 8 + 32 + 16
@@ -689,6 +690,27 @@ def carried_on(refreshing: Refreshing) -> Refreshing:
     return refreshing
 
 
+def test_who_has_adopted_what_is_carried_on_too_often_joins_no_more_and_its_vote_counts(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step 6.5.11: else it would adopt in no attempt, and no confirmation would count."""
+    last = carried_on(refreshing)
+    proof = len(bundle([last.propose, *unbundled(last.history)]))
+    last.begin()
+    monkeypatch.setattr(names, "DOCUMENT_CAP", proof * 4 // 3 - 1)
+    with pytest.raises(Refused, match=f"their proof has {proof} bytes") as caught:
+        last.join(1)
+    assert caught.value.rule == "too-many-attempts"
+    vote = register_of(world, refreshing).adopted
+    assert vote is not None
+    assert register_of(world, refreshing).promised == vote.attempt
+    last.attempts -= 1
+    dones = [last.adopt(index, last.transcript) for index in (1, 2, 3)]
+    last.retirement = Retirement(tuple(dones)).to_bytes()
+    last.retire(1)
+    assert states(world, 1) == {1: EpochState.ACTIVE}
+
+
 def test_the_longer_its_proof_the_more_seldom_it_joins(
     world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -702,6 +724,22 @@ def test_the_longer_its_proof_the_more_seldom_it_joins(
         assert rule(lambda: last.join(1)) == "too-many-attempts"
         world.later[0] += 1
         assert last.join(1)[3] == bundle([last.propose, *unbundled(last.history)])
+
+
+def test_a_proof_that_is_too_long_to_be_kept_is_refused_before_anything_is_written(
+    world: World, refreshing: Refreshing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a chain that others have lengthened: this holder could neither keep nor show it."""
+    last = carried_on(refreshing)
+    proof = len(bundle([last.propose, *unbundled(last.history)]))
+    monkeypatch.setattr(names, "DOCUMENT_CAP", proof - 1)
+    before = register_of(world, refreshing, 3)
+    with changes_seen() as changes, pytest.raises(Refused, match="carried on by 2 at") as caught:
+        last.adopt(3, last.transcript)
+    assert caught.value.rule == "too-many-attempts"
+    assert (changes, register_of(world, refreshing, 3)) == ([], before)
+    monkeypatch.setattr(names, "DOCUMENT_CAP", proof)
+    last.adopt(3, last.transcript)
 
 
 def test_a_higher_promise_adopts_nothing_below(refreshing: Refreshing) -> None:

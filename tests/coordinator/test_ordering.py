@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -32,6 +32,8 @@ from hsm_mpc.hsm.module import Module
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded
+from hsm_mpc.store import names
+from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.wire.calls import CoordinatorMethod, HolderMethod
 from hsm_mpc.wire.channels import KeyBook
 from tests.agent.making import keks
@@ -117,6 +119,41 @@ def test_an_order_ends_the_epoch_and_the_suspect_catches_up(
     signs_in_every_pair(office)
     assert office.client.refresh("treasury", []).body.epoch == 2
     signs_in_every_pair(office)
+
+
+def test_an_order_ends_an_epoch_after_so_many_attempts_that_no_more_are_joined(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One holder says for ever that each is overtaken (step 6.5.11): nothing else leads out."""
+
+    def never(
+        method: HolderMethod, parts: Parts, honest: Callable[[Parts], tuple[bytes, ...]]
+    ) -> tuple[bytes, ...]:
+        if method in (HolderMethod.ADOPT, HolderMethod.RETIRE):
+            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
+        return honest(parts)
+
+    made = office.made()
+    office.links[3].tamper = never
+    for _ in range(3):
+        waits = office.client.refresh("treasury", [])
+        assert ended(waits) == (False, (3,))
+    attempts = office.world.parties[1].acting.attempts(made.body.terms.wallet_id)
+    proof = attempts.kept(attempts.all()[-1], AttemptDocument.CARRIED)
+    assert proof is not None
+    monkeypatch.setattr(names, "DOCUMENT_CAP", len(proof))
+    with pytest.raises(Refused) as refused:
+        office.client.refresh("treasury", [])
+    assert refused.value.rule == "too-many-attempts"
+    with pytest.raises(Refused) as refused:
+        office.client.reshare("treasury", 2, ("h1", "h2", "h3"))
+    assert refused.value.rule == "too-many-attempts"
+    assert ended(ordered(office, asked(waits, 3))) == (True, (3,))
+    with pytest.raises(NotReady) as waiting_for:
+        office.client.reshare("treasury", 2, ("h1", "h2"))
+    assert waiting_for.value.waiting_for == ("h3",)
+    office.links[3].tamper = None
+    assert office.client.refresh("treasury", []).body.epoch == 2
 
 
 def test_the_margin_is_shown_and_none_at_all_is_refused(office: Office) -> None:

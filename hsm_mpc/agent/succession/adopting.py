@@ -6,6 +6,7 @@ resharing an old holder says no more than its vote: who has a share says so as a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -33,6 +34,7 @@ from hsm_mpc.hsm.register import Vote
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.protocols.suite import Suite
 from hsm_mpc.roster import Roster
+from hsm_mpc.store import names
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
@@ -65,8 +67,8 @@ def adopt(
             since nothing else could be decided after that (step 6.8.4).
 
     Raises:
-        Refused: `attempt-overtaken`, `other-vote`, `other-successor`, `epoch-retiring` or
-            `other-roster`.
+        Refused: `attempt-overtaken`, `other-vote`, `other-successor`, `epoch-retiring`,
+            `other-roster` or `too-many-attempts`.
         NotReady: this holder has no share of it: its transcript is wanted.
         Tampered: the certificate does not hold, or the own share does not open.
         ProtocolAbort: a dealing for this holder is bad; naming who dealt it. Or a new holder has
@@ -194,7 +196,7 @@ def _carried(
     """A PROPOSE that carries this successor on, and may do so; None: it is the one that made it.
 
     Raises:
-        Refused: `other-successor`, or as `proposed_in`.
+        Refused: `other-successor` or `too-many-attempts`; or as `proposed_in`.
         ProtocolAbort: the adoption that it carries on is not proven. No holder is to blame.
         Others: as `proposed_in`.
     """
@@ -205,11 +207,23 @@ def _carried(
     if proposed.content.successor != certificate.body.hash:
         raise Refused("other-successor", "the attempt is not for the certified successor")
     try:
-        made = made_in.content.attempt
-        check_carried(proposed, made, unbundled(history), live.body, live.keys)
+        made, links = made_in.content.attempt, unbundled(history)
+        _require_room([propose, *links])
+        check_carried(proposed, made, links, live.body, live.keys)
     except (BadInput, InvalidSignature) as broken:
         raise ProtocolAbort(f"what is carried on is not proven: {broken}") from broken
     return proposed
+
+
+def _require_room(shown: Sequence[bytes]) -> None:
+    """What carries it on is to be kept before the vote (step 6.5.11). Raises: Refused."""
+    length = len(bundle(shown))
+    if length > names.DOCUMENT_CAP:
+        raise Refused(
+            "too-many-attempts",
+            f"that successor was carried on by {len(shown)} attempts: their proof has {length} "
+            f"bytes, and {names.DOCUMENT_CAP} are kept at most",
+        )
 
 
 def _replayed(

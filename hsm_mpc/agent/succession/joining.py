@@ -162,6 +162,7 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
         resharing.require_possible(live.holder, order, live.body, live.lineage)
         in_force = live.lineage.newest.roster
         resharing.require_consent(live.holder, consents, order, live.body, in_force)
+    _require_provable(live)
     pace.require_room(live.wallet_id, ask.attempt.initiator)
     pace.require_pause(live.wallet_id, ask.attempt.initiator, cost_so_far(live))
     promised = promise(live.register, ask.attempt)
@@ -214,6 +215,22 @@ def cost_so_far(live: LiveEpoch) -> int:
     """
     proof = len(carried_on(live) or b"")
     return max(len(live.attempts.all()) // UNHINDERED, PROOF_SHARES * proof // names.DOCUMENT_CAP)
+
+
+def _require_provable(live: LiveEpoch) -> None:
+    """Before what proves the adoption is so long that it could be told of no more, and nothing be
+    adopted by it. The votes of the attempt before stay the last ones: an order can count them.
+
+    Raises:
+        Refused: `too-many-attempts`.
+    """
+    length = len(carried_on(live) or b"")
+    if 4 * length > 3 * names.DOCUMENT_CAP:
+        raise Refused(
+            "too-many-attempts",
+            f"what this holder has adopted was carried on by so many attempts that their proof has "
+            f"{length} bytes: who has not confirmed it has to, or an order ends the epoch",
+        )
 
 
 def _adoption(live: LiveEpoch) -> Adoption | None:
