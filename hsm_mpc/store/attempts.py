@@ -10,7 +10,8 @@
                               new-ack    the same
                               complaint
                                          the own one: in that attempt nothing more is said
-                              carried    of a DONE for what older attempts made: PROPOSE of each
+                              carried    of a DONE for what older attempts made: PROPOSE of each,
+                                         until a later DONE
 
 Each is on disk before it is sent, so that a restart repeats the same bytes. An attempt goes with
 the epoch that it wanted to replace.
@@ -51,6 +52,7 @@ STEPS = (
     *files.steps_of_folder("attempts-folder"),
     *files.steps_of_folder("attempt-folder"),
     *(step for document in AttemptDocument for step in names.steps_of_keep(document.step_name)),
+    *files.steps_of_remove(AttemptDocument.CARRIED.step_name),
     *files.steps_of_remove_folder("attempt-folder"),
 )
 
@@ -81,6 +83,11 @@ class Attempts:
     def kept(self, attempt: bytes, document: AttemptDocument) -> bytes | None:
         """What `keep` was given, or None."""
         return files.read_if_present(self._path(attempt) / document.value, names.DOCUMENT_CAP)
+
+    def forget_carried(self, attempt: bytes) -> None:
+        """A later vote than the one in it is kept: nobody is shown what led to this one."""
+        document = AttemptDocument.CARRIED
+        files.remove(self._path(attempt) / document.value, document.step_name)
 
     def forget(self, attempt: bytes) -> None:
         """The epoch that it wanted to replace is gone."""

@@ -40,18 +40,20 @@ from hsm_mpc.ids import EpochHash
 from hsm_mpc.secure import sodium
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.store import names
+from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.epochs import EpochDocument, Epochs
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.propose import Propose
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import bundle, parse_envelope, seal_envelope, unbundled
-from hsm_mpc.wire.rounds import ASK, PROPOSE, RETIRE, Key
+from hsm_mpc.wire.rounds import ADOPTION, ASK, PROPOSE, RETIRE, Key
 from tests.agent.copies import opener, require_closed
 from tests.agent.making import keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
-from tests.named_steps import changes_seen
+from tests.crash.deaths import DeathError
+from tests.named_steps import changes_seen, observed
 from tests.software_identity import ed25519_key
 
 SEALED_BYTES = 8 + 32 + 16
@@ -688,6 +690,54 @@ def carried_on(refreshing: Refreshing) -> Refreshing:
         for index in (1, 2):
             refreshing.adopt(index)
     return refreshing
+
+
+def proofs(world: World, refreshing: Refreshing) -> list[int]:
+    """Of each attempt that holder 1 keeps: how many PROPOSEs lead to its adoption there."""
+    attempts = world.parties[1].acting.attempts(refreshing.replaced.terms.wallet_id)
+    kept = [attempts.kept(alpha, AttemptDocument.CARRIED) for alpha in attempts.all()]
+    return [0 if proof is None else len(unbundled(proof)) for proof in kept]
+
+
+def test_of_all_adoptions_only_the_last_is_proven_on_the_disk(
+    world: World, refreshing: Refreshing
+) -> None:
+    """Step 6.5.11: each proof has all those before in it; the last is what JOIN tells of."""
+    last = carried_on(refreshing)
+    assert proofs(world, refreshing) == [0, 0, 2]
+    world.restarted(1)
+    last.joined()
+    last.carry_on()
+    assert len(unbundled(last.history)) == 2
+    dones = [last.adopt(index, last.transcript) for index in (1, 2, 3)]
+    assert proofs(world, refreshing) == [0, 0, 0, 3]
+    last.retirement = Retirement(tuple(dones)).to_bytes()
+    for index in (1, 2, 3):
+        last.retire(index)
+        assert states(world, index) == {1: EpochState.ACTIVE}
+
+
+def test_a_death_before_an_older_proof_is_gone_costs_nothing(
+    world: World, refreshing: Refreshing
+) -> None:
+    def dying(when: str, name: str) -> None:
+        if (when, name) == ("before", "attempt-carried.unlink"):
+            raise DeathError(name)
+
+    last = carried_on(refreshing)
+    last.joined()
+    last.carry_on()
+    with observed(dying), pytest.raises(DeathError):
+        last.adopt(1)
+    world.restarted(1)
+    assert proofs(world, refreshing) == [0, 0, 2, 3]
+    assert parse_envelope(last.adopt(1)).kind is ADOPTION
+    last.joined()
+    last.carry_on()
+    last.adopt(1)
+    assert proofs(world, refreshing) == [0, 0, 0, 0, 4]
+    last.certificate = None
+    last.drive(absent=(3,))
 
 
 def test_who_has_adopted_what_is_carried_on_too_often_joins_no_more_and_its_vote_counts(

@@ -113,6 +113,7 @@ def adopt(
     address = address_in(live.body, attempt, live.holder.me)
     said = live.holder.signed_by_identity(ADOPTION, address, done.to_bytes())
     live.attempts.keep(alpha, AttemptDocument.DONE, said)
+    _forget_proofs(live, alpha)
     return said
 
 
@@ -131,6 +132,15 @@ def _keep_proof(
     live.keep_certificate(certificate)
     if shown and live.attempts.kept(alpha, AttemptDocument.CARRIED) is None:
         live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
+
+
+def _forget_proofs(live: LiveEpoch, alpha: bytes) -> None:
+    """Of earlier votes: the register has this one, which is the only one that JOIN tells of. Each
+    is as long as all of those before it together with one PROPOSE more.
+    """
+    for earlier in live.attempts.all():
+        if earlier < alpha and live.attempts.kept(earlier, AttemptDocument.CARRIED) is not None:
+            live.attempts.forget_carried(earlier)
 
 
 def _keep_arrivals(live: LiveEpoch, h: EpochHash, arrivals: bytes) -> None:
