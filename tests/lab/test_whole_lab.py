@@ -24,6 +24,7 @@ from hsm_mpc.errors import BadInput
 from hsm_mpc.taproot.sighash import NewOutput, Spend
 from hsm_mpc.wire.calls import Call, CoordinatorMethod, answer_of
 from hsm_mpc.wire.grpc_transport import COORDINATOR, GrpcServer, GrpcTransport
+from tests.agent.processes import until
 from tests.lab.labs import Answer, Lab, kill, temporary_lab
 
 pytestmark = pytest.mark.xdist_group("lab")
@@ -399,6 +400,7 @@ def test_a_supervisor_that_was_killed_takes_all_with_it_and_up_mends_it(
 def test_a_coordinator_that_lost_its_registry_finds_everything(
     battered: Lab, message: Path
 ) -> None:
+    """One wallet after the other, as the holders answer."""
     lab = battered
     names = lab.well("wallet", "list")
     lab.lab("down")
@@ -406,7 +408,7 @@ def test_a_coordinator_that_lost_its_registry_finds_everything(
         file.unlink()
     lab.lab("up")
     sign(lab, message)
-    assert lab.well("wallet", "list") == names
+    until(lambda: lab.well("wallet", "list") == names, "every wallet")
 
 
 # What leaves other wallets of the lab without a share of h2
