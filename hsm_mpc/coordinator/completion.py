@@ -12,11 +12,11 @@ from dataclasses import replace
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.coordinator.attempt_relay import AttemptRelay
 from hsm_mpc.coordinator.links import HolderLinks
+from hsm_mpc.coordinator.patience import Patience
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
 from hsm_mpc.errors import (
-    BackendError,
     BadInput,
     HsmMpcError,
     InvalidSignature,
@@ -88,14 +88,17 @@ class Completer:
     def _remind(self, newest: Succession, replaced: EpochBody) -> None:
         """Before another attempt takes this one's place: whose disk was put back to before its vote
         has nothing to show for it, and is given it once more (step 6.5.5), in whichever attempt it
-        was. Who has voted in none of them declines.
+        was. Whoever has promised more and voted otherwise says that this one is overtaken. All that
+        takes no holder more than one round's time.
         """
-        voted = tuple(newest.votes)
-        self._asked_to_adopt(newest, replaced, voted)
-        others = [index for index in self.links_of(replaced).indices if index not in voted]
-        for earlier in newest.attempts()[1:]:
-            answers = self._asked_to_adopt(earlier, replaced, others)
-            others = [index for index, answer in answers.items() if _declines(answer)]
+        links, voted = self.links_of(replaced), tuple(newest.votes)
+        patience, others = Patience(links.seconds), [i for i in links.indices if i not in voted]
+        for attempt in newest.attempts():
+            among = voted if attempt.propose == newest.propose else others
+            parts = self._adoption(attempt, replaced)
+            answers = patience.asked(links, HolderMethod.ADOPT, parts, among)
+            if among is others:
+                others = [index for index, answer in answers.items() if _is_overtaken(answer)]
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM
@@ -183,11 +186,15 @@ class Completer:
     def _asked_to_adopt(
         self, newest: Succession, replaced: EpochBody, among: Sequence[int]
     ) -> dict[int, tuple[bytes, ...] | HsmMpcError]:
+        parts = self._adoption(newest, replaced)
+        return self.links_of(replaced).ask_each(HolderMethod.ADOPT, parts, among=among)
+
+    def _adoption(self, newest: Succession, replaced: EpochBody) -> list[bytes]:
+        """What ADOPT wants in the attempt that `newest` is of."""
         attempt = attempt_in(newest.propose)
         certificate = self._relay.said(SUCCESSOR, replaced, attempt, newest.certificate)
         arrivals = bundle(newest.arrivals)
-        parts = [newest.propose, certificate, newest.transcript, newest.history, arrivals]
-        return self.links_of(replaced).ask_each(HolderMethod.ADOPT, parts, among=among)
+        return [newest.propose, certificate, newest.transcript, newest.history, arrivals]
 
     def _arrived(self, newest: Succession, replaced: EpochBody) -> Succession:
         """With the DONE of each new holder of a resharing that has its share (step 6.8.4). It is
@@ -288,11 +295,6 @@ def not_retired(links: HolderLinks, newest: Succession, missing: Sequence[int]) 
     """The epoch before the newest one waits for these holders to end."""
     names = [links.name(index) for index in missing]
     return NotReady(f"epoch {newest.epoch - 1} is not retired yet", names)
-
-
-def _declines(answer: tuple[bytes, ...] | HsmMpcError) -> bool:
-    """And has not been silent."""
-    return isinstance(answer, HsmMpcError) and not isinstance(answer, BackendError)
 
 
 def _is_overtaken(answer: tuple[bytes, ...] | HsmMpcError) -> bool:

@@ -12,23 +12,29 @@ from hsm_mpc.coordinator.refresh import Refresher
 from hsm_mpc.coordinator.registry import Registered, Registry
 from hsm_mpc.coordinator.schedule import Schedule
 from hsm_mpc.coordinator.successions import Epochs
-from hsm_mpc.errors import NotReady, reason_of
+from hsm_mpc.errors import NotReady, Refused, reason_of
 from hsm_mpc.ids import EpochHash, WalletId
 
 _PAUSE: Final = 15.0
 _HOLD_OFF: Final = 600
 """Seconds that a wallet is left alone after a refresh of it failed: twice as long each time."""
 _LONGEST_HOLD_OFF: Final = 4 * 3600
+_LONGEST_PAUSE: Final = 7 * 86_400
+"""Where a holder has gone into too many attempts: each pauses for itself (step 6.5.11), and all of
+them have to be past it at once.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class _HeldOff:
+    epoch_hash: EpochHash | None
+    """What was to be replaced, if that was known."""
     since: int
     seconds: int
 
-    def again(self, now: int) -> _HeldOff:
+    def again(self, now: int, longest: int) -> _HeldOff:
         """After the next failure in a row."""
-        return _HeldOff(now, min(2 * self.seconds, _LONGEST_HOLD_OFF))
+        return _HeldOff(self.epoch_hash, now, min(2 * self.seconds, longest))
 
 
 class RefreshScheduler:
@@ -74,6 +80,7 @@ class RefreshScheduler:
 
     def _looked_at(self, wallet: Registered) -> None:
         """Refresh it if it is due."""
+        due = None
         try:
             due = self._due(wallet)
             if due is None:
@@ -87,8 +94,10 @@ class RefreshScheduler:
                 return
             self._report(f"schedule: {wallet.name} is not refreshed: {reason_of(failure)}")
             now, before = self._clock(), self._failed.get(wallet.wallet_id)
-            held_off = _HeldOff(now, _HOLD_OFF) if before is None else before.again(now)
-            self._failed[wallet.wallet_id] = held_off
+            pauses = isinstance(failure, Refused) and failure.rule == "too-many-attempts"
+            longest = _LONGEST_PAUSE if pauses else _LONGEST_HOLD_OFF
+            first = _HeldOff(due, now, _HOLD_OFF)
+            self._failed[wallet.wallet_id] = before.again(now, longest) if before else first
 
     def _require_new(self, epochs: Epochs, replaced: EpochHash) -> None:
         """Another attempt that some have adopted, and not as many as retire, has led nowhere: all
@@ -105,10 +114,14 @@ class RefreshScheduler:
 
     def _due(self, wallet: Registered) -> EpochHash | None:
         """The epoch that is to be replaced now; None: that of this wallet is not."""
-        now, failed = self._clock(), self._failed.get(wallet.wallet_id)
-        if not wallet.dones or (failed is not None and 0 <= now - failed.since < failed.seconds):
+        if not wallet.dones:
             return None
         newest, _ = self._refresher.newest(wallet)
+        now, failed = self._clock(), self._failed.get(wallet.wallet_id)
+        if failed is not None and failed.epoch_hash not in (None, newest.hash):
+            del self._failed[wallet.wallet_id]  # somebody else has had it replaced
+        elif failed is not None and 0 <= now - failed.since < failed.seconds:
+            return None
         since = self._registry.since(wallet.wallet_id, newest.hash, now)
         if self._plans.of(wallet.name) and not self._schedule.is_due(
             newest.hash, since, now - PLAN_SECONDS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final
@@ -62,14 +62,12 @@ class Succession:
         """Of the successor."""
         return self.certified.body
 
-    def attempts(self) -> list[Succession]:
+    def attempts(self) -> Iterator[Succession]:
         """It in each attempt in which holders may have adopted it, the newest first."""
         made = self.certified.propose
         carried = [] if self.propose == made else [self.propose, *unbundled(self.history)]
-        return [
-            replace(self, propose=propose, history=bundle(carried[count:]))
-            for count, propose in enumerate([*carried, made], 1)
-        ]
+        for count, propose in enumerate([*carried, made], 1):
+            yield replace(self, propose=propose, history=bundle(carried[count:]))
 
     @property
     def arrived(self) -> Mapping[int, bytes]:

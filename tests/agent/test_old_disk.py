@@ -11,6 +11,7 @@ import pytest
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
+from hsm_mpc.store.epochs import EpochDocument
 from tests.agent import ordering
 from tests.agent.making import Making, lines
 from tests.agent.refreshing import Refreshing
@@ -164,6 +165,7 @@ def test_who_has_signed_an_order_is_given_its_vote_again(world: World, tmp_path:
 
     signed: list[bytes] = []
     put_back(world, 2, tmp_path / "copy", voted)
+    assert alarms(world, 2) == [TOO_OLD]
     with pytest.raises(Refused, match="the end of this epoch is decided"):
         joined_above(refreshing, 2, 2)
     refreshing.adopt(2, refreshing.transcript)
@@ -172,6 +174,22 @@ def test_who_has_signed_an_order_is_given_its_vote_again(world: World, tmp_path:
     wallets, wallet_id = world.parties[2].wallets, refreshing.replaced.terms.wallet_id
     for body in (refreshing.replaced, refreshing.successor):
         assert wallets.signing(wallet_id, body.hash).epoch_hash == body.hash
+
+
+def test_a_damaged_certificate_of_what_was_adopted_is_said_aloud_and_stops_no_start(
+    world: World, refreshing: Refreshing
+) -> None:
+    refreshing.made()
+    refreshing.adopt(1)
+    epochs = world.parties[1].acting.epochs(refreshing.replaced.terms.wallet_id)
+    blob = epochs.blob_path(refreshing.successor.hash)
+    certificate = blob.with_name(EpochDocument.CERTIFICATE.value)
+    certificate.write_bytes(certificate.read_bytes()[:-1])
+    world.restarted(1)
+    (said,) = alarms(world, 1)
+    assert str(said).startswith("the certificate of what was adopted here: ")
+    with pytest.raises(Tampered, match="the certificate of what was adopted here"):
+        joined_above(refreshing, 1, 1)
 
 
 def test_a_vote_for_a_resharing_is_given_again_whatever_has_come_since(

@@ -186,6 +186,47 @@ def test_who_fails_again_and_again_is_left_alone_twice_as_long_each_time(
     assert soon(lambda: epochs(office) == [2, 2])
 
 
+def test_where_holders_pause_they_are_left_alone_ever_longer(
+    office: Office, look: Callable[[], None], hourly: list[str]
+) -> None:
+    """Each pauses for itself: tries that come before the end of all of them lead nowhere."""
+
+    def pauses(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is HolderMethod.JOIN:
+            raise Refused("too-many-attempts", "one in 28800 s here")
+        return honest(parts)
+
+    office.links[2].tamper = pauses
+    office.world.now[0] += HOUR
+    for k in range(1, 7):
+        assert said(hourly, 2 * k)
+        office.world.now[0] += 300 * 2**k
+    assert said(hourly, 14)
+    office.world.now[0] += 19_200 + 19_199
+    look()
+    assert len(hourly) == 14
+    office.world.now[0] += 1
+    assert said(hourly, 16)
+
+
+def test_what_others_have_refreshed_meanwhile_is_held_off_no_longer(
+    office: Office, look: Callable[[], None], hourly: list[str]
+) -> None:
+    office.links[2].down = True
+    office.world.now[0] += HOUR
+    assert said(hourly, 2)
+    office.links[2].down = False
+    for name in ("first", "second"):
+        office.client.refresh(name, [])
+    look()
+    office.links[2].down = True
+    office.world.now[0] += HOUR
+    assert said(hourly, 4)
+    office.links[2].down = False
+    office.world.now[0] += 600  # as after a first failure
+    assert soon(lambda: epochs(office) == [2, 2])
+
+
 def test_another_attempt_after_which_the_same_epoch_waits_is_a_failure(
     office: Office, look: Callable[[], None], hourly: list[str]
 ) -> None:

@@ -82,7 +82,8 @@ class Successions:
         try:
             joining.adopted_certificate(live)
         except Tampered as older:
-            if not live.is_obeying():  # a crash: what was taken by an order has no other proof
+            # A crash: what was taken by an order is certified, and has no other proof.
+            if not (live.is_certified and live.is_obeying()):
                 self._holder.alarm(live.wallet_id, older)
 
     def join(self, source: bytes) -> tuple[bytes, bytes, bytes, bytes]:

@@ -170,8 +170,8 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
         pass
     make_room(live)
     live.audit("succession-joined", {"attempt": alpha.hex(), "reason": ask.reason})
-    pace.count(live.wallet_id, ask.attempt.initiator)
     live.holder.registers.write(live.wallet_id, promised)
+    pace.count(live.wallet_id, ask.attempt.initiator)  # a failure before costs no pause
     live.attempts.keep(alpha, AttemptDocument.ASK, source)
     payload = Join(ask.attempt, _adoption(live)).to_bytes()
     address = address_in(live.body, ask.attempt, live.holder.me)
@@ -184,21 +184,27 @@ def adopted_certificate(live: LiveEpoch) -> bytes | None:
     """CERT payload of what the register says is adopted.
 
     Raises:
-        Tampered: it is missing, or what `carried_on` gives is: the disk is older than the vote.
+        Tampered: it is missing, or what `carried_on` gives is: the disk is older than the vote. Or
+            it is damaged.
     """
     vote = live.register.adopted
     if vote is None:
         return None
     certificate = live.epochs.kept(vote.epoch_hash, EpochDocument.CERTIFICATE)
-    if certificate is None or not (
-        attempt_in(SuccessorCertificate.from_bytes(certificate).propose).to_bytes() == vote.attempt
-        or carried_on(live)
-    ):
+    if certificate is None or not (_made_in(certificate) == vote.attempt or carried_on(live)):
         raise Tampered(
             "this disk is older than what was adopted here: another attempt to adopt that mends "
             "it, or a refresh without this holder"
         )
     return certificate
+
+
+def _made_in(certificate: bytes) -> bytes:
+    """α of the attempt that made it. Raises: Tampered: it is damaged."""
+    try:
+        return attempt_in(SuccessorCertificate.from_bytes(certificate).propose).to_bytes()
+    except BadInput as damaged:
+        raise Tampered(f"the certificate of what was adopted here: {damaged}") from damaged
 
 
 def carried_on(live: LiveEpoch) -> bytes | None:

@@ -157,6 +157,16 @@ class LiveEpoch:
             self.attempts.kept(vote.attempt, proof) is None for proof in proofs
         )
 
+    @property
+    def is_certified(self) -> bool:
+        """Whether the certificate of what the register says is adopted is on disk, if anything is.
+        It comes there before the register says so.
+        """
+        vote = self.register.adopted
+        return (
+            vote is None or self.epochs.kept(vote.epoch_hash, EpochDocument.CERTIFICATE) is not None
+        )
+
     def audit(self, event: str, fields: Mapping[str, Json]) -> None:
         """A durable line about this epoch, before what it tells of takes effect."""
         named = {
