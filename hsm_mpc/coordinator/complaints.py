@@ -131,7 +131,8 @@ class _Judging:
     def finding(self, index: int, accused: int) -> _Finding:
         """What an accuser proves, and all others find; kept, whatever it is."""
         finding, complaints = self._found(self.accusers.name(index), index, accused)
-        self.evidence.keep(Accusation(finding.said, (*self.exchanged.messages, *complaints)))
+        messages = (*self.exchanged.messages, *complaints)
+        self.evidence.keep(Accusation(finding.said, messages, finding.liar is not None))
         return finding
 
     def _found(self, name: str, index: int, accused: int) -> tuple[_Finding, tuple[bytes, ...]]:

@@ -37,12 +37,17 @@ class Accusation:
     said: str
     evidence: tuple[bytes, ...]
     """The messages of the attempt or repair, then COMPLAINT, if there is one."""
+    is_proven: bool = False
 
 
 Case = Exclude | Suspect | NoCertificate | Accusation
 
 MOST_CASES: Final = 256
 """As many as a holder keeps: whoever cheats again and again fills no disk by it."""
+LEFT_TO_PROOFS: Final = 64
+"""So many of them are for cases that name who is proven to have cheated: none that prove nothing
+take their room.
+"""
 
 
 class EvidenceFolder:
@@ -67,17 +72,19 @@ class EvidenceFolder:
         is_there = path.is_file()
         if is_there and not isinstance(case, Accusation):
             return
-        lost = "" if is_there else self._lost(path, content)
+        is_proof = isinstance(case, Exclude) or (isinstance(case, Accusation) and case.is_proven)
+        most = MOST_CASES if is_proof else MOST_CASES - LEFT_TO_PROOFS
+        lost = "" if is_there else self._lost(path, content, most)
         if lost:
             sys.stderr.write(f"evidence is lost: {path}: {lost}\n")
         where = "" if lost else f"; evidence: {path}"
         sys.stderr.write(f"{printable(self._said(case))}{where}\n")
 
-    def _lost(self, path: Path, content: bytes) -> str:
+    def _lost(self, path: Path, content: bytes, most: int) -> str:
         """Write it; why that cannot be done, or nothing."""
         try:
-            if self._folder.exists() and len([*self._folder.iterdir()]) >= MOST_CASES:
-                return f"{MOST_CASES} cases are there, move them away"
+            if self._folder.exists() and len([*self._folder.iterdir()]) >= most:
+                return f"{most} cases are there: move them away"
             with step("case.write"):
                 self._write(path, content)
         except OSError as failure:

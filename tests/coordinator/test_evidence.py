@@ -52,6 +52,7 @@ def test_a_full_folder_is_said_and_takes_no_more_until_cases_are_moved_away(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence, "MOST_CASES", 2)
+    monkeypatch.setattr(evidence, "LEFT_TO_PROOFS", 0)
     folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
     cases = [Accusation(f"h{i} lied", (bytes([i]),)) for i in (1, 2, 3)]
     for case in cases[:2]:
@@ -61,7 +62,7 @@ def test_a_full_folder_is_said_and_takes_no_more_until_cases_are_moved_away(
     folder.keep(cases[2])
     said = capfd.readouterr().err
     assert "evidence is lost" in said
-    assert "2 cases are there, move them away\n" in said
+    assert "2 cases are there: move them away\n" in said
     assert said.endswith("h3 lied\n")
     assert {*(tmp_path / "evidence").iterdir()} == {first, second}
     folder.keep(cases[1])  # what is there is told of again
@@ -69,6 +70,21 @@ def test_a_full_folder_is_said_and_takes_no_more_until_cases_are_moved_away(
     first.rename(tmp_path / first.name)
     folder.keep(cases[2])
     assert "h3 lied; evidence: " in capfd.readouterr().err
+
+
+def test_what_proves_nothing_leaves_room_for_what_does(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "MOST_CASES", 3)
+    monkeypatch.setattr(evidence, "LEFT_TO_PROOFS", 2)
+    folder = EvidenceFolder(tmp_path / "evidence", ROSTER)
+    folder.keep(Accusation("h1 may have lied", (b"1",)))
+    folder.keep(Suspect((1, 3), (b"one", b"other")))
+    assert "1 cases are there: move them away" in capfd.readouterr().err
+    folder.keep(Accusation("h2 is convicted", (b"2",), is_proven=True))
+    folder.keep(Exclude(3, "wrong partial", (b"3",)))
+    assert "is lost" not in capfd.readouterr().err
+    assert len([*(tmp_path / "evidence").iterdir()]) == 3
 
 
 def test_as_many_cases_are_kept_as_at_a_holder() -> None:

@@ -16,7 +16,9 @@ from hsm_mpc.errors import BackendError, Refused
 from hsm_mpc.wire.calls import HolderMethod
 from tests.coordinator.test_links import ROSTER
 
-SECONDS = 1.5
+SECONDS = 5.0
+"""Much more than anything here takes on a machine that is busy."""
+SHORT = 0.5
 
 
 @dataclass
@@ -71,12 +73,13 @@ def test_each_has_what_its_own_answers_have_left(judges: Judges) -> None:
 
 
 def test_who_has_used_its_time_up_is_asked_nothing_more(judges: Judges) -> None:
-    judges.made[2].takes = SECONDS + 0.3
+    judges.patience = Patience(SHORT)
+    judges.made[2].takes = SECONDS
     began = time.monotonic()
     late = judges.asked()[2]
     assert isinstance(late, BackendError)
     assert "holder h2 is too slow" in str(late)
-    assert time.monotonic() - began < SECONDS + 0.3
+    assert SHORT <= time.monotonic() - began < SECONDS
     assert [*judges.asked()] == [1, 3]
     assert len(judges.made[2].given) == 1
 
@@ -96,12 +99,13 @@ def test_it_is_the_same_holder_in_another_roster(judges: Judges) -> None:
 
 
 def test_whose_threads_are_all_taken_is_not_waited_for_longer(judges: Judges) -> None:
+    judges.patience = Patience(SHORT)
     stalled = threading.Event()
     taken = [judges.links.submit(1, stalled.wait) for _ in range(CALLS_AT_ONCE)]
     began = time.monotonic()
     try:
         assert isinstance(judges.asked()[1], BackendError)
-        assert SECONDS <= time.monotonic() - began < 2 * SECONDS
+        assert SHORT <= time.monotonic() - began < SECONDS
     finally:
         stalled.set()
     wait(taken)
@@ -110,7 +114,7 @@ def test_whose_threads_are_all_taken_is_not_waited_for_longer(judges: Judges) ->
 
 def test_they_are_asked_at_once(judges: Judges) -> None:
     for link in judges.made.values():
-        link.takes = 0.6
+        link.takes = 1.5
     began = time.monotonic()
     assert [*judges.asked()] == [1, 2, 3]
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 2 * 1.5
