@@ -20,6 +20,9 @@ OLD = (1, 2)
 _BEFORE = ("h1", "h2")
 _AFTER = ("h1", "h2", "h3")
 
+LONGER_THAN_ANY_PAUSE = 86_400
+"""Seconds: these are hundreds of attempts to replace one epoch (step 6.5.11)."""
+
 
 @dataclass
 class Sharings:
@@ -85,7 +88,7 @@ class Sharings:
 
     def dealt_again(self) -> Sharing:
         """A further attempt at the same, in which the old ones have dealt, too."""
-        self.world.later[0] += 601
+        self.world.later[0] += LONGER_THAN_ANY_PAUSE
         self.now = self.now.again()
         self.now.joined()
         self.now.dealt()
@@ -105,6 +108,7 @@ class Sharings:
 
     def over(self) -> None:
         """What is under way goes on to its end, as far as it is."""
+        self.world.later[0] += LONGER_THAN_ANY_PAUSE
         self.now.drive()
         wallet_id = self.now.replaced.terms.wallet_id
         for index in EVERYBODY:
