@@ -128,6 +128,17 @@ class ProtocolAbort(HsmMpcError):
         return {"culprits": list(self.culprits)} if self.culprits else {}
 
 
+class HoldersBlamed(ProtocolAbort):
+    """An abort that counts nobody: `names` are the holders whom it blames."""
+
+    def __init__(self, message: str, names: Iterable[str]) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+    def facts(self) -> Mapping[str, object]:
+        return {"culprits": list(self.names)} if self.names else {}
+
+
 class Tampered(HsmMpcError):
     """Store, HSM, record or certificate disagree: damage, or somebody's work."""
 

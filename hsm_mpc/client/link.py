@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from hsm_mpc.client.blame import HoldersBlamed
-from hsm_mpc.errors import ProtocolAbort
+from hsm_mpc.errors import HoldersBlamed, ProtocolAbort
 from hsm_mpc.roster import Roster
 from hsm_mpc.wire.calls import CoordinatorMethod
 from hsm_mpc.wire.transport import Transport

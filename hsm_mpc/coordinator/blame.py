@@ -6,22 +6,17 @@ holders of that roster are at hand. The client's is put in by `told`, when the a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Iterable
 
-from hsm_mpc.errors import HsmMpcError, ProtocolAbort
+from hsm_mpc.errors import HoldersBlamed, HsmMpcError, ProtocolAbort
 from hsm_mpc.roster import Roster
 
 
-class NamedAbort(ProtocolAbort):
-    """An abort that counts nobody: `names` are the holders whom it blames."""
+class NamedAbort(HoldersBlamed):
+    """Each is named once, in the order of their names: they may come from several rosters."""
 
     def __init__(self, message: str, names: Iterable[str] = ()) -> None:
-        super().__init__(message)
-        self.names: Final = tuple(sorted(set(names)))
-
-    def facts(self) -> Mapping[str, object]:
-        return {"culprits": list(self.names)} if self.names else {}
+        super().__init__(message, sorted(set(names)))
 
 
 def named_in(roster: Roster, indices: Iterable[int]) -> list[str]:

@@ -91,14 +91,13 @@ def complaints_judged(
         patience = Patience(links.seconds)
         judging = _Judging(links, accusers, first, evidence, exchanged, patience)
         findings = judging.findings(abort.words)
-        unproven = [each for each in findings if each.liar is None]
         convicted = {each.liar for each in findings if each.liar is not None}
+        proven = [each.said for each in findings if each.liar is not None]
+        unproven = [each for each in findings if each.liar is None]
         accused = {each.accused for each in unproven if each.accuser not in convicted}
         accused &= {*exchanged.dealers}
-        proven = [each for each in findings if each.liar is not None]
-        said = "; ".join(  # an answer's text is cut: first what nobody lies about
-            [*(each.said for each in proven), _quoted(abort), *(each.said for each in unproven)]
-        )
+        # An answer's text is cut: first what nobody lies about.
+        said = "; ".join([*proven, _quoted(abort), *(each.said for each in unproven)])
         blamed = [*map(judging.named, convicted), *named_in(links.roster, accused)]
         raise NamedAbort(said, blamed) from abort
 

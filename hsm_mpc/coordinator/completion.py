@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.coordinator.attempt_relay import AttemptRelay
@@ -16,13 +18,7 @@ from hsm_mpc.coordinator.patience import Patience
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.rosters import Rosters
 from hsm_mpc.coordinator.successions import Epochs, Succession
-from hsm_mpc.errors import (
-    BadInput,
-    HsmMpcError,
-    InvalidSignature,
-    NotReady,
-    Refused,
-)
+from hsm_mpc.errors import BadInput, HsmMpcError, InvalidSignature, NotReady, Refused
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.succession.destroyed import destroyed_in
 from hsm_mpc.succession.newcomers import arrival_in
@@ -92,13 +88,12 @@ class Completer:
         takes no holder more than one round's time.
         """
         links, voted = self.links_of(replaced), tuple(newest.votes)
-        patience, others = Patience(links.seconds), [i for i in links.indices if i not in voted]
-        for attempt in newest.attempts():
-            among = voted if attempt.propose == newest.propose else others
-            parts = self._adoption(attempt, replaced)
-            answers = patience.asked(links, HolderMethod.ADOPT, parts, among)
-            if among is others:
-                others = [index for index, answer in answers.items() if _is_overtaken(answer)]
+        asked = partial(Patience(links.seconds).asked, links, HolderMethod.ADOPT)
+        asked(self._adoption(newest, replaced), voted)
+        others = [index for index in links.indices if index not in voted]
+        for earlier in islice(newest.attempts(), 1, None):
+            answers = asked(self._adoption(earlier, replaced), others)
+            others = [index for index, answer in answers.items() if _is_overtaken(answer)]
 
     def _require_retired(self, epochs: Epochs) -> None:
         """A new succession begins only when the last one has ended (step 6.1.4). What a lost HSM

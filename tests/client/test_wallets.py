@@ -8,11 +8,11 @@ from pathlib import Path as File
 
 import pytest
 
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.errors import (
     BadEncoding,
     BadInput,
+    HoldersBlamed,
     HsmMpcError,
     NotReady,
     ProtocolAbort,

@@ -8,10 +8,9 @@ from functools import partial
 import pytest
 
 from hsm_mpc.agent.succession.shown import Shown
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.coordinator import evidence, patience
 from hsm_mpc.encoding import Reader, u16be
-from hsm_mpc.errors import BackendError, BadInput, ProtocolAbort, Refused
+from hsm_mpc.errors import BackendError, BadInput, HoldersBlamed, ProtocolAbort, Refused
 from hsm_mpc.ids import Scheme
 from hsm_mpc.secure.process import run_shielded
 from hsm_mpc.wire.calls import HolderMethod
@@ -58,12 +57,14 @@ def cuts_its_dealing(office: Office) -> Tamper:
 
 
 def accuses(
-    accused: Sequence[int], complaint: Callable[[Parts, Honest], tuple[bytes, ...]] | None = None
+    accused: Sequence[int],
+    complaint: Callable[[Parts, Honest], tuple[bytes, ...]] | None = None,
+    at: HolderMethod = HolderMethod.STAGE,
 ) -> Tamper:
     """A holder that says of sound dealers that they cheated, and may complain as it likes."""
 
     def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.STAGE:
+        if asked is at:
             raise ProtocolAbort("they cheated", accused)
         if asked is HolderMethod.COMPLAIN and complaint is not None:
             return complaint(parts, honest)
@@ -322,13 +323,7 @@ def test_who_accuses_many_uses_up_no_judge_before_the_others_are_heard(four: Off
 @pytest.mark.parametrize("accused", [3, 4])
 def test_who_has_not_dealt_is_not_looked_at(four: Office, accused: int) -> None:
     """Of a resharing of 2-of-4 two deal: nobody is asked about the others, nor are they named."""
-
-    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.RECEIVE:
-            raise ProtocolAbort("it cheated", [accused])
-        return honest(parts)
-
-    four.links[1].tamper = tamper
+    four.links[1].tamper = accuses([accused], at=HolderMethod.RECEIVE)
     blamed = unshared(four)
     assert f"h1 accuses h{accused}, who has dealt nothing, which cannot be" in str(blamed)
     assert blamed.names == ()
@@ -338,13 +333,7 @@ def test_who_has_not_dealt_is_not_looked_at(four: Office, accused: int) -> None:
 
 def test_who_helps_in_no_repair_is_not_looked_at(four: Office) -> None:
     lose_store(four, 4)
-
-    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.COLLECT:
-            raise ProtocolAbort("it cheated", [3])
-        return honest(parts)
-
-    four.links[1].tamper = tamper
+    four.links[1].tamper = accuses([3], at=HolderMethod.COLLECT)
     blamed = unrepaired(four)
     assert "h1 accuses h3, who has dealt nothing, which cannot be" in str(blamed)
     assert blamed.names == ()
@@ -498,13 +487,7 @@ def test_a_helper_that_seals_a_false_sum_is_convicted_and_others_repair(four: Of
 
 def test_a_helper_whose_word_is_all_that_there_is(four: Office) -> None:
     lose_store(four, 4)
-
-    def tamper(asked: HolderMethod, parts: Parts, honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.COLLECT:
-            raise ProtocolAbort("it cheated", [2])
-        return honest(parts)
-
-    four.links[1].tamper = tamper
+    four.links[1].tamper = accuses([2], at=HolderMethod.COLLECT)
     assert "that h2 cheated is the word of h1 alone" in str(unrepaired(four))
 
 

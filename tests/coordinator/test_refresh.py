@@ -14,11 +14,17 @@ from pathlib import Path
 import coincurve
 import pytest
 
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator.registry import Registry
 from hsm_mpc.coordinator.successions import Succession
-from hsm_mpc.errors import BackendError, BadInput, NotReady, QuorumUnreachable, Refused
+from hsm_mpc.errors import (
+    BackendError,
+    BadInput,
+    HoldersBlamed,
+    NotReady,
+    QuorumUnreachable,
+    Refused,
+)
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure.arena import Arena
 from hsm_mpc.secure.process import run_shielded

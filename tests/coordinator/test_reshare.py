@@ -19,7 +19,6 @@ from hsm_mpc.app.wallet import shown_wallet
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import ReshareOrder, Resharing
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.known import NotKnown
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator import creation, refresh_keeper
@@ -29,6 +28,7 @@ from hsm_mpc.errors import (
     BackendError,
     BadInput,
     Declined,
+    HoldersBlamed,
     HsmMpcError,
     NotReady,
     ProtocolAbort,

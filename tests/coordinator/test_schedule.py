@@ -119,6 +119,17 @@ def said(reports: list[str], lines: int) -> bool:
     return soon(lambda: len(reports) == lines)
 
 
+def declining(method: HolderMethod, refusal: Refused) -> Callable[..., tuple[bytes, ...]]:
+    """A holder that says no to one question, always."""
+
+    def tamper(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        if asked is method:
+            raise refusal
+        return honest(parts)
+
+    return tamper
+
+
 def epochs(office: Office) -> list[int]:
     return [office.client.show(name).body.epoch for name in ("first", "second")]
 
@@ -190,13 +201,8 @@ def test_where_holders_pause_they_are_left_alone_ever_longer(
     office: Office, look: Callable[[], None], hourly: list[str]
 ) -> None:
     """Each pauses for itself: tries that come before the end of all of them lead nowhere."""
-
-    def pauses(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.JOIN:
-            raise Refused("too-many-attempts", "one in 28800 s here")
-        return honest(parts)
-
-    office.links[2].tamper = pauses
+    paused = Refused("too-many-attempts", "one in 28800 s here")
+    office.links[2].tamper = declining(HolderMethod.JOIN, paused)
     office.world.now[0] += HOUR
     for k in range(1, 7):
         assert said(hourly, 2 * k)
@@ -233,13 +239,8 @@ def test_another_attempt_after_which_the_same_epoch_waits_is_a_failure(
     """One holder says for ever that every attempt is overtaken: each would cost all of them
     something on their disks, every 15 seconds (step 6.5.11).
     """
-
-    def never(asked: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
-        if asked is HolderMethod.ADOPT:
-            raise Refused("attempt-overtaken", "a higher attempt than this one was joined")
-        return honest(parts)
-
-    office.links[3].tamper = never
+    overtaken = Refused("attempt-overtaken", "a higher attempt than this one was joined")
+    office.links[3].tamper = declining(HolderMethod.ADOPT, overtaken)
     office.world.now[0] += HOUR
     assert said(hourly, 2)
     look()

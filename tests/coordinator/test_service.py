@@ -13,7 +13,6 @@ import pytest
 from hsm_mpc.agent.consents import Consents
 from hsm_mpc.agent.reservations import ROUND_SECONDS
 from hsm_mpc.certificates.clients import Client
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator import registry
 from hsm_mpc.coordinator.consents import PLAN_SECONDS
@@ -23,6 +22,7 @@ from hsm_mpc.errors import (
     BackendError,
     BadEncoding,
     BadInput,
+    HoldersBlamed,
     HsmMpcError,
     NameTaken,
     NotReady,

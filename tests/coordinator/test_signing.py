@@ -7,11 +7,10 @@ from pathlib import Path as File
 
 import pytest
 
-from hsm_mpc.client.blame import HoldersBlamed
 from hsm_mpc.client.verified import VerifiedWallet
 from hsm_mpc.coordinator import signature_requests, signing
 from hsm_mpc.encoding import Reader
-from hsm_mpc.errors import BackendError, Declined, QuorumUnreachable, Refused
+from hsm_mpc.errors import BackendError, Declined, HoldersBlamed, QuorumUnreachable, Refused
 from hsm_mpc.groups.secp256k1 import SECP256K1
 from hsm_mpc.protocols.signing_messages import PartialPayload
 from hsm_mpc.requests import RequestType

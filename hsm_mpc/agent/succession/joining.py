@@ -71,7 +71,7 @@ class JoinPace:
             )
 
     def require_pause(self, wallet_id: WalletId, initiator: int, doublings: int) -> None:
-        """Once attempts to replace an epoch have cost much (`cost_so_far`). That is counted on the
+        """Once attempts to replace an epoch have cost much (`_cost_so_far`). That is counted on the
         disk: a start forgets only when the last one was.
 
         Raises:
@@ -162,9 +162,10 @@ def join(live: LiveEpoch, source: bytes, pace: JoinPace, consents: Consents) -> 
         resharing.require_possible(live.holder, order, live.body, live.lineage)
         in_force = live.lineage.newest.roster
         resharing.require_consent(live.holder, consents, order, live.body, in_force)
-    _require_provable(live)
+    proof = len(carried_on(live) or b"")
+    _require_provable(proof)
     pace.require_room(live.wallet_id, ask.attempt.initiator)
-    pace.require_pause(live.wallet_id, ask.attempt.initiator, cost_so_far(live))
+    pace.require_pause(live.wallet_id, ask.attempt.initiator, _cost_so_far(live, proof))
     promised = promise(live.register, ask.attempt)
     with live.opened():
         pass
@@ -215,27 +216,25 @@ def carried_on(live: LiveEpoch) -> bytes | None:
     return None if vote is None else live.attempts.kept(vote.attempt, AttemptDocument.CARRIED)
 
 
-def cost_so_far(live: LiveEpoch) -> int:
+def _cost_so_far(live: LiveEpoch, proof: int) -> int:
     """What attempts to replace the live epoch have put on the disk for as long as it lives, in
-    units of `UNHINDERED` attempts or `PROOF_SHARES`, rounded down.
+    units of `UNHINDERED` attempts or `PROOF_SHARES`, rounded down. `proof`: bytes of `carried_on`.
     """
-    proof = len(carried_on(live) or b"")
     return max(len(live.attempts.all()) // UNHINDERED, PROOF_SHARES * proof // names.DOCUMENT_CAP)
 
 
-def _require_provable(live: LiveEpoch) -> None:
+def _require_provable(proof: int) -> None:
     """Before what proves the adoption is so long that it could be told of no more, and nothing be
     adopted by it. The votes of the attempt before stay the last ones: an order can count them.
 
     Raises:
         Refused: `too-many-attempts`.
     """
-    length = len(carried_on(live) or b"")
-    if 4 * length > 3 * names.DOCUMENT_CAP:
+    if 4 * proof > 3 * names.DOCUMENT_CAP:
         raise Refused(
             "too-many-attempts",
             f"what this holder has adopted was carried on by so many attempts that their proof has "
-            f"{length} bytes: who has not confirmed it has to, or an order ends the epoch",
+            f"{proof} bytes: who has not confirmed it has to, or an order ends the epoch",
         )
 
 
