@@ -15,11 +15,11 @@ from tests.crash.walks import walked
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
-FEW = [pytest.param(6, True, id="few")]
-MANY = [pytest.param(50, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
+FEW = [pytest.param(9, True, id="few")]
+MANY = [pytest.param(54, False, id=f"many-{part}", marks=pytest.mark.long) for part in range(8)]
 OFTEN = {"epochs", "caught up", "died", "restored", "signatures"}
 SELDOM = {"races lost", "overtaken"}
-"""Whether six walks come to one of these is chance; fifty do."""
+"""Whether nine walks come to one of these is chance; fifty-four do."""
 
 
 @pytest.mark.parametrize(("walks", "chosen"), FEW + MANY)
