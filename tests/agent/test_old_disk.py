@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.record import EpochState
 from tests.agent import ordering
 from tests.agent.making import Making, lines
 from tests.agent.refreshing import Refreshing
@@ -123,6 +126,22 @@ def test_a_vote_below_the_promise_is_given_again_to_a_disk_that_lost_it(
         refreshing.adopt(3)
     joined_above(refreshing, 3, 3)
     require_given_again(refreshing, 3)
+
+
+def test_no_vote_is_given_again_in_an_epoch_whose_end_is_on_disk(
+    world: World, refreshing: Refreshing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshing.made()
+    put_back(world, 3, tmp_path / "copy", lambda: refreshing.adopt(3, refreshing.transcript))
+    party, wallet_id = world.parties[3], refreshing.replaced.terms.wallet_id
+    (record,) = (
+        held.record for held in party.wallets.of(wallet_id) if held.body == refreshing.replaced
+    )
+    party.acting.epochs(wallet_id).change(replace(record, state=EpochState.RETIRING))
+    live = LiveEpoch.of(party.acting, party.wallets, wallet_id)
+    monkeypatch.setattr(party.successions, "_finished", lambda _: (b"", live))
+    with pytest.raises(Refused, match="the end of this epoch is decided"):
+        refreshing.adopt(3, refreshing.transcript)
 
 
 def test_what_carries_a_vote_on_is_given_again_to_a_disk_that_lost_it(

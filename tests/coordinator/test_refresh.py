@@ -388,10 +388,10 @@ def test_a_disk_from_before_the_vote_is_given_it_again(
 
 
 def test_a_disk_from_before_a_vote_in_an_earlier_attempt_is_given_that_again(
-    office: Office, tmp_path: Path
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """3-of-3: of h3 the coordinator knows a vote in the attempt before its last one, and nothing
-    ends without h3.
+    """3-of-3: of h3 the coordinator knows a vote two attempts before its last one, and nothing ends
+    without h3. It has the time of one round for its answers about all of them.
     """
     made = office.made(t=3)
     dones = list(office.registry.all()[0].dones)
@@ -400,7 +400,7 @@ def test_a_disk_from_before_a_vote_in_an_earlier_attempt_is_given_that_again(
 
     def overtaken() -> None:
         for index in has_joined:
-            office.links[index].tamper = None
+            office.links[index].tamper, has_joined[index] = None, False
         office.world.now[0] += 10
         rival = Refreshing(office.world, made.body, (1, 3), dones, attempts=rivals.pop())
         for index in has_joined:
@@ -420,22 +420,32 @@ def test_a_disk_from_before_a_vote_in_an_earlier_attempt_is_given_that_again(
             raise BackendError("nobody answers")
         return honest(parts)
 
-    rivals = [5, 0]
+    def timed(method: int, parts: Sequence[bytes], seconds: float) -> tuple[bytes, ...]:
+        if method == HolderMethod.ADOPT:
+            given.append(seconds)
+        return called(method, parts, seconds)
+
+    rivals = [5, 5, 0]
     office.links[1].tamper, office.links[3].tamper = failing_at(HolderMethod.ADOPT), copied
     with pytest.raises(NotReady, match="not adopted yet") as first:
         office.client.refresh("treasury", [])
     assert first.value.waiting_for == ("h1",)
     overtaken()
-    for index in has_joined:
-        office.links[index].tamper = partial(mute, index)
-    with pytest.raises(NotReady, match="not adopted yet") as second:
-        office.client.refresh("treasury", [])
-    assert second.value.waiting_for == ("h1", "h3")
-    overtaken()
+    for _ in range(2):
+        for index in has_joined:
+            office.links[index].tamper = partial(mute, index)
+        with pytest.raises(NotReady, match="not adopted yet") as later:
+            office.client.refresh("treasury", [])
+        assert later.value.waiting_for == ("h1", "h3")
+        overtaken()
     shutil.rmtree(wallets)
     shutil.copytree(tmp_path / "copy", wallets)
     run_shielded(partial(office.world.restarted, 3))
+    given, called = list[float](), office.links[3].call
+    monkeypatch.setattr(office.links[3], "call", timed)
     assert waiting_for(office.client.refresh("treasury", [])) == (True, ())
+    before_last, first_one = given[1:3]
+    assert 0 < first_one < before_last
 
 
 def test_a_coordinator_that_lost_all_finds_every_epoch_again(
