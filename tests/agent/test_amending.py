@@ -26,7 +26,7 @@ from hsm_mpc.errors import (
     Tampered,
 )
 from hsm_mpc.hsm.module import Module
-from hsm_mpc.hsm.register import Register, Vote
+from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Roster
 from hsm_mpc.secure.arena import Arena
@@ -428,12 +428,11 @@ def test_a_chain_is_told_of_by_whoever_lost_its_share_only(
     told = Repairing(repairing.world, repairing.making, 2, (1, LOST), (shown,))
     told.body = refreshing.successor
     before = roster_of(repairing, 2)
-    vote = Vote(refreshing.attempt.to_bytes(), EpochHash(b"r" * 32))
     registers, wallet_id = party(repairing, 2).acting.registers, told.body.terms.wallet_id
     register = registers.read(wallet_id)
     assert register is not None
-    registers.write(wallet_id, replace(register, adopted=vote))
-    assert rule_of(told.offer) == "voted"
+    registers.write(wallet_id, replace(register, epoch_hash=EpochHash(b"r" * 32)))
+    assert rule_of(told.offer) == "other-epoch"
     assert roster_of(repairing, 2) == before != roster_of(repairing, 1)
 
 

@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from hsm_mpc.errors import NotReady, ProtocolAbort
-from hsm_mpc.hsm.register import Vote
-from hsm_mpc.ids import EpochHash
+from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.retirement import Retirement
@@ -159,18 +158,40 @@ def test_whose_repaired_share_was_made_anew_is_reached_by_its_newest_key(
     assert epochs.kept(h, EpochDocument.DONE) == refreshing.last_dones[LOST] != repaired
 
 
-def test_no_share_is_repaired_of_a_rival_of_what_was_adopted(
-    making: Making, refreshing: Refreshing
+def test_who_has_voted_for_a_rival_is_repaired_in_what_is_carried_on(
+    world: World, making: Making
 ) -> None:
-    acting = making.world.parties[LOST].acting
-    register = acting.registers.read(making.wallet_id)
-    assert register is not None
-    rival = Vote(refreshing.attempt.to_bytes(), EpochHash(b"r" * 32))
-    acting.registers.write(making.wallet_id, replace(register, adopted=rival))
-    assert rule_of(in_successor(making, refreshing).offer) == "voted"
-    same = replace(rival, epoch_hash=refreshing.successor.hash)
-    acting.registers.write(making.wallet_id, replace(register, adopted=same))
-    assert in_successor(making, refreshing).offer()
+    """Its share was repaired after that one was dealt: it cannot make its share of it from what was
+    dealt to the delivery key before. Its vote stays, until a higher attempt carries the other on.
+    """
+    carried = Refreshing(world, making.certificate().body, HELPERS, making.dones)
+    carried.made()
+    carried.adopt(1)
+    lose_store(world)
+    _, repaired = Repairing(world, making, LOST, HELPERS).summed().recover()
+    dones = [*making.dones[:2], repaired]
+    rival = Refreshing(world, carried.replaced, (2, LOST), dones, attempts=carried.attempts + 1)
+    rival.made()
+    rival.adopt(LOST)
+    carried.first_dones, carried.attempts = dones, rival.attempts + 1
+    carried.joined()
+    carried.carry_on()
+    for index in HELPERS:
+        carried.last_dones[index] = carried.adopt(index, carried.transcript)
+    with pytest.raises(ProtocolAbort, match="the own delivery key does not stand"):
+        carried.adopt(LOST, carried.transcript)
+    registers = world.parties[LOST].acting.registers
+    voted = registers.read(making.wallet_id)
+    repairing = in_successor(making, carried)
+    repairing.ordered(nonce=b"2" * 32)
+    repairing.summed().recover()
+    assert registers.read(making.wallet_id) == voted
+    dones = [*carried.last_dones.values(), carried.adopt(LOST)]
+    carried.retirement = Retirement(tuple(dones)).to_bytes()
+    for index in (1, 2, LOST):
+        carried.retire(index)
+    assert registers.read(making.wallet_id) == Register(carried.successor.hash)
+    assert len(keks(world.parties[LOST])) == 1
 
 
 def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:

@@ -49,8 +49,8 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
         lineage: every roster of the wallet, as far as it is proven.
 
     Raises:
-        Refused: `unknown-wallet`; `other-epoch`; `voted`: this holder has adopted
-            another successor; `epoch-retiring`: the end of that epoch is proven here.
+        Refused: `unknown-wallet`; `other-epoch`; `epoch-retiring`: the end of that epoch is
+            proven here.
         Tampered: the store is damaged.
     """
     register = holder.registers.read(body.terms.wallet_id)
@@ -61,7 +61,7 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
     if register is None:
         raise Refused("unknown-wallet", "this holder's HSM knows no such wallet")
     if _is_undecided(holder, body, lineage):
-        _require_votable(holder, register, body)
+        _require_share_before(holder, body)
     elif register.epoch_hash != body.hash:
         if not _is_ancestor(holder, register, body, lineage):
             raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
@@ -81,17 +81,16 @@ def _is_undecided(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> bo
     return _retired_for(holder, _before(holder, body), lineage) is None
 
 
-def _require_votable(holder: ActingHolder, register: Register, body: EpochBody) -> None:
-    """This holder may adopt that successor once it has its share: it has one of the epoch before.
+def _require_share_before(holder: ActingHolder, body: EpochBody) -> None:
+    """This holder has a share of the epoch in which it votes. What it has adopted there changes by
+    step 6.5.5 alone, and in a higher attempt it may be this successor (step 6.7.5).
 
     Raises:
-        Refused: `other-epoch` or `voted`.
+        Refused: `other-epoch`.
     """
     records = holder.epochs(body.terms.wallet_id).records()
     if all(each.epoch_hash != body.prev_hash for each in records):
         raise Refused("other-epoch", "the epoch before that one is repaired first")
-    if register.adopted is not None and register.adopted.epoch_hash != body.hash:
-        raise Refused("voted", "this holder has adopted another successor")
 
 
 def catch_up(holder: ActingHolder, body: EpochBody) -> None:
