@@ -81,6 +81,38 @@ def test_who_has_voted_unheard_and_lost_its_store_is_repaired_in_both(office: Of
     whole_again(office, 3, 2)
 
 
+def test_who_has_voted_unheard_and_lost_its_store_is_repaired_by_two_commands(
+    office: Office,
+) -> None:
+    """The first one comes to the share of the older epoch only. The next one finds that it opens,
+    and goes on with the newer: the HSM alone remembers that vote meanwhile.
+    """
+    office.made()
+    refreshed_without(office, 3)
+    office.links[3].tamper = unheard(HolderMethod.ADOPT)
+    with pytest.raises(NotReady):
+        office.client.refresh("treasury", ())
+    lose_store(office, 3)
+    office.links[3].tamper = failing_the_second(HolderMethod.RECOVER)
+    with pytest.raises(BackendError):
+        office.client.repair("treasury", 3)
+    office.links[3].tamper = None
+    whole_again(office, 3, 2)
+
+
+def failing_the_second(method: HolderMethod) -> Callable[..., tuple[bytes, ...]]:
+    """A link that is down when this is asked for the second time."""
+    asked: list[HolderMethod] = []
+
+    def tamper(each: HolderMethod, parts: Sequence[bytes], honest: Honest) -> tuple[bytes, ...]:
+        asked.append(each)
+        if each is method and asked.count(method) == 2:
+            raise BackendError("nobody answers")
+        return honest(parts)
+
+    return tamper
+
+
 def test_who_was_repaired_and_left_behind_is_repaired_once_more(
     office: Office, replace_hsm: Replace
 ) -> None:

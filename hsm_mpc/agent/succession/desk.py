@@ -218,19 +218,20 @@ class Successions:
     @contextmanager
     def signing(self, wallet_id: WalletId, h: EpochHash) -> Iterator[HeldEpoch]:
         """One of the at most two epochs in which this holder signs: the live one, unless its end is
-        decided, and the successor that it has adopted. Nothing happens to it meanwhile.
+        decided, and the successor that it has adopted. Nothing happens to it meanwhile. The live
+        one is there also for whoever has lost its share of the other (step 6.7.1).
 
         Raises:
             Refused: `other-epoch`: it is neither; `unknown-wallet`, or `wallet-destroyed`.
             NotReady: the wallet is not certified yet.
         """
         with self._lock:
-            newest = self._newest(wallet_id)
-            if newest.body.hash != h:
-                newest = self._settled(wallet_id).held
-            if newest.body.hash != h:
+            held = self._certified(wallet_id) or self._settled(wallet_id).held
+            if held.body.hash != h:
+                held = self._newest(wallet_id)
+            if held.body.hash != h:
                 raise Refused("other-epoch", "the epochs of that wallet here are other ones")
-            yield newest
+            yield held
 
     @contextmanager
     def at(self, wallet_id: WalletId, h: EpochHash) -> Iterator[LiveEpoch]:
@@ -270,15 +271,20 @@ class Successions:
             return succeeding
         return live
 
-    def _newest(self, wallet_id: WalletId) -> HeldEpoch:
+    def _certified(self, wallet_id: WalletId) -> HeldEpoch | None:
+        """The first epoch of a wallet that not all have confirmed yet."""
         self._wallets.require_not_destroyed(wallet_id)
         certified = [
             held
             for held in self._wallets.of(wallet_id)
             if held.record.state is EpochState.CERTIFIED
         ]
-        if certified:
-            return certified[0]
+        return certified[0] if certified else None
+
+    def _newest(self, wallet_id: WalletId) -> HeldEpoch:
+        certified = self._certified(wallet_id)
+        if certified is not None:
+            return certified
         live = self._settled(wallet_id)
         adopted = live.register.adopted
         if adopted is None:
