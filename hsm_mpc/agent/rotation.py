@@ -18,6 +18,7 @@ from hsm_mpc import audit
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents
 from hsm_mpc.agent.own_identity import kept_card, kept_rotation
+from hsm_mpc.agent.repair.offering import withdraw_if_past
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldWallets
@@ -241,6 +242,7 @@ class Rotations:
             name = live.body.terms.name
             if live.register.adopted is not None or live.held.record.state is not EpochState.ACTIVE:
                 raise NotReady(f"wallet {name}: an epoch is about to take the place of another")
+            withdraw_if_past(holder, live.wallet_id)
             if holder.store.repairs(live.wallet_id).offer() is not None:
                 raise NotReady(f"wallet {name}: the share of this holder is being repaired")
 

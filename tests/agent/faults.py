@@ -36,3 +36,18 @@ def failing_at(number: int) -> Iterator[None]:
 
     with observed(observer):
         yield
+
+
+@contextmanager
+def failing_from(first: str) -> Iterator[None]:
+    """The first step of this name fails before it has any effect, and every step after it too."""
+    failed = False
+
+    def observer(when: str, name: str) -> None:
+        nonlocal failed
+        failed = failed or name == first
+        if when == "before" and failed:
+            raise BackendError(f"no {name}")
+
+    with observed(observer):
+        yield

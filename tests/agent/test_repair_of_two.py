@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 import pytest
 
-from hsm_mpc.errors import NotReady, ProtocolAbort
+from hsm_mpc.errors import BackendError, NotReady, ProtocolAbort, Refused
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.wallet_calls import ShownSuccession
+from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, rule_of
@@ -158,24 +160,52 @@ def test_whose_repaired_share_was_made_anew_is_reached_by_its_newest_key(
     assert epochs.kept(h, EpochDocument.DONE) == refreshing.last_dones[LOST] != repaired
 
 
+@dataclass
+class Rivals:
+    """Two successors of one epoch: holder 3 was repaired after the first was dealt, and so cannot
+    make its share of it from what was dealt to the delivery key before; it has adopted the other.
+    """
+
+    carried: Refreshing
+    """Dealt by 1 and 2; 1 has adopted it."""
+    other: Refreshing
+    """Dealt by 2 and 3."""
+
+    @classmethod
+    def of(cls, world: World, making: Making) -> Rivals:
+        carried = Refreshing(world, making.certificate().body, HELPERS, making.dones)
+        carried.made()
+        carried.last_dones[1] = carried.adopt(1)
+        lose_store(world)
+        _, repaired = Repairing(world, making, LOST, HELPERS).summed().recover()
+        dones = [*making.dones[:2], repaired]
+        other = Refreshing(world, carried.replaced, (2, LOST), dones, attempts=carried.attempts + 1)
+        other.made()
+        other.adopt(LOST)
+        carried.first_dones = dones
+        return cls(carried, other)
+
+    def carry_on(self, refreshing: Refreshing, *members: int) -> None:
+        """In an attempt above all before."""
+        refreshing.attempts = max(self.carried.attempts, self.other.attempts)
+        refreshing.members = members
+        refreshing.joined()
+        refreshing.carry_on()
+
+    def decide_the_other(self) -> None:
+        """All three have adopted it; nobody has ended the epoch before for it yet."""
+        self.carry_on(self.other, 1, LOST)
+        dones = [self.other.adopt(index, self.other.transcript) for index in (1, 2, LOST)]
+        self.other.retirement = Retirement(tuple(dones)).to_bytes()
+
+
 def test_who_has_voted_for_a_rival_is_repaired_in_what_is_carried_on(
     world: World, making: Making
 ) -> None:
-    """Its share was repaired after that one was dealt: it cannot make its share of it from what was
-    dealt to the delivery key before. Its vote stays, until a higher attempt carries the other on.
-    """
-    carried = Refreshing(world, making.certificate().body, HELPERS, making.dones)
-    carried.made()
-    carried.adopt(1)
-    lose_store(world)
-    _, repaired = Repairing(world, making, LOST, HELPERS).summed().recover()
-    dones = [*making.dones[:2], repaired]
-    rival = Refreshing(world, carried.replaced, (2, LOST), dones, attempts=carried.attempts + 1)
-    rival.made()
-    rival.adopt(LOST)
-    carried.first_dones, carried.attempts = dones, rival.attempts + 1
-    carried.joined()
-    carried.carry_on()
+    """Its vote stays, until a higher attempt carries the other on."""
+    rivals = Rivals.of(world, making)
+    carried = rivals.carried
+    rivals.carry_on(carried, *HELPERS)
     for index in HELPERS:
         carried.last_dones[index] = carried.adopt(index, carried.transcript)
     with pytest.raises(ProtocolAbort, match="the own delivery key does not stand"):
@@ -192,6 +222,74 @@ def test_who_has_voted_for_a_rival_is_repaired_in_what_is_carried_on(
         carried.retire(index)
     assert registers.read(making.wallet_id) == Register(carried.successor.hash)
     assert len(keks(world.parties[LOST])) == 1
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+@pytest.mark.parametrize("failing", ["record.write", "key.destroy"])
+def test_an_interrupted_repair_takes_nothing_from_the_rival_that_was_decided(
+    world: World, making: Making, failing: str, *, restarted: bool
+) -> None:
+    """Its share is sealed and not yet said to be there; then the other successor is decided, and
+    its retirement is interrupted, too. What is left of the repair is finished first.
+    """
+    rivals = Rivals.of(world, making)
+    carried, other = rivals.carried, rivals.other
+    rivals.carry_on(carried, *HELPERS)
+    carried.last_dones[2] = carried.adopt(2, carried.transcript)  # of that attempt 1 does not hear
+    repairing = in_successor(making, carried)
+    repairing.ordered(nonce=b"2" * 32)
+    repairing.summed()
+    with failing_from("epoch-renewed.write"), pytest.raises(BackendError):
+        repairing.recover()
+    rivals.decide_the_other()
+    with failing_from(failing), pytest.raises(BackendError):
+        other.retire(LOST)
+    if restarted:
+        world.restarted(LOST)
+    else:
+        with suppress(Refused):
+            world.parties[LOST].repairs.documents(making.wallet_id, other.replaced.hash)
+    other.retire(LOST)
+    acting = world.parties[LOST].acting
+    assert acting.registers.read(making.wallet_id) == Register(other.successor.hash)
+    (record,) = acting.epochs(making.wallet_id).records()
+    assert (record.epoch_hash, record.state) == (other.successor.hash, EpochState.ACTIVE)
+    assert len(keks(world.parties[LOST])) == 1
+    assert acting.store.repairs(making.wallet_id).offer() is None
+    assert other.certificate is not None
+    Round(world, other.certificate, b"pay").commit(2, LOST).sign(LOST)
+
+
+def test_an_offer_goes_with_its_epoch(world: World, making: Making) -> None:
+    """Another successor is decided before anything was repaired: nothing waits for that repair."""
+    rivals = Rivals.of(world, making)
+    in_successor(making, rivals.carried).offer()
+    me = world.parties[LOST]
+    me.rotations.begin()
+    with pytest.raises(NotReady, match="about to take the place"):
+        me.rotations.turn()
+    rivals.decide_the_other()
+    assert len(keks(me)) == 3  # of the epoch, of the one that it has adopted, and of the offer
+    with failing_from("record.write"), pytest.raises(BackendError):
+        rivals.other.retire(LOST)
+    world.restarted(LOST)
+    me = world.parties[LOST]
+    assert me.acting.store.repairs(making.wallet_id).offer() is None
+    assert len(keks(me)) == 2
+
+
+def test_an_offer_of_an_epoch_that_has_ended_hinders_no_rotation(
+    world: World, making: Making
+) -> None:
+    rivals = Rivals.of(world, making)
+    in_successor(making, rivals.carried).offer()
+    rivals.decide_the_other()
+    rivals.other.retire(LOST)
+    me = world.parties[LOST]
+    assert me.acting.store.repairs(making.wallet_id).offer() is not None
+    me.rotations.begin()
+    me.rotations.turn()
+    assert me.acting.store.repairs(making.wallet_id).offer() is None
 
 
 def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:

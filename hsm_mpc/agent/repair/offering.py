@@ -16,7 +16,8 @@ from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
 from hsm_mpc.agent.repair.chain import KnownWallet
-from hsm_mpc.agent.wallets import context_of
+from hsm_mpc.agent.repair.register import is_past
+from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.repair_order import RepairOrder, offer_message
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
@@ -27,6 +28,7 @@ from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import SealedShare, seal, unseal
 from hsm_mpc.secure.arena import Secret, move_bytes
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import bundle, unbundled
@@ -76,13 +78,12 @@ def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
         BackendError: HSM or disk; to be called again.
     """
     wallet_id = wallet.body.terms.wallet_id
-    repairs = holder.store.repairs(wallet_id)
-    kept, records = kept_offer(holder, wallet_id), holder.epochs(wallet_id).records()
+    repairs, kept = holder.store.repairs(wallet_id), kept_offer(holder, wallet_id)
     if kept is not None:
         if kept.epoch_hash == wallet.body.hash and _opens(holder, wallet.body, kept):
             return kept
-        if not any(kept.kek_uri in each.kek_uris for each in records):
-            destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
+        _destroy_key(holder, wallet_id, kept)
+    records = holder.epochs(wallet_id).records()
     used = [each.key_generation for each in records if each.epoch_hash == wallet.body.hash]
     generation, uri = _next_key(holder, wallet, max([*used, kept.key_generation if kept else 0]))
     begun = Offer(wallet.body.hash, generation, uri, b"", b"", b"")
@@ -98,6 +99,21 @@ def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
     with suppress(Tampered):
         return None if kept is None else Offer.from_bytes(kept)
     return None
+
+
+def withdraw_if_past(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """An offer is gone, with its key, once its epoch is none that lives here or may come to.
+
+    Raises:
+        Tampered, BackendError: HSM or disk; to be called again.
+    """
+    offered = kept_offer(holder, wallet_id)
+    if offered is None:
+        return
+    encoded = holder.epochs(wallet_id).kept(offered.epoch_hash, EpochDocument.BODY)
+    if encoded is None or is_past(holder, body_of(offered.epoch_hash, encoded)):
+        _destroy_key(holder, wallet_id, offered)
+        holder.store.repairs(wallet_id).remove_offer()
 
 
 def spend_if_complained(holder: ActingHolder, wallet_id: WalletId) -> None:
@@ -149,6 +165,13 @@ def opened_offer(holder: ActingHolder, body: EpochBody, kept: Offer) -> Iterator
         if group.public_point(delivery) != kept.delivery_key:
             raise Tampered("the offer of a repair holds another delivery key")
         yield delivery
+
+
+def _destroy_key(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> None:
+    """Unless it is that of a share by now."""
+    records = holder.epochs(wallet_id).records()
+    if not any(kept.kek_uri in each.kek_uris for each in records):
+        destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
 
 
 def _opens(holder: ActingHolder, body: EpochBody, kept: Offer) -> bool:

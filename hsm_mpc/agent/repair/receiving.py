@@ -21,6 +21,7 @@ from hsm_mpc.agent.repair.offering import (
     kept_offer,
     opened_offer,
     spend_if_complained,
+    withdraw_if_past,
 )
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.register import catch_up, is_in_roster, is_undecided
@@ -104,7 +105,7 @@ def recover(
 
 def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
     """Finish what a crash or a failing HSM interrupted once the share was sealed, or the own
-    complaint was on disk.
+    complaint was on disk. Nothing is left of an offer whose epoch has gone.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
@@ -115,6 +116,7 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
     if offered.taken_by:
         _settle_sealed(holder, wallet_id, offered)
     spend_if_complained(holder, wallet_id)
+    withdraw_if_past(holder, wallet_id)
 
 
 def _settle_sealed(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> None:

@@ -74,6 +74,15 @@ def is_undecided(holder: ActingHolder, body: EpochBody) -> bool:
     return _is_undecided(holder, body, holder.lineage_of(body))
 
 
+def is_past(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether the HSM names another epoch, whose place this one has not taken, and cannot take."""
+    register, lineage = holder.registers.read(body.terms.wallet_id), holder.lineage_of(body)
+    if register is None or register.epoch_hash == body.hash:
+        return False
+    is_next = _is_undecided(holder, body, lineage)
+    return not (is_next or _is_ancestor(holder, register, body, lineage))
+
+
 def _is_undecided(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> bool:
     register = holder.registers.read(body.terms.wallet_id)
     if register is None or body.epoch == 0 or register.epoch_hash != body.prev_hash:
@@ -95,12 +104,13 @@ def _require_share_before(holder: ActingHolder, body: EpochBody) -> None:
 
 def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     """The register names this epoch, whose share is sealed; of the one before no key is left, and
-    DESTROYED of it is there for those who ask. Where that one lives still, it goes on to do so.
+    DESTROYED of it is there for those who ask. Where that one lives still, it goes on to do so; and
+    where it has ended for another successor meanwhile, nothing is done for this one.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
-    if is_undecided(holder, body):
+    if is_undecided(holder, body) or is_past(holder, body):
         return
     wallet_id = body.terms.wallet_id
     epochs = holder.epochs(wallet_id)
