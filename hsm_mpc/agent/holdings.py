@@ -10,10 +10,12 @@ from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
+from hsm_mpc.errors import InvalidSignature
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.tags import Tag
 from hsm_mpc.wire.envelope import parse_envelope, unbundled
 from hsm_mpc.wire.holdings import RETIRED, Holding, place_of
 
@@ -105,3 +107,18 @@ def newest_done(holder: ActingHolder, body: EpochBody) -> bytes | None:
             if done.epoch_hash == body.hash:
                 return said
     return None
+
+
+def say_done_again(holder: ActingHolder, body: EpochBody, said: bytes) -> None:
+    """The own DONE of an epoch by the key that signs now, where it was said by one that has been
+    rotated since: whoever deals reaches this holder by what it names.
+
+    Raises:
+        BackendError: HSM or disk; to be called again.
+    """
+    message = parse_envelope(said)
+    try:
+        holder.identity.key.verify(Tag.ENVELOPE, message.signed_part, message.signature)
+    except InvalidSignature:
+        anew = holder.signed_by_identity(message.kind, message.address, message.payload)
+        holder.epochs(body.terms.wallet_id).renew(body.hash, EpochDocument.DONE, anew)

@@ -17,8 +17,9 @@ from typing import Final
 from hsm_mpc import audit
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.consents import Consents
+from hsm_mpc.agent.holdings import say_done_again
 from hsm_mpc.agent.own_identity import kept_card, kept_rotation
-from hsm_mpc.agent.repair.offering import withdraw_if_past
+from hsm_mpc.agent.repair.offering import withdraw_if_useless
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.live import LiveEpoch
 from hsm_mpc.agent.wallets import HeldWallets
@@ -40,14 +41,12 @@ from hsm_mpc.hsm.identity import Identity, identities
 from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.destruction import DestructionDocument
-from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.amended import has_taken
 from hsm_mpc.wire.channels import KeyBook
-from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
-from hsm_mpc.wire.rounds import Key
+from hsm_mpc.wire.envelope import parse_envelope
 
 CONSENT_SECONDS: Final = 6 * 24 * 3600
 """How long the other operators have: refreshes, which tell of it, may be days apart."""
@@ -242,7 +241,7 @@ class Rotations:
             name = live.body.terms.name
             if live.register.adopted is not None or live.held.record.state is not EpochState.ACTIVE:
                 raise NotReady(f"wallet {name}: an epoch is about to take the place of another")
-            withdraw_if_past(holder, live.wallet_id)
+            withdraw_if_useless(holder, live.wallet_id)
             if holder.store.repairs(live.wallet_id).offer() is not None:
                 raise NotReady(f"wallet {name}: the share of this holder is being repaired")
 
@@ -273,26 +272,11 @@ class Rotations:
             try:
                 live = LiveEpoch.of(self._holder, self._wallets, rotate.wallet_id)
                 live.keep(live.lineage.merged_with([Rotated(rotate).to_bytes()]))
-                self._say_again(live)
+                say_done_again(self._holder, live.body, live.own_done())
             except BackendError:
                 raise
             except HsmMpcError as damaged:
                 self._holder.alarm(rotate.wallet_id, damaged)
-
-    def _say_again(self, live: LiveEpoch) -> None:
-        """The own DONE of the live epoch: whoever deals reaches this holder by what it names."""
-        message = parse_envelope(live.own_done())
-        try:
-            self._holder.identity.key.verify(Tag.ENVELOPE, message.signed_part, message.signature)
-        except InvalidSignature:
-            said = seal_envelope(
-                message.kind,
-                message.address,
-                message.payload,
-                Key.IDENTITY,
-                self._holder.identity.sign,
-            )
-            live.epochs.renew(live.body.hash, EpochDocument.DONE, said.to_bytes())
 
     # The end
 

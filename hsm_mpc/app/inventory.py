@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hsm_mpc.agent.admin import AdminMethod
-from hsm_mpc.agent.repair.offering import Offer
+from hsm_mpc.agent.offers import Offer
 from hsm_mpc.agent.succession.rewrapping import keys_on_their_way
 from hsm_mpc.app.admin import asked
 from hsm_mpc.app.holder import OpenHolder, opened

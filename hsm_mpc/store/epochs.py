@@ -224,6 +224,16 @@ class Epochs:
             raise Refused("not-staged", f"{self._path(h)}: state is {state.name.lower()}")
         files.remove_folder(self._path(h), "epoch-folder")
 
+    def unreserve(self, h: EpochHash) -> None:
+        """Take back `reserve` of a staged epoch; its documents stay.
+
+        Raises: Refused (not-staged): it was sealed; and as all methods.
+        """
+        record = self.record(h)
+        if record.state is not EpochState.STAGED or record.blob_digest != NOT_SEALED:
+            raise Refused("not-staged", f"{self._path(h)}: state is {record.state.name.lower()}")
+        self._remove_share(h)
+
     def forget_share(self, h: EpochHash) -> None:
         """Leave nothing of a retired epoch but its public documents; before, destroy its key.
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
+from hsm_mpc.agent.offers import kept_offer
 from hsm_mpc.agent.repair.complaining import Shown as RepairShown
-from hsm_mpc.agent.repair.offering import kept_offer, opened_offer
+from hsm_mpc.agent.repair.offering import opened_offer
 from hsm_mpc.agent.repair.orders import setup_of as setup_in_repair
 from hsm_mpc.agent.succession.dealing import asked_in, proposed_in, reshare_setup, setup_of
 from hsm_mpc.agent.succession.live import OpenShare, opened_share

@@ -15,8 +15,11 @@ from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.destroyed import Destroyed
+from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.envelope import parse_envelope
 from tests.agent import ordering
-from tests.agent.making import Making, lines
+from tests.agent.making import Making, keks, lines
 from tests.agent.refreshing import Refreshing
 from tests.agent.simulate import LAB_POLICY, World, Worlds
 from tests.agent.test_resharing import shared
@@ -193,6 +196,21 @@ def test_who_has_signed_an_order_is_given_its_vote_again(world: World, tmp_path:
     wallets, wallet_id = world.parties[2].wallets, refreshing.replaced.terms.wallet_id
     for body in (refreshing.replaced, refreshing.successor):
         assert wallets.signing(wallet_id, body.hash).epoch_hash == body.hash
+
+
+def test_a_disk_without_its_own_confirmation_destroys_what_has_ended(
+    world: World, refreshing: Refreshing
+) -> None:
+    """It says so of a key that it cannot name any more."""
+    refreshing.made()
+    dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, 3)]
+    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    acting = world.parties[1].acting
+    epochs = acting.epochs(refreshing.replaced.terms.wallet_id)
+    (epochs._path(refreshing.replaced.hash) / EpochDocument.DONE.value).unlink()
+    destroyed = Destroyed.from_bytes(parse_envelope(refreshing.retire(1)).payload)
+    assert destroyed.kek_digest == bytes(32)
+    assert len(keks(world.parties[1])) == 1
 
 
 def test_a_damaged_certificate_of_what_was_adopted_is_said_aloud_and_stops_no_start(

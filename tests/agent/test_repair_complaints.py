@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 
 from hsm_mpc.agent.evidence import Case
+from hsm_mpc.agent.offers import kept_offer
 from hsm_mpc.agent.repair.complaining import Shown
-from hsm_mpc.agent.repair.offering import kept_offer
 from hsm_mpc.errors import BadEncoding, BadInput, InvalidSignature, ProtocolAbort
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
 from hsm_mpc.wire.rounds import Key

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,12 +22,17 @@ from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
-from tests.agent.tokens import empty
+from tests.agent.two_epochs import (
+    HELPERS,
+    LOST,
+    Rivals,
+    adopted_by_two,
+    in_successor,
+    lose_hsm,
+    lose_store,
+)
 
 pytestmark = pytest.mark.usefixtures("shielded")
-
-LOST = 3
-HELPERS = (1, 2)
 
 
 @pytest.fixture
@@ -46,25 +52,6 @@ def making(world: World) -> Making:
 def refreshing(making: Making) -> Refreshing:
     """Two have adopted a successor, and the third was away: W = 3, so the first epoch lives."""
     return adopted_by_two(making)
-
-
-def adopted_by_two(making: Making) -> Refreshing:
-    refreshing = Refreshing(making.world, making.certificate().body, HELPERS, making.dones)
-    refreshing.made()
-    for index in HELPERS:
-        refreshing.last_dones[index] = refreshing.adopt(index)
-    return refreshing
-
-
-def in_successor(making: Making, refreshing: Refreshing) -> Repairing:
-    """The repair of a share of the newer epoch."""
-    assert refreshing.certificate is not None
-    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), refreshing.retirement, ())
-    repairing = Repairing(making.world, making, LOST, HELPERS, (shown,))
-    repairing.body = refreshing.successor
-    for index, done in refreshing.last_dones.items():
-        repairing.dones[index - 1] = done
-    return repairing
 
 
 def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(
@@ -93,18 +80,6 @@ def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(
     assert len(keks(world.parties[LOST])) == 1
     assert refreshing.certificate is not None
     Round(world, refreshing.certificate, b"pay").commit(1, LOST).sign(LOST)
-
-
-def lose_store(world: World) -> None:
-    for wallet in (world.parties[LOST].acting.store._folder / "wallets").iterdir():
-        shutil.rmtree(wallet)
-    world.restarted(LOST)
-
-
-def lose_hsm(world: World) -> None:
-    token = world.parties[LOST].acting.token
-    empty(token)
-    world.replaced(LOST, token)
 
 
 @pytest.mark.parametrize("lose", [lose_store, lose_hsm])
@@ -158,45 +133,6 @@ def test_whose_repaired_share_was_made_anew_is_reached_by_its_newest_key(
     refreshing.retire(LOST)
     epochs = making.world.parties[LOST].acting.epochs(making.wallet_id)
     assert epochs.kept(h, EpochDocument.DONE) == refreshing.last_dones[LOST] != repaired
-
-
-@dataclass
-class Rivals:
-    """Two successors of one epoch: holder 3 was repaired after the first was dealt, and so cannot
-    make its share of it from what was dealt to the delivery key before; it has adopted the other.
-    """
-
-    carried: Refreshing
-    """Dealt by 1 and 2; 1 has adopted it."""
-    other: Refreshing
-    """Dealt by 2 and 3."""
-
-    @classmethod
-    def of(cls, world: World, making: Making) -> Rivals:
-        carried = Refreshing(world, making.certificate().body, HELPERS, making.dones)
-        carried.made()
-        carried.last_dones[1] = carried.adopt(1)
-        lose_store(world)
-        _, repaired = Repairing(world, making, LOST, HELPERS).summed().recover()
-        dones = [*making.dones[:2], repaired]
-        other = Refreshing(world, carried.replaced, (2, LOST), dones, attempts=carried.attempts + 1)
-        other.made()
-        other.adopt(LOST)
-        carried.first_dones = dones
-        return cls(carried, other)
-
-    def carry_on(self, refreshing: Refreshing, *members: int) -> None:
-        """In an attempt above all before."""
-        refreshing.attempts = max(self.carried.attempts, self.other.attempts)
-        refreshing.members = members
-        refreshing.joined()
-        refreshing.carry_on()
-
-    def decide_the_other(self) -> None:
-        """All three have adopted it; nobody has ended the epoch before for it yet."""
-        self.carry_on(self.other, 1, LOST)
-        dones = [self.other.adopt(index, self.other.transcript) for index in (1, 2, LOST)]
-        self.other.retirement = Retirement(tuple(dones)).to_bytes()
 
 
 def test_who_has_voted_for_a_rival_is_repaired_in_what_is_carried_on(
@@ -260,36 +196,37 @@ def test_an_interrupted_repair_takes_nothing_from_the_rival_that_was_decided(
     Round(world, other.certificate, b"pay").commit(2, LOST).sign(LOST)
 
 
-def test_an_offer_goes_with_its_epoch(world: World, making: Making) -> None:
-    """Another successor is decided before anything was repaired: nothing waits for that repair."""
-    rivals = Rivals.of(world, making)
-    in_successor(making, rivals.carried).offer()
-    me = world.parties[LOST]
-    me.rotations.begin()
-    with pytest.raises(NotReady, match="about to take the place"):
-        me.rotations.turn()
-    rivals.decide_the_other()
-    assert len(keks(me)) == 3  # of the epoch, of the one that it has adopted, and of the offer
-    with failing_from("record.write"), pytest.raises(BackendError):
-        rivals.other.retire(LOST)
-    world.restarted(LOST)
-    me = world.parties[LOST]
-    assert me.acting.store.repairs(making.wallet_id).offer() is None
-    assert len(keks(me)) == 2
-
-
-def test_an_offer_of_an_epoch_that_has_ended_hinders_no_rotation(
-    world: World, making: Making
+def test_a_disk_from_before_the_first_epoch_was_active_signs_in_the_live_one_alone(
+    world: World, tmp_path: Path
 ) -> None:
-    rivals = Rivals.of(world, making)
-    in_successor(making, rivals.carried).offer()
-    rivals.decide_the_other()
-    rivals.other.retire(LOST)
-    me = world.parties[LOST]
-    assert me.acting.store.repairs(making.wallet_id).offer() is not None
-    me.rotations.begin()
-    me.rotations.turn()
-    assert me.acting.store.repairs(making.wallet_id).offer() is None
+    making = Making.of(world)
+    making.done()
+    wallets = world.parties[LOST].acting.store._folder / "wallets"
+    shutil.copytree(wallets, tmp_path / "old")
+    for index in world.parties:
+        making.activate(index)
+    first = Refreshing(world, making.certificate().body, (1, 2, LOST), making.dones)
+    first.drive()
+    shutil.rmtree(wallets)
+    shutil.copytree(tmp_path / "old", wallets)
+    world.restarted(LOST)
+    in_successor(making, first).summed().recover()
+    acting = world.parties[LOST].acting
+    (record,) = acting.epochs(making.wallet_id).records()
+    assert (record.epoch_hash, record.state) == (first.successor.hash, EpochState.ACTIVE)
+    assert world.parties[LOST].repairs.documents(making.wallet_id, first.successor.hash)
+
+
+def test_who_has_not_heard_that_all_have_confirmed_helps_in_nothing_yet(world: World) -> None:
+    making = Making.of(world)
+    making.done()
+    for index in HELPERS:
+        making.activate(index)
+    refreshing = adopted_by_two(making)
+    documents = world.parties[LOST].repairs.documents
+    with pytest.raises(NotReady):
+        documents(making.wallet_id, refreshing.successor.hash)
+    assert documents(making.wallet_id, refreshing.replaced.hash)
 
 
 def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:

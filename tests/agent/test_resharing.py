@@ -32,6 +32,7 @@ from hsm_mpc.certificates.quorum import QuorumSizes
 from hsm_mpc.certificates.resharing import Resharing
 from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import (
+    BackendError,
     BadEncoding,
     BadInput,
     HsmMpcError,
@@ -56,6 +57,7 @@ from hsm_mpc.wire.wallet_calls import Chain, ShownSuccession
 from tests.agent.complaining import shown_of
 from tests.agent.copies import opener, require_closed
 from tests.agent.destroying import destroy_of, said
+from tests.agent.faults import failing_from
 from tests.agent.making import Making, events, keks, lines
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
@@ -1245,6 +1247,42 @@ def test_who_leaves_signs_and_opens_nothing_more(world: World) -> None:
         world.restarted(2)
     assert leaving.acting.store.wallet_ids() == (wallet_id,)
     assert "epoch-destroyed" in events(leaving)
+
+
+def test_who_leaves_and_failed_over_it_says_at_the_next_call_that_it_has_destroyed(
+    worlds: Worlds,
+) -> None:
+    world = worlds(4)
+    making = making_among(world, ("h1", "h2", "h3"), 2)
+    making.active()
+    sharing = Sharing.of(world, making, ("h1", "h2", "h4"), 2)
+    sharing.made()
+    sharing.retired_by((1, 2, 3))
+    with failing_from("key.destroy"), pytest.raises(BackendError):
+        sharing.retire(3)
+    assert sharing.retire(3)
+
+
+@pytest.mark.parametrize("failing", ["record.write", "register.create"])
+def test_what_is_about_to_arrive_is_not_discarded(worlds: Worlds, failing: str) -> None:
+    """The end of the epoch before is proven on this disk: the share is one of the live epoch."""
+    world = worlds(3)
+    making = making_among(world, ("h1", "h2"), 2)
+    making.active()
+    sharing = Sharing.of(world, making, ("h1", "h2", "h3"), 2)
+    sharing.made()
+    sharing.retired_by(tuple(sharing.world.parties))
+    for index in sharing.world.parties:
+        sharing.retire(index)
+    (coming,) = sharing.coming
+    with failing_from(failing), pytest.raises(BackendError):
+        sharing.arrive(coming)
+    new = sharing.new.parties[coming]
+    for discard in (new.arrivals.discard, new.ceremonies.discard):
+        assert rule_of(partial(discard, making.wallet_id)) == "not-prepared"
+    sharing.arrive(coming)
+    assert sharing.certificate is not None
+    Round(sharing.new, sharing.certificate, b"pay").commit(1, coming).sign(coming)
 
 
 def test_a_holder_that_was_away_adopts_and_retires_afterwards(world: World) -> None:

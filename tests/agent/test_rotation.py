@@ -26,10 +26,12 @@ from hsm_mpc.errors import (
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.identity import Identity, identities
 from hsm_mpc.identity import Algorithm, VerifyingKey
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.destruction import DestructionDocument
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.amendment import Rotated
+from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.tags import Tag
 from hsm_mpc.wire.amended import amended_payload, rotate_in
 from hsm_mpc.wire.envelope import parse_envelope, seal_envelope
@@ -39,6 +41,7 @@ from tests.agent.making import Making, events, lines
 from tests.agent.ordering import TWO_OF_THREE
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import rule_of
+from tests.agent.resharing import Sharing, making_among
 from tests.agent.rounds import Round
 from tests.agent.simulate import NOTHING, Party, World, Worlds
 from tests.software_identity import p256_key
@@ -284,12 +287,40 @@ def test_nothing_begins_while_the_store_of_a_wallet_is_lost(making: Making) -> N
     assert names(world) == ["hsm-mpc/identity"]
 
 
-def test_nothing_turns_while_a_share_is_repaired(making: Making) -> None:
-    world = making.world
-    me(world).rotations.begin()
-    me(world).acting.store.repairs(making.wallet_id).put_offer(b"offer")
-    with pytest.raises(NotReady, match="is being repaired"):
-        me(world).rotations.turn()
+def test_what_was_confirmed_of_a_resharing_is_said_again_by_the_new_key(worlds: Worlds) -> None:
+    """2 has confirmed its share and not voted, when it rotates its key to the end; another vote
+    carries the resharing on, and the next refresh names every DONE of its epoch.
+    """
+    world = worlds(3)
+    making = making_among(world, ("h1", "h2", "h3"))
+    making.active()
+    sharing = Sharing.of(world, making, ("h1", "h2", "h3"), 3)
+    sharing.made()
+    sharing.adopt(1)
+    rotated(world)
+
+    def done(h: EpochHash, index: int) -> bytes:
+        said = world.parties[index].acting.epochs(making.wallet_id).kept(h, EpochDocument.DONE)
+        assert said is not None
+        return said
+
+    carrying = sharing.refresh((1, 3))
+    carrying.lineage = world.parties[1].acting.lineage_of(sharing.replaced)
+    carrying.arrivals = sharing.arrivals
+    carrying.first_dones = [done(sharing.replaced.hash, index) for index in (1, 2, 3)]
+    carrying.joined()
+    carrying.carry_on()
+    dones = [carrying.adopt(index) for index in (1, 2, 3)]
+    carrying.retirement = Retirement(tuple(dones), tuple(sharing.arrivals)).to_bytes()
+    for index in (1, 2, 3):
+        carrying.retire(index)
+    sharing.retirement, sharing.attempts = carrying.retirement, carrying.attempts
+    following = sharing.next()
+    following.first_dones = [done(sharing.successor.hash, index) for index in (1, 2, 3)]
+    following.lineage = world.parties[1].acting.lineage_of(sharing.successor)
+    following.drive()
+    assert following.certificate is not None
+    Round(world, following.certificate, b"pay").commit(1, 2, 3).sign(2)
 
 
 def test_without_a_card_nothing_turns(making: Making) -> None:

@@ -18,7 +18,7 @@ from tests.agent.making import Making, keks
 from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
-from tests.agent.test_repair_of_two import adopted_by_two, in_successor
+from tests.agent.two_epochs import adopted_by_two, in_successor
 from tests.crash.deaths import Death, DeathError, Moment
 from tests.crash.phoenix import Phoenix
 from tests.named_steps import nothing_happens

@@ -294,6 +294,32 @@ def test_what_may_have_signed_is_never_dropped(epochs: Epochs, state: EpochState
     assert epochs.blob(H) == BLOB
 
 
+def test_a_staged_epoch_that_was_not_sealed_is_taken_back_and_keeps_its_documents(
+    epochs: Epochs,
+) -> None:
+    epochs.reserve(record(EpochState.STAGED))
+    epochs.keep(H, EpochDocument.BODY, b"body")
+    epochs.unreserve(H)
+    assert epochs.records() == ()
+    assert epochs.kept(H, EpochDocument.BODY) == b"body"
+
+
+@pytest.mark.parametrize("state", [EpochState.STAGED, EpochState.ACTIVE])
+def test_what_was_sealed_is_not_taken_back(epochs: Epochs, state: EpochState) -> None:
+    epochs.seal(record(state), BLOB)
+    with pytest.raises(Refused, match=state.name.lower()) as refusal:
+        epochs.unreserve(H)
+    assert refusal.value.rule == "not-staged"
+    assert epochs.blob(H) == BLOB
+
+
+def test_what_may_have_been_shown_is_not_taken_back(epochs: Epochs) -> None:
+    epochs.reserve(record(EpochState.ACTIVE))
+    with pytest.raises(Refused, match="active"):
+        epochs.unreserve(H)
+    assert epochs.records() == (record(EpochState.ACTIVE),)
+
+
 def test_a_retired_epoch_keeps_its_public_documents_only(epochs: Epochs, wallet: Path) -> None:
     epochs.seal(record(EpochState.RETIRING), BLOB)
     epochs.keep(H, EpochDocument.CERTIFICATE, b"certificate")

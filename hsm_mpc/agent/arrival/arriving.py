@@ -195,7 +195,22 @@ def _is_arriving(holder: ActingHolder, epochs: Epochs, record: EpochRecord) -> b
     if record.state not in (EpochState.STAGED, EpochState.ACKED):
         return False
     replaced = epochs.kept(_replaced_by(epochs, record), EpochDocument.BODY)
-    return replaced is not None and _had_none(holder, EpochBody.from_bytes(replaced))
+    if replaced is None:
+        return False
+    before = EpochBody.from_bytes(replaced)
+    return _had_none(holder, before) and not _is_decided(holder, before, record)
+
+
+def _is_decided(holder: ActingHolder, before: EpochBody, record: EpochRecord) -> bool:
+    """Whether it lives, or the proof of that is on disk: `arrive` was interrupted, and goes on."""
+    if _registered(holder, before) == record.epoch_hash:
+        return True
+    epochs = holder.epochs(before.terms.wallet_id)
+    kept = epochs.kept(before.hash, EpochDocument.RETIREMENT)
+    if kept is None:
+        return False
+    retired, _ = retiring.kept_retirement(holder, before, kept, holder.lineage_of(before))
+    return retired.successor == record.epoch_hash
 
 
 def discard(holder: ActingHolder, wallet_id: WalletId) -> None:

@@ -11,13 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.offers import Offer, kept_offer
 from hsm_mpc.agent.repair.helping import named, received_splits
-from hsm_mpc.agent.repair.offering import (
-    Offer,
-    kept_offer,
-    opened_offer,
-    spend_if_complained,
-)
+from hsm_mpc.agent.repair.offering import opened_offer, spend_if_complained
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.receiving import received_sums, settle
 from hsm_mpc.agent.succession.live import opened_share

@@ -19,7 +19,7 @@ from hsm_mpc.agent.repair.orders import (
     require_possible,
     require_signed,
 )
-from hsm_mpc.agent.repair.register import is_undecided, require_registered
+from hsm_mpc.agent.repair.register import is_lost, is_undecided, require_registered
 from hsm_mpc.agent.succession.desk import Successions
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.verdicts import Verdict
@@ -271,24 +271,12 @@ class RepairDesk:
         receiving.settle(self._holder, wallet_id)
 
     def _require_lost(self, body: EpochBody, lineage: Lineage) -> None:
-        """The HSM knows this epoch as the one that lives, and its share does not open; or the store
-        has no DONE of it, as an old disk that came back has none: the key v of what was said to
-        others may be another one, and without DONE no epoch follows.
-        """
+        """The HSM knows this epoch as the one that lives, or may come to, and it is lost here."""
         require_registered(self._holder, body, lineage)
-        epochs = self._holder.epochs(body.terms.wallet_id)
-        if epochs.kept(body.hash, EpochDocument.DONE) is None:
-            return
-        try:
-            with opened_share(self._holder, body):
-                pass
-        except Tampered:
-            return
-        except Refused as refused:
-            if refused.rule == "not-sealed":  # a repair was interrupted
-                return
-            raise
-        raise Refused("share-opens", "the share of this holder opens: there is nothing to repair")
+        if not is_lost(self._holder, body):
+            raise Refused(
+                "share-opens", "the share of this holder opens: there is nothing to repair"
+            )
 
     def _lost_body(self, order: RepairOrder) -> EpochBody:
         """Of the epoch whose share is to be repaired here: it was told of before."""

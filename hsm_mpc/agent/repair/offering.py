@@ -9,65 +9,30 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.offers import Offer, is_of_offer, kept_offer
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
 from hsm_mpc.agent.repair.chain import KnownWallet
-from hsm_mpc.agent.repair.register import is_past
+from hsm_mpc.agent.repair.register import is_lost, is_past
 from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.repair_order import RepairOrder, offer_message
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
-from hsm_mpc.encoding import u32be
-from hsm_mpc.errors import BadInput, Tampered
+from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.hsm import keys
-from hsm_mpc.ids import EpochHash, WalletId
+from hsm_mpc.ids import WalletId
 from hsm_mpc.sealing.cms import SHARE_BYTES
 from hsm_mpc.sealing.sealed import SealedShare, seal, unseal
 from hsm_mpc.secure.arena import Secret, move_bytes
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.tags import Tag
-from hsm_mpc.wire.envelope import bundle, unbundled
+from hsm_mpc.wire.envelope import unbundled
 from hsm_mpc.wrapping.token_keys import made_key
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """A wrapping key for the repaired share of an epoch, and v_r under it; all of it public."""
-
-    epoch_hash: EpochHash
-    key_generation: int
-    """g of step 6.2.2."""
-    kek_uri: str
-    delivery_key: bytes
-    """V_r; empty while the key is being made."""
-    blob: bytes
-    """v_r ‖ v_r, sealed."""
-    signature: bytes
-    """The own one over `offer_message`: made once, so that a plan with it stays the same."""
-    taken_by: bytes = b""
-    """sid of the repair whose share is about to be sealed under that key; empty: of none yet."""
-
-    def to_bytes(self) -> bytes:
-        """As it lies on disk."""
-        generation, uri = u32be(self.key_generation), self.kek_uri.encode()
-        made = [self.delivery_key, self.blob, self.signature, self.taken_by]
-        return bundle([self.epoch_hash, generation, uri, *made])
-
-    @classmethod
-    def from_bytes(cls, source: bytes) -> Offer:
-        """Inverse of `to_bytes`. Raises: Tampered: the file is damaged."""
-        try:
-            h, generation, uri, *made = unbundled(source)
-            number = int.from_bytes(generation, "big")
-            delivery_key, blob, signature, sid = made
-            return cls(EpochHash(h), number, uri.decode(), delivery_key, blob, signature, sid)
-        except ValueError as damaged:
-            raise Tampered("the offer of a repair is damaged") from damaged
 
 
 def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
@@ -81,7 +46,7 @@ def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
     repairs, kept = holder.store.repairs(wallet_id), kept_offer(holder, wallet_id)
     if kept is not None:
         if kept.epoch_hash == wallet.body.hash and _opens(holder, wallet.body, kept):
-            return kept
+            return _signed_by_now(holder, wallet.body, kept)
         _destroy_key(holder, wallet_id, kept)
     records = holder.epochs(wallet_id).records()
     used = [each.key_generation for each in records if each.epoch_hash == wallet.body.hash]
@@ -93,27 +58,23 @@ def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
     return made
 
 
-def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
-    """The one that waits for a repair of this wallet; a damaged one is none."""
-    kept = holder.store.repairs(wallet_id).offer()
-    with suppress(Tampered):
-        return None if kept is None else Offer.from_bytes(kept)
-    return None
-
-
-def withdraw_if_past(holder: ActingHolder, wallet_id: WalletId) -> None:
-    """An offer is gone, with its key, once its epoch is none that lives here or may come to.
+def withdraw_if_useless(holder: ActingHolder, wallet_id: WalletId) -> None:
+    """An offer goes with its key, once nothing can be repaired by it: its epoch is none that lives
+    here or may come to, or the share is there by another way. A damaged one goes, too.
 
     Raises:
-        Tampered, BackendError: HSM or disk; to be called again.
+        BackendError: HSM or disk; to be called again.
     """
+    repairs = holder.store.repairs(wallet_id)
+    if repairs.offer() is None:
+        return
     offered = kept_offer(holder, wallet_id)
     if offered is None:
-        return
-    encoded = holder.epochs(wallet_id).kept(offered.epoch_hash, EpochDocument.BODY)
-    if encoded is None or is_past(holder, body_of(offered.epoch_hash, encoded)):
-        _destroy_key(holder, wallet_id, offered)
-        holder.store.repairs(wallet_id).remove_offer()
+        repairs.remove_offer()
+    elif _is_useless(holder, wallet_id, offered):
+        with suppress(Tampered):  # its key is in a token that is gone
+            _destroy_key(holder, wallet_id, offered)
+        repairs.remove_offer()
 
 
 def spend_if_complained(holder: ActingHolder, wallet_id: WalletId) -> None:
@@ -165,6 +126,39 @@ def opened_offer(holder: ActingHolder, body: EpochBody, kept: Offer) -> Iterator
         if group.public_point(delivery) != kept.delivery_key:
             raise Tampered("the offer of a repair holds another delivery key")
         yield delivery
+
+
+def _is_useless(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> bool:
+    """What is damaged says nothing of it."""
+    epochs = holder.epochs(wallet_id)
+    encoded = epochs.kept(offered.epoch_hash, EpochDocument.BODY)
+    if encoded is None:
+        return True
+    try:
+        body = body_of(offered.epoch_hash, encoded)
+        if is_past(holder, body):
+            return True
+        if any(is_of_offer(holder, wallet_id, each) for each in epochs.records()):
+            return False
+        return not is_lost(holder, body)
+    except (Refused, Tampered):
+        return False
+
+
+def _signed_by_now(holder: ActingHolder, body: EpochBody, kept: Offer) -> Offer:
+    """By the present identity key: another HSM, which no wallet knows yet, may turn to another one
+    while its offer waits.
+    """
+    wallet_id = body.terms.wallet_id
+    digest = kek_digest_in(holder, wallet_id, kept)
+    offered = offer_message(wallet_id, body.hash, holder.me, kept.delivery_key, digest)
+    try:
+        holder.identity.key.verify(Tag.REPAIR_OFFER, offered, kept.signature)
+    except InvalidSignature:
+        signature = holder.identity.sign(Tag.REPAIR_OFFER, offered)
+        kept = replace(kept, signature=signature)
+        holder.store.repairs(wallet_id).put_offer(kept.to_bytes())
+    return kept
 
 
 def _destroy_key(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> None:

@@ -12,16 +12,15 @@ from contextlib import suppress
 from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.offers import Offer, kept_offer
 from hsm_mpc.agent.opener import find_wrapping_key
 from hsm_mpc.agent.refusals import refusals_recorded
 from hsm_mpc.agent.repair.helping import named, received_splits
 from hsm_mpc.agent.repair.offering import (
-    Offer,
     kek_digest_in,
-    kept_offer,
     opened_offer,
     spend_if_complained,
-    withdraw_if_past,
+    withdraw_if_useless,
 )
 from hsm_mpc.agent.repair.orders import setup_of
 from hsm_mpc.agent.repair.register import catch_up, is_in_roster, is_undecided
@@ -105,18 +104,16 @@ def recover(
 
 def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
     """Finish what a crash or a failing HSM interrupted once the share was sealed, or the own
-    complaint was on disk. Nothing is left of an offer whose epoch has gone.
+    complaint was on disk. Nothing is left of an offer that is of no use any more.
 
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
     offered = kept_offer(holder, wallet_id)
-    if offered is None:
-        return
-    if offered.taken_by:
+    if offered is not None and offered.taken_by:
         _settle_sealed(holder, wallet_id, offered)
     spend_if_complained(holder, wallet_id)
-    withdraw_if_past(holder, wallet_id)
+    withdraw_if_useless(holder, wallet_id)
 
 
 def _settle_sealed(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> None:

@@ -12,22 +12,20 @@ from dataclasses import replace
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.succession import retiring
 from hsm_mpc.agent.succession.dropping import destroy_all_but
+from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.done import Done
-from hsm_mpc.errors import Refused
+from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.roster import Roster
-from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.store.record import EpochState
+from hsm_mpc.store.epochs import EpochDocument, Epochs
+from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
 from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DESTROYED
-
-_UNKNOWN = bytes(32)
-"""kek_digest of a key that nobody remembers: it is gone with all that no record names."""
 
 
 def is_in_roster(holder: ActingHolder, body: EpochBody) -> bool:
@@ -72,6 +70,27 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
 def is_undecided(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether this is a successor of the epoch that the HSM names, whose end is not proven here."""
     return _is_undecided(holder, body, holder.lineage_of(body))
+
+
+def is_lost(holder: ActingHolder, body: EpochBody) -> bool:
+    """Whether the share of an epoch does not open here; or the store has no DONE of it, as an old
+    disk that came back has none: the key v of what was said to others may be another one, and
+    without DONE no epoch follows.
+
+    Raises:
+        BackendError: the HSM does not answer.
+    """
+    if holder.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.DONE) is None:
+        return True
+    try:
+        with opened_share(holder, body):
+            return False
+    except Tampered:
+        return True
+    except Refused as refused:
+        if refused.rule == "not-sealed":  # a repair was interrupted
+            return True
+        raise
 
 
 def is_past(holder: ActingHolder, body: EpochBody) -> bool:
@@ -123,9 +142,18 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     if is_behind:
         holder.registers.write(wallet_id, Register(body.hash))
     for record in epochs.records():
-        if record.epoch_hash != body.hash and record.state is EpochState.ACTIVE:
-            epochs.change(replace(record, state=EpochState.RETIRING))
+        if record.epoch_hash != body.hash:
+            _retire(epochs, record)
     retiring.settle(holder, wallet_id, Register(body.hash))
+
+
+def _retire(epochs: Epochs, record: EpochRecord) -> None:
+    """A first epoch may end without this holder having heard that all have confirmed it."""
+    if record.state is EpochState.CERTIFIED:
+        record = replace(record, state=EpochState.ACTIVE)
+        epochs.change(record)
+    if record.state is EpochState.ACTIVE:
+        epochs.change(replace(record, state=EpochState.RETIRING))
 
 
 def _is_ancestor(
@@ -185,7 +213,7 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     said = epochs.kept(h, EpochDocument.DONE)
     group = before.terms.group
     own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)
-    digest = _UNKNOWN if own is None else own.kek_digest
+    digest = retiring.UNKNOWN_KEK_DIGEST if own is None else own.kek_digest
     destroyed = Destroyed(attempt, h, body.hash, digest, holder.clock())
     named = {"wallet_id": body.terms.wallet_id.hex(), "epoch_hash": h.hex()}
     holder.audit("epoch-destroyed", {**named, "kek_digest": digest.hex(), "at": destroyed.at})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -160,6 +160,8 @@ class Successions:
         """
         address = parse_envelope(source).address
         with self._lock:
+            with suppress(Refused):  # it may come to the end of its leaving only now
+                self._settled(address.wallet_id)
             left = self._left(address.wallet_id, address.epoch_hash)
             if left is not None:
                 return left, b""
@@ -226,7 +228,9 @@ class Successions:
             NotReady: the wallet is not certified yet.
         """
         with self._lock:
-            held = self._certified(wallet_id) or self._settled(wallet_id).held
+            held = self._certified(wallet_id)
+            if held is None or held.body.hash != h:
+                held = self._settled(wallet_id).held
             if held.body.hash != h:
                 held = self._newest(wallet_id)
             if held.body.hash != h:
@@ -274,12 +278,12 @@ class Successions:
     def _certified(self, wallet_id: WalletId) -> HeldEpoch | None:
         """The first epoch of a wallet that not all have confirmed yet."""
         self._wallets.require_not_destroyed(wallet_id)
-        certified = [
-            held
-            for held in self._wallets.of(wallet_id)
-            if held.record.state is EpochState.CERTIFIED
-        ]
-        return certified[0] if certified else None
+        register = self._holder.registers.read(wallet_id)
+        for held in self._wallets.of(wallet_id):
+            is_next = register is None or register.epoch_hash == held.body.hash
+            if held.record.state is EpochState.CERTIFIED and is_next:
+                return held
+        return None
 
     def _newest(self, wallet_id: WalletId) -> HeldEpoch:
         certified = self._certified(wallet_id)

@@ -77,14 +77,15 @@ def _overtaken(live: LiveEpoch) -> list[HeldEpoch]:
     dealt = [a for a in attempts.all() if attempts.kept(a, AttemptDocument.PROPOSE) is not None]
     newest = max(dealt, default=b"")
     voted = None if live.register.adopted is None else live.register.adopted.epoch_hash
-    made = {
-        made_in(live.epochs, each.body.hash).to_bytes(): each
+    made = [
+        (made_in(live.epochs, each.body.hash).to_bytes(), each)
         for each in live.successors
         if each.record.state is not EpochState.ADOPTED
         and each.body.hash != voted
         and not _is_confirmed(live.epochs, each.body)
-    }
-    return [made[attempt] for attempt in sorted(made) if attempt < newest]
+    ]
+    made.sort(key=lambda of_attempt: of_attempt[0])
+    return [each for attempt, each in made if attempt < newest]
 
 
 def _is_confirmed(epochs: Epochs, successor: EpochBody) -> bool:

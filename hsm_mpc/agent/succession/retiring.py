@@ -8,9 +8,11 @@ next start.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
-from hsm_mpc.agent.holdings import newest_done
+from hsm_mpc.agent.holdings import newest_done, say_done_again
+from hsm_mpc.agent.offers import is_of_offer
 from hsm_mpc.agent.succession.adopting import (
     certificate_in,
     done_of,
@@ -52,6 +54,8 @@ from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
 _Shown = tuple[SuccessorCertificate, Proposed]
 """What certifies a successor, verified once, and the attempt that made it."""
+UNKNOWN_KEK_DIGEST: Final = bytes(32)
+"""Of a key that nobody remembers: it is gone with all that no record names."""
 _UNKNOWN = "this holder does not know the successor: it wants the certificate"
 
 
@@ -129,8 +133,11 @@ def finish(live: LiveEpoch) -> bytes:
     if successor is None:
         _leave(live)
         return message
-    if certificate.shared_anew is None:  # a new holder has said it before
-        _keep_own_done(live, retired, successor)
+    said = live.epochs.kept(successor.body.hash, EpochDocument.DONE)
+    if certificate.shared_anew is None:
+        _keep_own_done(live, retired, successor, said)
+    elif said is not None:  # as a new holder it has, before it voted
+        say_done_again(live.holder, successor.body, said)
     live.holder.registers.write(live.wallet_id, Register(successor.body.hash))
     settle(live.holder, live.wallet_id, Register(successor.body.hash))
     return message
@@ -175,6 +182,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
                 epochs.change(replace(record, state=EpochState.ACTIVE))
         elif record.state is EpochState.RETIRING:
             epochs.forget_share(record.epoch_hash)
+        elif _is_to_be_repaired(holder, epochs, record, register.epoch_hash):
+            epochs.unreserve(record.epoch_hash)
         elif _is_dead(epochs, record, register.epoch_hash):
             destroy_keys(holder, wallet_id, record)
             epochs.drop(record.epoch_hash)
@@ -253,24 +262,30 @@ def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
     kept = live.epochs.kept(live.body.hash, EpochDocument.DESTROYED)
     if kept is not None:
         return kept
-    own = Done.from_bytes(parse_envelope(live.own_done()).payload, live.body.terms.group)
+    digest = _own_kek_digest(live)
     destroyed = Destroyed(
-        retired.attempt,
-        live.body.hash,
-        retired.successor,
-        own.kek_digest,
-        live.holder.clock(),
+        retired.attempt, live.body.hash, retired.successor, digest, live.holder.clock()
     )
-    live.audit("epoch-destroyed", {"kek_digest": own.kek_digest.hex(), "at": destroyed.at})
+    live.audit("epoch-destroyed", {"kek_digest": digest.hex(), "at": destroyed.at})
     address = address_in(live.body, retired.attempt, live.holder.me)
     message = live.holder.signed_by_identity(DESTROYED, address, destroyed.to_bytes())
     live.epochs.keep(live.body.hash, EpochDocument.DESTROYED, message)
     return message
 
 
-def _keep_own_done(live: LiveEpoch, retired: Retired, successor: HeldEpoch) -> None:
+def _own_kek_digest(live: LiveEpoch) -> bytes:
+    """Of the key that is destroyed, as the own DONE names it; an old disk may have none."""
+    said = live.epochs.kept(live.body.hash, EpochDocument.DONE)
+    if said is None:
+        return UNKNOWN_KEK_DIGEST
+    return Done.from_bytes(parse_envelope(said).payload, live.body.terms.group).kek_digest
+
+
+def _keep_own_done(
+    live: LiveEpoch, retired: Retired, successor: HeldEpoch, kept: bytes | None
+) -> None:
     """The own DONE of the successor goes with it: the next succession names V_i by it."""
-    h, kept = successor.body.hash, live.epochs.kept(successor.body.hash, EpochDocument.DONE)
+    h = successor.body.hash
     own = _own_done(live, retired, successor, kept)
     if kept is None:
         live.epochs.keep(h, EpochDocument.DONE, own)
@@ -312,9 +327,24 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
     return False
 
 
+def _is_to_be_repaired(
+    holder: ActingHolder, epochs: Epochs, record: EpochRecord, live: EpochHash
+) -> bool:
+    """A successor that may still come, of which a repair was interrupted before its share was
+    sealed: the same repair begins again, by the key that was offered.
+    """
+    if record.state is not EpochState.STAGED or record.blob_digest != NOT_SEALED:
+        return False
+    body = _body(epochs, record)
+    return body.prev_hash == live and is_of_offer(holder, body.terms.wallet_id, record)
+
+
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:
     """A successor of another epoch than the live one, or one that was never sealed."""
     if record.state not in SUCCESSOR_STATES:
         return False
-    body = EpochBody.from_bytes(epochs.kept(record.epoch_hash, EpochDocument.BODY) or b"")
-    return body.prev_hash != live or record.blob_digest == NOT_SEALED
+    return _body(epochs, record).prev_hash != live or record.blob_digest == NOT_SEALED
+
+
+def _body(epochs: Epochs, record: EpochRecord) -> EpochBody:
+    return EpochBody.from_bytes(epochs.kept(record.epoch_hash, EpochDocument.BODY) or b"")

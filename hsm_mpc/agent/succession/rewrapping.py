@@ -13,13 +13,14 @@ from dataclasses import replace
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.offers import is_of_offer
 from hsm_mpc.agent.opener import OpenableShare, key_id_in
 from hsm_mpc.agent.succession.dropping import made_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
-from hsm_mpc.errors import Refused, Tampered
+from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import EpochHash, WalletId
@@ -42,10 +43,13 @@ def begin(live: LiveEpoch) -> EpochRecord:
 
     Raises:
         Refused: `epoch-retiring`: a refresh is about to destroy this share.
+        NotReady: a repair of it was interrupted, and is still to say under which key it is.
         Tampered: the share does not open, or what was sealed anew opens to something else.
         BackendError: HSM or disk; to be begun again.
     """
     live.require_not_retiring()
+    if is_of_offer(live.holder, live.wallet_id, live.held.record):
+        raise NotReady("the repair of this share was interrupted: it is repeated first")
     with live.opened():
         pass
     holder, epochs, old_uri = live.holder, live.epochs, live.held.record.kek_uri

@@ -7,10 +7,10 @@ again. Whatever a crash leaves of it is found by the record.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final
 
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
+from hsm_mpc.agent.offers import kept_offer
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
 from hsm_mpc.agent.succession.blobs import blob_of, require_opens_to
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
@@ -24,9 +24,6 @@ from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import NOT_SEALED, EpochRecord, EpochState
 from hsm_mpc.wrapping.base import WrappingKey
 from hsm_mpc.wrapping.token_keys import made_key
-
-_FIRST_KEY: Final = 0
-"""g of step 6.2.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +84,38 @@ def _opened_again(live: LiveEpoch, record: EpochRecord, body: EpochBody) -> Seal
 
 def _reserved(live: LiveEpoch, successor: Successor) -> EpochRecord:
     """The record that names the key before there is one (step 6.2.2)."""
-    holder, before = live.holder, live.held.record
-    key_id = wrapping_key_id(
-        live.wallet_id, holder.me, live.body.hash, successor.made_in, _FIRST_KEY
-    )
+    before = live.held.record
+    generation, uri = _own_key(live, successor)
     return EpochRecord(
         state=EpochState.STAGED,
         epoch_hash=successor.body.hash,
         blob_digest=NOT_SEALED,
-        kek_uri=keys.key_uri(holder.token, key_id, holder.wrapping.key_class),
+        kek_uri=uri,
         extra_uris=(),
-        key_generation=_FIRST_KEY,
+        key_generation=generation,
         clients_version=before.clients_version,
         clients_hash=before.clients_hash,
         pairs=(),
     )
+
+
+def _own_key(live: LiveEpoch, successor: Successor) -> tuple[int, str]:
+    """The first g and URI of a key that is no other epoch's, and of no offer: two successors may
+    come from one attempt, where a coordinator and a holder say two things in it.
+    """
+    holder, offered = live.holder, kept_offer(live.holder, live.wallet_id)
+    others = [each for each in live.epochs.records() if each.epoch_hash != successor.body.hash]
+    taken = {uri for each in others for uri in each.kek_uris}
+    if offered is not None:
+        taken.add(offered.kek_uri)
+    generation, uri = -1, ""
+    while not uri or uri in taken:
+        generation += 1
+        key_id = wrapping_key_id(
+            live.wallet_id, holder.me, live.body.hash, successor.made_in, generation
+        )
+        uri = keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
+    return generation, uri
 
 
 def _keep_documents(live: LiveEpoch, successor: Successor) -> None:
