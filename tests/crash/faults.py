@@ -52,15 +52,20 @@ class Fault:
         return failing
 
 
-NO_FAULT = Fault("none")
-FAULTS = st.sampled_from(("none", "none", "none", "death", "full disk", "HSM away")).flatmap(
-    lambda kind: st.builds(
-        Fault,
-        st.just(kind),
-        st.sampled_from(MOMENTS) if kind == "death" else st.just("before"),
-        st.just(0) if kind == "none" else st.integers(0, 12) | st.integers(0, 60),
+def faults_at(numbers: st.SearchStrategy[int], *, nones: int = 3) -> st.SearchStrategy[Fault]:
+    """At one of these steps; `nones` times as often as each kind of fault none at all."""
+    return st.sampled_from((*["none"] * nones, "death", "full disk", "HSM away")).flatmap(
+        lambda kind: st.builds(
+            Fault,
+            st.just(kind),
+            st.sampled_from(MOMENTS) if kind == "death" else st.just("before"),
+            st.just(0) if kind == "none" else numbers,
+        )
     )
-)
+
+
+NO_FAULT = Fault("none")
+FAULTS = faults_at(st.integers(0, 12) | st.integers(0, 60))
 LOST = st.sampled_from((False, False, False, True))
 """Whether an answer never arrives."""
 

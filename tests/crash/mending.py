@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import HsmMpcError
+from hsm_mpc.errors import HsmMpcError, Refused
+from hsm_mpc.identity import VerifyingKey
 from hsm_mpc.store.epochs import EpochDocument
-from hsm_mpc.succession.amendment import Repaired
 from hsm_mpc.succession.stages import carried_in
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.repairing import Repairing
@@ -25,15 +25,17 @@ EXCUSED = b"with a lost HSM"
 
 @dataclass
 class Mending:
-    """Without faults: whatever is asked here has to be answered."""
+    """Without faults, unless the one that is repaired has one: else all has to be answered."""
 
     line: Line
+    left: dict[int, Repairing] = field(default_factory=dict)
+    """Of each holder, the repair that was last interrupted once the helpers had done their part."""
 
     @property
     def world(self) -> World:
         return self.line.world
 
-    def repair(self, index: int) -> None:
+    def repair(self, index: int) -> bool:
         """The share of the live epoch, by the other two; of its successor, if that is decided."""
         newest = self.line.newest
         body, dones = newest.body, dict(newest.dones)
@@ -51,6 +53,16 @@ class Mending:
             newest.destroyed[index] = EXCUSED
         else:
             self.ask(newest.decided, "retire", index)
+        return True
+
+    def repair_in(self, trial: Trial, index: int) -> bytes:
+        """Its share of a successor that both others have adopted: they show their newest DONEs."""
+        assert trial.relay.certificate is not None
+        body, dones = trial.relay.certificate.body, {}
+        for helper in self._others(index):
+            desk = self.world.parties[helper].repairs
+            dones[helper] = desk.documents(body.terms.wallet_id, body.hash)[2]
+        return self._repaired(index, body, dones, trial)
 
     def conclude(self) -> Epoch:
         """Whatever was certified is shown to all, then one attempt of all decides: the next one."""
@@ -116,13 +128,9 @@ class Mending:
         try:
             self.ask(trial, "adopt", index)
         except HsmMpcError:
-            certificate = trial.relay.certificate
-            assert certificate is not None
-            others = self._others(index)
-            for helper in others:
+            for helper in self._others(index):
                 self.ask(trial, "adopt", helper)
-            dones = {helper: trial.dones[helper] for helper in others}
-            self._repaired(index, certificate.body, dones, trial)
+            self.repair_in(trial, index)
             self.ask(trial, "adopt", index)
 
     def _repaired(
@@ -141,13 +149,32 @@ class Mending:
         repairing.body = body
         repairing.dones = [dones.get(each, b"") for each in HOLDERS]
         known = self.world.roster if lineage is None else lineage.newest.roster
-        repairing.ordered(nonce=os.urandom(32), known_key=known.member(index).key)
-        ack, done = repairing.summed().recover()
-        if repairing.order.identity_key != known.member(index).key:
-            amendment = Repaired(repairing.order, ack).to_bytes()
-            for helper in helpers:
-                repairing.desk(helper).amend(body.terms.wallet_id, amendment)
-            line.lineage = self.world.parties[index].acting.lineage(body.terms)
+        known_key = known.member(index).key
+        done = self._recovered(repairing, known_key)
+        acting = self.world.parties[index].acting
+        if acting.identity.key.to_bytes() != known_key.to_bytes():
+            amended = acting.lineage(body.terms)
+            for amendment in amended.pending:
+                for helper in helpers:
+                    repairing.desk(helper).amend(body.terms.wallet_id, amendment)
+            line.lineage = amended
+        return done
+
+    def _recovered(self, repairing: Repairing, known_key: VerifyingKey) -> bytes:
+        """DONE; also of a repair that the holder has finished since it was interrupted."""
+        index, body = repairing.lost, repairing.body
+        try:
+            repairing.ordered(nonce=os.urandom(32), known_key=known_key)
+        except Refused as refused:
+            if refused.rule != "share-opens":
+                raise
+            epochs = self.world.parties[index].acting.epochs(body.terms.wallet_id)
+            done = epochs.kept(body.hash, EpochDocument.DONE)
+            assert done is not None
+        else:
+            self.left[index] = repairing.summed()
+            _, done = repairing.recover()
+        self.left.pop(index, None)
         return done
 
     def _shown(self, last: Trial | None) -> tuple[ShownSuccession, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from hypothesis.stateful import (
@@ -227,14 +228,25 @@ class SuccessionState(RuleBasedStateMachine):
 
         return asked
 
-    def mend(self) -> None:
-        """Whoever does not open the live epoch is repaired."""
+    def mend(self, fault: Fault = NO_FAULT) -> None:
+        """Whoever does not open the live epoch is repaired, or counts on as one that does not."""
         for index in list(self.damaged):
-            self.mending.repair(index)
+            if not self.is_repaired(index, partial(self.mending.repair, index), fault):
+                continue
             del self.damaged[index]
             self.copies.take(index)
             self.calls["repaired"] += 1
         self.follow()
+
+    def is_repaired(self, index: int, repair: Callable[[], Any], fault: Fault) -> bool:
+        """Whether it was; else a fault has interrupted it."""
+        if fault.kind == "none":
+            return repair() is not None
+        self.holders.wrong(index, fault)
+        is_repaired = self.holders.ask(index, repair) is not None
+        self.holders.right()
+        self.calls["repairs interrupted"] += not is_repaired
+        return is_repaired
 
     def follow(self) -> None:
         """Once everybody has come to the next epoch, coordinators go on from there."""
@@ -251,6 +263,11 @@ class SuccessionState(RuleBasedStateMachine):
         for index in HOLDERS:
             if index not in self.damaged:
                 self.copies.take(index)
+
+    @property
+    def is_undisturbed(self) -> bool:
+        """Whether all open the live epoch, and its end is not decided."""
+        return not self.damaged and self.line.newest.decided is None
 
     def may_trouble(self, index: int) -> bool:
         """Whether the others are well enough to go on without it; then it counts."""

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.opener import key_id_in
+from hsm_mpc.agent.repair.offering import kept_offer
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.errors import Tampered
+from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.ids import WalletId
 from hsm_mpc.store.epochs import EpochDocument
@@ -43,12 +44,17 @@ def require_whole(party: Party, live: EpochBody) -> None:
 
 
 def require_keys_of_records(party: Party, wallet_id: WalletId) -> None:
-    """After a start: every record has its share and its key, and no other key is there."""
+    """After a start: every record has its share and its key, and no other key is there, but that
+    of a repair that waits.
+    """
     acting = party.acting
     records = acting.epochs(wallet_id).records()
     assert all(each.blob_digest != NOT_SEALED for each in records)
     named = {key_id_in(acting.token, uri) for each in records for uri in each.kek_uris}
-    assert set(keks(party)) == named, "a key that no record names, or a record without key"
+    found, offered = set(keks(party)), kept_offer(acting, wallet_id)
+    if offered is not None:
+        found -= {key_id_in(acting.token, offered.kek_uri)} - named
+    assert found == named, "a key that no record names, or a record without key"
 
 
 def openable(party: Party, live: EpochBody, copy: Path) -> set[bytes]:
@@ -71,7 +77,7 @@ def opens(holder: ActingHolder, body: EpochBody) -> bool:
     try:
         with opened_share(holder, body):
             return True
-    except Tampered:
+    except (Refused, Tampered):
         return False
 
 

@@ -34,6 +34,9 @@ class View:
         """Whether this holder opens its share of the epoch that its register names."""
         return opens(self._acting(index), self._body(self.register(index).epoch_hash))
 
+    def opens(self, index: int, body: EpochBody) -> bool:
+        return opens(self._acting(index), body)
+
     def has_live(self, index: int) -> bool:
         """Whether its disk has a record of that epoch, though its share may not open."""
         records = self._acting(index).epochs(self.line.wallet_id).records()

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from hsm_mpc.agent.succession.joining import JOINS_WITHIN
 from tests.agent.making import events
 from tests.agent.rounds import Round, commit_in
-from tests.crash.faults import FAULTS, LOST, Fault
+from tests.crash.faults import FAULTS, LOST, Fault, faults_at
 from tests.crash.mending import HOLDERS
 from tests.crash.succession_state import COORDINATORS, PAIRS, SuccessionState
 from tests.crash.trials import STAGES, Stage, Trial
@@ -36,6 +36,11 @@ NUMBERS = st.integers(0, 100)
 JOIN_SETS = st.sampled_from((*PAIRS, HOLDERS))
 RIVALS = st.sampled_from(COORDINATORS)
 TIMES = st.integers(2, 6)
+IN_REPAIR = faults_at(st.integers(0, 120) | st.integers(120, 260))
+"""Of its some 260 steps the first 120 make the offer; the share is sealed at the 213th."""
+ONCE_SEALED = faults_at(st.integers(200, 255), nones=1)
+IN_RETIREMENT = faults_at(st.integers(20, 80), nones=1)
+"""Its proof is on disk from the 30th step on, and keys go from the 62nd on."""
 UP_TO_CERTIFICATE = 3
 """As often each is asked: JOIN, DEAL, ACK."""
 
@@ -207,7 +212,49 @@ class SuccessionWalk(SuccessionState):
         self.copies.of(index).clear()
 
     @precondition(lambda self: self.damaged)
-    @rule()
-    def repair(self) -> None:
+    @rule(fault=IN_REPAIR)
+    def repair(self, fault: Fault) -> None:
         """By the other two."""
-        self.mend()
+        self.mend(fault)
+
+    @precondition(lambda self: self.is_undisturbed)
+    @rule(order=ORDERS, coordinator=RIVALS, times=st.integers(1, 4), fault=IN_REPAIR)
+    def leave_out(self, order: tuple[int, ...], coordinator: int, times: int, fault: Fault) -> None:
+        """Two go on without the third. Once both have adopted what is not decided yet, they repair
+        it in that one, whatever it has voted for.
+        """
+        one, other, index = order
+        trial = self.begin((one, other), coordinator)
+        self.go_on(trial, (one, other, one), times)
+        made, adopted = trial.relay.certificate, self.view.signs_in(one) & self.view.signs_in(other)
+        if made is None or bytes(made.body.hash) not in adopted:
+            return
+        if not self.view.opens(index, made.body):
+            repair = partial(self.mending.repair_in, trial, index)
+            self.calls["repaired in an undecided one"] += self.is_repaired(index, repair, fault)
+
+    @precondition(lambda self: self.is_undisturbed)
+    @rule(order=ORDERS, fault=ONCE_SEALED, later=IN_RETIREMENT)
+    def overtake(self, order: tuple[int, ...], fault: Fault, later: Fault) -> None:
+        """Who has voted for another one is repaired in what two adopt, of whom one has an older
+        vote; then these two decide for that other one.
+        """
+        one, other, index = order
+        for voter in (other, index):
+            trial = self.begin((one, voter), COORDINATORS[0])
+            self.go_on(trial, (one, voter), UP_TO_CERTIFICATE)
+            self.play(trial, "adopt", voter, lost=False)
+        self.leave_out(order, COORDINATORS[0], 1, fault)
+        trial = self.begin((other, index), COORDINATORS[0])
+        self.go_on(trial, (other, index), 2)
+        self.play(trial, "adopt", one, lost=False)
+        self.repeat(trial, "retire", index, later)
+
+    @rule(index=INDICES, fault=IN_REPAIR)
+    def recover(self, index: int, fault: Fault) -> None:
+        """A repair that was left behind is taken up, however late: it may be refused."""
+        left = self.mending.left.get(index)
+        if left is not None:
+            self.holders.wrong(index, fault)
+            self.calls["repairs taken up"] += self.holders.ask(index, left.recover) is not None
+            self.holders.right()
