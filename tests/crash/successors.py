@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from hsm_mpc.agent.acting import ActingHolder
+from hsm_mpc.agent.offers import kept_offer
 from hsm_mpc.agent.opener import key_id_in
-from hsm_mpc.agent.repair.offering import kept_offer
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
