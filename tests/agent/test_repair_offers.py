@@ -11,6 +11,7 @@ from hsm_mpc.errors import BackendError, NotReady
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.envelope import bundle, unbundled
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
@@ -146,6 +147,36 @@ def test_the_same_call_goes_on_where_the_share_was_not_sealed_yet(
     assert refreshing.adopt(LOST)
 
 
+def test_a_failed_try_by_the_transcript_leaves_the_repair_that_waits(
+    making: Making, refreshing: Refreshing
+) -> None:
+    """Any coordinator may show the transcript meanwhile."""
+    repairing = in_successor(making, refreshing).summed()
+    with failing_from("blob.write"), pytest.raises(BackendError):
+        refreshing.adopt(LOST, refreshing.transcript)
+    making.world.restarted(LOST)
+    assert len(keks(me(making.world))) == 2  # of the live epoch, and of the offer
+    repairing.recover()
+    assert refreshing.adopt(LOST)
+
+
+def test_who_was_not_repaired_in_time_goes_on_by_another_coordinators_transcript(
+    making: Making, refreshing: Refreshing
+) -> None:
+    """The same dealings beside channels that are signed anew."""
+    repairing = in_successor(making, refreshing).summed()
+    with failing_from("blob.write"), pytest.raises(BackendError):
+        refreshing.adopt(LOST, refreshing.transcript)
+    with failing_from("blob.write"), pytest.raises(BackendError):
+        repairing.recover()
+    propose, *pairs = unbundled(refreshing.transcript)
+    dealer = making.world.parties[1].acting
+    dealer.channel._channel = dealer.channel._certified(making.world.clock() + 1)
+    pairs[0] = dealer.channel_announcement()
+    assert bundle([propose, *pairs]) != refreshing.transcript
+    assert refreshing.adopt(LOST, bundle([propose, *pairs]))
+
+
 def test_a_rotation_does_not_overlook_a_repair_that_is_still_to_be_finished(
     world: World, making: Making
 ) -> None:
@@ -233,3 +264,13 @@ def test_an_offer_hinders_nothing_once_the_share_opens_again(world: World, makin
     me(world).rotations.begin()
     me(world).rotations.turn()
     assert offer_of(world, making) is None
+
+
+def test_an_offer_by_a_token_that_is_gone_is_replaced(world: World, making: Making) -> None:
+    h, other = making.certificate().body.hash, world.parties[1].acting
+    me(world).acting.epochs(making.wallet_id).blob_path(h).write_bytes(b"noise")
+    world.restarted(LOST)
+    uri = keys.key_uri(other.token, b"k" * 20, other.wrapping.key_class)
+    repairs = me(world).acting.store.repairs(making.wallet_id)
+    repairs.put_offer(Offer(h, 1, uri, b"", b"", b"").to_bytes())
+    Repairing(world, making, LOST, HELPERS).summed().recover()

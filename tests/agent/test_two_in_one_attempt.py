@@ -15,9 +15,11 @@ from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.attempts import AttemptDocument
 from hsm_mpc.succession.retirement import Retirement
+from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
+from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World, Worlds
 
@@ -161,6 +163,28 @@ def test_both_may_be_dropped_for_another(
     (record,) = own.epochs(making.wallet_id).records()
     assert record.epoch_hash == second.replaced.hash
     assert len(keks(world.parties[1])) == 1
+
+
+def test_a_repair_takes_no_key_that_is_named_for_the_other(
+    world: World, making: Making, two: tuple[Refreshing, Refreshing]
+) -> None:
+    """The HSM had no room for it, and has some again when the first one is repaired."""
+    first, second = two
+    for index in (2, LIAR):
+        first.last_dones[index] = first.adopt(index, first.transcript)
+    own = world.parties[1].acting
+    own.epochs(making.wallet_id).blob_path(first.successor.hash).write_bytes(b"noise")
+    with failing_from("key.generate"), pytest.raises(BackendError):
+        second.adopt(1, second.transcript)
+    assert first.certificate is not None
+    shown = ShownSuccession(first.certificate.to_bytes(), (), b"", ())
+    repairing = Repairing(world, making, 1, (2, LIAR), (shown,))
+    repairing.body = first.successor
+    for index, done in first.last_dones.items():
+        repairing.dones[index - 1] = done
+    repairing.summed().recover()
+    assert first.adopt(1)
+    assert opens(world, 1, first)
 
 
 def test_what_carries_on_is_that_of_the_vote(world: World, making: Making) -> None:

@@ -72,8 +72,7 @@ def withdraw_if_useless(holder: ActingHolder, wallet_id: WalletId) -> None:
     if offered is None:
         repairs.remove_offer()
     elif _is_useless(holder, wallet_id, offered):
-        with suppress(Tampered):  # its key is in a token that is gone
-            _destroy_key(holder, wallet_id, offered)
+        _destroy_key(holder, wallet_id, offered)
         repairs.remove_offer()
 
 
@@ -162,10 +161,11 @@ def _signed_by_now(holder: ActingHolder, body: EpochBody, kept: Offer) -> Offer:
 
 
 def _destroy_key(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> None:
-    """Unless it is that of a share by now."""
+    """Unless it is that of a share by now, or in a token that is gone."""
     records = holder.epochs(wallet_id).records()
     if not any(kept.kek_uri in each.kek_uris for each in records):
-        destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
+        with suppress(Tampered):
+            destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
 
 
 def _opens(holder: ActingHolder, body: EpochBody, kept: Offer) -> bool:
@@ -177,18 +177,20 @@ def _opens(holder: ActingHolder, body: EpochBody, kept: Offer) -> bool:
 
 
 def _next_key(holder: ActingHolder, wallet: KnownWallet, used: int) -> tuple[int, str]:
-    """g, higher than any that was `used`, and the URI of a key that the token does not have yet
-    (step 6.2.2).
+    """g, higher than any that was `used`, and the URI of a key that the token does not have yet,
+    and no record names (step 6.2.2).
     """
     body, generation = wallet.body, used
     wallet_id = body.terms.wallet_id
     replaced = body.hash if body.epoch == 0 else body.prev_hash
     present = set(keys.wrapping_key_ids(holder.token, keys.wrapping_label(wallet_id)))
+    named = {uri for each in holder.epochs(wallet_id).records() for uri in each.kek_uris}
     while True:
         generation += 1
         key_id = wrapping_key_id(wallet_id, holder.me, replaced, wallet.made_in, generation)
-        if key_id not in present:
-            return generation, keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
+        uri = keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
+        if key_id not in present and uri not in named:
+            return generation, uri
 
 
 def _made(holder: ActingHolder, body: EpochBody, begun: Offer) -> Offer:

@@ -12,7 +12,7 @@ from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done, say_done_again
-from hsm_mpc.agent.offers import is_of_offer
+from hsm_mpc.agent.offers import is_of_offer, kept_offer
 from hsm_mpc.agent.succession.adopting import (
     certificate_in,
     done_of,
@@ -183,6 +183,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
         elif record.state is EpochState.RETIRING:
             epochs.forget_share(record.epoch_hash)
         elif _is_to_be_repaired(holder, epochs, record, register.epoch_hash):
+            if not is_of_offer(holder, wallet_id, record):
+                destroy_keys(holder, wallet_id, record)
             epochs.unreserve(record.epoch_hash)
         elif _is_dead(epochs, record, register.epoch_hash):
             destroy_keys(holder, wallet_id, record)
@@ -330,13 +332,14 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
 def _is_to_be_repaired(
     holder: ActingHolder, epochs: Epochs, record: EpochRecord, live: EpochHash
 ) -> bool:
-    """A successor that may still come, of which a repair was interrupted before its share was
-    sealed: the same repair begins again, by the key that was offered.
+    """A successor that may still come, for whose repair a key is offered, and of which nothing was
+    sealed, by that repair or from the transcript: the repair goes on, by the key that was offered.
     """
     if record.state is not EpochState.STAGED or record.blob_digest != NOT_SEALED:
         return False
     body = _body(epochs, record)
-    return body.prev_hash == live and is_of_offer(holder, body.terms.wallet_id, record)
+    offered = kept_offer(holder, body.terms.wallet_id)
+    return body.prev_hash == live and offered is not None and offered.epoch_hash == body.hash
 
 
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:

@@ -119,10 +119,13 @@ def _own_key(live: LiveEpoch, successor: Successor) -> tuple[int, str]:
 
 
 def _keep_documents(live: LiveEpoch, successor: Successor) -> None:
-    """Body, messages, and what the epoch before had: policy and clients stay the same."""
+    """Body, messages, and what the epoch before had: policy and clients stay the same. Messages
+    that have come before are as good.
+    """
     h, epochs = successor.body.hash, live.epochs
     epochs.keep(h, EpochDocument.BODY, successor.body.to_bytes())
-    epochs.keep(h, EpochDocument.TRANSCRIPT, successor.transcript)
+    if epochs.kept(h, EpochDocument.TRANSCRIPT) is None:
+        epochs.keep(h, EpochDocument.TRANSCRIPT, successor.transcript)
     for document in (EpochDocument.POLICY, EpochDocument.CLIENTS):
         content = epochs.kept(live.body.hash, document)
         if content is None:
