@@ -10,8 +10,8 @@ from hsm_mpc.agent.offers import Offer
 from hsm_mpc.errors import BackendError, NotReady
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.succession.retirement import Retirement
-from hsm_mpc.wire.envelope import bundle, unbundled
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
@@ -160,21 +160,16 @@ def test_a_failed_try_by_the_transcript_leaves_the_repair_that_waits(
     assert refreshing.adopt(LOST)
 
 
-def test_who_was_not_repaired_in_time_goes_on_by_another_coordinators_transcript(
+def test_other_messages_of_a_try_that_failed_are_replaced(
     making: Making, refreshing: Refreshing
 ) -> None:
-    """The same dealings beside channels that are signed anew."""
-    repairing = in_successor(making, refreshing).summed()
+    in_successor(making, refreshing).offer()
     with failing_from("blob.write"), pytest.raises(BackendError):
         refreshing.adopt(LOST, refreshing.transcript)
-    with failing_from("blob.write"), pytest.raises(BackendError):
-        repairing.recover()
-    propose, *pairs = unbundled(refreshing.transcript)
-    dealer = making.world.parties[1].acting
-    dealer.channel._channel = dealer.channel._certified(making.world.clock() + 1)
-    pairs[0] = dealer.channel_announcement()
-    assert bundle([propose, *pairs]) != refreshing.transcript
-    assert refreshing.adopt(LOST, bundle([propose, *pairs]))
+    epochs, h = me(making.world).acting.epochs(making.wallet_id), refreshing.successor.hash
+    epochs.renew(h, EpochDocument.TRANSCRIPT, b"signed by another key")
+    assert refreshing.adopt(LOST, refreshing.transcript)
+    assert epochs.kept(h, EpochDocument.TRANSCRIPT) == refreshing.transcript
 
 
 def test_a_rotation_does_not_overlook_a_repair_that_is_still_to_be_finished(

@@ -119,13 +119,16 @@ def _own_key(live: LiveEpoch, successor: Successor) -> tuple[int, str]:
 
 
 def _keep_documents(live: LiveEpoch, successor: Successor) -> None:
-    """Body, messages, and what the epoch before had: policy and clients stay the same. Messages
-    that have come before are as good.
+    """Body, messages, and what the epoch before had: policy and clients stay the same. Of a try
+    that failed there may be other messages: of a key that was rotated since, or damaged.
     """
     h, epochs = successor.body.hash, live.epochs
     epochs.keep(h, EpochDocument.BODY, successor.body.to_bytes())
-    if epochs.kept(h, EpochDocument.TRANSCRIPT) is None:
+    before = epochs.kept(h, EpochDocument.TRANSCRIPT)
+    if before is None:
         epochs.keep(h, EpochDocument.TRANSCRIPT, successor.transcript)
+    elif before != successor.transcript:
+        epochs.renew(h, EpochDocument.TRANSCRIPT, successor.transcript)
     for document in (EpochDocument.POLICY, EpochDocument.CLIENTS):
         content = epochs.kept(live.body.hash, document)
         if content is None:
