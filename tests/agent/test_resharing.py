@@ -45,6 +45,7 @@ from hsm_mpc.errors import (
 )
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.roster import Member, refuse_lab_mark_outside
+from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.succession.newcomers import NewHello
@@ -1263,9 +1264,16 @@ def test_who_leaves_and_failed_over_it_says_at_the_next_call_that_it_has_destroy
     assert sharing.retire(3)
 
 
-@pytest.mark.parametrize("failing", ["record.write", "register.create"])
-def test_what_is_about_to_arrive_is_not_discarded(worlds: Worlds, failing: str) -> None:
-    """The end of the epoch before is proven on this disk: the share is one of the live epoch."""
+@pytest.mark.parametrize(
+    ("failing", "forgotten"),
+    [("record.write", False), ("record.write", True), ("register.create", False)],
+)
+def test_what_is_about_to_arrive_is_not_discarded(
+    worlds: Worlds, failing: str, *, forgotten: bool
+) -> None:
+    """The end of the epoch before is proven on this disk, or the HSM alone remembers it: the share
+    is one of the live epoch.
+    """
     world = worlds(3)
     making = making_among(world, ("h1", "h2"), 2)
     making.active()
@@ -1278,6 +1286,9 @@ def test_what_is_about_to_arrive_is_not_discarded(worlds: Worlds, failing: str) 
     with failing_from(failing), pytest.raises(BackendError):
         sharing.arrive(coming)
     new = sharing.new.parties[coming]
+    if forgotten:
+        before = new.acting.epochs(making.wallet_id)._path(sharing.replaced.hash)
+        (before / EpochDocument.RETIREMENT.value).unlink()
     for discard in (new.arrivals.discard, new.ceremonies.discard):
         assert rule_of(partial(discard, making.wallet_id)) == "not-prepared"
     sharing.arrive(coming)

@@ -176,15 +176,35 @@ def test_a_repair_takes_no_key_that_is_named_for_the_other(
     own.epochs(making.wallet_id).blob_path(first.successor.hash).write_bytes(b"noise")
     with failing_from("key.generate"), pytest.raises(BackendError):
         second.adopt(1, second.transcript)
-    assert first.certificate is not None
-    shown = ShownSuccession(first.certificate.to_bytes(), (), b"", ())
-    repairing = Repairing(world, making, 1, (2, LIAR), (shown,))
-    repairing.body = first.successor
-    for index, done in first.last_dones.items():
-        repairing.dones[index - 1] = done
-    repairing.summed().recover()
+    repaired_in(making, first).summed().recover()
     assert first.adopt(1)
     assert opens(world, 1, first)
+
+
+def repaired_in(making: Making, refreshing: Refreshing) -> Repairing:
+    """The repair of a share of 1."""
+    assert refreshing.certificate is not None
+    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), b"", ())
+    repairing = Repairing(making.world, making, 1, (2, LIAR), (shown,))
+    repairing.body = refreshing.successor
+    for index, done in refreshing.last_dones.items():
+        repairing.dones[index - 1] = done
+    return repairing
+
+
+def test_the_other_takes_no_key_that_is_offered(
+    world: World, making: Making, two: tuple[Refreshing, Refreshing]
+) -> None:
+    first, second = two
+    for index in (2, LIAR):
+        first.last_dones[index] = first.adopt(index, first.transcript)
+    own = world.parties[1].acting
+    own.epochs(making.wallet_id).blob_path(first.successor.hash).write_bytes(b"noise")
+    repairing = repaired_in(making, first).summed()
+    second.adopt(1, second.transcript)
+    repairing.recover()
+    assert opens(world, 1, first)
+    assert opens(world, 1, second)
 
 
 def test_what_carries_on_is_that_of_the_vote(world: World, making: Making) -> None:

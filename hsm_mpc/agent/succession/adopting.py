@@ -130,11 +130,12 @@ def _keep_proof(
 ) -> None:
     """What the next JOIN tells of (step 6.5.1); `shown` is empty where nothing is carried on."""
     live.keep_certificate(certificate)
-    kept, voted = live.attempts.kept(alpha, AttemptDocument.CARRIED), live.register.adopted
-    if kept not in (None, shown) and (voted is None or voted.attempt != alpha):
-        live.attempts.forget_carried(alpha)  # of a vote in this attempt that was never cast
-        kept = None
-    if shown and kept is None:
+    kept = live.attempts.kept(alpha, AttemptDocument.CARRIED)
+    if kept == shown:
+        return
+    if kept is not None:  # of a vote in this attempt that was never cast
+        live.attempts.forget_carried(alpha)
+    if shown:
         live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
 
 

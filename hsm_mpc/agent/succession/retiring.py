@@ -182,7 +182,7 @@ def settle(holder: ActingHolder, wallet_id: WalletId, register: Register) -> Non
                 epochs.change(replace(record, state=EpochState.ACTIVE))
         elif record.state is EpochState.RETIRING:
             epochs.forget_share(record.epoch_hash)
-        elif _is_to_be_repaired(holder, epochs, record, register.epoch_hash):
+        elif _is_to_be_repaired(holder, wallet_id, record):
             if not is_of_offer(holder, wallet_id, record):
                 destroy_keys(holder, wallet_id, record)
             epochs.unreserve(record.epoch_hash)
@@ -329,25 +329,19 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
     return False
 
 
-def _is_to_be_repaired(
-    holder: ActingHolder, epochs: Epochs, record: EpochRecord, live: EpochHash
-) -> bool:
-    """A successor that may still come, for whose repair a key is offered, and of which nothing was
-    sealed, by that repair or from the transcript: the repair goes on, by the key that was offered.
+def _is_to_be_repaired(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> bool:
+    """Of a successor for whose repair a key is offered nothing was sealed, by that repair or from
+    the transcript: the repair goes on, by the key that was offered.
     """
     if record.state is not EpochState.STAGED or record.blob_digest != NOT_SEALED:
         return False
-    body = _body(epochs, record)
-    offered = kept_offer(holder, body.terms.wallet_id)
-    return body.prev_hash == live and offered is not None and offered.epoch_hash == body.hash
+    offered = kept_offer(holder, wallet_id)
+    return offered is not None and offered.epoch_hash == record.epoch_hash
 
 
 def _is_dead(epochs: Epochs, record: EpochRecord, live: EpochHash) -> bool:
     """A successor of another epoch than the live one, or one that was never sealed."""
     if record.state not in SUCCESSOR_STATES:
         return False
-    return _body(epochs, record).prev_hash != live or record.blob_digest == NOT_SEALED
-
-
-def _body(epochs: Epochs, record: EpochRecord) -> EpochBody:
-    return EpochBody.from_bytes(epochs.kept(record.epoch_hash, EpochDocument.BODY) or b"")
+    body = EpochBody.from_bytes(epochs.kept(record.epoch_hash, EpochDocument.BODY) or b"")
+    return body.prev_hash != live or record.blob_digest == NOT_SEALED
