@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.encoding import u32be
 from hsm_mpc.errors import Tampered
+from hsm_mpc.hsm.uri import KeyUri
 from hsm_mpc.ids import EpochHash, WalletId
 from hsm_mpc.store.record import EpochRecord
 from hsm_mpc.wire.envelope import bundle, unbundled
@@ -43,6 +43,7 @@ class Offer:
             h, generation, uri, *made = unbundled(source)
             number = int.from_bytes(generation, "big")
             delivery_key, blob, signature, sid = made
+            KeyUri.parse(uri.decode())
             return cls(EpochHash(h), number, uri.decode(), delivery_key, blob, signature, sid)
         except ValueError as damaged:
             raise Tampered("the offer of a repair is damaged") from damaged
@@ -51,12 +52,13 @@ class Offer:
 def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
     """The one that waits for a repair of this wallet; a damaged one is none."""
     kept = holder.store.repairs(wallet_id).offer()
-    with suppress(Tampered):
+    try:
         return None if kept is None else Offer.from_bytes(kept)
-    return None
+    except Tampered:
+        return None
 
 
 def is_of_offer(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> bool:
-    """Whether a record names the key of an offer: the repair that took it is not finished."""
+    """Whether a record names the key of an offer that a repair has taken, and has not finished."""
     offered = kept_offer(holder, wallet_id)
     return offered is not None and offered.kek_uri in record.kek_uris

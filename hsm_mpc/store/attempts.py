@@ -52,6 +52,7 @@ STEPS = (
     *files.steps_of_folder("attempts-folder"),
     *files.steps_of_folder("attempt-folder"),
     *(step for document in AttemptDocument for step in names.steps_of_keep(document.step_name)),
+    *files.steps_of_replace("attempt-renewed"),
     *files.steps_of_remove(AttemptDocument.CARRIED.step_name),
     *files.steps_of_remove_folder("attempt-folder"),
 )
@@ -79,6 +80,15 @@ class Attempts:
         files.create_folder(self._folder, "attempts-folder")
         files.create_folder(self._path(attempt), "attempt-folder")
         names.keep(self._path(attempt) / document.value, content, document.step_name)
+
+    def carry(self, attempt: bytes, content: bytes) -> None:
+        """CARRIED of an attempt, in the place of what another vote in it, never cast, has left."""
+        document = AttemptDocument.CARRIED
+        kept = self.kept(attempt, document)
+        if kept is None:
+            self.keep(attempt, document, content)
+        elif kept != content:
+            files.replace(self._path(attempt) / document.value, content, "attempt-renewed")
 
     def kept(self, attempt: bytes, document: AttemptDocument) -> bytes | None:
         """What `keep` was given, or None."""

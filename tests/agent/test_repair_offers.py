@@ -11,13 +11,22 @@ from hsm_mpc.errors import BackendError, NotReady
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.epochs import EpochDocument
+from hsm_mpc.store.repairs import RepairDocument
 from hsm_mpc.succession.retirement import Retirement
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, rule_of
 from tests.agent.simulate import Party, World, Worlds
-from tests.agent.two_epochs import HELPERS, LOST, Rivals, adopted_by_two, in_successor, lose_hsm
+from tests.agent.two_epochs import (
+    HELPERS,
+    LOST,
+    Rivals,
+    adopted_by_two,
+    in_successor,
+    lose_hsm,
+    lose_store,
+)
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -215,6 +224,69 @@ def test_another_hsm_offers_by_the_key_to_which_it_has_turned(world: World, maki
     _, *again = repairing.offer()
     assert again[:2] == offered[:2]
     repairing.summed().recover()
+
+
+def test_an_order_about_the_key_before_is_not_obeyed(world: World, making: Making) -> None:
+    """Nobody would know the key by which it says that the share is there."""
+    lose_hsm(world)
+    repairing = Repairing(world, making, LOST, HELPERS).summed()
+    me(world).rotations.begin()
+    assert rule_of(repairing.recover) == "other-order"
+    again = Repairing(world, making, LOST, HELPERS)
+    again.ordered(nonce=b"2" * 32)
+    again.summed().recover()
+
+
+def test_another_hsm_turns_to_no_other_key_before_its_repair_is_said(
+    world: World, making: Making
+) -> None:
+    lose_hsm(world)
+    repairing = Repairing(world, making, LOST, HELPERS).summed()
+    with failing_from("epoch-renewed.write"), pytest.raises(BackendError):
+        repairing.recover()
+    with pytest.raises(NotReady, match="has no share of that wallet"):
+        me(world).rotations.begin()
+    assert repairing.recover()
+
+
+def test_an_offer_whose_order_is_lost_wants_another_order(world: World, making: Making) -> None:
+    lose_store(world)
+    repairing = Repairing(world, making, LOST, HELPERS).summed()
+    with failing_from("blob.write"), pytest.raises(BackendError):
+        repairing.recover()
+    repairs = me(world).acting.store.repairs(making.wallet_id)
+    kept = repairs._path(repairing.order.session_id) / RepairDocument.ORDER.value
+    kept.unlink()
+    world.restarted(LOST)
+    again = Repairing(world, making, LOST, HELPERS)
+    again.ordered(nonce=b"2" * 32)
+    again.summed().recover()
+
+
+def test_an_offer_with_a_damaged_name_of_its_key_is_replaced(world: World, making: Making) -> None:
+    h = making.certificate().body.hash
+    lose_store(world)
+    repairs = me(world).acting.store.repairs(making.wallet_id)
+    repairs.put_offer(Offer(h, 1, "pkcs11:noise", b"", b"", b"").to_bytes())
+    Repairing(world, making, LOST, HELPERS).summed().recover()
+
+
+def test_a_rewrap_takes_no_key_that_is_offered(world: World, making: Making) -> None:
+    """The HSM has not made it yet."""
+    record = me(world).acting.epochs(making.wallet_id).record(making.certificate().body.hash)
+    blob = me(world).acting.epochs(making.wallet_id).blob_path(record.epoch_hash)
+    content, mode = blob.read_bytes(), blob.stat().st_mode
+    blob.unlink()
+    with failing_from("key.generate"), pytest.raises(BackendError):
+        Repairing(world, making, LOST, HELPERS).offer()
+    blob.write_bytes(content)
+    blob.chmod(mode)
+    me(world).successions.rewrap(making.wallet_id)
+    offered = offer_of(world, making)
+    assert offered is not None
+    after = me(world).acting.epochs(making.wallet_id).record(record.epoch_hash)
+    assert Offer.from_bytes(offered).kek_uri not in after.kek_uris
+    assert len({*after.kek_uris, *record.kek_uris}) == 2
 
 
 def test_a_damaged_offer_hinders_nothing(world: World, making: Making) -> None:

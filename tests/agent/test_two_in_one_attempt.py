@@ -224,3 +224,21 @@ def test_what_carries_on_is_that_of_the_vote(world: World, making: Making) -> No
     second.adopt(LIAR)
     carry_on(second, 1, LIAR)
     assert second.adopt(1, second.transcript)
+
+
+def test_a_vote_for_what_is_made_anew_has_nothing_that_carries_it_on(
+    world: World, making: Making
+) -> None:
+    """What is made anew, and what carries another one on, in one attempt."""
+    older = Refreshing(world, making.certificate().body, (1, LIAR), making.dones)
+    older.made()
+    older.adopt(1)
+    newer = Refreshing(world, older.replaced, (2, LIAR), making.dones, attempts=older.attempts)
+    newer.made()
+    carry_on(older, 1, LIAR)
+    assert older.attempt == newer.attempt
+    with failing_from("register.create"), pytest.raises(BackendError):
+        older.adopt(LIAR)
+    newer.adopt(LIAR)
+    carry_on(newer, 1, LIAR)
+    assert newer.adopt(1, newer.transcript)

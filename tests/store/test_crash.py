@@ -184,6 +184,7 @@ SCENARIOS = {
         (create, in_wallet(lambda e: e.seal(record(), BLOB))),
         (
             *(keep_attempt_document(document) for document in AttemptDocument),
+            in_store(lambda s: s.attempts(WALLET).carry(ALPHA, b"of another vote")),
             in_store(lambda s: s.attempts(WALLET).forget_carried(ALPHA)),
             in_store(lambda s: s.attempts(WALLET).forget(ALPHA)),
         ),

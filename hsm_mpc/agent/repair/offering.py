@@ -39,14 +39,13 @@ def offer(holder: ActingHolder, wallet: KnownWallet) -> Offer:
     """The one that waits for this epoch, or a new one: then nothing of an older one is left.
 
     Raises:
-        Tampered: a key is in another token.
         BackendError: HSM or disk; to be called again.
     """
     wallet_id = wallet.body.terms.wallet_id
     repairs, kept = holder.store.repairs(wallet_id), kept_offer(holder, wallet_id)
     if kept is not None:
         if kept.epoch_hash == wallet.body.hash and _opens(holder, wallet.body, kept):
-            return _signed_by_now(holder, wallet.body, kept)
+            return _signed_by_present_key(holder, wallet.body, kept)
         _destroy_key(holder, wallet_id, kept)
     records = holder.epochs(wallet_id).records()
     used = [each.key_generation for each in records if each.epoch_hash == wallet.body.hash]
@@ -144,7 +143,7 @@ def _is_useless(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> bo
         return False
 
 
-def _signed_by_now(holder: ActingHolder, body: EpochBody, kept: Offer) -> Offer:
+def _signed_by_present_key(holder: ActingHolder, body: EpochBody, kept: Offer) -> Offer:
     """By the present identity key: another HSM, which no wallet knows yet, may turn to another one
     while its offer waits.
     """
@@ -165,7 +164,8 @@ def _destroy_key(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> None
     records = holder.epochs(wallet_id).records()
     if not any(kept.kek_uri in each.kek_uris for each in records):
         with suppress(Tampered):
-            destroy_wrapping_key(holder, wallet_id, key_id_in(holder.token, kept.kek_uri))
+            key_id = key_id_in(holder.token, kept.kek_uri)
+            destroy_wrapping_key(holder, wallet_id, key_id)
 
 
 def _opens(holder: ActingHolder, body: EpochBody, kept: Offer) -> bool:

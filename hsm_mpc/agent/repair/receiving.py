@@ -78,7 +78,8 @@ def recover(
     if offered is None:
         raise Refused("other-order", "this holder has prepared no repair of that wallet")
     digest = kek_digest_in(holder, order.wallet_id, offered)
-    if (order.delivery_key, order.kek_digest) != (offered.delivery_key, digest):
+    ours = offered.delivery_key, digest, holder.identity.key
+    if (order.delivery_key, order.kek_digest, order.identity_key) != ours:
         raise Refused("other-order", "that order is about another key than this holder's")
     if not _is_sealed(holder, body, offered):
         dones, splits, sums = messages
@@ -118,8 +119,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
 
 def _settle_sealed(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> None:
     kept = holder.store.repairs(wallet_id).kept(offered.taken_by, RepairDocument.ORDER)
-    if kept is None:
-        raise Tampered("the order of a repair is missing")
+    if kept is None:  # the disk has lost it: another order is wanted
+        return
     order = RepairOrder.from_terms(unbundled(kept)[0])
     encoded = holder.epochs(wallet_id).kept(order.epoch_hash, EpochDocument.BODY)
     if encoded is None:  # a successor whose share was never sealed went at the start

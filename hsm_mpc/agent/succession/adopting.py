@@ -131,12 +131,10 @@ def _keep_proof(
     """What the next JOIN tells of (step 6.5.1); `shown` is empty where nothing is carried on."""
     live.keep_certificate(certificate)
     kept = live.attempts.kept(alpha, AttemptDocument.CARRIED)
-    if kept == shown:
-        return
-    if kept is not None:  # of a vote in this attempt that was never cast
-        live.attempts.forget_carried(alpha)
     if shown:
-        live.attempts.keep(alpha, AttemptDocument.CARRIED, shown)
+        live.attempts.carry(alpha, shown)
+    elif kept is not None:  # of a vote in this attempt that was never cast
+        live.attempts.forget_carried(alpha)
 
 
 def _forget_proofs(live: LiveEpoch, alpha: bytes) -> None:

@@ -55,7 +55,7 @@ from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 _Shown = tuple[SuccessorCertificate, Proposed]
 """What certifies a successor, verified once, and the attempt that made it."""
 UNKNOWN_KEK_DIGEST: Final = bytes(32)
-"""Of a key that nobody remembers: it is gone with all that no record names."""
+"""kek_digest of a key that nobody remembers: it is gone with all that no record names."""
 _UNKNOWN = "this holder does not know the successor: it wants the certificate"
 
 
@@ -284,14 +284,14 @@ def _own_kek_digest(live: LiveEpoch) -> bytes:
 
 
 def _keep_own_done(
-    live: LiveEpoch, retired: Retired, successor: HeldEpoch, kept: bytes | None
+    live: LiveEpoch, retired: Retired, successor: HeldEpoch, said: bytes | None
 ) -> None:
     """The own DONE of the successor goes with it: the next succession names V_i by it."""
     h = successor.body.hash
-    own = _own_done(live, retired, successor, kept)
-    if kept is None:
+    own = _own_done(live, retired, successor, said)
+    if said is None:
         live.epochs.keep(h, EpochDocument.DONE, own)
-    elif own != kept:  # a share that was repaired has been made anew since
+    elif own != said:  # a share that was repaired has been made anew since
         live.epochs.renew(h, EpochDocument.DONE, own)
 
 
@@ -330,8 +330,8 @@ def _is_to_replace(attempts: Attempts, attempt: bytes, live: EpochHash) -> bool:
 
 
 def _is_to_be_repaired(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> bool:
-    """Of a successor for whose repair a key is offered nothing was sealed, by that repair or from
-    the transcript: the repair goes on, by the key that was offered.
+    """A reserved successor that was never sealed, by a repair or from the transcript, and for whose
+    repair a key is offered: the repair goes on by that key.
     """
     if record.state is not EpochState.STAGED or record.blob_digest != NOT_SEALED:
         return False

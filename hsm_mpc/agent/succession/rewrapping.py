@@ -9,11 +9,12 @@ its name. So a key that a record names and its blob is not sealed for is one on 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
-from hsm_mpc.agent.offers import is_of_offer
+from hsm_mpc.agent.offers import is_of_offer, kept_offer
 from hsm_mpc.agent.opener import OpenableShare, key_id_in
 from hsm_mpc.agent.succession.dropping import made_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
@@ -131,16 +132,18 @@ def _reserved(live: LiveEpoch) -> EpochRecord:
     """The record that names the key before there is one: the next g that no key in the token has.
 
     A disk that was restored counts from an older g. What it has forgotten may be the only key of a
-    newer disk, so it is passed over.
+    newer disk, so it is passed over; and so is the key of an offer that may not be made yet.
     """
     token, record = live.holder.token, live.held.record
     present = set(keys.wrapping_key_ids(token, keys.wrapping_label(live.wallet_id)))
+    offered = kept_offer(live.holder, live.wallet_id)
+    taken = "" if offered is None else offered.kek_uri
     replaced, attempt = _origin(live)
-    generation, key_id = record.key_generation, b""
-    while not key_id or key_id in present:
-        generation += 1
+    for generation in count(record.key_generation + 1):
         key_id = wrapping_key_id(live.wallet_id, live.holder.me, replaced, attempt, generation)
-    uri = keys.key_uri(token, key_id, live.holder.wrapping.key_class)
+        uri = keys.key_uri(token, key_id, live.holder.wrapping.key_class)
+        if key_id not in present and uri != taken:
+            break
     return replace(record, key_generation=generation, extra_uris=(uri,))
 
 

@@ -7,6 +7,7 @@ again. Whatever a crash leaves of it is found by the record.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import count
 
 from hsm_mpc.agent.kek_digest import kek_digest_of
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
@@ -108,13 +109,13 @@ def _own_key(live: LiveEpoch, successor: Successor) -> tuple[int, str]:
     taken = {uri for each in others for uri in each.kek_uris}
     if offered is not None:
         taken.add(offered.kek_uri)
-    generation, uri = -1, ""
-    while not uri or uri in taken:
-        generation += 1
+    for generation in count():
         key_id = wrapping_key_id(
             live.wallet_id, holder.me, live.body.hash, successor.made_in, generation
         )
         uri = keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
+        if uri not in taken:
+            break
     return generation, uri
 
 
