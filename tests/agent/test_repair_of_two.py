@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from hsm_mpc.certificates.rotate import Rotate
 from hsm_mpc.errors import BackendError, NotReady, ProtocolAbort, Refused
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
+from hsm_mpc.succession.amendment import Rotated
 from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.faults import failing_from
@@ -227,6 +229,22 @@ def test_who_has_not_heard_that_all_have_confirmed_helps_in_nothing_yet(world: W
     with pytest.raises(NotReady):
         documents(making.wallet_id, refreshing.successor.hash)
     assert documents(making.wallet_id, refreshing.replaced.hash)
+
+
+def test_who_lost_the_share_that_it_voted_for_takes_amendments_in_the_other_epoch(
+    making: Making, refreshing: Refreshing
+) -> None:
+    """Until it is repaired in both: people may take a day for each."""
+    world = making.world
+    refreshing.adopt(LOST, refreshing.transcript)
+    lose_store(world)
+    Repairing(world, making, LOST, HELPERS).summed().recover()
+    world.parties[1].rotations.begin()
+    _, rotate = world.parties[1].rotations.offered()
+    amendment = Rotated(Rotate.from_bytes(rotate)).to_bytes()
+    assert world.parties[LOST].repairs.amend(making.wallet_id, amendment)
+    h, documents = refreshing.successor.hash, world.parties[LOST].repairs.documents
+    assert rule_of(lambda: documents(making.wallet_id, h)) == "other-epoch"
 
 
 def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:

@@ -208,7 +208,8 @@ class Successions:
 
     @contextmanager
     def newest(self, wallet_id: WalletId) -> Iterator[HeldEpoch]:
-        """The newest epoch that this holder has adopted; nothing takes its place meanwhile.
+        """The newest epoch that this holder has adopted and has a share of; nothing takes its
+        place meanwhile.
 
         Raises:
             Refused: `unknown-wallet`, or `wallet-destroyed`.
@@ -289,14 +290,8 @@ class Successions:
             return certified
         live = self._settled(wallet_id)
         adopted = live.register.adopted
-        if adopted is None:
-            return live.held
-        voted = live.successor(adopted.epoch_hash)
-        if voted is None and retiring.leaves(live, adopted.epoch_hash):
-            return live.held
-        if voted is None:
-            raise Tampered("the store has no share of the successor that this holder has adopted")
-        return voted
+        voted = None if adopted is None else live.successor(adopted.epoch_hash)
+        return live.held if voted is None else voted
 
     def _left(self, wallet_id: WalletId, h: EpochHash) -> bytes | None:
         """The own DESTROYED of an epoch after which this holder had a share no more."""

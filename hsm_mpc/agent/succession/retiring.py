@@ -118,7 +118,7 @@ def finish(live: LiveEpoch) -> bytes:
     retired, certificate = _kept_retirement(live)
     live.keep(live.lineage_after(certificate))
     successor = live.successor(retired.successor)
-    if successor is None and not leaves(live, retired.successor):
+    if successor is None and not _leaves(live, retired.successor):
         raise Tampered("the share of the successor is missing: nothing is destroyed")
     if successor is not None:
         with opened_share(live.holder, successor.body):
@@ -143,7 +143,7 @@ def finish(live: LiveEpoch) -> bytes:
     return message
 
 
-def leaves(live: LiveEpoch, successor: EpochHash) -> bool:
+def _leaves(live: LiveEpoch, successor: EpochHash) -> bool:
     """Whether this holder has no share of a certified successor: it was shared anew to others, or
     to the HSM that this holder has lost since.
     """
