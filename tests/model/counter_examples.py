@@ -141,6 +141,22 @@ COUNTER_EXAMPLES: Final = (
         Row(Model(TWO_OF_THREE, (2,), 1), 2_884),
     ),
     CounterExample(
+        "keys_by_attempt",
+        Model(TWO_OF_THREE, (2,), 1, words="fair equal keys_by_attempt"),
+        "I2",
+        1_097,
+        13,
+        Row(Model(TWO_OF_THREE, (2,), 1, words="fair equal"), 1_552),
+    ),
+    CounterExample(
+        "keys_by_attempt, each write and call a step",
+        Model(TWO_OF_THREE, (2,), 1, words="fair equal fine keys_by_attempt"),
+        "I2",
+        8_163,
+        24,
+        Row(Model(TWO_OF_THREE, (2,), 1, words="fair equal fine"), 10_680),
+    ),
+    CounterExample(
         "undecided_retires",
         Model(TWO_OF_THREE, (2,), words="undecided_retires"),
         "I4",

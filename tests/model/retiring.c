@@ -46,7 +46,7 @@ static void catch_up_to_retire(const struct state *s, int who, int attempt)
     int epoch = epoch_of(s, attempt);
     if (model.fine || opens(h, epoch) || !recoverable(s, h, epoch))
         return;
-    next.holder[who].keys = with(h->keys, epoch);
+    make_key(&next.holder[who], epoch);
     next.holder[who].blobs = with(h->blobs, epoch);
     next.holder[who].votes.adopted = (uint8_t)(attempt + 1);
     reach(&next, CATCH_UP, who, attempt);
@@ -78,6 +78,8 @@ static void destroy(const struct state *s, int who)
         if (!in(epochs, epoch))
             continue;
         me->keys = (uint8_t)(h->keys & ~(model.fine ? only(epoch) : epochs));
+        if (model.weak.keys_by_attempt) /* by the name that each record of a doomed epoch has */
+            me->keys = (uint8_t)(me->keys & ~named_alike(h->blobs & doomed(h)));
         if (in(h->keys, base) && !in(me->keys, base))
             me->destroyed = with(h->destroyed, h->votes.succession);
         reach(&next, DESTROY, who, model.fine ? epoch : base);

@@ -85,6 +85,7 @@ struct state {
     R(two_orders, "6.5.9: administrators sign two orders for one e")                                  \
     R(liar_counts, "6.5.9: a traitor's DONE counts for an ORDER")                                     \
     R(forgets, "6.6.5: a replaced holder does not take over the register")                            \
+    R(keys_by_attempt, "6.2.2: two successors of one attempt have one wrapping key at a holder")      \
     R(either_register, "6.2.1: a start keeps either of two register objects")                         \
     R(any_epoch, "6.3: the JOIN of another succession counts")                                        \
     R(unproven, "6.1.4: joins the next succession before the retirement of e is proven")              \
@@ -157,6 +158,10 @@ bool opens_anything(const struct holder *h);
 bool reads_deals(const struct holder *h, int attempt);
 bool transcript_serves(const struct state *s, const struct holder *h, int attempt);
 bool recoverable(const struct state *s, const struct holder *h, int epoch);
+
+/* voting.c: which keys go and come together. */
+unsigned named_alike(unsigned epochs);
+void make_key(struct holder *h, int epoch);
 
 /* resharing.c: who has a share of which epoch (6.8), and what new holders do. */
 bool is_old(const struct holder *h);

@@ -1,6 +1,23 @@
 /* What a holder of e does until it retires: S0 to S4 of 6.5. */
 #include "state.h"
 
+/* 6.2.2: these epochs, and those whose keys have the same names. */
+unsigned named_alike(unsigned epochs)
+{
+    unsigned alike = epochs;
+    for (int p = 0; model.weak.keys_by_attempt && p < model.attempts; p++)
+        for (int q = 0; q < model.attempts; q++)
+            if (in(epochs, p + 1) && same_number(p) == same_number(q))
+                alike = with(alike, q + 1);
+    return alike;
+}
+
+/* What has that name goes first: a try that a crash has ended. */
+void make_key(struct holder *h, int epoch)
+{
+    h->keys = with(h->keys & ~named_alike(only(epoch)), epoch);
+}
+
 static struct votes promising(const struct holder *h, int attempt)
 {
     struct votes votes = h->votes;
@@ -59,7 +76,7 @@ static void stage(const struct state *s, int who, int attempt)
     } else if (!in(h->keys, epoch) && reads_deals(h, attempt)) {
         if (used_for_another(h->keys >> 1 | h->acks, h->votes.acked, attempt))
             return;
-        me->keys = with(me->keys, epoch);
+        make_key(me, epoch);
         reach(&next, STAGE_KEY, who, attempt);
     } else if (!in(h->blobs, epoch) && !acked && reads_deals(h, attempt)) {
         me->blobs = with(me->blobs, epoch);
@@ -75,7 +92,7 @@ static void recover(const struct state *s, int who, int epoch)
     struct state next = *s;
     struct holder *me = &next.holder[who];
     if (!in(me->keys, epoch)) {
-        me->keys = with(me->keys, epoch);
+        make_key(me, epoch);
         reach(&next, CATCH_UP_KEY, who, epoch - 1);
     } else {
         me->blobs = with(me->blobs, epoch);
@@ -134,7 +151,7 @@ static void adopt(const struct state *s, int who, int attempt)
     if (!opens(h, epoch) && has_seat(h, epoch)) {
         if (model.fine || !recoverable(s, h, epoch))
             return;
-        next.holder[who].keys = with(h->keys, epoch);
+        make_key(&next.holder[who], epoch);
         next.holder[who].blobs = with(h->blobs, epoch);
     }
     votes.adopted = (uint8_t)(attempt + 1);
@@ -154,7 +171,7 @@ static void recover_adopted(const struct state *s, int who)
     int epoch = epoch_of(s, h->votes.adopted - 1);
     if (opens(h, epoch) || !recoverable(s, h, epoch))
         return;
-    next.holder[who].keys = with(h->keys, epoch);
+    make_key(&next.holder[who], epoch);
     next.holder[who].blobs = with(h->blobs, epoch);
     reach(&next, CATCH_UP, who, epoch - 1);
 }
