@@ -30,6 +30,10 @@ class Offer:
     taken_by: bytes = b""
     """sid of the repair whose share is about to be sealed under that key; empty: of none yet."""
 
+    def is_key_of(self, *records: EpochRecord) -> bool:
+        """Whether one of them names this key: a repair has taken it."""
+        return any(self.kek_uri in each.kek_uris for each in records)
+
     def to_bytes(self) -> bytes:
         """As it lies on disk."""
         generation, uri = u32be(self.key_generation), self.kek_uri.encode()
@@ -61,4 +65,4 @@ def kept_offer(holder: ActingHolder, wallet_id: WalletId) -> Offer | None:
 def is_of_offer(holder: ActingHolder, wallet_id: WalletId, record: EpochRecord) -> bool:
     """Whether a record names the key of an offer that a repair has taken, and has not finished."""
     offered = kept_offer(holder, wallet_id)
-    return offered is not None and offered.kek_uri in record.kek_uris
+    return offered is not None and offered.is_key_of(record)

@@ -205,12 +205,7 @@ def _is_decided(holder: ActingHolder, before: EpochBody, record: EpochRecord) ->
     """Whether it lives, or the proof of that is on disk: `arrive` was interrupted, and goes on."""
     if _registered(holder, before) == record.epoch_hash:
         return True
-    epochs = holder.epochs(before.terms.wallet_id)
-    kept = epochs.kept(before.hash, EpochDocument.RETIREMENT)
-    if kept is None:
-        return False
-    retired, _ = retiring.kept_retirement(holder, before, kept, holder.lineage_of(before))
-    return retired.successor == record.epoch_hash
+    return retiring.retired_for(holder, before, holder.lineage_of(before)) == record.epoch_hash
 
 
 def discard(holder: ActingHolder, wallet_id: WalletId) -> None:

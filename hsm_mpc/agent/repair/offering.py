@@ -13,15 +13,15 @@ from dataclasses import replace
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.key_names import free_key, keys_in_token
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
-from hsm_mpc.agent.offers import Offer, is_of_offer, kept_offer
+from hsm_mpc.agent.offers import Offer, kept_offer
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
 from hsm_mpc.agent.repair.chain import KnownWallet
 from hsm_mpc.agent.repair.register import is_lost, is_past
 from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.body import EpochBody
 from hsm_mpc.certificates.repair_order import RepairOrder, offer_message
-from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.errors import BadInput, InvalidSignature, Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.ids import WalletId
@@ -136,7 +136,7 @@ def _is_useless(holder: ActingHolder, wallet_id: WalletId, offered: Offer) -> bo
         body = body_of(offered.epoch_hash, encoded)
         if is_past(holder, body):
             return True
-        if any(is_of_offer(holder, wallet_id, each) for each in epochs.records()):
+        if offered.is_key_of(*epochs.records()):
             return False
         return not is_lost(holder, body)
     except (Refused, Tampered):
@@ -161,8 +161,7 @@ def _signed_by_present_key(holder: ActingHolder, body: EpochBody, kept: Offer) -
 
 def _destroy_key(holder: ActingHolder, wallet_id: WalletId, kept: Offer) -> None:
     """Unless it is that of a share by now, or in a token that is gone."""
-    records = holder.epochs(wallet_id).records()
-    if not any(kept.kek_uri in each.kek_uris for each in records):
+    if not kept.is_key_of(*holder.epochs(wallet_id).records()):
         with suppress(Tampered):
             key_id = key_id_in(holder.token, kept.kek_uri)
             destroy_wrapping_key(holder, wallet_id, key_id)
@@ -180,17 +179,11 @@ def _next_key(holder: ActingHolder, wallet: KnownWallet, used: int) -> tuple[int
     """g, higher than any that was `used`, and the URI of a key that the token does not have yet,
     and no record names (step 6.2.2).
     """
-    body, generation = wallet.body, used
+    body = wallet.body
     wallet_id = body.terms.wallet_id
-    replaced = body.hash if body.epoch == 0 else body.prev_hash
-    present = set(keys.wrapping_key_ids(holder.token, keys.wrapping_label(wallet_id)))
+    origin = body.hash if body.epoch == 0 else body.prev_hash, wallet.made_in
     named = {uri for each in holder.epochs(wallet_id).records() for uri in each.kek_uris}
-    while True:
-        generation += 1
-        key_id = wrapping_key_id(wallet_id, holder.me, replaced, wallet.made_in, generation)
-        uri = keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
-        if key_id not in present and uri not in named:
-            return generation, uri
+    return free_key(holder, wallet_id, origin, used + 1, keys_in_token(holder, wallet_id) | named)
 
 
 def _made(holder: ActingHolder, body: EpochBody, begun: Offer) -> Offer:

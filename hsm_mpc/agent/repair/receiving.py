@@ -110,6 +110,8 @@ def settle(holder: ActingHolder, wallet_id: WalletId) -> None:
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
+    if holder.store.repairs(wallet_id).offer() is None:
+        return
     offered = kept_offer(holder, wallet_id)
     if offered is not None and offered.taken_by:
         _settle_sealed(holder, wallet_id, offered)

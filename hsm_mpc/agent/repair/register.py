@@ -15,7 +15,6 @@ from hsm_mpc.agent.succession.dropping import destroy_all_but
 from hsm_mpc.agent.succession.live import opened_share
 from hsm_mpc.agent.wallets import body_of
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.done import Done
 from hsm_mpc.errors import Refused, Tampered
 from hsm_mpc.hsm.register import Register
 from hsm_mpc.roster import Roster
@@ -24,7 +23,6 @@ from hsm_mpc.store.record import EpochRecord, EpochState
 from hsm_mpc.succession.addresses import address_in
 from hsm_mpc.succession.destroyed import Destroyed
 from hsm_mpc.succession.lineage import Lineage
-from hsm_mpc.wire.envelope import parse_envelope
 from hsm_mpc.wire.rounds import DESTROYED
 
 
@@ -53,7 +51,7 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
     """
     register = holder.registers.read(body.terms.wallet_id)
     if register is None and not _has_own_key(holder, lineage.newest.roster):
-        if body.epoch and _retired_for(holder, _before(holder, body), lineage) != body.hash:
+        if body.epoch and retiring.retired_for(holder, _before(holder, body), lineage) != body.hash:
             raise Refused("other-epoch", "the epoch before that one is repaired first")
         return
     if register is None:
@@ -63,7 +61,7 @@ def require_registered(holder: ActingHolder, body: EpochBody, lineage: Lineage) 
     elif register.epoch_hash != body.hash:
         if not _is_ancestor(holder, register, body, lineage):
             raise Refused("other-epoch", "the epoch of that wallet in this HSM is another one")
-    elif _retired_for(holder, body, lineage) is not None:
+    elif retiring.retired_for(holder, body, lineage) is not None:
         raise Refused("epoch-retiring", "the end of that epoch is decided here")
 
 
@@ -96,17 +94,14 @@ def is_lost(holder: ActingHolder, body: EpochBody) -> bool:
 def is_past(holder: ActingHolder, body: EpochBody) -> bool:
     """Whether the HSM names another epoch, whose place this one has not taken, and cannot take."""
     register, lineage = holder.registers.read(body.terms.wallet_id), holder.lineage_of(body)
-    if register is None or register.epoch_hash == body.hash:
-        return False
-    is_next = _is_undecided(holder, body, lineage)
-    return not (is_next or _is_ancestor(holder, register, body, lineage))
+    return not (_has_come(holder, register, body, lineage) or _is_undecided(holder, body, lineage))
 
 
 def _is_undecided(holder: ActingHolder, body: EpochBody, lineage: Lineage) -> bool:
     register = holder.registers.read(body.terms.wallet_id)
     if register is None or body.epoch == 0 or register.epoch_hash != body.prev_hash:
         return False
-    return _retired_for(holder, _before(holder, body), lineage) is None
+    return retiring.retired_for(holder, _before(holder, body), lineage) is None
 
 
 def _require_share_before(holder: ActingHolder, body: EpochBody) -> None:
@@ -129,11 +124,11 @@ def catch_up(holder: ActingHolder, body: EpochBody) -> None:
     Raises:
         Tampered, BackendError: HSM or disk; to be called again.
     """
-    if is_undecided(holder, body) or is_past(holder, body):
-        return
     wallet_id = body.terms.wallet_id
     epochs = holder.epochs(wallet_id)
     register = holder.registers.read(wallet_id)
+    if not _has_come(holder, register, body, holder.lineage_of(body)):
+        return
     is_behind = register is None or register.epoch_hash != body.hash
     if is_behind:
         destroy_all_but(holder, wallet_id, [epochs.record(body.hash)])
@@ -156,13 +151,22 @@ def _retire(epochs: Epochs, record: EpochRecord) -> None:
         epochs.change(replace(record, state=EpochState.RETIRING))
 
 
+def _has_come(
+    holder: ActingHolder, register: Register | None, body: EpochBody, lineage: Lineage
+) -> bool:
+    """Whether the HSM names this epoch, or one that has ended for it; or nothing yet."""
+    if register is None or register.epoch_hash == body.hash:
+        return True
+    return _is_ancestor(holder, register, body, lineage)
+
+
 def _is_ancestor(
     holder: ActingHolder, register: Register, body: EpochBody, lineage: Lineage
 ) -> bool:
     """Whether the registered epoch has ended, step by step, for the sake of this one."""
     while body.epoch:
         before = _before(holder, body)
-        if _retired_for(holder, before, lineage) != body.hash:
+        if retiring.retired_for(holder, before, lineage) != body.hash:
             return False
         if register.epoch_hash == before.hash:
             return True
@@ -173,15 +177,6 @@ def _is_ancestor(
 def _before(holder: ActingHolder, body: EpochBody) -> EpochBody:
     encoded = holder.epochs(body.terms.wallet_id).kept(body.prev_hash, EpochDocument.BODY)
     return body_of(body.prev_hash, encoded or b"")
-
-
-def _retired_for(holder: ActingHolder, before: EpochBody, lineage: Lineage) -> bytes | None:
-    """The successor for which an epoch has ended, as its kept proof says."""
-    kept = holder.epochs(before.terms.wallet_id).kept(before.hash, EpochDocument.RETIREMENT)
-    if kept is None:
-        return None
-    retired, _ = retiring.kept_retirement(holder, before, kept, lineage)
-    return retired.successor
 
 
 def _was_in(holder: ActingHolder, body: EpochBody) -> bool:
@@ -210,10 +205,7 @@ def _say_destroyed(holder: ActingHolder, body: EpochBody) -> None:
     lineage = holder.lineage_of(body)
     retired, _ = retiring.kept_retirement(holder, before, proof, lineage)
     attempt = retired.attempt
-    said = epochs.kept(h, EpochDocument.DONE)
-    group = before.terms.group
-    own = None if said is None else Done.from_bytes(parse_envelope(said).payload, group)
-    digest = retiring.UNKNOWN_KEK_DIGEST if own is None else own.kek_digest
+    digest = retiring.said_kek_digest(holder, before)
     destroyed = Destroyed(attempt, h, body.hash, digest, holder.clock())
     named = {"wallet_id": body.terms.wallet_id.hex(), "epoch_hash": h.hex()}
     holder.audit("epoch-destroyed", {**named, "kek_digest": digest.hex(), "at": destroyed.at})

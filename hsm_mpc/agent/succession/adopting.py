@@ -130,10 +130,9 @@ def _keep_proof(
 ) -> None:
     """What the next JOIN tells of (step 6.5.1); `shown` is empty where nothing is carried on."""
     live.keep_certificate(certificate)
-    kept = live.attempts.kept(alpha, AttemptDocument.CARRIED)
     if shown:
         live.attempts.carry(alpha, shown)
-    elif kept is not None:  # of a vote in this attempt that was never cast
+    elif live.attempts.kept(alpha, AttemptDocument.CARRIED) is not None:  # of a vote never cast
         live.attempts.forget_carried(alpha)
 
 

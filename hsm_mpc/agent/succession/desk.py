@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 
 from hsm_mpc.agent.acting import ActingHolder
@@ -160,12 +160,13 @@ class Successions:
         """
         address = parse_envelope(source).address
         with self._lock:
-            with suppress(Refused):  # it may come to the end of its leaving only now
-                self._settled(address.wallet_id)
-            left = self._left(address.wallet_id, address.epoch_hash)
-            if left is not None:
+            try:
+                live = self._settled(address.wallet_id)
+            except Refused:  # it has left, maybe only now
+                left = self._left(address.wallet_id, address.epoch_hash)
+                if left is None:
+                    raise
                 return left, b""
-            live = self._settled(address.wallet_id)
             said = live.epochs.kept(address.epoch_hash, EpochDocument.DESTROYED)
             if said is not None and live.body.hash != address.epoch_hash:
                 return said, live.own_done()

@@ -8,7 +8,6 @@ next start.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.holdings import newest_done, say_done_again
@@ -54,8 +53,6 @@ from hsm_mpc.wire.rounds import ADOPTION, DESTROYED, RETIRE
 
 _Shown = tuple[SuccessorCertificate, Proposed]
 """What certifies a successor, verified once, and the attempt that made it."""
-UNKNOWN_KEK_DIGEST: Final = bytes(32)
-"""kek_digest of a key that nobody remembers: it is gone with all that no record names."""
 _UNKNOWN = "this holder does not know the successor: it wants the certificate"
 
 
@@ -259,12 +256,18 @@ def kept_retirement(
         raise Tampered(f"the kept retirement: {broken}") from broken
 
 
+def retired_for(holder: ActingHolder, replaced: EpochBody, lineage: Lineage) -> EpochHash | None:
+    """The successor for which an epoch has ended, as its kept proof says. Raises: Tampered."""
+    kept = holder.epochs(replaced.terms.wallet_id).kept(replaced.hash, EpochDocument.RETIREMENT)
+    return None if kept is None else kept_retirement(holder, replaced, kept, lineage)[0].successor
+
+
 def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
     """Said once, with the time of the first try (M10); the audit log has it before."""
     kept = live.epochs.kept(live.body.hash, EpochDocument.DESTROYED)
     if kept is not None:
         return kept
-    digest = _own_kek_digest(live)
+    digest = said_kek_digest(live.holder, live.body)
     destroyed = Destroyed(
         retired.attempt, live.body.hash, retired.successor, digest, live.holder.clock()
     )
@@ -275,12 +278,14 @@ def _destroyed_message(live: LiveEpoch, retired: Retired) -> bytes:
     return message
 
 
-def _own_kek_digest(live: LiveEpoch) -> bytes:
-    """Of the key that is destroyed, as the own DONE names it; an old disk may have none."""
-    said = live.epochs.kept(live.body.hash, EpochDocument.DONE)
+def said_kek_digest(holder: ActingHolder, body: EpochBody) -> bytes:
+    """Of the own key of an epoch, as the own DONE names it. An old disk may have none: then nobody
+    remembers that key, which is gone with all that no record names, and this is zeros.
+    """
+    said = holder.epochs(body.terms.wallet_id).kept(body.hash, EpochDocument.DONE)
     if said is None:
-        return UNKNOWN_KEK_DIGEST
-    return Done.from_bytes(parse_envelope(said).payload, live.body.terms.group).kek_digest
+        return bytes(32)
+    return Done.from_bytes(parse_envelope(said).payload, body.terms.group).kek_digest
 
 
 def _keep_own_done(

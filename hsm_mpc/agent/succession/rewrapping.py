@@ -9,10 +9,10 @@ its name. So a key that a record names and its blob is not sealed for is one on 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import count
 
 from hsm_mpc.agent.acting import ActingHolder
 from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.key_names import free_key, keys_in_token
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
 from hsm_mpc.agent.offers import is_of_offer, kept_offer
 from hsm_mpc.agent.opener import OpenableShare, key_id_in
@@ -20,7 +20,6 @@ from hsm_mpc.agent.succession.dropping import made_in
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.agent.wallets import body_of, context_of
 from hsm_mpc.certificates.attempt import Attempt
-from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.errors import NotReady, Refused, Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.hsm.uri import KeyUri
@@ -134,16 +133,12 @@ def _reserved(live: LiveEpoch) -> EpochRecord:
     A disk that was restored counts from an older g. What it has forgotten may be the only key of a
     newer disk, so it is passed over; and so is the key of an offer that may not be made yet.
     """
-    token, record = live.holder.token, live.held.record
-    present = set(keys.wrapping_key_ids(token, keys.wrapping_label(live.wallet_id)))
-    offered = kept_offer(live.holder, live.wallet_id)
-    taken = "" if offered is None else offered.kek_uri
-    replaced, attempt = _origin(live)
-    for generation in count(record.key_generation + 1):
-        key_id = wrapping_key_id(live.wallet_id, live.holder.me, replaced, attempt, generation)
-        uri = keys.key_uri(token, key_id, live.holder.wrapping.key_class)
-        if key_id not in present and uri != taken:
-            break
+    record, offered = live.held.record, kept_offer(live.holder, live.wallet_id)
+    taken = keys_in_token(live.holder, live.wallet_id)
+    if offered is not None:
+        taken.add(offered.kek_uri)
+    first = record.key_generation + 1
+    generation, uri = free_key(live.holder, live.wallet_id, _origin(live), first, taken)
     return replace(record, key_generation=generation, extra_uris=(uri,))
 
 

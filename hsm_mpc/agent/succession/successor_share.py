@@ -7,9 +7,9 @@ again. Whatever a crash leaves of it is found by the record.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import count
 
 from hsm_mpc.agent.kek_digest import kek_digest_of
+from hsm_mpc.agent.key_names import free_key
 from hsm_mpc.agent.keygen_files import destroy_wrapping_key
 from hsm_mpc.agent.offers import kept_offer
 from hsm_mpc.agent.opener import find_wrapping_key, key_id_in
@@ -17,7 +17,6 @@ from hsm_mpc.agent.succession.blobs import blob_of, require_opens_to
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.certificates.attempt import Attempt
 from hsm_mpc.certificates.body import EpochBody
-from hsm_mpc.certificates.wrapping_keys import wrapping_key_id
 from hsm_mpc.errors import Tampered
 from hsm_mpc.hsm import keys
 from hsm_mpc.secure.arena import Secret
@@ -104,19 +103,13 @@ def _own_key(live: LiveEpoch, successor: Successor) -> tuple[int, str]:
     """The first g and URI of a key that is no other epoch's, and of no offer: two successors may
     come from one attempt, where a coordinator and a holder say two things in it.
     """
-    holder, offered = live.holder, kept_offer(live.holder, live.wallet_id)
+    offered = kept_offer(live.holder, live.wallet_id)
     others = [each for each in live.epochs.records() if each.epoch_hash != successor.body.hash]
     taken = {uri for each in others for uri in each.kek_uris}
     if offered is not None:
         taken.add(offered.kek_uri)
-    for generation in count():
-        key_id = wrapping_key_id(
-            live.wallet_id, holder.me, live.body.hash, successor.made_in, generation
-        )
-        uri = keys.key_uri(holder.token, key_id, holder.wrapping.key_class)
-        if uri not in taken:
-            break
-    return generation, uri
+    origin = live.body.hash, successor.made_in
+    return free_key(live.holder, live.wallet_id, origin, 0, taken)
 
 
 def _keep_documents(live: LiveEpoch, successor: Successor) -> None:
