@@ -226,11 +226,21 @@ class Refreshing:
                 self.certified()
         everybody = [*self.members, *absent]
         if not self.retirement:
-            dones = [self.adopt(index, self.transcript) for index in sorted(everybody)]
-            self.retirement = Retirement(tuple(dones)).to_bytes()
+            self.decided(*sorted(everybody))
         for index in everybody:
             said = self.retire(index, self.transcript)
             assert self.destroyed.setdefault(index, said) == said
+
+    def decided(self, *everybody: int) -> None:
+        """All of them adopt what was certified; nobody has ended `replaced` for it yet."""
+        dones = [self.adopt(index, self.transcript) for index in everybody]
+        self.retirement = Retirement(tuple(dones)).to_bytes()
+
+    def carried_on(self, *members: int) -> None:
+        """A new attempt of these, for what any of them has adopted."""
+        self.members = members
+        self.joined()
+        self.carry_on()
 
     def said(self, kind: MessageKind, payload: bytes) -> bytes:
         """A message of the coordinator in the attempt under way."""

@@ -16,7 +16,6 @@ from hsm_mpc.hsm.register import Register
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.record import EpochState
 from hsm_mpc.succession.destroyed import Destroyed
-from hsm_mpc.succession.retirement import Retirement
 from hsm_mpc.wire.envelope import parse_envelope
 from tests.agent import ordering
 from tests.agent.making import Making, keks, lines
@@ -203,8 +202,7 @@ def test_a_disk_without_its_own_confirmation_destroys_what_has_ended(
 ) -> None:
     """It says so of a key that it cannot name any more."""
     refreshing.made()
-    dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, 3)]
-    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    refreshing.decided(1, 2, 3)
     acting = world.parties[1].acting
     epochs = acting.epochs(refreshing.replaced.terms.wallet_id)
     (epochs._path(refreshing.replaced.hash) / EpochDocument.DONE.value).unlink()

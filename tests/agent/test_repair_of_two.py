@@ -23,7 +23,7 @@ from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, rule_of
 from tests.agent.rounds import Round
-from tests.agent.simulate import World, Worlds
+from tests.agent.simulate import World
 from tests.agent.two_epochs import (
     HELPERS,
     LOST,
@@ -32,28 +32,14 @@ from tests.agent.two_epochs import (
     in_successor,
     lose_hsm,
     lose_store,
+    making,
+    refreshing,
+    world,
 )
 
+__all__ = ["making", "refreshing", "world"]
+
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
-    """A 2-of-3 wallet."""
-    making = Making.of(world)
-    making.active()
-    return making
-
-
-@pytest.fixture
-def refreshing(making: Making) -> Refreshing:
-    """Two have adopted a successor, and the third was away: W = 3, so the first epoch lives."""
-    return adopted_by_two(making)
 
 
 def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(

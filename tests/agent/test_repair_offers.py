@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,42 +13,26 @@ from hsm_mpc.hsm import keys
 from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.epochs import EpochDocument
 from hsm_mpc.store.repairs import RepairDocument
-from hsm_mpc.succession.retirement import Retirement
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, rule_of
-from tests.agent.simulate import Party, World, Worlds
+from tests.agent.simulate import Party, World
 from tests.agent.two_epochs import (
     HELPERS,
     LOST,
     Rivals,
-    adopted_by_two,
     in_successor,
     lose_hsm,
     lose_store,
+    making,
+    refreshing,
+    world,
 )
 
+__all__ = ["making", "refreshing", "world"]
+
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
-    """A 2-of-3 wallet."""
-    making = Making.of(world)
-    making.active()
-    return making
-
-
-@pytest.fixture
-def refreshing(making: Making) -> Refreshing:
-    """Two have adopted a successor, and the third was away: W = 3, so the first epoch lives."""
-    return adopted_by_two(making)
 
 
 def offer_of(world: World, making: Making) -> bytes | None:
@@ -56,6 +41,17 @@ def offer_of(world: World, making: Making) -> bytes | None:
 
 def me(world: World) -> Party:
     return world.parties[LOST]
+
+
+@contextmanager
+def blob_away(world: World, making: Making) -> Iterator[None]:
+    """The share of the first epoch does not open meanwhile."""
+    blob = me(world).acting.epochs(making.wallet_id).blob_path(making.certificate().body.hash)
+    content, mode = blob.read_bytes(), blob.stat().st_mode
+    blob.unlink()
+    yield
+    blob.write_bytes(content)
+    blob.chmod(mode)
 
 
 def test_an_offer_goes_with_its_epoch(world: World, making: Making) -> None:
@@ -105,9 +101,7 @@ def test_an_offer_goes_once_its_share_was_made_from_the_transcript(
 
 def decided_with_the_lost(refreshing: Refreshing) -> None:
     """Which has made its share from the transcript."""
-    refreshing.last_dones[LOST] = refreshing.adopt(LOST, refreshing.transcript)
-    dones = [refreshing.last_dones[index] for index in (1, 2, LOST)]
-    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+    refreshing.decided(1, 2, LOST)
     for index in (1, 2, LOST):
         refreshing.retire(index)
 
@@ -274,13 +268,8 @@ def test_an_offer_with_a_damaged_name_of_its_key_is_replaced(world: World, makin
 def test_a_rewrap_takes_no_key_that_is_offered(world: World, making: Making) -> None:
     """The HSM has not made it yet."""
     record = me(world).acting.epochs(making.wallet_id).record(making.certificate().body.hash)
-    blob = me(world).acting.epochs(making.wallet_id).blob_path(record.epoch_hash)
-    content, mode = blob.read_bytes(), blob.stat().st_mode
-    blob.unlink()
-    with failing_from("key.generate"), pytest.raises(BackendError):
+    with blob_away(world, making), failing_from("key.generate"), pytest.raises(BackendError):
         Repairing(world, making, LOST, HELPERS).offer()
-    blob.write_bytes(content)
-    blob.chmod(mode)
     me(world).successions.rewrap(making.wallet_id)
     offered = offer_of(world, making)
     assert offered is not None
@@ -320,13 +309,9 @@ def test_a_damaged_body_of_a_successor_that_lost_stops_nothing_of_the_live_epoch
 
 
 def test_an_offer_hinders_nothing_once_the_share_opens_again(world: World, making: Making) -> None:
-    blob = me(world).acting.epochs(making.wallet_id).blob_path(making.certificate().body.hash)
-    content, mode = blob.read_bytes(), blob.stat().st_mode
-    blob.unlink()
     repairing = Repairing(world, making, LOST, HELPERS)
-    repairing.offer()
-    blob.write_bytes(content)
-    blob.chmod(mode)
+    with blob_away(world, making):
+        repairing.offer()
     assert rule_of(repairing.offer) == "share-opens"
     me(world).rotations.begin()
     me(world).rotations.turn()

@@ -13,32 +13,20 @@ from hsm_mpc.agent.succession import dropping
 from hsm_mpc.agent.succession.live import LiveEpoch, opened_share
 from hsm_mpc.errors import BackendError
 from hsm_mpc.hsm.register import Register
+from hsm_mpc.ids import EpochHash
 from hsm_mpc.store.attempts import AttemptDocument
-from hsm_mpc.succession.retirement import Retirement
-from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.faults import failing_from
 from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
-from tests.agent.repairing import Repairing
 from tests.agent.rounds import Round
-from tests.agent.simulate import World, Worlds
+from tests.agent.simulate import World
+from tests.agent.two_epochs import in_successor, making, world
+
+__all__ = ["making", "world"]
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
 LIAR = 3
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
-    """A 2-of-3 wallet."""
-    making = Making.of(world)
-    making.active()
-    return making
 
 
 @pytest.fixture
@@ -68,22 +56,27 @@ def opens(world: World, index: int, refreshing: Refreshing) -> bool:
         return True
 
 
-def decide(refreshing: Refreshing) -> None:
-    dones = [refreshing.adopt(index, refreshing.transcript) for index in (1, 2, LIAR)]
-    refreshing.retirement = Retirement(tuple(dones)).to_bytes()
+def make_room(world: World, making: Making) -> set[EpochHash]:
+    """For what a later attempt makes; what is left at 1."""
+    own, wallets = world.parties[1].acting, world.parties[1].wallets
+    own.attempts(making.wallet_id).keep(b"\xff" * 10, AttemptDocument.PROPOSE, b"a later one")
+    dropping.make_room(LiveEpoch.of(own, wallets, making.wallet_id))
+    return {each.epoch_hash for each in own.epochs(making.wallet_id).records()}
 
 
-def carry_on(refreshing: Refreshing, *members: int) -> None:
-    refreshing.members = members
-    refreshing.joined()
-    refreshing.carry_on()
+def lost_where_others_adopt(world: World, making: Making, refreshing: Refreshing) -> None:
+    """1 has a share of it that does not open any more."""
+    for index in (2, LIAR):
+        refreshing.last_dones[index] = refreshing.adopt(index, refreshing.transcript)
+    epochs = world.parties[1].acting.epochs(making.wallet_id)
+    epochs.blob_path(refreshing.successor.hash).write_bytes(b"noise")
 
 
 def test_the_end_of_one_leaves_the_key_of_the_other(
     world: World, two: tuple[Refreshing, Refreshing]
 ) -> None:
     _, second = two
-    decide(second)
+    second.decided(1, 2, LIAR)
     second.retire(1)
     assert opens(world, 1, second)
     assert len(keks(world.parties[1])) == 1
@@ -94,8 +87,8 @@ def test_no_wallet_is_lost(world: World, two: tuple[Refreshing, Refreshing]) -> 
     first, second = two
     first.adopt(2, first.transcript)
     second.adopt(1, second.transcript)
-    carry_on(second, 1, LIAR)
-    decide(second)
+    second.carried_on(1, LIAR)
+    second.decided(1, 2, LIAR)
     for index in (1, 2):
         second.retire(index)
         assert opens(world, index, second)
@@ -118,7 +111,7 @@ def test_a_failed_try_to_adopt_the_other_leaves_what_is_adopted(
     first, second = two
     first.adopt(1)
     second.adopt(2)
-    carry_on(second, 2, LIAR)
+    second.carried_on(2, LIAR)
     with failing_from("blob.write"), pytest.raises(BackendError):
         second.adopt(1, second.transcript)
     world.restarted(1)
@@ -136,13 +129,10 @@ def test_room_for_another_takes_no_key_of_what_is_adopted(
 ) -> None:
     first, second = two
     second.adopt(1, second.transcript)
-    own = world.parties[1].acting
-    own.attempts(making.wallet_id).keep(b"\xff" * 10, AttemptDocument.PROPOSE, b"a later one")
     monkeypatch.setattr(dropping, "MOST_STAGED", 2)
-    dropping.make_room(LiveEpoch.of(own, world.parties[1].wallets, making.wallet_id))
+    left = make_room(world, making)
     assert opens(world, 1, second)
-    hashes = {each.epoch_hash for each in own.epochs(making.wallet_id).records()}
-    assert first.successor.hash not in hashes
+    assert first.successor.hash not in left
 
 
 def test_both_may_be_dropped_for_another(
@@ -157,11 +147,8 @@ def test_both_may_be_dropped_for_another(
     own = world.parties[1].acting
     hashes = {each.epoch_hash for each in own.epochs(making.wallet_id).records()}
     assert {first.successor.hash, second.successor.hash} < hashes
-    own.attempts(making.wallet_id).keep(b"\xff" * 10, AttemptDocument.PROPOSE, b"a later one")
     monkeypatch.setattr(dropping, "MOST_STAGED", 1)
-    dropping.make_room(LiveEpoch.of(own, world.parties[1].wallets, making.wallet_id))
-    (record,) = own.epochs(making.wallet_id).records()
-    assert record.epoch_hash == second.replaced.hash
+    assert make_room(world, making) == {second.replaced.hash}
     assert len(keks(world.parties[1])) == 1
 
 
@@ -170,37 +157,20 @@ def test_a_repair_takes_no_key_that_is_named_for_the_other(
 ) -> None:
     """The HSM had no room for it, and has some again when the first one is repaired."""
     first, second = two
-    for index in (2, LIAR):
-        first.last_dones[index] = first.adopt(index, first.transcript)
-    own = world.parties[1].acting
-    own.epochs(making.wallet_id).blob_path(first.successor.hash).write_bytes(b"noise")
+    lost_where_others_adopt(world, making, first)
     with failing_from("key.generate"), pytest.raises(BackendError):
         second.adopt(1, second.transcript)
-    repaired_in(making, first).summed().recover()
+    in_successor(making, first, 1, (2, LIAR)).summed().recover()
     assert first.adopt(1)
     assert opens(world, 1, first)
-
-
-def repaired_in(making: Making, refreshing: Refreshing) -> Repairing:
-    """The repair of a share of 1."""
-    assert refreshing.certificate is not None
-    shown = ShownSuccession(refreshing.certificate.to_bytes(), (), b"", ())
-    repairing = Repairing(making.world, making, 1, (2, LIAR), (shown,))
-    repairing.body = refreshing.successor
-    for index, done in refreshing.last_dones.items():
-        repairing.dones[index - 1] = done
-    return repairing
 
 
 def test_the_other_takes_no_key_that_is_offered(
     world: World, making: Making, two: tuple[Refreshing, Refreshing]
 ) -> None:
     first, second = two
-    for index in (2, LIAR):
-        first.last_dones[index] = first.adopt(index, first.transcript)
-    own = world.parties[1].acting
-    own.epochs(making.wallet_id).blob_path(first.successor.hash).write_bytes(b"noise")
-    repairing = repaired_in(making, first).summed()
+    lost_where_others_adopt(world, making, first)
+    repairing = in_successor(making, first, 1, (2, LIAR)).summed()
     second.adopt(1, second.transcript)
     repairing.recover()
     assert opens(world, 1, first)
@@ -217,12 +187,12 @@ def test_what_carries_on_is_that_of_the_vote(world: World, making: Making) -> No
     second.adopt(2)
     first.attempts = second.attempts
     for each, members in ((first, (1, LIAR)), (second, (2, LIAR))):
-        carry_on(each, *members)
+        each.carried_on(*members)
     assert first.attempt == second.attempt
     with failing_from("register.create"), pytest.raises(BackendError):
         first.adopt(LIAR)
     second.adopt(LIAR)
-    carry_on(second, 1, LIAR)
+    second.carried_on(1, LIAR)
     assert second.adopt(1, second.transcript)
 
 
@@ -235,10 +205,10 @@ def test_a_vote_for_what_is_made_anew_has_nothing_that_carries_it_on(
     older.adopt(1)
     newer = Refreshing(world, older.replaced, (2, LIAR), making.dones, attempts=older.attempts)
     newer.made()
-    carry_on(older, 1, LIAR)
+    older.carried_on(1, LIAR)
     assert older.attempt == newer.attempt
     with failing_from("register.create"), pytest.raises(BackendError):
         older.adopt(LIAR)
     newer.adopt(LIAR)
-    carry_on(newer, 1, LIAR)
+    newer.carried_on(1, LIAR)
     assert newer.adopt(1, newer.transcript)

@@ -5,16 +5,36 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 
-from hsm_mpc.succession.retirement import Retirement
+import pytest
+
 from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing
-from tests.agent.simulate import World
+from tests.agent.simulate import World, Worlds
 from tests.agent.tokens import empty
 
 LOST = 3
 HELPERS = (1, 2)
+
+
+@pytest.fixture
+def world(worlds: Worlds) -> World:
+    return worlds(3)
+
+
+@pytest.fixture
+def making(world: World) -> Making:
+    """A 2-of-3 wallet."""
+    making = Making.of(world)
+    making.active()
+    return making
+
+
+@pytest.fixture
+def refreshing(making: Making) -> Refreshing:
+    """Two have adopted a successor, and the third was away: W = 3, so the first epoch lives."""
+    return adopted_by_two(making)
 
 
 def adopted_by_two(making: Making) -> Refreshing:
@@ -25,11 +45,13 @@ def adopted_by_two(making: Making) -> Refreshing:
     return refreshing
 
 
-def in_successor(making: Making, refreshing: Refreshing) -> Repairing:
+def in_successor(
+    making: Making, refreshing: Refreshing, lost: int = LOST, helpers: tuple[int, ...] = HELPERS
+) -> Repairing:
     """The repair of a share of the newer epoch."""
     assert refreshing.certificate is not None
     shown = ShownSuccession(refreshing.certificate.to_bytes(), (), refreshing.retirement, ())
-    repairing = Repairing(making.world, making, LOST, HELPERS, (shown,))
+    repairing = Repairing(making.world, making, lost, helpers, (shown,))
     repairing.body = refreshing.successor
     for index, done in refreshing.last_dones.items():
         repairing.dones[index - 1] = done
@@ -76,12 +98,9 @@ class Rivals:
     def carry_on(self, refreshing: Refreshing, *members: int) -> None:
         """In an attempt above all before."""
         refreshing.attempts = max(self.carried.attempts, self.other.attempts)
-        refreshing.members = members
-        refreshing.joined()
-        refreshing.carry_on()
+        refreshing.carried_on(*members)
 
     def decide_the_other(self) -> None:
         """All three have adopted it; nobody has ended the epoch before for it yet."""
         self.carry_on(self.other, 1, LOST)
-        dones = [self.other.adopt(index, self.other.transcript) for index in (1, 2, LOST)]
-        self.other.retirement = Retirement(tuple(dones)).to_bytes()
+        self.other.decided(1, 2, LOST)
