@@ -245,6 +245,11 @@ def test_a_false_accusation_convicts_its_accuser(world: World, refreshing: Refre
         assert events(world.parties[judge])[-1] == "accuser-convicted"
 
 
+def of_another_attempt(payload: bytes) -> bytes:
+    """Its counter is of another second."""
+    return payload[: ALPHA - 3] + bytes([payload[ALPHA - 3] ^ 1]) + payload[ALPHA - 2 :]
+
+
 @pytest.mark.parametrize("spoilt", ["cut", "another attempt inside", "no points"])
 def test_who_signs_what_is_no_complaint_is_convicted(
     world: World, refreshing: Refreshing, spoilt: str
@@ -254,7 +259,7 @@ def test_who_signs_what_is_no_complaint_is_convicted(
     payload = parse_envelope(complaint).payload
     lie = {
         "cut": payload[:-1],
-        "another attempt inside": payload[: ALPHA - 3] + b"x" + payload[ALPHA - 2 :],
+        "another attempt inside": of_another_attempt(payload),
         "no points": payload[: ALPHA + 34] + bytes(33) + payload[ALPHA + 67 :],
     }[spoilt]
     shown = shown_of(refreshing)
@@ -348,7 +353,7 @@ def test_what_a_dealer_signed_may_be_proof_enough(
         "PoP^E": lambda said: flipped(said, proofs + 2 * PROOF - 1),
         "PoP^V": lambda said: flipped(said, proofs + 3 * PROOF - 1),
         "length": lambda said: said[:-1],
-        "another attempt inside": lambda said: said[:7] + b"x" + said[8:],
+        "another attempt inside": of_another_attempt,
     }
     replaced(refreshing, lie[spoilt])
     with pytest.raises(ProtocolAbort) as abort:
@@ -371,7 +376,7 @@ def test_the_first_dealer_is_convicted_of_naming_another_attempt(
     refreshing.joined()
     refreshing.dealt()
     said = parse_envelope(refreshing.deals[0]).payload
-    refreshing.deals[0] = resigned(world, refreshing.deals[0], said[:7] + b"x" + said[8:])
+    refreshing.deals[0] = resigned(world, refreshing.deals[0], of_another_attempt(said))
     shown, judge = shown_of(refreshing), refreshing.successions(JUDGE)
     assert judge.judge_alone(1, shown).liar == 1
     assert rule_of(lambda: judge.complain(1, shown)) == "proof-enough"
