@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pytest
 from hsm_mpc.hsm.module import Module
 from hsm_mpc.secure import process
 from hsm_mpc.secure.arena import Arena
+from tests.agent.making import Making
 from tests.agent.simulate import World, Worlds
 from tests.memory_folder import IN_MEMORY
 from tests.softhsm import hsm_module, pin_arena
@@ -44,6 +45,14 @@ def worlds(hsm_module: Module, pin_arena: Arena, stores: Path) -> Iterator[World
 
 
 @pytest.fixture
-def world(worlds: Callable[[int], World]) -> World:
+def world(worlds: Worlds) -> World:
     """Three holders."""
     return worlds(3)
+
+
+@pytest.fixture
+def making(world: World) -> Making:
+    """A 2-of-3 wallet in epoch 0."""
+    making = Making.of(world)
+    making.active()
+    return making

@@ -64,6 +64,7 @@ from hsm_mpc.wire.rounds import (
     Key,
     MessageKind,
 )
+from tests.agent.tokens import empty
 from tests.hsm.lying import rsa_only
 from tests.softhsm import USER_PIN, create_token, secret_of, throw_away
 from tests.software_identity import SoftwareKey, ed25519_key
@@ -232,6 +233,18 @@ class World:
         identity = Identity(token, keys.generate_identity_key(token, _found_to_do(token).identity))
         store = HolderStore.create(folder)
         self.parties[index] = self.party(index, token, identity, store, old.acting.arena)
+
+    def lost_store(self, index: int) -> None:
+        """All files of all wallets are gone from this holder's disk; its HSM has its keys still."""
+        for wallet in (self.parties[index].acting.store._folder / "wallets").iterdir():
+            shutil.rmtree(wallet)
+        self.restarted(index)
+
+    def lost_hsm(self, index: int) -> None:
+        """`replaced`, where the new HSM is the old one, emptied: making a token takes long."""
+        token = self.parties[index].acting.token
+        empty(token)
+        self.replaced(index, token)
 
     @property
     def coordinators(self) -> tuple[SoftwareKey, ...]:

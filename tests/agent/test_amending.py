@@ -45,7 +45,6 @@ from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing, administered, rule_of
 from tests.agent.rounds import Round
 from tests.agent.simulate import Party, World, Worlds, new_token
-from tests.agent.tokens import empty
 from tests.softhsm import throw_away
 from tests.software_identity import SoftwareKey, p256_key
 
@@ -57,28 +56,15 @@ STRANGER = p256_key(9)
 
 
 @pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
+def making(world: World, making: Making) -> Making:
     """A 2-of-3 wallet whose third holder has lost its HSM and its disk."""
-    making = Making.of(world)
-    making.active()
-    lose(world, LOST)
+    world.lost_hsm(LOST)
     return making
 
 
 @pytest.fixture
 def repairing(making: Making) -> Repairing:
     return Repairing(making.world, making, LOST, HELPERS)
-
-
-def lose(world: World, index: int) -> None:
-    token = world.parties[index].acting.token
-    empty(token)
-    world.replaced(index, token)
 
 
 def party(repairing: Repairing, index: int = LOST) -> Party:
@@ -158,7 +144,7 @@ def test_of_two_that_replace_one_key_the_first_counts(
 ) -> None:
     """A coordinator that keeps one back does not have the other put into its place."""
     first = amendment(repairing)
-    lose(world, LOST)
+    world.lost_hsm(LOST)
     again = Repairing(world, making, LOST, HELPERS)
     again.ordered(nonce=b"2" * 32)
     second = amendment(again)
@@ -172,7 +158,7 @@ def test_an_order_names_the_key_in_force(
     source = amendment(repairing)
     for helper in HELPERS:
         amend(repairing, helper, source)
-    lose(world, LOST)
+    world.lost_hsm(LOST)
     again = Repairing(world, making, LOST, HELPERS)
     again.offer()
     old = again.wished(nonce=b"2" * 32)
@@ -239,7 +225,7 @@ def test_no_roster_is_amended_over_the_heads_of_administrators(worlds: Worlds) -
     """Helpers sign once these have; what all helpers have signed proves itself to everybody."""
     making = Making.of(worlds(3), policy=TWO_OF_THREE)
     making.active()
-    lose(making.world, LOST)
+    making.world.lost_hsm(LOST)
     repairing = Repairing(making.world, making, LOST, HELPERS)
     repairing.offer()
     order = repairing.wished()
@@ -397,7 +383,7 @@ def test_no_story_puts_a_key_into_force_that_was_lost_since(
 ) -> None:
     """Nobody hears of the second HSM of holder 3, which is stolen; everybody hears of the third."""
     of_stolen = amendment(repairing)
-    lose(world, LOST)
+    world.lost_hsm(LOST)
     again = Repairing(world, repairing.making, LOST, HELPERS)
     again.ordered(nonce=b"2" * 32)
     source = amendment(again)
@@ -482,7 +468,7 @@ def test_orders_that_know_nothing_of_each_other_part_nobody(worlds: Worlds) -> N
     making.active()
     lost = (3, 4)
     for index in lost:
-        lose(making.world, index)
+        making.world.lost_hsm(index)
     repairings = {index: Repairing(making.world, making, index, HELPERS) for index in lost}
     for index, each in repairings.items():
         each.ordered(nonce=bytes([index]) * 32)
@@ -527,7 +513,7 @@ def _dies(*_: object) -> bytes:
 def replace_again(repairing: Repairing, number: int) -> Repairing:
     """Another HSM, of which nobody has heard."""
     if number:
-        lose(repairing.world, LOST)
+        repairing.world.lost_hsm(LOST)
     return Repairing(repairing.world, repairing.making, LOST, HELPERS)
 
 

@@ -32,11 +32,6 @@ TOO_OLD = (
 
 
 @pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
 def refreshing(world: World) -> Refreshing:
     return Refreshing.of_new_wallet(world)
 

@@ -44,14 +44,9 @@ from tests.agent.ordering import (
     wished,
 )
 from tests.agent.refreshing import Refreshing
-from tests.agent.simulate import LAB_POLICY, World, Worlds
+from tests.agent.simulate import LAB_POLICY, World
 
 pytestmark = pytest.mark.usefixtures("shielded")
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
 
 
 def refreshed(world: World, policy: bytes) -> Refreshing:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -35,28 +34,15 @@ HELPERS = (1, 2)
 
 
 @pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
+def making(world: World, making: Making) -> Making:
     """A 2-of-3 wallet whose third holder has lost its store, and not its HSM."""
-    making = Making.of(world)
-    making.active()
-    lose(world, LOST)
+    world.lost_store(LOST)
     return making
 
 
 @pytest.fixture
 def repairing(making: Making) -> Repairing:
     return Repairing(making.world, making, LOST, HELPERS)
-
-
-def lose(world: World, index: int) -> None:
-    for wallet in (world.parties[index].acting.store._folder / "wallets").iterdir():
-        shutil.rmtree(wallet)
-    world.restarted(index)
 
 
 def party(repairing: Repairing, index: int = LOST) -> Party:
@@ -248,7 +234,7 @@ def test_helpers_sign_once_the_administrators_of_the_policy_have(worlds: Worlds)
     world = worlds(3)
     making = Making.of(world, policy=TWO_OF_THREE)
     making.active()
-    lose(world, LOST)
+    world.lost_store(LOST)
     repairing = Repairing(world, making, LOST, HELPERS)
     repairing.offer()
     order = repairing.wished()

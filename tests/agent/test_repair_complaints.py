@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,9 +34,7 @@ def making(worlds: Worlds) -> Making:
     """A 2-of-4 wallet whose third holder has lost its store, and not its HSM."""
     making = Making.of(worlds(4))
     making.active()
-    for wallet in (making.world.parties[LOST].acting.store._folder / "wallets").iterdir():
-        shutil.rmtree(wallet)
-    making.world.restarted(LOST)
+    making.world.lost_store(LOST)
     return making
 
 

@@ -30,14 +30,10 @@ from tests.agent.two_epochs import (
     Rivals,
     adopted_by_two,
     in_successor,
-    lose_hsm,
-    lose_store,
-    making,
     refreshing,
-    world,
 )
 
-__all__ = ["making", "refreshing", "world"]
+__all__ = ["refreshing"]
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -70,12 +66,12 @@ def test_a_share_of_the_newer_epoch_is_adopted_without_what_made_it(
     Round(world, refreshing.certificate, b"pay").commit(1, LOST).sign(LOST)
 
 
-@pytest.mark.parametrize("lose", [lose_store, lose_hsm])
+@pytest.mark.parametrize("lose", [World.lost_store, World.lost_hsm])
 def test_the_older_epoch_comes_first(
-    making: Making, refreshing: Refreshing, lose: Callable[[World], None]
+    making: Making, refreshing: Refreshing, lose: Callable[[World, int], None]
 ) -> None:
     """Its HSM votes in it; and who has adopted the newer one helps in both, as it signs in both."""
-    lose(making.world)
+    lose(making.world, LOST)
     newer = in_successor(making, refreshing)
     assert rule_of(newer.offer) == "other-epoch"
     Repairing(making.world, making, LOST, HELPERS).summed().recover()
@@ -223,7 +219,7 @@ def test_who_lost_the_share_that_it_voted_for_takes_amendments_in_the_other_epoc
     """Until it is repaired in both: people may take a day for each."""
     world = making.world
     refreshing.adopt(LOST, refreshing.transcript)
-    lose_store(world)
+    world.lost_store(LOST)
     Repairing(world, making, LOST, HELPERS).summed().recover()
     world.parties[1].rotations.begin()
     _, rotate = world.parties[1].rotations.offered()
@@ -239,7 +235,7 @@ def test_only_the_newest_epoch_may_have_come_to_no_end(making: Making) -> None:
     first.drive()
     second = first.next()
     second.drive()
-    lose_store(making.world)
+    making.world.lost_store(LOST)
     repairing = in_successor(making, second)
     (last,) = repairing.successions
     assert first.certificate is not None

@@ -23,14 +23,10 @@ from tests.agent.two_epochs import (
     LOST,
     Rivals,
     in_successor,
-    lose_hsm,
-    lose_store,
-    making,
     refreshing,
-    world,
 )
 
-__all__ = ["making", "refreshing", "world"]
+__all__ = ["refreshing"]
 
 pytestmark = pytest.mark.usefixtures("shielded")
 
@@ -210,7 +206,7 @@ def test_a_share_is_not_rewrapped_before_its_repair_is_said(world: World, making
 
 def test_another_hsm_offers_by_the_key_to_which_it_has_turned(world: World, making: Making) -> None:
     """No wallet knows that HSM yet, so nobody else has to take the key first."""
-    lose_hsm(world)
+    world.lost_hsm(LOST)
     repairing = Repairing(world, making, LOST, HELPERS)
     _, *offered = repairing.offer()
     me(world).rotations.begin()
@@ -222,7 +218,7 @@ def test_another_hsm_offers_by_the_key_to_which_it_has_turned(world: World, maki
 
 def test_an_order_about_the_key_before_is_not_obeyed(world: World, making: Making) -> None:
     """Nobody would know the key by which it says that the share is there."""
-    lose_hsm(world)
+    world.lost_hsm(LOST)
     repairing = Repairing(world, making, LOST, HELPERS).summed()
     me(world).rotations.begin()
     assert rule_of(repairing.recover) == "other-order"
@@ -234,7 +230,7 @@ def test_an_order_about_the_key_before_is_not_obeyed(world: World, making: Makin
 def test_another_hsm_turns_to_no_other_key_before_its_repair_is_said(
     world: World, making: Making
 ) -> None:
-    lose_hsm(world)
+    world.lost_hsm(LOST)
     repairing = Repairing(world, making, LOST, HELPERS).summed()
     with failing_from("epoch-renewed.write"), pytest.raises(BackendError):
         repairing.recover()
@@ -244,7 +240,7 @@ def test_another_hsm_turns_to_no_other_key_before_its_repair_is_said(
 
 
 def test_an_offer_whose_order_is_lost_wants_another_order(world: World, making: Making) -> None:
-    lose_store(world)
+    world.lost_store(LOST)
     repairing = Repairing(world, making, LOST, HELPERS).summed()
     with failing_from("blob.write"), pytest.raises(BackendError):
         repairing.recover()
@@ -259,7 +255,7 @@ def test_an_offer_whose_order_is_lost_wants_another_order(world: World, making: 
 
 def test_an_offer_with_a_damaged_name_of_its_key_is_replaced(world: World, making: Making) -> None:
     h = making.certificate().body.hash
-    lose_store(world)
+    world.lost_store(LOST)
     repairs = me(world).acting.store.repairs(making.wallet_id)
     repairs.put_offer(Offer(h, 1, "pkcs11:noise", b"", b"", b"").to_bytes())
     Repairing(world, making, LOST, HELPERS).summed().recover()

@@ -52,18 +52,6 @@ ME = 2
 OTHERS = (1, 3)
 
 
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
-    making = Making.of(world)
-    making.active()
-    return making
-
-
 def me(world: World) -> Party:
     return world.parties[ME]
 

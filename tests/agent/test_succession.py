@@ -63,11 +63,6 @@ pytestmark = pytest.mark.usefixtures("shielded")
 
 
 @pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
 def refreshing(world: World) -> Refreshing:
     return Refreshing.of_new_wallet(world)
 

@@ -20,9 +20,7 @@ from tests.agent.making import Making, keks
 from tests.agent.refreshing import Refreshing
 from tests.agent.rounds import Round
 from tests.agent.simulate import World
-from tests.agent.two_epochs import in_successor, making, world
-
-__all__ = ["making", "world"]
+from tests.agent.two_epochs import in_successor
 
 pytestmark = pytest.mark.usefixtures("shielded")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 
 import pytest
@@ -11,24 +10,10 @@ from hsm_mpc.wire.wallet_calls import ShownSuccession
 from tests.agent.making import Making
 from tests.agent.refreshing import Refreshing
 from tests.agent.repairing import Repairing
-from tests.agent.simulate import World, Worlds
-from tests.agent.tokens import empty
+from tests.agent.simulate import World
 
 LOST = 3
 HELPERS = (1, 2)
-
-
-@pytest.fixture
-def world(worlds: Worlds) -> World:
-    return worlds(3)
-
-
-@pytest.fixture
-def making(world: World) -> Making:
-    """A 2-of-3 wallet."""
-    making = Making.of(world)
-    making.active()
-    return making
 
 
 @pytest.fixture
@@ -58,18 +43,6 @@ def in_successor(
     return repairing
 
 
-def lose_store(world: World) -> None:
-    for wallet in (world.parties[LOST].acting.store._folder / "wallets").iterdir():
-        shutil.rmtree(wallet)
-    world.restarted(LOST)
-
-
-def lose_hsm(world: World) -> None:
-    token = world.parties[LOST].acting.token
-    empty(token)
-    world.replaced(LOST, token)
-
-
 @dataclass
 class Rivals:
     """Two successors of one epoch: holder 3 was repaired after the first was dealt, and so cannot
@@ -86,7 +59,7 @@ class Rivals:
         carried = Refreshing(world, making.certificate().body, HELPERS, making.dones)
         carried.made()
         carried.last_dones[1] = carried.adopt(1)
-        lose_store(world)
+        world.lost_store(LOST)
         _, repaired = Repairing(world, making, LOST, HELPERS).summed().recover()
         dones = [*making.dones[:2], repaired]
         other = Refreshing(world, carried.replaced, (2, LOST), dones, attempts=carried.attempts + 1)

@@ -95,9 +95,7 @@ def test_a_helper_dies_at_any_change(
 ) -> None:
     making = Making.of(world)
     making.active()
-    for wallet in (world.parties[LOST].acting.store._folder / "wallets").iterdir():
-        shutil.rmtree(wallet)
-    world.restarted(LOST)
+    world.lost_store(LOST)
     phoenix = Phoenix(world, 1)
     repairing = Repairing(world, making, LOST, HELPERS)
     for count in itertools.count(step=apart):
